@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// The interfaces that replace switches over operations and targets.
+
+#ifndef TAMIS_IR_INTERFACES_TD
+#define TAMIS_IR_INTERFACES_TD
+
+include "mlir/IR/Interfaces.td"
+
+def InstructionAttrInterface : AttrInterface<"InstructionAttrInterface"> {
+  let cppNamespace = "::mlir::tamis";
+  let description = [{
+    A hardware operation that multiplies and accumulates: one m×n×k block of a
+    contraction. New silicon is one attribute that implements this, in one
+    file of `lib/Target`; nothing else asks which instruction it is.
+  }];
+  let methods = [
+    InterfaceMethod<[{
+      The mnemonic by which `--target` tables, reports and tests name it.
+    }], "::llvm::StringRef", "getInstructionName">,
+    InterfaceMethod<[{
+      The LLVM target features without which it must not be executed.
+    }], "::llvm::SmallVector<::llvm::StringRef>", "getRequiredFeatures">,
+    InterfaceMethod<[{
+      True if it multiplies these element types exactly as the numeric contract
+      asks. `lhsUnsigned`/`rhsUnsigned` give the meaning of 8-bit operands.
+    }], "bool", "accepts", (ins "::mlir::Type":$lhs, "::mlir::Type":$rhs,
+        "::mlir::Type":$accumulator, "bool":$lhsUnsigned, "bool":$rhsUnsigned)>,
+    InterfaceMethod<[{
+      Consecutive reduction steps that one lane consumes (1 for fp32, 2 for
+      bf16, 4 for 8-bit dot products): the innermost dimension of packed
+      weights.
+    }], "int64_t", "getReductionStep">,
+    InterfaceMethod<[{
+      Accumulator lanes of one vector (the unit of the N block).
+    }], "int64_t", "getLanes">,
+    InterfaceMethod<[{
+      Vector accumulators a register block may hold without spilling.
+    }], "int64_t", "getMaxAccumulators">,
+    InterfaceMethod<[{
+      Builds `acc + lhs * rhs` for one row and one vector of columns. `lhs` is
+      the broadcast row element(s) as an integer or float scalar of
+      `getReductionStep()` packed elements, `rhs` the packed weight vector.
+    }], "::mlir::Value", "buildMultiplyAccumulate",
+    (ins "::mlir::OpBuilder &":$builder, "::mlir::Location":$loc,
+         "::mlir::Value":$lhs, "::mlir::Value":$rhs, "::mlir::Value":$acc)>,
+  ];
+}
+
+#endif // TAMIS_IR_INTERFACES_TD

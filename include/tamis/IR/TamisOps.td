@@ -1,0 +1,170 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// Operations of the `tamis` dialect.
+
+#ifndef TAMIS_IR_OPS_TD
+#define TAMIS_IR_OPS_TD
+
+include "mlir/IR/OpBase.td"
+include "mlir/IR/BuiltinAttributes.td"
+include "mlir/Interfaces/DestinationStyleOpInterface.td"
+include "mlir/Interfaces/InferTypeOpInterface.td"
+include "mlir/Interfaces/SideEffectInterfaces.td"
+include "mlir/Interfaces/ControlFlowInterfaces.td"
+include "tamis/IR/TamisDialect.td"
+include "tamis/IR/TamisAttrs.td"
+
+class Tamis_Op<string mnemonic, list<Trait> traits = []>
+    : Op<Tamis_Dialect, mnemonic, traits>;
+
+//===-- contraction -------------------------------------------------------===//
+
+def Tamis_ContractOp : Tamis_Op<"contract", [
+    AttrSizedOperandSegments, DestinationStyleOpInterface,
+    DeclareOpInterfaceMethods<MemoryEffectsOpInterface>,
+    SingleBlockImplicitTerminator<"::mlir::tamis::YieldOp">,
+    RecursiveMemoryEffects]> {
+  let summary = "sum of products over indexing maps, with zero points and padding";
+  let description = [{
+    With iteration space `d` and maps L, R, O:
+
+    ```
+    out[O(d)] = epilogue( Σ (lhs[L(d) - pad] - lhs_zero) · (rhs[R(d)] - rhs_zero) )
+    ```
+
+    the sum over the reduction dimensions. It covers matrix products,
+    convolutions of any rank (`L` holds `oh * 2 + kh`), grouped and depthwise
+    ones (a dimension in all three maps). `pad[i]` is subtracted from lhs
+    coordinate `i`; a coordinate outside lhs contributes real zero, that is
+    `lhs_zero`. Upper padding follows from the shape of `init`. R and O are
+    projected permutations, so every iteration bound is a dimension of rhs or
+    init.
+
+    Integer operands accumulate in the accumulator type exactly, modulo its
+    width; floats accumulate in float32 (float64 for float64), in unspecified
+    order unless the policy is strict. `lhs_unsigned` and `rhs_unsigned` give
+    the meaning of integer operands.
+
+    The epilogue region runs once per output element after the whole
+    reduction. Its first argument is the accumulator; the others are elements
+    of `extras`, read through the maps that follow the first three (over
+    O's dimensions). Its result is stored. An empty epilogue stores the
+    accumulator.
+
+    `init` gives the destination; its value is not read.
+
+    Example:
+    ```mlir
+    %y = tamis.contract ins(%x, %w : tensor<1x14x14x64xf32>, tensor<3x3x64x32xf32>)
+           extras(%bias : tensor<32xf32>) outs(%e : tensor<1x14x14x32xf32>)
+           maps [affine_map<(n, h, w, o, i, j, c) -> (n, h + i, w + j, c)>,
+                 affine_map<(n, h, w, o, i, j, c) -> (i, j, c, o)>,
+                 affine_map<(n, h, w, o, i, j, c) -> (n, h, w, o)>,
+                 affine_map<(n, h, w, o, i, j, c) -> (o)>]
+           iterators ["parallel", "parallel", "parallel", "parallel", "reduction", "reduction", "reduction"]
+           pad [0, 1, 1, 0] accumulator f32 epilogue {
+    ^bb0(%acc: f32, %b: f32):
+      %r = arith.addf %acc, %b : f32
+      tamis.yield %r : f32
+    } -> tensor<1x14x14x32xf32>
+    ```
+  }];
+  let arguments = (ins
+    AnyShaped:$lhs, AnyShaped:$rhs,
+    Optional<AnySignlessInteger>:$lhs_zero,
+    Optional<AnySignlessInteger>:$rhs_zero,
+    Variadic<AnyType>:$extras,
+    AnyShaped:$init,
+    AffineMapArrayAttr:$indexing_maps,
+    StrArrayAttr:$iterator_types,
+    DenseI64ArrayAttr:$pad,
+    TypeAttr:$accumulator,
+    UnitAttr:$lhs_unsigned,
+    UnitAttr:$rhs_unsigned,
+    OptionalAttr<StrAttr>:$origin);
+  let results = (outs Optional<AnyRankedTensor>:$result);
+  let regions = (region MaxSizedRegion<1>:$epilogue);
+  let assemblyFormat = [{
+    `ins` `(` $lhs `,` $rhs `:` type($lhs) `,` type($rhs) `)`
+    (`lhs_zero` `(` $lhs_zero^ `:` type($lhs_zero) `)`)?
+    (`rhs_zero` `(` $rhs_zero^ `:` type($rhs_zero) `)`)?
+    (`extras` `(` $extras^ `:` type($extras) `)`)?
+    `outs` `(` $init `:` type($init) `)`
+    `maps` $indexing_maps `iterators` $iterator_types `pad` $pad
+    `accumulator` $accumulator attr-dict
+    (`epilogue` $epilogue^)? (`->` type($result)^)?
+  }];
+  let hasVerifier = 1;
+  let extraClassDeclaration = [{
+    ::mlir::MutableOperandRange getDpsInitsMutable() { return getInitMutable(); }
+    ::mlir::AffineMap getLhsMap();
+    ::mlir::AffineMap getRhsMap();
+    ::mlir::AffineMap getOutMap();
+    /// The map through which extra operand `i` is read.
+    ::mlir::AffineMap getExtraMap(unsigned i);
+    ::llvm::SmallVector<::mlir::utils::IteratorType> getIterators();
+    /// Iteration bounds in order; kDynamic where only run time knows.
+    ::llvm::SmallVector<int64_t> getStaticLoopRanges();
+    bool hasEpilogue() { return !getEpilogue().empty(); }
+  }];
+}
+
+def Tamis_YieldOp : Tamis_Op<"yield", [Pure, ReturnLike, Terminator]> {
+  let summary = "ends a region of a tamis operation with its results";
+  let arguments = (ins Variadic<AnyType>:$values);
+  let assemblyFormat = "attr-dict ($values^ `:` type($values))?";
+  let builders = [OpBuilder<(ins), [{ build($_builder, $_state, ::mlir::ValueRange()); }]>];
+}
+
+//===-- quantization ------------------------------------------------------===//
+
+def Tamis_QuantizeOp : Tamis_Op<"quantize", [Pure]> {
+  let summary = "float to integer by scale and zero point";
+  let description = [{
+    `q = saturate(round_half_even(x / scale) + zero_point)`, as ONNX
+    QuantizeLinear. `scale` and `zero_point` are rank 0 (per tensor), rank 1
+    along `axis` (per axis), or of x's rank with `block_size` elements of
+    `axis` sharing one entry. `unsigned` gives the result's range; `bits`
+    narrows it (4 and 2 bit values live in i8).
+
+    Example:
+    ```mlir
+    %q = tamis.quantize %x, %s, %z unsigned : tensor<4x8xf32>, tensor<f32>, tensor<i8> -> tensor<4x8xi8>
+    ```
+  }];
+  let arguments = (ins AnyRankedTensor:$input, AnyRankedTensor:$scale,
+    Optional<AnyRankedTensor>:$zero_point, UnitAttr:$is_unsigned,
+    OptionalAttr<I64Attr>:$axis, OptionalAttr<I64Attr>:$block_size,
+    OptionalAttr<I64Attr>:$bits, OptionalAttr<StrAttr>:$origin);
+  let results = (outs AnyRankedTensor:$result);
+  let assemblyFormat = [{
+    $input `,` $scale (`,` $zero_point^)? (`unsigned` $is_unsigned^)? attr-dict `:`
+    type($input) `,` type($scale) (`,` type($zero_point)^)? `->` type($result)
+  }];
+  let hasVerifier = 1;
+}
+
+def Tamis_DequantizeOp : Tamis_Op<"dequantize", [Pure]> {
+  let summary = "integer to float by scale and zero point";
+  let description = [{
+    `x = (q - zero_point) * scale`, as ONNX DequantizeLinear; parameters as in
+    `tamis.quantize`. The difference is taken in i32.
+
+    Example:
+    ```mlir
+    %x = tamis.dequantize %q, %s : tensor<4x8xi8>, tensor<f32> -> tensor<4x8xf32>
+    ```
+  }];
+  let arguments = (ins AnyRankedTensor:$input, AnyRankedTensor:$scale,
+    Optional<AnyRankedTensor>:$zero_point, UnitAttr:$is_unsigned,
+    OptionalAttr<I64Attr>:$axis, OptionalAttr<I64Attr>:$block_size,
+    OptionalAttr<StrAttr>:$origin);
+  let results = (outs AnyRankedTensor:$result);
+  let assemblyFormat = [{
+    $input `,` $scale (`,` $zero_point^)? (`unsigned` $is_unsigned^)? attr-dict `:`
+    type($input) `,` type($scale) (`,` type($zero_point)^)? `->` type($result)
+  }];
+  let hasVerifier = 1;
+}
+
+#endif // TAMIS_IR_OPS_TD

@@ -1,0 +1,200 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// Verifiers and accessors of the operations.
+#include "tamis/IR/Tamis.h"
+#include "mlir/Dialect/Arith/IR/Arith.h"
+#include "mlir/IR/Builders.h"
+#include "mlir/IR/OpImplementation.h"
+
+using namespace mlir;
+using namespace mlir::tamis;
+
+#define GET_OP_CLASSES
+#include "tamis/IR/TamisOps.cpp.inc"
+
+#define GET_OP_CLASSES
+#include "tamis/IR/TamisKernelOps.cpp.inc"
+
+//===-- contract ----------------------------------------------------------===//
+
+static AffineMap getMap(ContractOp op, unsigned i) {
+  return cast<AffineMapAttr>(op.getIndexingMaps()[i]).getValue();
+}
+
+AffineMap ContractOp::getLhsMap() { return getMap(*this, 0); }
+AffineMap ContractOp::getRhsMap() { return getMap(*this, 1); }
+AffineMap ContractOp::getOutMap() { return getMap(*this, 2); }
+AffineMap ContractOp::getExtraMap(unsigned i) { return getMap(*this, 3 + i); }
+
+SmallVector<utils::IteratorType> ContractOp::getIterators() {
+  return llvm::map_to_vector(getIteratorTypes(), [](Attribute a) {
+    return *utils::symbolizeIteratorType(cast<StringAttr>(a).getValue());
+  });
+}
+
+SmallVector<int64_t> ContractOp::getStaticLoopRanges() {
+  AffineMap rhsMap = getRhsMap();
+  SmallVector<int64_t> ranges(rhsMap.getNumDims(), ShapedType::kDynamic);
+  auto note = [&](AffineMap map, ShapedType type) {
+    for (auto [expr, size] : llvm::zip_equal(map.getResults(), type.getShape()))
+      if (auto dim = dyn_cast<AffineDimExpr>(expr))
+        if (ShapedType::isDynamic(ranges[dim.getPosition()]))
+          ranges[dim.getPosition()] = size;
+  };
+  note(rhsMap, cast<ShapedType>(getRhs().getType()));
+  note(getOutMap(), cast<ShapedType>(getInit().getType()));
+  // A plain lhs dimension knows its size too, unless padding widens it.
+  auto lhs = cast<ShapedType>(getLhs().getType());
+  for (auto [i, expr] : llvm::enumerate(getLhsMap().getResults()))
+    if (auto dim = dyn_cast<AffineDimExpr>(expr); dim && getPad()[i] == 0)
+      if (ShapedType::isDynamic(ranges[dim.getPosition()]))
+        ranges[dim.getPosition()] = lhs.getDimSize(i);
+  return ranges;
+}
+
+void ContractOp::getEffects(
+    SmallVectorImpl<SideEffects::EffectInstance<MemoryEffects::Effect>>
+        &effects) {
+  for (OpOperand &operand : getOperation()->getOpOperands()) {
+    if (!isa<MemRefType>(operand.get().getType()))
+      continue;
+    if (isDpsInit(&operand))
+      effects.emplace_back(MemoryEffects::Write::get(), &operand);
+    else
+      effects.emplace_back(MemoryEffects::Read::get(), &operand);
+  }
+}
+
+LogicalResult ContractOp::verify() {
+  auto lhs = cast<ShapedType>(getLhs().getType());
+  auto rhs = cast<ShapedType>(getRhs().getType());
+  auto init = cast<ShapedType>(getInit().getType());
+  if (!lhs.hasRank() || !rhs.hasRank() || !init.hasRank())
+    return emitOpError("expected ranked operands");
+  size_t wanted = 3 + getExtras().size();
+  if (getIndexingMaps().size() != wanted)
+    return emitOpError("expected ")
+           << wanted << " indexing maps, got " << getIndexingMaps().size();
+  unsigned dims = getIteratorTypes().size();
+  for (Attribute iterator : getIteratorTypes())
+    if (auto name = cast<StringAttr>(iterator).getValue();
+        name != "parallel" && name != "reduction")
+      return emitOpError("iterator expected parallel or reduction, got ")
+             << name;
+  for (auto [i, attr] : llvm::enumerate(getIndexingMaps())) {
+    AffineMap map = cast<AffineMapAttr>(attr).getValue();
+    if (map.getNumDims() != dims || map.getNumSymbols() != 0)
+      return emitOpError("map #") << i << " expected " << dims
+                                  << " dimensions and no symbols, got "
+                                  << AffineMapAttr::get(map);
+  }
+  auto checkRank = [&](StringRef name, AffineMap map,
+                       ShapedType type) -> LogicalResult {
+    if (map.getNumResults() != type.getRank())
+      return emitOpError() << name << " map has " << map.getNumResults()
+                           << " results, expected the rank " << type.getRank();
+    return success();
+  };
+  if (failed(checkRank("lhs", getLhsMap(), lhs)) ||
+      failed(checkRank("rhs", getRhsMap(), rhs)) ||
+      failed(checkRank("init", getOutMap(), init)))
+    return failure();
+  if (!getRhsMap().isProjectedPermutation() ||
+      !getOutMap().isProjectedPermutation())
+    return emitOpError("expected rhs and init maps to be projected permutations");
+  if (getPad().size() != static_cast<size_t>(lhs.getRank()))
+    return emitOpError("expected one pad value per lhs dimension, got ")
+           << getPad().size() << " for rank " << lhs.getRank();
+  auto iterators = getIterators();
+  for (AffineExpr expr : getOutMap().getResults())
+    if (iterators[cast<AffineDimExpr>(expr).getPosition()] !=
+        utils::IteratorType::parallel)
+      return emitOpError("init is indexed by a reduction dimension");
+  for (auto [i, extra] : llvm::enumerate(getExtras())) {
+    auto type = dyn_cast<ShapedType>(extra.getType());
+    if (type && type.getRank() != getExtraMap(i).getNumResults())
+      return emitOpError("extra #") << i << " of rank " << type.getRank()
+                                    << " has a map with "
+                                    << getExtraMap(i).getNumResults()
+                                    << " results";
+  }
+  Type stored = getAccumulator();
+  if (hasEpilogue()) {
+    Block &block = getEpilogue().front();
+    if (block.getNumArguments() != 1 + getExtras().size())
+      return emitOpError("epilogue expected ")
+             << 1 + getExtras().size() << " arguments, got "
+             << block.getNumArguments();
+    if (block.getArgument(0).getType() != getAccumulator())
+      return emitOpError("epilogue's first argument expected ")
+             << getAccumulator() << ", got " << block.getArgument(0).getType();
+    auto yield = cast<YieldOp>(block.getTerminator());
+    if (yield.getValues().size() != 1)
+      return emitOpError("epilogue expected to yield one value");
+    stored = yield.getValues()[0].getType();
+  } else if (!getExtras().empty()) {
+    return emitOpError("extra operands need an epilogue that reads them");
+  }
+  if (stored != init.getElementType())
+    return emitOpError("stores ")
+           << stored << " into elements of " << init.getElementType();
+  if (isa<FloatType>(lhs.getElementType()) && (getLhsZero() || getRhsZero()))
+    return emitOpError("zero points belong to integer operands");
+  if (isa<TensorType>(init) && (!getResult() || getResult().getType() != init))
+    return emitOpError("result type expected ") << init;
+  return success();
+}
+
+//===-- quantize, dequantize ----------------------------------------------===//
+
+/// Checks what both quantization ops share: parameter shapes against axis and
+/// block size.
+static LogicalResult verifyParameters(Operation *op, RankedTensorType input,
+                                      RankedTensorType scale, Value zeroPoint,
+                                      std::optional<int64_t> axis,
+                                      std::optional<int64_t> block) {
+  if (!isa<FloatType>(scale.getElementType()))
+    return op->emitOpError("expected a float scale, got ")
+           << scale.getElementType();
+  if (scale.getRank() > 0 && !axis)
+    return op->emitOpError("a scale of rank ")
+           << scale.getRank() << " needs an axis";
+  if (axis && (*axis < 0 || *axis >= input.getRank()))
+    return op->emitOpError("axis ")
+           << *axis << " is outside the input's rank " << input.getRank();
+  if (block && *block <= 0)
+    return op->emitOpError("expected a positive block size, got ") << *block;
+  if (axis && !block && scale.getRank() == 1 &&
+      !ShapedType::isDynamic(scale.getDimSize(0)) &&
+      !input.isDynamicDim(*axis) &&
+      scale.getDimSize(0) != input.getDimSize(*axis))
+    return op->emitOpError("expected ")
+           << input.getDimSize(*axis) << " scales along axis " << *axis
+           << ", got " << scale.getDimSize(0);
+  if (zeroPoint) {
+    auto zero = cast<RankedTensorType>(zeroPoint.getType());
+    if (zero.getShape() != scale.getShape())
+      return op->emitOpError("scale and zero point differ in shape");
+  }
+  return success();
+}
+
+LogicalResult QuantizeOp::verify() {
+  auto input = cast<RankedTensorType>(getInput().getType());
+  if (!isa<FloatType>(input.getElementType()) ||
+      !isa<IntegerType>(cast<RankedTensorType>(getType()).getElementType()))
+    return emitOpError("expected float input and integer result");
+  return verifyParameters(*this, input,
+                          cast<RankedTensorType>(getScale().getType()),
+                          getZeroPoint(), getAxis(), getBlockSize());
+}
+
+LogicalResult DequantizeOp::verify() {
+  auto input = cast<RankedTensorType>(getInput().getType());
+  if (!isa<IntegerType>(input.getElementType()) ||
+      !isa<FloatType>(cast<RankedTensorType>(getType()).getElementType()))
+    return emitOpError("expected integer input and float result");
+  return verifyParameters(*this, input,
+                          cast<RankedTensorType>(getScale().getType()),
+                          getZeroPoint(), getAxis(), getBlockSize());
+}
