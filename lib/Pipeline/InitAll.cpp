@@ -2,7 +2,12 @@
 //
 // What a Tamis pipeline needs registered.
 #include "tamis/InitAll.h"
+#include "tamis/Conversion/Passes.h"
 #include "tamis/IR/Tamis.h"
+#include "tamis/Kernels/Passes.h"
+#include "tamis/Pipeline/Pipeline.h"
+#include "tamis/Transforms/Passes.h"
+#include "mlir/Conversion/ConvertToLLVM/ToLLVMPass.h"
 #include "mlir/InitAllDialects.h"
 #include "mlir/InitAllExtensions.h"
 #include "mlir/Target/LLVMIR/Dialect/All.h"
@@ -10,7 +15,18 @@
 using namespace mlir;
 
 void mlir::tamis::registerAllDialects(DialectRegistry &registry) {
+  // Upstream registration carries the external models; registering is cheap,
+  // only loading a dialect costs time.
+  mlir::registerAllDialects(registry);
+  mlir::registerAllExtensions(registry);
+  registerAllToLLVMIRTranslations(registry);
   registry.insert<TamisDialect, kernel::TamisKernelDialect>();
+  registerKernelExternalModels(registry);
 }
 
-void mlir::tamis::registerAllPasses() {}
+void mlir::tamis::registerAllPasses() {
+  registerTamisConversionPasses();
+  registerTamisTransformsPasses();
+  registerTamisKernelsPasses();
+  registerPipelines();
+}

@@ -2,15 +2,12 @@
 //
 // `mlir-opt` with the Tamis dialects, passes and pipelines.
 #include "tamis/InitAll.h"
-#include "mlir/InitAllDialects.h"
-#include "mlir/InitAllExtensions.h"
+#include "mlir/IR/DialectRegistry.h"
 #include "mlir/InitAllPasses.h"
 #include "mlir/Tools/mlir-opt/MlirOptMain.h"
 
 int main(int argc, char **argv) {
   mlir::DialectRegistry registry;
-  mlir::registerAllDialects(registry);
-  mlir::registerAllExtensions(registry);
   mlir::registerAllPasses();
   mlir::tamis::registerAllDialects(registry);
   mlir::tamis::registerAllPasses();

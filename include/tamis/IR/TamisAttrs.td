@@ -56,4 +56,66 @@ def Tamis_PolicyAttr : Tamis_Attr<"Policy", "policy"> {
   let assemblyFormat = "`<` struct(params) `>`";
 }
 
+//===-- instructions ------------------------------------------------------===//
+
+class Tamis_InstructionAttr<string name, string mnemonic_>
+    : Tamis_Attr<name, mnemonic_, [DeclareAttrInterfaceMethods<
+        InstructionAttrInterface, ["getLhsOffset", "isTile"]>]>;
+
+def Tamis_VectorFmaAttr : Tamis_InstructionAttr<"VectorFma", "vector_fma"> {
+  let summary = "float32 multiply-add over one vector";
+  let description = [{
+    `lanes` products and sums of float32 (float16 and bfloat16 are widened);
+    `fused` where the target has a fused form, else multiply and add.
+
+    Example: `#tamis.vector_fma<lanes = 16, fused = true>`
+  }];
+  let parameters = (ins "int64_t":$lanes, "bool":$fused);
+  let assemblyFormat = "`<` struct(params) `>`";
+}
+
+def Tamis_VectorMulAttr : Tamis_InstructionAttr<"VectorMul", "vector_mul"> {
+  let summary = "integers widened to int32, multiplied and added";
+  let description = [{
+    Exact on every target, one reduction step per lane.
+
+    Example: `#tamis.vector_mul<lanes = 4>`
+  }];
+  let parameters = (ins "int64_t":$lanes);
+  let assemblyFormat = "`<` struct(params) `>`";
+}
+
+def Tamis_X86MaddAttr : Tamis_InstructionAttr<"X86Madd", "x86_madd"> {
+  let summary = "8-bit pairs widened to int16, vpmaddwd";
+  let description = [{
+    Exact where vpmaddubsw would saturate. 4 lanes are SSE2, 8 AVX2, 16 AVX512BW.
+
+    Example: `#tamis.x86_madd<lanes = 8>`
+  }];
+  let parameters = (ins "int64_t":$lanes);
+  let assemblyFormat = "`<` struct(params) `>`";
+}
+
+def Tamis_X86VnniAttr : Tamis_InstructionAttr<"X86Vnni", "x86_vnni"> {
+  let summary = "u8 x s8 quads into int32, vpdpbusd";
+  let description = [{
+    The non-saturating form; signed lhs elements are offset by 128. 8 lanes are
+    AVX-VNNI or AVX512VL, 16 AVX512-VNNI.
+
+    Example: `#tamis.x86_vnni<lanes = 16>`
+  }];
+  let parameters = (ins "int64_t":$lanes);
+  let assemblyFormat = "`<` struct(params) `>`";
+}
+
+def Tamis_X86AmxInt8Attr : Tamis_InstructionAttr<"X86AmxInt8", "x86_amx_int8"> {
+  let summary = "16x16x64 int8 tiles, tdpb[su][su]d";
+  let description = [{
+    Any sign combination, exact. Weights lie in the vpdpbusd order.
+
+    Example: `#tamis.x86_amx_int8`
+  }];
+  let assemblyFormat = "";
+}
+
 #endif // TAMIS_IR_ATTRS_TD

@@ -38,9 +38,31 @@ def InstructionAttrInterface : AttrInterface<"InstructionAttrInterface"> {
       Vector accumulators a register block may hold without spilling.
     }], "int64_t", "getMaxAccumulators">,
     InterfaceMethod<[{
-      Builds `acc + lhs * rhs` for one row and one vector of columns. `lhs` is
-      the broadcast row element(s) as an integer or float scalar of
-      `getReductionStep()` packed elements, `rhs` the packed weight vector.
+      True if the instruction multiplies whole register tiles; `build…` are then
+      not called and the tile generator takes over.
+    }], "bool", "isTile", (ins), "", "return false;">,
+    InterfaceMethod<[{
+      What the instruction adds to every integer lhs element before it
+      multiplies (128 where an unsigned multiplicand takes signed values). The
+      generator subtracts the effect exactly, through column sums.
+    }], "int64_t", "getLhsOffset", (ins "bool":$lhsUnsigned), "", "return 0;">,
+    InterfaceMethod<[{
+      Element type of packed weights whose type in the model is `rhs`.
+    }], "::mlir::Type", "getPackedType", (ins "::mlir::Type":$rhs)>,
+    InterfaceMethod<[{
+      Broadcasts `getReductionStep()` lhs elements (a scalar for step 1, else a
+      vector) to the register the multiplication takes.
+    }], "::mlir::Value", "buildLhs",
+    (ins "::mlir::OpBuilder &":$builder, "::mlir::Location":$loc,
+         "::mlir::Value":$elements, "bool":$lhsUnsigned)>,
+    InterfaceMethod<[{
+      Turns a loaded vector of lanes x step packed weights into the register
+      the multiplication takes.
+    }], "::mlir::Value", "buildRhs",
+    (ins "::mlir::OpBuilder &":$builder, "::mlir::Location":$loc,
+         "::mlir::Value":$loaded)>,
+    InterfaceMethod<[{
+      Builds `acc + lhs * rhs` from what buildLhs and buildRhs returned.
     }], "::mlir::Value", "buildMultiplyAccumulate",
     (ins "::mlir::OpBuilder &":$builder, "::mlir::Location":$loc,
          "::mlir::Value":$lhs, "::mlir::Value":$rhs, "::mlir::Value":$acc)>,

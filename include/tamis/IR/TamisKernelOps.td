@@ -37,4 +37,109 @@ def TamisKernel_CheckOp : TamisKernel_Op<"check"> {
   let assemblyFormat = "$condition `,` $code attr-dict";
 }
 
+def TamisKernel_StoreOutputOp : TamisKernel_Op<"store_output",
+    [MemoryEffects<[MemRead, MemWrite]>]> {
+  let summary = "hands a result over whose shape only the data decides";
+  let description = [{
+    At run time allocates output `index` through the host, copies the buffer
+    there and reports its dimensions.
+
+    Example: `tamis_kernel.store_output %m, 0 : memref<?x2xi64>`
+  }];
+  let arguments = (ins AnyMemRef:$source, I64Attr:$index);
+  let assemblyFormat = "$source `,` $index attr-dict `:` type($source)";
+}
+
+def TamisKernel_PackOp : TamisKernel_Op<"pack", [
+    DestinationStyleOpInterface, AttrSizedResultSegments,
+    DeclareOpInterfaceMethods<MemoryEffectsOpInterface>]> {
+  let summary = "brings a right operand into the order an instruction reads";
+  let description = [{
+    `packed[g][p][k][c * step + s]` is the source element at group g (the
+    `groups` dimensions of the source, linearized), column `p * width + c` (of
+    dimension `column`), reduction step `k * step + s` (the `reductions`
+    dimensions, linearized; the innermost `run` of them together are padded to a
+    multiple of the step). What lies outside the source is zero. Integers are
+    read by `is_unsigned` and lessened by `offset`. `sums[g][column]` is the sum
+    of the packed column.
+
+    Of a constant it becomes a new parameter (`--tamis-pack-parameters`), of an
+    activation a loop.
+
+    Example:
+    ```mlir
+    %p = tamis_kernel.pack ins(%w : tensor<3x3x8x32xf32>) outs(%e : tensor<1x1x72x32xf32>)
+           groups [] column 3 reductions [0, 1, 2] run 1 step 1 -> tensor<1x1x72x32xf32>
+    ```
+  }];
+  let arguments = (ins AnyShaped:$source, AnyShaped:$packed,
+    Optional<AnyShaped>:$sums, DenseI64ArrayAttr:$groups, I64Attr:$column,
+    DenseI64ArrayAttr:$reductions, I64Attr:$run, I64Attr:$step,
+    DefaultValuedAttr<I64Attr, "0">:$offset, UnitAttr:$is_unsigned);
+  let results = (outs Optional<AnyRankedTensor>:$packed_result,
+                      Optional<AnyRankedTensor>:$sums_result);
+  let assemblyFormat = [{
+    `ins` `(` $source `:` type($source) `)` `outs` `(` $packed `:` type($packed) `)`
+    (`sums` `(` $sums^ `:` type($sums) `)`)?
+    `groups` $groups `column` $column `reductions` $reductions `run` $run
+    `step` $step attr-dict (`->` type($packed_result)^ (`sums` type($sums_result)^)?)?
+  }];
+  let hasVerifier = 1;
+  let extraClassDeclaration = [{
+    ::mlir::MutableOperandRange getDpsInitsMutable();
+    /// Columns of one panel.
+    int64_t getWidth();
+  }];
+}
+
+def TamisKernel_ContractOp : TamisKernel_Op<"contract", [
+    AttrSizedOperandSegments, DestinationStyleOpInterface,
+    DeclareOpInterfaceMethods<MemoryEffectsOpInterface>,
+    SingleBlockImplicitTerminator<"::mlir::tamis::YieldOp">,
+    RecursiveMemoryEffects]> {
+  let summary = "a contraction with its operands in place and its code decided";
+  let description = [{
+    The meaning is that of `tamis.contract` without padding. `rhs` is what
+    `tamis_kernel.pack` wrote when `packed` is set (the rhs map then still
+    speaks of the unpacked operand), else it is read with its strides. `bounds`
+    are the iteration bounds, dynamic ones follow from `init` and `lhs`.
+    `instruction` multiplies; `tile` is rows and vectors of the register block
+    and positions of the second-innermost row dimension in a cache block (0:
+    all of them); `tasks` is the number of pieces that may run at the same time.
+  }];
+  let arguments = (ins AnyShaped:$lhs, AnyShaped:$rhs, Optional<AnyShaped>:$sums,
+    Optional<AnySignlessInteger>:$lhs_zero, Optional<AnySignlessInteger>:$rhs_zero,
+    Variadic<AnyType>:$extras, AnyShaped:$init,
+    AffineMapArrayAttr:$indexing_maps, StrArrayAttr:$iterator_types,
+    DenseI64ArrayAttr:$bounds, TypeAttr:$accumulator,
+    InstructionAttrInterface:$instruction, DenseI64ArrayAttr:$tile,
+    DefaultValuedAttr<I64Attr, "1">:$tasks,
+    UnitAttr:$packed, UnitAttr:$lhs_unsigned, UnitAttr:$rhs_unsigned,
+    OptionalAttr<StrAttr>:$origin);
+  let results = (outs Optional<AnyRankedTensor>:$result);
+  let regions = (region MaxSizedRegion<1>:$epilogue);
+  let assemblyFormat = [{
+    `ins` `(` $lhs `,` $rhs `:` type($lhs) `,` type($rhs) `)`
+    (`sums` `(` $sums^ `:` type($sums) `)`)?
+    (`lhs_zero` `(` $lhs_zero^ `:` type($lhs_zero) `)`)?
+    (`rhs_zero` `(` $rhs_zero^ `:` type($rhs_zero) `)`)?
+    (`extras` `(` $extras^ `:` type($extras) `)`)?
+    `outs` `(` $init `:` type($init) `)`
+    `maps` $indexing_maps `iterators` $iterator_types `bounds` $bounds
+    `accumulator` $accumulator `by` $instruction `tile` $tile attr-dict
+    (`epilogue` $epilogue^)? (`->` type($result)^)?
+  }];
+  let hasVerifier = 1;
+  let extraClassDeclaration = [{
+    ::mlir::MutableOperandRange getDpsInitsMutable() { return getInitMutable(); }
+    ::mlir::AffineMap getMap(unsigned i);
+    ::mlir::AffineMap getLhsMap() { return getMap(0); }
+    ::mlir::AffineMap getRhsMap() { return getMap(1); }
+    ::mlir::AffineMap getOutMap() { return getMap(2); }
+    /// The map through which extra operand `i` is read.
+    ::mlir::AffineMap getExtraMap(unsigned i) { return getMap(3 + i); }
+    bool hasEpilogue() { return !getEpilogue().empty(); }
+  }];
+}
+
 #endif // TAMIS_IR_KERNEL_OPS_TD

@@ -1,0 +1,125 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// Passes that leave the dialect: to linalg (the oracle), to memrefs with a
+// memory plan, to LLVM.
+
+#ifndef TAMIS_CONVERSION_PASSES_TD
+#define TAMIS_CONVERSION_PASSES_TD
+
+include "mlir/Pass/PassBase.td"
+
+def TamisToLinalg : Pass<"tamis-to-linalg"> {
+  let summary = "the slow, obvious meaning of every tamis operation";
+  let description = [{
+    Rewrites `tamis.contract` on tensors to `tensor.pad`, one `linalg.generic`
+    for the sum and one for the epilogue. It is the oracle against which fast
+    paths are tested, and the way of every contraction no instruction takes.
+    Memref forms and `tamis_kernel` operations are left alone.
+    Doctest: test/Conversion/tamis-to-linalg.mlir
+  }];
+  let dependentDialects = ["::mlir::linalg::LinalgDialect",
+    "::mlir::tensor::TensorDialect", "::mlir::arith::ArithDialect"];
+  let statistics = [Statistic<"contractions", "contractions",
+                              "contractions lowered to plain loops">];
+}
+
+def BindBuffers : Pass<"tamis-bind-buffers", "::mlir::ModuleOp"> {
+  let summary = "inputs, outputs and parameters of @main become caller-owned memory";
+  let description = [{
+    @main's tensor arguments become read-only memrefs, each result a writable
+    memref argument that the result is materialized in, so that bufferization
+    computes it in place; then follow `%workspace` and `%weights`, both
+    `memref<?xi8>`. Every `ml_program.global_load_const` becomes a typed view
+    of `%weights` at the offset that `ParameterLayout` assigns; the globals
+    stay, for emission writes their bytes. A result marked `tamis.unbounded`
+    by `--tamis-output-dims` is handed over with `tamis_kernel.store_output`.
+    Functions other than @main must not load parameters.
+    Doctest: test/Conversion/bind-buffers.mlir
+  }];
+  let dependentDialects = ["::mlir::memref::MemRefDialect",
+    "::mlir::bufferization::BufferizationDialect", "::mlir::arith::ArithDialect"];
+}
+
+def OutputDims : Pass<"tamis-output-dims", "::mlir::ModuleOp"> {
+  let summary = "states how result dimensions follow from argument dimensions";
+  let description = [{
+    Adds `func.func private @output_dims`, which takes every input
+    dimension as an index and returns every output dimension, -1 where only
+    the data decides. Tensor-level: runs before bufferization.
+  }];
+  let dependentDialects = ["::mlir::func::FuncDialect",
+    "::mlir::tensor::TensorDialect", "::mlir::arith::ArithDialect"];
+}
+
+def Bufferize : Pass<"tamis-bufferize", "::mlir::ModuleOp"> {
+  let summary = "values become buffers, in place wherever that is safe";
+  let description = [{
+    Upstream one-shot bufferization of @main with this project's choices:
+    64-byte alignment, copies as `linalg.copy` so that they become kernels,
+    parameters left as they are. Functions have been given memref arguments by
+    `--tamis-bind-buffers`.
+  }];
+  let dependentDialects = ["::mlir::memref::MemRefDialect",
+    "::mlir::bufferization::BufferizationDialect",
+    "::mlir::linalg::LinalgDialect"];
+}
+
+def LowerChecks : Pass<"tamis-lower-checks", "::mlir::ModuleOp"> {
+  let summary = "run-time checks or their code into the error word";
+  let description = [{
+    The error word is the first i32 of the workspace. The condition has been
+    clamped where it guards an access, so execution goes on.
+  }];
+  let dependentDialects = ["::mlir::memref::MemRefDialect"];
+}
+
+def PlanMemory : Pass<"tamis-plan-memory", "::mlir::ModuleOp"> {
+  let summary = "places every buffer of @main in one arena";
+  let description = [{
+    Lifetimes in program order (a buffer used in a loop lives as long as the
+    loop), then first fit by decreasing size: the greedy-by-size planner of
+    Pisarchyk and Lee, "Efficient Memory Management for Deep Neural Net
+    Inference" (2020). Dynamic sizes count with their upper bound, known from
+    the ranges of the inputs (`tamis.dim_ranges`); a buffer without a bound is
+    allocated through the host at run time. Sets `tamis.workspace` (bytes) on
+    the module.
+  }];
+  let options = [
+    Option<"limit", "limit", "int64_t", "int64_t(1) << 40",
+           "bytes above which the plan is an error">];
+  let statistics = [
+    Statistic<"buffers", "buffers", "buffers placed in the arena">,
+    Statistic<"unbounded", "unbounded", "buffers allocated at run time">];
+  let dependentDialects = ["::mlir::memref::MemRefDialect"];
+}
+
+def OutlineKernels : Pass<"tamis-outline-kernels", "::mlir::ModuleOp"> {
+  let summary = "every computation becomes a function; equal ones become one";
+  let description = [{
+    Each operation on buffers in @main (structured operations, contractions,
+    row loops) moves into a private function `@kernel_N`; operations that are
+    equal but for their operands share it.
+  }];
+  let options = [
+    Option<"threads", "threads", "int64_t", "1",
+           "upper bound of the tasks a kernel is split into">];
+  let statistics = [
+    Statistic<"kernels", "kernels", "functions made">,
+    Statistic<"calls", "calls", "operations replaced by calls">];
+  let dependentDialects = ["::mlir::func::FuncDialect"];
+}
+
+def LowerInterface : Pass<"tamis-lower-interface", "::mlir::ModuleOp"> {
+  let summary = "the entry points that the runtime calls";
+  let description = [{
+    Adds `tamis_compute_<variant>`, `tamis_workspace_<variant>` and
+    `tamis_output_dims` with the signatures of
+    include/tamis/Runtime/Runtime.h around @main.
+  }];
+  let options = [Option<"variant", "variant", "int64_t", "0",
+                        "number of the target variant">];
+  let dependentDialects = ["::mlir::LLVM::LLVMDialect",
+    "::mlir::memref::MemRefDialect", "::mlir::arith::ArithDialect"];
+}
+
+#endif // TAMIS_CONVERSION_PASSES_TD

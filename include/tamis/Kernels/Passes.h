@@ -1,0 +1,26 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// Passes that decide, pack and generate the code of contractions.
+#ifndef TAMIS_KERNELS_PASSES_H
+#define TAMIS_KERNELS_PASSES_H
+
+#include "tamis/IR/Tamis.h"
+#include "mlir/Pass/Pass.h"
+
+namespace mlir {
+class DialectRegistry;
+namespace tamis {
+
+#define GEN_PASS_DECL
+#include "tamis/Kernels/Passes.h.inc"
+
+#define GEN_PASS_REGISTRATION
+#include "tamis/Kernels/Passes.h.inc"
+
+/// Lets one-shot bufferization take the operations of `tamis_kernel`.
+void registerKernelExternalModels(DialectRegistry &registry);
+
+} // namespace tamis
+} // namespace mlir
+
+#endif // TAMIS_KERNELS_PASSES_H

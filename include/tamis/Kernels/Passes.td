@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// Passes that decide, pack and generate the code of contractions.
+
+#ifndef TAMIS_KERNELS_PASSES_TD
+#define TAMIS_KERNELS_PASSES_TD
+
+include "mlir/Pass/PassBase.td"
+
+def SelectInstructions : Pass<"tamis-select-instructions", "::mlir::ModuleOp"> {
+  let summary = "decides instruction and tiles of every contraction";
+  let description = [{
+    `tamis.contract` on tensors whose columns are innermost in the result
+    becomes `tamis_kernel.contract` with the best instruction the target has,
+    its right operand brought into that instruction's order by
+    `tamis_kernel.pack`. Padding becomes `tensor.pad`. Contractions it cannot
+    take stay, each with a remark (`-v`, `--debug`) that says why; the oracle
+    lowering takes them.
+
+    The target is the module attribute `tamis.target`; without one, the generic
+    instructions of 128-bit vectors. test/Kernels/select-instructions.mlir
+  }];
+  let dependentDialects = ["::mlir::arith::ArithDialect",
+    "::mlir::tensor::TensorDialect", "::mlir::tamis::kernel::TamisKernelDialect"];
+  let statistics = [
+    Statistic<"numSelected", "selected", "Contractions given an instruction">,
+    Statistic<"numLeft", "left", "Contractions left to the generic lowering">];
+}
+
+def PackParameters : Pass<"tamis-pack-parameters", "::mlir::ModuleOp"> {
+  let summary = "packs constant right operands at compile time";
+  let description = [{
+    `tamis_kernel.pack` of an `arith.constant` or of a loaded
+    `ml_program.global` becomes a new constant or parameter of final bytes;
+    parameters nobody reads any more are erased. Packs of
+    activations stay. test/Kernels/pack-parameters.mlir
+  }];
+  let dependentDialects = ["::mlir::arith::ArithDialect",
+    "::mlir::ml_program::MLProgramDialect"];
+  let statistics = [
+    Statistic<"numPacked", "packed", "Operands packed at compile time">];
+}
+
+def LowerContractions : Pass<"tamis-lower-contractions"> {
+  let summary = "generates the loops of tamis_kernel.contract and pack";
+  let description = [{
+    Operations on memrefs become loops over register blocks: accumulators are
+    carried by the reduction loops, the instruction attribute builds products,
+    the epilogue region is inlined at vector width and stores straight into the
+    destination. test/Kernels/lower-contractions.mlir
+  }];
+  let dependentDialects = ["::mlir::arith::ArithDialect",
+    "::mlir::memref::MemRefDialect", "::mlir::scf::SCFDialect",
+    "::mlir::vector::VectorDialect", "::mlir::LLVM::LLVMDialect"];
+}
+
+#endif // TAMIS_KERNELS_PASSES_TD

@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// The cost model of register and cache blocks: plain numbers in and out.
+#ifndef TAMIS_KERNELS_TILING_H
+#define TAMIS_KERNELS_TILING_H
+
+#include <cstdint>
+
+namespace mlir::tamis {
+
+/// What the choice of a block depends on. Extents are kDynamic where only run
+/// time knows them.
+struct TilingProblem {
+  /// Positions of the row dimension the register block walks.
+  int64_t rowExtent = 1;
+  /// Positions of the dimension around it (1: none).
+  int64_t outerExtent = 1;
+  int64_t columns = 1;
+  /// Reduction steps (of the instruction) of one output element.
+  int64_t steps = 1;
+  int64_t lanes = 16;
+  int64_t maxAccumulators = 28;
+  /// Bytes of lhs that one position of the cache-blocked dimension reads.
+  int64_t bytesPerPosition = 1;
+  /// Row sums are accumulated too.
+  bool rowSums = false;
+  bool depthwise = false;
+  int64_t l2 = 1 << 20;
+};
+
+/// Register block (rows x vectors) and cache block (positions, 0: all).
+struct Tiling {
+  int64_t rows;
+  int64_t vectors;
+  int64_t positions;
+};
+
+/// The cheapest block by instruction count, tails included.
+Tiling chooseTiling(const TilingProblem &problem);
+
+} // namespace mlir::tamis
+
+#endif // TAMIS_KERNELS_TILING_H

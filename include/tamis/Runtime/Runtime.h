@@ -1,0 +1,131 @@
+/* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+ *
+ * What a compiled model consists of, seen from C. The compiler writes one
+ * constant `tamis_model` per model and the functions it points to; the runtime
+ * (lib/Runtime, bitcode linked into every model) implements the public calls
+ * on top of it. The first half is repeated in every generated header, which
+ * is why the public names carry no model prefix and sit behind a guard.
+ */
+#ifndef TAMIS_RUNTIME_RUNTIME_H
+#define TAMIS_RUNTIME_RUNTIME_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/** Version of everything in this file. A loader refuses any other. */
+#define TAMIS_ABI_VERSION 1
+
+/** Weights, workspaces and run-time allocations are aligned to this. */
+#define TAMIS_ALIGNMENT 64
+
+#ifndef TAMIS_HOST_DEFINED
+#define TAMIS_HOST_DEFINED
+/** What every call of a compiled model returns. */
+typedef enum tamis_status {
+  TAMIS_OK = 0,
+  TAMIS_ERROR_ARGUMENT = 1, /* a null or misaligned pointer */
+  TAMIS_ERROR_SHAPE = 2,    /* dimensions the model does not take */
+  TAMIS_ERROR_FEATURE = 3,  /* this processor lacks an instruction set */
+  TAMIS_ERROR_MEMORY = 4,   /* an allocation failed */
+  TAMIS_ERROR_INDEX = 5,    /* an index in the data is out of range */
+  TAMIS_ERROR_DIVISION = 6  /* an integer division by zero in the data */
+} tamis_status;
+
+/** What a program may offer the model; every field may be zero. */
+typedef struct tamis_host {
+  void *user; /* handed to each hook */
+  void *(*allocate)(void *user, size_t bytes, size_t alignment);
+  void (*release)(void *user, void *pointer);
+  /* calls task(args, i) for every i below count, in any order, and returns
+     when all are done */
+  void (*parallel_for)(void *user, void (*task)(void *args, int64_t index),
+                       void *args, int64_t count);
+  int32_t threads; /* 0: as many as the model was compiled for */
+} tamis_host;
+#endif
+
+/* One CPU feature and where cpuid reports it. */
+typedef struct tamis_feature {
+  const char *name;
+  uint32_t leaf, subleaf;
+  uint8_t reg;   /* 0 eax, 1 ebx, 2 ecx, 3 edx */
+  uint8_t bit;
+  uint8_t state; /* what the system must save: a tamis_feature_state */
+  uint8_t reserved;
+} tamis_feature;
+
+enum tamis_feature_state {
+  TAMIS_STATE_NONE = 0,
+  TAMIS_STATE_AVX = 1,
+  TAMIS_STATE_AVX512 = 2,
+  TAMIS_STATE_AMX = 3
+};
+
+/* A dimension lies in [minimum, maximum]; static ones have both equal.
+   `same_as` is the index (over all input dimensions, concatenated) of the
+   first dimension of the same symbol, or -1. */
+typedef struct tamis_dimension {
+  int64_t minimum, maximum, same_as;
+} tamis_dimension;
+
+typedef struct tamis_tensor {
+  const char *name;
+  const tamis_dimension *dims;
+  int32_t rank;
+  int32_t element_bytes;
+  /* 1: only the data decides the size; the run allocates the result. */
+  int32_t unbounded;
+  int32_t reserved;
+} tamis_tensor;
+
+/* Bits of the word a compute function returns. */
+enum tamis_fault {
+  TAMIS_FAULT_INDEX = 1,
+  TAMIS_FAULT_SHAPE = 2,
+  TAMIS_FAULT_MEMORY = 4,
+  TAMIS_FAULT_DIVISION = 8
+};
+
+typedef struct tamis_run tamis_run;
+
+/* The model compiled for one feature list. Later variants are better. */
+typedef struct tamis_variant {
+  uint32_t (*compute)(tamis_run *run, const void *const *inputs,
+                      void **outputs, int64_t *dims, void *workspace,
+                      const void *weights);
+  int64_t (*workspace_size)(const int64_t *dims);
+  const tamis_feature *features;
+  int64_t feature_count;
+} tamis_variant;
+
+typedef struct tamis_model {
+  const char *describe; /* JSON */
+  const tamis_tensor *inputs, *outputs;
+  const tamis_variant *variants;
+  void (*output_dims)(int64_t *dims);
+  const void *weights;
+  int32_t abi_version, input_count, output_count, variant_count;
+  int32_t input_dim_count, output_dim_count;
+  int32_t threads; /* the task split was made for so many */
+  int32_t reserved;
+} tamis_model;
+
+/* Called by generated code. */
+void tamis_rt_parallel(tamis_run *run, void (*task)(void *args, int64_t index),
+                       void *args, int64_t count);
+void *tamis_rt_alloc(tamis_run *run, int64_t bytes);
+void *tamis_rt_alloc_output(tamis_run *run, int64_t index, int64_t bytes);
+
+/* True if this processor and system can execute `feature`; asks the kernel
+   for the permission that tiles need. Also linked into the compiler. */
+int tamis_rt_has_feature(const tamis_feature *feature);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif /* TAMIS_RUNTIME_RUNTIME_H */

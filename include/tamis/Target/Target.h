@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// Machines: from the host or a `--target` string to `#tamis.target`, and the
+// ordered table of instructions each machine has.
+#ifndef TAMIS_TARGET_TARGET_H
+#define TAMIS_TARGET_TARGET_H
+
+#include "tamis/IR/Tamis.h"
+
+namespace mlir::tamis {
+
+/// The module attribute that names the machine to generate code for.
+inline constexpr llvm::StringLiteral kTargetAttrName = "tamis.target";
+
+/// The machine this process runs on: its features, cache sizes and, as the
+/// upper bound of the task split, `threads`.
+TargetAttr hostTarget(MLIRContext *context, int64_t threads = 1);
+
+/// Reads a `--target` string: names (`native`, `x86-64`, `x86-64-v2` to
+/// `x86-64-v4`, `amx`, `aarch64`) and LLVM features, separated by commas. Each
+/// name begins a target of the artifact, features add to the one before them.
+/// Reports what it does not know through `emitError`.
+FailureOr<SmallVector<TargetAttr>>
+parseTargets(MLIRContext *context, StringRef text, int64_t threads,
+             function_ref<InFlightDiagnostic()> emitError);
+
+/// The target of `op` or the nearest operation around it that names one; null
+/// where none does.
+TargetAttr getTarget(Operation *op);
+
+/// The instructions `target` has, best first.
+SmallVector<InstructionAttrInterface> getInstructions(TargetAttr target);
+
+/// The best instruction for these operand types whose rhs is packed and whose
+/// products are summed over a reduction dimension; null if there is none.
+InstructionAttrInterface selectInstruction(TargetAttr target, Type lhs,
+                                           Type rhs, Type accumulator,
+                                           bool lhsUnsigned, bool rhsUnsigned);
+
+/// Rows of the table that need no particular architecture.
+void appendGenericInstructions(
+    TargetAttr target, SmallVectorImpl<InstructionAttrInterface> &table);
+
+/// Rows of the table for x86-64.
+void appendX86Instructions(TargetAttr target,
+                           SmallVectorImpl<InstructionAttrInterface> &table);
+
+} // namespace mlir::tamis
+
+#endif // TAMIS_TARGET_TARGET_H

@@ -1,0 +1,202 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// Every pass from the tamis dialect to itself, sorted by stage.
+
+#ifndef TAMIS_TRANSFORMS_PASSES_TD
+#define TAMIS_TRANSFORMS_PASSES_TD
+
+include "mlir/Pass/PassBase.td"
+
+//===-- stage compress ----------------------------------------------------===//
+
+def LowerQAT : Pass<"tamis-lower-qat", "::mlir::func::FuncOp"> {
+  let summary = "turn dequantize-op-quantize groups into integer operations";
+  let description = [{
+    Input: a graph in which float operations read `tamis.dequantize` and feed
+    `tamis.quantize`. A contraction of two dequantized operands becomes a
+    contraction of the integers with their zero points, an optional i32 bias
+    and one generic that requantizes by the QLinear formula (or, where no
+    quantize follows, scales the exact sum to float). Operations that only
+    move or select values (reshape, transpose, slice, pad with zero, concat
+    with equal parameters, max-pool, relu) move to the integer side.
+
+    Left alone: elementwise float operations between dequantize and quantize
+    (they fuse into one integer-to-integer generic later), block-wise or
+    run-time parameters, weights quantized along another axis than the output
+    channel; each contraction left in float gets a remark with the reason.
+    Doctest: test/Transforms/lower-qat.mlir
+  }];
+  let dependentDialects = ["::mlir::tamis::TamisDialect",
+                           "::mlir::arith::ArithDialect",
+                           "::mlir::math::MathDialect",
+                           "::mlir::linalg::LinalgDialect",
+                           "::mlir::tensor::TensorDialect",
+                           "::mlir::ml_program::MLProgramDialect"];
+  let statistics = [
+    Statistic<"numContractions", "contractions", "contractions made integer">,
+    Statistic<"numRequantized", "requantized", "integer contractions whose result is requantized directly">,
+    Statistic<"numMoved", "moved", "movement operations made integer">,
+    Statistic<"numFloatOperand", "float-operand", "contractions left float: an operand is not dequantized">,
+    Statistic<"numParameters", "parameters", "contractions left float: quantization parameters of a form integers cannot use">
+  ];
+}
+
+def LowerQuantization : Pass<"tamis-lower-quantization"> {
+  let summary = "turn tamis.quantize and tamis.dequantize into linalg.generic";
+  let description = [{
+    Output: no `tamis.quantize` or `tamis.dequantize`. Quantize divides,
+    clamps, rounds half to even and adds the zero point, so that it is total:
+    NaN becomes the lower bound. Dequantize subtracts in i32 and multiplies in
+    f32. Block-wise parameters split the axis with a reshape where the block
+    divides it.
+    Doctest: test/Transforms/lower-quantization.mlir
+  }];
+  let dependentDialects = ["::mlir::arith::ArithDialect",
+                           "::mlir::math::MathDialect",
+                           "::mlir::linalg::LinalgDialect",
+                           "::mlir::tensor::TensorDialect"];
+  let statistics = [
+    Statistic<"numLowered", "lowered", "quantize and dequantize operations lowered">
+  ];
+}
+
+//===-- stage plan --------------------------------------------------------===//
+
+def FoldConstants : Pass<"tamis-fold-constants", "::mlir::ModuleOp"> {
+  let summary = "evaluate operations whose operands are constants or parameters";
+  let description = [{
+    Data movement on constants and on `ml_program` parameters is done on the
+    bytes, of any size; a reshape shares the bytes; a splat stays a splat.
+    Elementwise generics of casts and simple arithmetic are evaluated
+    natively, others through the folders of their operations up to 64 Ki
+    elements. No result larger than both its operands and 64 MiB is made.
+
+    Left alone: parameters that become unused (`symbol-dce` removes them), and
+    `linalg.fill`, which is a destination rather than a value.
+    Doctest: test/Transforms/fold-constants.mlir
+  }];
+  let dependentDialects = ["::mlir::arith::ArithDialect",
+                           "::mlir::ml_program::MLProgramDialect"];
+  let statistics = [
+    Statistic<"numMoved", "moved", "data movements evaluated">,
+    Statistic<"numEvaluated", "evaluated", "elementwise operations evaluated">,
+    Statistic<"numOverBudget", "over-budget", "operations left because the result would be too large">
+  ];
+}
+
+def AssignLayouts : Pass<"tamis-assign-layouts", "::mlir::func::FuncOp"> {
+  let summary = "put the channel last in every chain that meets a convolution";
+  let description = [{
+    Values connected by operations that can absorb a permutation form a
+    component; a component that a convolution reads or writes becomes
+    channels-last, with `linalg.transpose` at its borders. Afterwards adjacent
+    transposes fold, and transposes that keep the innermost dimension are
+    absorbed into the indexing maps of their neighbours.
+
+    Left alone: components without a convolution, values of rank below three.
+    Doctest: test/Transforms/assign-layouts.mlir
+  }];
+  let dependentDialects = ["::mlir::linalg::LinalgDialect",
+                           "::mlir::tensor::TensorDialect",
+                           "::mlir::arith::ArithDialect"];
+  let statistics = [
+    Statistic<"numComponents", "components", "components made channels-last">,
+    Statistic<"numValues", "values", "values whose layout changed">,
+    Statistic<"numTransposes", "transposes", "transposes left at borders">
+  ];
+}
+
+def MaterializePadding : Pass<"tamis-materialize-padding", "::mlir::func::FuncOp"> {
+  let summary = "give every padded contraction an explicit padded operand";
+  let description = [{
+    A `tamis.contract` whose lhs maps reach outside the operand gets a
+    `tensor.pad` with real zero and `pad = 0`. Several padded readers of one
+    value share the widest pad through `tensor.extract_slice`; consecutive
+    pads merge. The pad is written as a filled border plus an insertion, so
+    that the producer can store straight into the padded buffer.
+    Doctest: test/Transforms/materialize-padding.mlir
+  }];
+  let dependentDialects = ["::mlir::tensor::TensorDialect",
+                           "::mlir::linalg::LinalgDialect",
+                           "::mlir::arith::ArithDialect"];
+  let statistics = [
+    Statistic<"numPads", "pads", "padded buffers made">,
+    Statistic<"numShared", "shared", "readers that share another reader's padded buffer">
+  ];
+}
+
+def FuseElementwise : Pass<"tamis-fuse-elementwise"> {
+  let summary = "merge elementwise generics into their readers";
+  let description = [{
+    A producer with one reader is merged, and a cheap one (dequantize, cast,
+    broadcast) with several. Never merged: a producer the reader would
+    evaluate more than once per element (windows, broadcasts of costly
+    bodies), one that reads a contraction other operations also wait for.
+    Reshapes between two elementwise operations are removed by expansion.
+    Doctest: test/Transforms/fuse-elementwise.mlir
+  }];
+  let dependentDialects = ["::mlir::linalg::LinalgDialect",
+                           "::mlir::tensor::TensorDialect",
+                           "::mlir::arith::ArithDialect",
+                           "::mlir::affine::AffineDialect"];
+  let statistics = [
+    Statistic<"numBefore", "generics-before", "generics before fusion">,
+    Statistic<"numAfter", "generics-after", "generics after fusion">
+  ];
+}
+
+def FuseEpilogues : Pass<"tamis-fuse-epilogues"> {
+  let summary = "move elementwise readers of a contraction into its epilogue";
+  let description = [{
+    An elementwise generic that is the only reader of a contraction's result,
+    element by element, becomes (part of) the contraction's epilogue region;
+    its other operands become `extras`. Transposes that keep the innermost
+    dimension are absorbed, reshapes in between are pushed below.
+    Doctest: test/Transforms/fuse-epilogues.mlir
+  }];
+  let dependentDialects = ["::mlir::tamis::TamisDialect",
+                           "::mlir::linalg::LinalgDialect",
+                           "::mlir::affine::AffineDialect",
+                           "::mlir::tensor::TensorDialect"];
+  let statistics = [
+    Statistic<"numFused", "fused", "generics moved into epilogues">,
+    Statistic<"numAbsorbed", "absorbed", "transposes absorbed into results">,
+    Statistic<"numManyReaders", "many-readers", "refused: the result has several readers">,
+    Statistic<"numWindow", "window", "refused: the reader reduces, reads a window or a broadcast">,
+    Statistic<"numTwoMaps", "two-maps", "refused: the reader reads the result through two maps">,
+    Statistic<"numOtherBlock", "other-block", "refused: the reader is in another block">,
+    Statistic<"numReadsInit", "reads-init", "refused: the reader reads its destination">
+  ];
+}
+
+//===-- stage codegen: loops and rows -------------------------------------===//
+
+def VectorizeLoops : Pass<"tamis-vectorize-loops", "::mlir::func::FuncOp"> {
+  let summary = "linalg operations on memrefs become loops over vectors";
+  let description = [{
+    Input: linalg operations and copies on strided memrefs of any shape.
+    Output: scf loops over explicit vectors as wide as the widest element the
+    body computes with allows on `tamis.target` (512, 256 or 128 bits),
+    unrolled, with a masked tail where the target masks every width and a
+    scalar tail elsewhere. Loops that all operands walk as one are merged; the
+    vector loop is the cheapest by a small cost model: parallel dimensions,
+    or a reduction with partial sums in vectors (never for float sums under a
+    strict `tamis.policy`). Chains on one 8-bit input that are costly become a
+    table of 256 results.
+
+    What cannot be modelled (maps that are not linear, bodies with regions)
+    becomes scalar loops with a remark. Dense copies are left to memcpy.
+    Doctest: test/Transforms/vectorize-loops.mlir
+  }];
+  let dependentDialects = ["::mlir::arith::ArithDialect",
+                           "::mlir::memref::MemRefDialect",
+                           "::mlir::scf::SCFDialect",
+                           "::mlir::ub::UBDialect",
+                           "::mlir::vector::VectorDialect"];
+  let statistics = [
+    Statistic<"numVectorized", "vectorized", "operations turned into vector loops">,
+    Statistic<"numScalar", "scalar", "operations left to scalar loops">
+  ];
+}
+
+#endif // TAMIS_TRANSFORMS_PASSES_TD

@@ -1,0 +1,159 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// The border between values and memory: who owns the bytes of inputs, outputs
+// and parameters. Done before bufferization, so that it can compute results
+// in place.
+#include "tamis/Conversion/Passes.h"
+#include "tamis/Execution/Interface.h"
+#include "tamis/IR/Tamis.h"
+#include "tamis/Target/ParameterLayout.h"
+#include "mlir/Dialect/Arith/IR/Arith.h"
+#include "mlir/Dialect/Bufferization/IR/Bufferization.h"
+#include "mlir/Dialect/Func/IR/FuncOps.h"
+#include "mlir/Dialect/MLProgram/IR/MLProgram.h"
+#include "mlir/Dialect/MemRef/IR/MemRef.h"
+
+namespace mlir::tamis {
+#define GEN_PASS_DEF_BINDBUFFERS
+#include "tamis/Conversion/Passes.h.inc"
+
+namespace {
+
+MemRefType getBufferType(Type tensor) {
+  auto type = cast<RankedTensorType>(tensor);
+  return MemRefType::get(type.getShape(), type.getElementType());
+}
+
+struct BindBuffers : impl::BindBuffersBase<BindBuffers> {
+  void runOnOperation() override {
+    ModuleOp module = getOperation();
+    auto main = module.lookupSymbol<func::FuncOp>("main");
+    if (!main) {
+      module.emitError("expected a function @main");
+      return signalPassFailure();
+    }
+    if (!llvm::all_of(main.getArgumentTypes(), llvm::IsaPred<RankedTensorType>))
+      return; // bound already
+    if (failed(describe(module, main)))
+      return signalPassFailure();
+    Block &entry = main.getBody().front();
+    Location loc = main.getLoc();
+    OpBuilder b(&entry, entry.begin());
+
+    for (BlockArgument argument : entry.getArguments()) {
+      Type tensor = argument.getType();
+      argument.setType(getBufferType(tensor));
+      auto value = bufferization::ToTensorOp::create(b, loc, tensor, argument,
+                                                     /*restrict=*/true);
+      argument.replaceAllUsesExcept(value, value);
+    }
+    bindResults(main, entry);
+    auto bytes = MemRefType::get({ShapedType::kDynamic}, b.getI8Type());
+    SmallVector<DictionaryAttr> attributes;
+    main.getAllArgAttrs(attributes);
+    entry.addArgument(bytes, loc);
+    Value weights = entry.addArgument(bytes, loc);
+    attributes.resize(entry.getNumArguments(), b.getDictionaryAttr({}));
+    if (failed(bindParameters(main, weights)))
+      return signalPassFailure();
+    main.setFunctionType(b.getFunctionType(entry.getArgumentTypes(), {}));
+    main.setAllArgAttrs(attributes);
+    main.setAllResultAttrs(ArrayRef<DictionaryAttr>{});
+  }
+
+  /// Writes what callers must know into `tamis.interface`, since signatures
+  /// stop being tensors here.
+  static LogicalResult describe(ModuleOp module, func::FuncOp main) {
+    FailureOr<ModelInterface> interface = ModelInterface::fromMain(module);
+    if (failed(interface))
+      return failure();
+    for (auto [i, tensor] : llvm::enumerate(interface->inputs)) {
+      auto ranges = main.getArgAttrOfType<ArrayAttr>(i, "tamis.dim_ranges");
+      for (auto [d, dim] : llvm::enumerate(tensor.dims))
+        if (auto range = ranges && d < ranges.size()
+                             ? dyn_cast<DenseI64ArrayAttr>(ranges[d])
+                             : DenseI64ArrayAttr();
+            range && range.size() == 2 && !dim.isStatic())
+          interface->ranges[dim.symbol] = {range[0], range[1]};
+    }
+    // "?" means "only the data decides": the others follow from the inputs.
+    for (auto [i, tensor] : llvm::enumerate(interface->outputs)) {
+      bool unbounded = main.getResultAttr(i, "tamis.unbounded") != nullptr;
+      for (auto [d, dim] : llvm::enumerate(tensor.dims))
+        if (!dim.isStatic() && unbounded)
+          dim.symbol = "?";
+        else if (!dim.isStatic() && dim.symbol == "?")
+          dim.symbol = tensor.name + ":" + std::to_string(d);
+    }
+    interface->attach(module);
+    return success();
+  }
+
+  void bindResults(func::FuncOp main, Block &entry) {
+    auto ret = cast<func::ReturnOp>(entry.getTerminator());
+    OpBuilder b(ret);
+    SmallVector<std::pair<unsigned, DictionaryAttr>> results;
+    for (auto [i, result] : llvm::enumerate(ret.getOperands())) {
+      if (main.getResultAttr(i, "tamis.unbounded")) {
+        Value buffer = bufferization::ToBufferOp::create(
+            b, ret.getLoc(), getBufferType(result.getType()), result,
+            /*read_only=*/true);
+        kernel::StoreOutputOp::create(b, ret.getLoc(), buffer, i);
+        continue;
+      }
+      Value target =
+          entry.addArgument(getBufferType(result.getType()), main.getLoc());
+      results.push_back({entry.getNumArguments() - 1,
+                         b.getDictionaryAttr(b.getNamedAttr(
+                             "tamis.output", b.getI64IntegerAttr(i)))});
+      bufferization::MaterializeInDestinationOp::create(
+          b, ret.getLoc(), Type(), result, target, /*restrict=*/true,
+          /*writable=*/true);
+    }
+    func::ReturnOp::create(b, ret.getLoc());
+    ret.erase();
+    SmallVector<DictionaryAttr> attributes;
+    main.getAllArgAttrs(attributes);
+    attributes.resize(entry.getNumArguments(), b.getDictionaryAttr({}));
+    for (auto [position, dictionary] : results)
+      attributes[position] = dictionary;
+    main.setFunctionType(
+        b.getFunctionType(entry.getArgumentTypes(), main.getResultTypes()));
+    main.setAllArgAttrs(attributes);
+  }
+
+  LogicalResult bindParameters(func::FuncOp main, Value weights) {
+    FailureOr<ParameterLayout> layout = ParameterLayout::get(getOperation());
+    if (failed(layout))
+      return failure();
+    SmallVector<ml_program::GlobalLoadConstOp> loads;
+    getOperation().walk(
+        [&](ml_program::GlobalLoadConstOp load) { loads.push_back(load); });
+    OpBuilder b(&main.getBody().front(), main.getBody().front().begin());
+    llvm::StringMap<Value> views;
+    for (ml_program::GlobalLoadConstOp load : loads) {
+      if (load->getParentOfType<func::FuncOp>() != main)
+        return load.emitError("only @main may load parameters");
+      StringRef name = load.getGlobal().getLeafReference();
+      Value &view = views[name];
+      if (!view) {
+        std::optional<int64_t> offset = layout->getOffset(name);
+        if (!offset)
+          return load.emitError("parameter @") << name << " has no value";
+        Value at = arith::ConstantIndexOp::create(b, load.getLoc(), *offset);
+        Value memory = memref::ViewOp::create(
+            b, load.getLoc(), getBufferType(load.getType()), weights, at,
+            ValueRange{});
+        view = bufferization::ToTensorOp::create(b, load.getLoc(),
+                                                 load.getType(), memory,
+                                                 /*restrict=*/true);
+      }
+      load.replaceAllUsesWith(view);
+      load.erase();
+    }
+    return success();
+  }
+};
+
+} // namespace
+} // namespace mlir::tamis

@@ -1,0 +1,52 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// `tamis_kernel.check` becomes an or into the error word.
+#include "tamis/Conversion/Passes.h"
+#include "tamis/Conversion/Workspace.h"
+#include "tamis/IR/Tamis.h"
+#include "mlir/Dialect/Arith/IR/Arith.h"
+#include "mlir/Dialect/Func/IR/FuncOps.h"
+#include "mlir/Dialect/MemRef/IR/MemRef.h"
+
+namespace mlir::tamis {
+#define GEN_PASS_DEF_LOWERCHECKS
+#include "tamis/Conversion/Passes.h.inc"
+
+namespace {
+
+struct LowerChecks : impl::LowerChecksBase<LowerChecks> {
+  void runOnOperation() override {
+    auto main = getOperation().lookupSymbol<func::FuncOp>("main");
+    SmallVector<kernel::CheckOp> checks;
+    getOperation().walk([&](kernel::CheckOp op) { checks.push_back(op); });
+    if (!main || checks.empty())
+      return;
+    Block &entry = main.getBody().front();
+    OpBuilder b(&entry, entry.begin());
+    Location loc = main.getLoc();
+    Value workspaceBytes = entry.getArgument(entry.getNumArguments() - 2);
+    Value at = arith::ConstantIndexOp::create(b, loc, workspace::kError);
+    Value word = memref::ViewOp::create(
+        b, loc, MemRefType::get({}, b.getI32Type()), workspaceBytes, at,
+        ValueRange{});
+    for (kernel::CheckOp check : checks) {
+      if (check->getParentOfType<func::FuncOp>() != main) {
+        check.emitOpError("expected inside @main");
+        return signalPassFailure();
+      }
+      b.setInsertionPoint(check);
+      Location where = check.getLoc();
+      Value none = arith::ConstantIntOp::create(b, where, 0, 32);
+      Value code = arith::ConstantOp::create(b, where, check.getCodeAttr());
+      Value bits = arith::SelectOp::create(b, where, check.getCondition(),
+                                           none, code);
+      Value old = memref::LoadOp::create(b, where, word, ValueRange{});
+      Value now = arith::OrIOp::create(b, where, old, bits);
+      memref::StoreOp::create(b, where, now, word, ValueRange{});
+      check.erase();
+    }
+  }
+};
+
+} // namespace
+} // namespace mlir::tamis

@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// The steps of emission, in the order emitArtifact takes them.
+#ifndef TAMIS_LIB_EXECUTION_DETAIL_H
+#define TAMIS_LIB_EXECUTION_DETAIL_H
+
+#include "tamis/Execution/Emit.h"
+#include "tamis/Execution/Interface.h"
+#include "tamis/IR/Tamis.h"
+#include "tamis/Runtime/Runtime.h"
+#include "llvm/IR/Module.h"
+#include "llvm/Target/TargetMachine.h"
+#include <array>
+
+namespace mlir::tamis::detail {
+
+/// A model's machine for each variant, and what the artifact says about it.
+struct Artifact {
+  ModelInterface interface;
+  std::vector<TargetAttr> targets; // one per variant
+  std::string prefix;
+  /// The size of the workspace where it is a constant, else -1.
+  int64_t workspaceBytes = -1;
+  bool hasRunStatic = false;
+};
+
+/// The cpuid row of an LLVM feature name; null for features that are only
+/// tuning or that no row is known for (`known` tells which).
+const tamis_feature *findFeature(StringRef name, bool &known);
+
+/// Module in the LLVM dialect -> LLVM IR for `machine`, each function with the
+/// features of its `tamis.target`.
+std::unique_ptr<llvm::Module> translate(ModuleOp module,
+                                        llvm::LLVMContext &context,
+                                        llvm::TargetMachine &machine);
+
+/// Links the runtime into `module`, writes the model's constant, names the
+/// public functions after the prefix and makes all else local.
+LogicalResult addRuntime(ModuleOp source, llvm::Module &module,
+                         Artifact &artifact, bool hasWeights);
+
+/// The JSON text `describe` returns.
+std::string describe(const Artifact &artifact);
+
+/// The TargetMachine for `arch` ("x86_64"); null with an error at `source`.
+std::unique_ptr<llvm::TargetMachine>
+createMachine(ModuleOp source, StringRef arch, unsigned optLevel);
+
+/// Runs LLVM's middle end.
+void optimize(llvm::Module &module, llvm::TargetMachine &machine,
+              unsigned optLevel);
+
+/// Runs LLVM's back end.
+LogicalResult generateCode(llvm::Module &module, llvm::TargetMachine &machine,
+                           bool assembly, llvm::raw_pwrite_stream &output);
+
+/// The relocatable object that declares the weight section (without bytes)
+/// and holds the note.
+std::vector<char> buildWeightObject(StringRef weightSymbol, int64_t weightBytes,
+                                    StringRef note);
+
+/// Appends the bytes of `parameters` to the linked ELF file at `path` and makes
+/// its weight section (and segment) refer to them.
+llvm::Error appendWeights(StringRef path, const ParameterLayout &parameters);
+
+/// Links `objects` (contents of ELF files) into `path`.
+llvm::Error link(ArrayRef<StringRef> objects, StringRef path, bool relocatable,
+                 ArrayRef<uint8_t> buildId);
+
+/// The runtime's bitcode, and the symbol tables of libc and libm.
+StringRef getRuntimeBitcode();
+StringRef getLibcStub();
+StringRef getLibmStub();
+
+/// The symbol of the weight section.
+inline std::string getWeightSymbol(const Artifact &artifact) {
+  return artifact.prefix + "_weights";
+}
+
+} // namespace mlir::tamis::detail
+
+#endif // TAMIS_LIB_EXECUTION_DETAIL_H

@@ -1,0 +1,117 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// Verifiers and effects of the internal dialect. Its operations come from our
+// own passes, so the checks guard against passes that disagree, not users.
+#include "tamis/IR/Tamis.h"
+#include "mlir/IR/Builders.h"
+
+using namespace mlir;
+using namespace mlir::tamis;
+using namespace mlir::tamis::kernel;
+
+/// Reads of memref inputs and writes of memref destinations.
+static void addEffects(
+    DestinationStyleOpInterface op,
+    SmallVectorImpl<SideEffects::EffectInstance<MemoryEffects::Effect>>
+        &effects) {
+  for (OpOperand &operand : op->getOpOperands()) {
+    if (!isa<MemRefType>(operand.get().getType()))
+      continue;
+    if (op.isDpsInit(&operand))
+      effects.emplace_back(MemoryEffects::Write::get(), &operand);
+    else
+      effects.emplace_back(MemoryEffects::Read::get(), &operand);
+  }
+}
+
+//===-- pack --------------------------------------------------------------===//
+
+MutableOperandRange PackOp::getDpsInitsMutable() {
+  return MutableOperandRange(getOperation(), 1, getSums() ? 2 : 1);
+}
+
+int64_t PackOp::getWidth() {
+  return cast<ShapedType>(getPacked().getType()).getDimSize(3) / getStep();
+}
+
+void PackOp::getEffects(
+    SmallVectorImpl<SideEffects::EffectInstance<MemoryEffects::Effect>>
+        &effects) {
+  addEffects(cast<DestinationStyleOpInterface>(getOperation()), effects);
+}
+
+LogicalResult PackOp::verify() {
+  auto source = cast<ShapedType>(getSource().getType());
+  auto packed = cast<ShapedType>(getPacked().getType());
+  if (packed.getRank() != 4)
+    return emitOpError("packed operand expected rank 4, got ")
+           << packed.getRank();
+  if (getStep() <= 0 || packed.isDynamicDim(3) ||
+      packed.getDimSize(3) % getStep() != 0)
+    return emitOpError("packed width expected a multiple of step ")
+           << getStep();
+  if (getSums() && cast<ShapedType>(getSums().getType()).getRank() != 2)
+    return emitOpError("sums expected rank 2");
+  llvm::SmallBitVector seen(source.getRank());
+  auto take = [&](int64_t dim) {
+    if (dim < 0 || dim >= source.getRank() || seen.test(dim))
+      return false;
+    seen.set(dim);
+    return true;
+  };
+  bool ok = llvm::all_of(getGroups(), take);
+  ok &= getColumn() < 0 || take(getColumn());
+  ok &= llvm::all_of(getReductions(), take);
+  if (!ok)
+    return emitOpError("names a source dimension twice or one outside rank ")
+           << source.getRank();
+  if (getRun() > static_cast<int64_t>(getReductions().size()))
+    return emitOpError("run of ") << getRun() << " exceeds the reductions";
+  return success();
+}
+
+//===-- contract ----------------------------------------------------------===//
+
+AffineMap kernel::ContractOp::getMap(unsigned i) {
+  return cast<AffineMapAttr>(getIndexingMaps()[i]).getValue();
+}
+
+void kernel::ContractOp::getEffects(
+    SmallVectorImpl<SideEffects::EffectInstance<MemoryEffects::Effect>>
+        &effects) {
+  addEffects(cast<DestinationStyleOpInterface>(getOperation()), effects);
+}
+
+LogicalResult kernel::ContractOp::verify() {
+  size_t dims = getIteratorTypes().size();
+  if (getBounds().size() != dims)
+    return emitOpError("expected ") << dims << " bounds, got "
+                                    << getBounds().size();
+  if (getIndexingMaps().size() != 3 + getExtras().size())
+    return emitOpError("expected ") << 3 + getExtras().size()
+                                    << " indexing maps, got "
+                                    << getIndexingMaps().size();
+  for (unsigned i = 0; i < getIndexingMaps().size(); ++i)
+    if (getMap(i).getNumDims() != dims)
+      return emitOpError("map #") << i << " expected " << dims
+                                  << " dimensions";
+  if (getPacked() && cast<ShapedType>(getRhs().getType()).getRank() != 4)
+    return emitOpError("packed rhs expected rank 4");
+  if (getTile().size() != 3)
+    return emitOpError("expected rows, vectors and cache positions in tile");
+  if (getTile()[0] <= 0 || getTile()[1] <= 0 || getTile()[2] < 0)
+    return emitOpError("expected a positive register block in tile");
+  Type stored = getAccumulator();
+  if (hasEpilogue()) {
+    Block &block = getEpilogue().front();
+    if (block.getNumArguments() != 1 + getExtras().size())
+      return emitOpError("epilogue expected ")
+             << 1 + getExtras().size() << " arguments, got "
+             << block.getNumArguments();
+    stored = block.getTerminator()->getOperand(0).getType();
+  }
+  Type element = cast<ShapedType>(getInit().getType()).getElementType();
+  if (stored != element)
+    return emitOpError("stores ") << stored << " into elements of " << element;
+  return success();
+}

@@ -1,0 +1,24 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// The families of operators the importer knows.
+#include "Importer.h"
+
+using namespace mlir::tamis::onnx;
+
+void mlir::tamis::onnx::registerFamilies(OpTable &table) {
+  registerElementwise(table);
+  registerMovement(table);
+}
+
+const OpRow *OpTable::find(StringRef domain, StringRef name,
+                           int64_t version) const {
+  auto found = rows.find(key(domain, name));
+  if (found == rows.end())
+    return nullptr;
+  const OpRow *best = nullptr;
+  for (const OpRow &row : found->second)
+    if (row.sinceVersion <= version &&
+        (!best || best->sinceVersion <= row.sinceVersion))
+      best = &row;
+  return best;
+}

@@ -1,0 +1,400 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// Packs constant right operands while compiling: bytes are read from the mapped
+// model, written once in the instruction's order, and become a parameter of
+// their own. MLIR attributes are never element-wise folded here: a model has
+// hundreds of millions of elements.
+#include "tamis/IR/Tamis.h"
+#include "tamis/Kernels/Passes.h"
+#include "mlir/Dialect/Arith/IR/Arith.h"
+#include "mlir/Dialect/Linalg/IR/Linalg.h"
+#include "mlir/Dialect/MLProgram/IR/MLProgram.h"
+#include "mlir/Dialect/Tensor/IR/Tensor.h"
+#include "mlir/IR/DialectResourceBlobManager.h"
+#include "mlir/IR/SymbolTable.h"
+#include "llvm/ADT/APFloat.h"
+#include "llvm/Support/Endian.h"
+
+namespace mlir::tamis {
+#define GEN_PASS_DEF_PACKPARAMETERS
+#include "tamis/Kernels/Passes.h.inc"
+} // namespace mlir::tamis
+
+using namespace mlir;
+using namespace mlir::tamis;
+
+namespace {
+
+/// The bytes of a constant as its reader sees them: each dimension with its
+/// stride in elements, after the views between constant and reader.
+struct SourceView {
+  ArrayRef<char> bytes;
+  Type element;
+  bool isSplat = false;
+  SmallVector<int64_t> shape, strides;
+  ml_program::GlobalOp global;
+  /// What was done to the bytes on the way, so that equal packs are shared.
+  SmallVector<Attribute> path;
+};
+
+} // namespace
+
+static SmallVector<int64_t> contiguousStrides(ArrayRef<int64_t> shape) {
+  SmallVector<int64_t> strides(shape.size(), 1);
+  for (int64_t i = static_cast<int64_t>(shape.size()) - 2; i >= 0; --i)
+    strides[i] = strides[i + 1] * shape[i + 1];
+  return strides;
+}
+
+/// The view of a constant or parameter; failure for anything else.
+static FailureOr<SourceView> viewConstant(Value value, SymbolTable &symbols) {
+  Operation *def = value.getDefiningOp();
+  if (!def)
+    return failure();
+  if (auto transpose = dyn_cast<linalg::TransposeOp>(def)) {
+    FailureOr<SourceView> view = viewConstant(transpose.getInput(), symbols);
+    if (failed(view))
+      return failure();
+    SourceView result = *view;
+    for (auto [i, from] : llvm::enumerate(transpose.getPermutation())) {
+      result.shape[i] = view->shape[from];
+      result.strides[i] = view->strides[from];
+    }
+    result.path.push_back(transpose.getPermutationAttr());
+    return result;
+  }
+  if (auto expand = dyn_cast<tensor::ExpandShapeOp>(def)) {
+    FailureOr<SourceView> view = viewConstant(expand.getSrc(), symbols);
+    if (failed(view))
+      return failure();
+    SourceView result = *view;
+    ArrayRef<int64_t> shape = expand.getResultType().getShape();
+    result.shape.assign(shape.begin(), shape.end());
+    result.strides.assign(shape.size(), 0);
+    for (auto [i, group] : llvm::enumerate(expand.getReassociationIndices())) {
+      int64_t stride = view->strides[i];
+      for (int64_t d : llvm::reverse(group)) {
+        result.strides[d] = stride;
+        stride *= shape[d];
+      }
+    }
+    result.path.push_back(TypeAttr::get(expand.getResultType()));
+    return result;
+  }
+  if (auto collapse = dyn_cast<tensor::CollapseShapeOp>(def)) {
+    FailureOr<SourceView> view = viewConstant(collapse.getSrc(), symbols);
+    if (failed(view))
+      return failure();
+    SourceView result = *view;
+    ArrayRef<int64_t> shape = collapse.getResultType().getShape();
+    result.shape.assign(shape.begin(), shape.end());
+    result.strides.assign(shape.size(), 1);
+    for (auto [i, group] :
+         llvm::enumerate(collapse.getReassociationIndices())) {
+      int64_t expected = 0;
+      for (int64_t d : llvm::reverse(group)) {
+        if (view->shape[d] == 1)
+          continue;
+        if (expected == 0)
+          result.strides[i] = view->strides[d];
+        else if (view->strides[d] != expected)
+          return failure();
+        expected = view->strides[d] * view->shape[d];
+      }
+    }
+    result.path.push_back(TypeAttr::get(collapse.getResultType()));
+    return result;
+  }
+  SourceView view;
+  Attribute attr;
+  if (auto load = dyn_cast<ml_program::GlobalLoadConstOp>(def)) {
+    view.global = symbols.lookup<ml_program::GlobalOp>(
+        load.getGlobalAttr().getLeafReference());
+    if (!view.global || view.global.getIsMutable() || !view.global.getValue())
+      return failure();
+    attr = *view.global.getValue();
+  } else if (auto constant = dyn_cast<arith::ConstantOp>(def)) {
+    attr = constant.getValue();
+  }
+  auto type = dyn_cast<RankedTensorType>(value.getType());
+  if (!type || !type.hasStaticShape())
+    return failure();
+  if (auto dense = dyn_cast_or_null<DenseElementsAttr>(attr)) {
+    view.bytes = dense.getRawData();
+    view.isSplat = dense.isSplat();
+  } else if (auto resource = dyn_cast_or_null<DenseResourceElementsAttr>(attr)) {
+    AsmResourceBlob *blob = resource.getRawHandle().getBlob();
+    if (!blob)
+      return failure();
+    view.bytes = blob->getData();
+  } else {
+    return failure();
+  }
+  view.element = type.getElementType();
+  view.shape.assign(type.getShape().begin(), type.getShape().end());
+  view.strides = contiguousStrides(view.shape);
+  unsigned size = llvm::divideCeil(view.element.getIntOrFloatBitWidth(), 8);
+  if (view.isSplat)
+    view.strides.assign(view.shape.size(), 0);
+  else if (view.bytes.size() < static_cast<size_t>(type.getNumElements()) * size)
+    return failure();
+  return view;
+}
+
+//===-- packing -----------------------------------------------------------===//
+
+/// Source offsets of a list of dimensions, linearized outer to inner.
+static SmallVector<int64_t> linearOffsets(const SourceView &view,
+                                          ArrayRef<int64_t> dims) {
+  SmallVector<int64_t> offsets{0};
+  for (int64_t d : dims) {
+    SmallVector<int64_t> next;
+    next.reserve(offsets.size() * view.shape[d]);
+    for (int64_t offset : offsets)
+      for (int64_t i = 0; i < view.shape[d]; ++i)
+        next.push_back(offset + i * view.strides[d]);
+    offsets = std::move(next);
+  }
+  return offsets;
+}
+
+/// Moves elements through `convert`; calls `sum(group, column, value)` for each.
+template <typename To, typename Convert, typename Sum>
+static void packElements(kernel::PackOp op, const SourceView &view,
+                         MutableArrayRef<To> out, Convert convert, Sum sum) {
+  auto packed = cast<ShapedType>(op.getPacked().getType());
+  int64_t panels = packed.getDimSize(1), steps = packed.getDimSize(2);
+  int64_t step = op.getStep(), width = op.getWidth();
+  ArrayRef<int64_t> reductions = op.getReductions();
+  SmallVector<int64_t> outer =
+      linearOffsets(view, reductions.drop_back(op.getRun()));
+  SmallVector<int64_t> run =
+      linearOffsets(view, reductions.take_back(op.getRun()));
+  int64_t runSteps = steps / static_cast<int64_t>(outer.size());
+  int64_t columns = op.getColumn() < 0 ? 1 : view.shape[op.getColumn()];
+  int64_t columnStride = op.getColumn() < 0 ? 0 : view.strides[op.getColumn()];
+  To *to = out.data();
+  int64_t group = 0;
+  for (int64_t groupOffset : linearOffsets(view, op.getGroups())) {
+    for (int64_t p = 0; p < panels; ++p) {
+      for (int64_t outerOffset : outer) {
+        for (int64_t k = 0; k < runSteps; ++k, to += width * step) {
+          for (int64_t s = 0; s < step; ++s) {
+            size_t element = k * step + s;
+            if (element >= run.size())
+              continue;
+            int64_t from = groupOffset + outerOffset + run[element] +
+                           p * width * columnStride;
+            int64_t end = std::min(width, columns - p * width);
+            for (int64_t c = 0; c < end; ++c, from += columnStride) {
+              To value = convert(from);
+              to[c * step + s] = value;
+              sum(group, p * width + c, value);
+            }
+          }
+        }
+      }
+    }
+    ++group;
+  }
+}
+
+static float readFloat(const SourceView &view, int64_t index) {
+  if (view.element.isF32())
+    return reinterpret_cast<const float *>(view.bytes.data())[index];
+  uint16_t bits =
+      llvm::support::endian::read16le(view.bytes.data() + 2 * index);
+  const llvm::fltSemantics &semantics =
+      cast<FloatType>(view.element).getFloatSemantics();
+  llvm::APFloat value(semantics, llvm::APInt(16, bits));
+  bool lost;
+  value.convert(llvm::APFloat::IEEEsingle(), llvm::APFloat::rmNearestTiesToEven,
+                &lost);
+  return value.convertToFloat();
+}
+
+static int64_t readInteger(const SourceView &view, int64_t index,
+                           bool isUnsigned) {
+  const char *data = view.bytes.data();
+  switch (view.element.getIntOrFloatBitWidth()) {
+  case 8:
+    return isUnsigned ? int64_t(uint8_t(data[index])) : int64_t(int8_t(data[index]));
+  case 16: {
+    uint16_t bits = llvm::support::endian::read16le(data + 2 * index);
+    return isUnsigned ? int64_t(bits) : int64_t(int16_t(bits));
+  }
+  default: {
+    uint32_t bits = llvm::support::endian::read32le(data + 4 * index);
+    return isUnsigned ? int64_t(bits) : int64_t(int32_t(bits));
+  }
+  }
+}
+
+/// A blob of `count` zeroed elements of T, aligned for vector loads.
+template <typename T>
+static AsmResourceBlob makeBlob(int64_t count, MutableArrayRef<T> &data) {
+  AsmResourceBlob blob =
+      HeapAsmResourceBlob::allocate(count * sizeof(T), 64, /*dataIsMutable=*/true);
+  MutableArrayRef<char> bytes = blob.getMutableData();
+  std::fill(bytes.begin(), bytes.end(), 0);
+  data = MutableArrayRef<T>(reinterpret_cast<T *>(bytes.data()), count);
+  return blob;
+}
+
+/// The packed bytes and, where the op asks for them, the sums of its columns.
+static FailureOr<std::pair<AsmResourceBlob, AsmResourceBlob>>
+pack(kernel::PackOp op, const SourceView &view) {
+  auto packed = cast<ShapedType>(op.getPacked().getType());
+  if (!packed.hasStaticShape())
+    return failure();
+  MutableArrayRef<int32_t> sums;
+  AsmResourceBlob sumBlob;
+  int64_t sumColumns = 0;
+  if (op.getSums()) {
+    auto type = cast<ShapedType>(op.getSums().getType());
+    sumBlob = makeBlob(type.getNumElements(), sums);
+    sumColumns = type.getDimSize(1);
+  }
+  auto addSum = [&](int64_t group, int64_t column, int64_t value) {
+    // Sums wrap, as the accumulators do.
+    if (!sums.empty()) {
+      int32_t &sum = sums[group * sumColumns + column];
+      sum = static_cast<int32_t>(uint32_t(sum) + uint32_t(value));
+    }
+  };
+  int64_t count = packed.getNumElements();
+  Type element = packed.getElementType();
+  int64_t offset = static_cast<int64_t>(op.getOffset());
+  bool isUnsigned = op.getIsUnsigned();
+  auto integer = [&](auto zero) {
+    return [&](int64_t i) {
+      return static_cast<decltype(zero)>(readInteger(view, i, isUnsigned) -
+                                         offset);
+    };
+  };
+  AsmResourceBlob blob;
+  if (element.isF32()) {
+    MutableArrayRef<float> data;
+    blob = makeBlob(count, data);
+    packElements(op, view, data, [&](int64_t i) { return readFloat(view, i); },
+                 [](int64_t, int64_t, float) {});
+  } else if (element.isInteger(8)) {
+    MutableArrayRef<int8_t> data;
+    blob = makeBlob(count, data);
+    packElements(op, view, data, integer(int8_t(0)), addSum);
+  } else if (element.isInteger(32)) {
+    MutableArrayRef<int32_t> data;
+    blob = makeBlob(count, data);
+    packElements(op, view, data, integer(int32_t(0)), addSum);
+  } else {
+    return failure();
+  }
+  return std::make_pair(std::move(blob), std::move(sumBlob));
+}
+
+//===-- pass --------------------------------------------------------------===//
+
+namespace {
+struct PackParameters : tamis::impl::PackParametersBase<PackParameters> {
+  void runOnOperation() override {
+    ModuleOp module = getOperation();
+    SymbolTable symbols(module);
+    SmallVector<kernel::PackOp> packs;
+    module.walk([&](kernel::PackOp op) {
+      if (op.getPackedResult())
+        packs.push_back(op);
+    });
+    // Two readers of one parameter share one packed copy.
+    DenseMap<Attribute, std::pair<StringAttr, StringAttr>> known;
+    SetVector<Operation *> sources;
+    for (kernel::PackOp op : packs) {
+      FailureOr<SourceView> view = viewConstant(op.getSource(), symbols);
+      if (failed(view))
+        continue;
+      OpBuilder b(op);
+      SmallVector<Attribute> parts = view->path;
+      parts.push_back(op->getAttrDictionary());
+      parts.push_back(TypeAttr::get(op.getPacked().getType()));
+      if (op.getSums())
+        parts.push_back(TypeAttr::get(op.getSums().getType()));
+      if (view->global)
+        parts.push_back(view->global.getSymNameAttr());
+      Attribute key = b.getArrayAttr(parts);
+      auto found = view->global ? known.find(key) : known.end();
+      if (found != known.end()) {
+        replace(b, op.getPackedResult(), found->second.first);
+        replace(b, op.getSumsResult(), found->second.second);
+      } else {
+        FailureOr<std::pair<AsmResourceBlob, AsmResourceBlob>> blobs =
+            pack(op, *view);
+        if (failed(blobs))
+          continue;
+        StringAttr packed = define(b, symbols, view->global, "packed",
+                                   op.getPackedResult(), blobs->first);
+        StringAttr sums = define(b, symbols, view->global, "sums",
+                                 op.getSumsResult(), blobs->second);
+        if (view->global)
+          known[key] = {packed, sums};
+      }
+      if (Operation *def = op.getSource().getDefiningOp())
+        sources.insert(def);
+      op.erase();
+      ++numPacked;
+    }
+    eraseUnused(module, sources);
+  }
+
+  /// Reads parameter `name` instead of `result`.
+  static void replace(OpBuilder &b, Value result, StringAttr name) {
+    if (!result)
+      return;
+    result.replaceAllUsesWith(ml_program::GlobalLoadConstOp::create(
+        b, result.getLoc(), result.getType(), SymbolRefAttr::get(name)));
+  }
+
+  /// Gives `result` the bytes of `blob`: as a parameter beside `source`, or as
+  /// a constant where the source is one.
+  static StringAttr define(OpBuilder &b, SymbolTable &symbols,
+                           ml_program::GlobalOp source, StringRef suffix,
+                           Value result, AsmResourceBlob &blob) {
+    if (!result)
+      return {};
+    auto type = cast<RankedTensorType>(result.getType());
+    if (!source) {
+      auto attr = DenseElementsAttr::getFromRawBuffer(type, blob.getData());
+      result.replaceAllUsesWith(
+          arith::ConstantOp::create(b, result.getLoc(), attr));
+      return {};
+    }
+    std::string name = (source.getSymName() + "." + suffix).str();
+    auto attr = DenseResourceElementsAttr::get(type, name, std::move(blob));
+    OpBuilder globals(source);
+    auto global = ml_program::GlobalOp::create(
+        globals, source.getLoc(), globals.getStringAttr(name), type,
+        /*is_mutable=*/UnitAttr(), attr, globals.getStringAttr("private"));
+    StringAttr unique = symbols.insert(global, Block::iterator(source));
+    replace(b, result, unique);
+    return unique;
+  }
+
+  /// Drops loads, views and parameters that only packs read.
+  static void eraseUnused(ModuleOp module, SetVector<Operation *> &work) {
+    SetVector<StringAttr> names;
+    while (!work.empty()) {
+      Operation *op = work.pop_back_val();
+      if (!op->use_empty())
+        continue;
+      if (auto load = dyn_cast<ml_program::GlobalLoadConstOp>(op))
+        names.insert(load.getGlobalAttr().getLeafReference());
+      for (Value operand : op->getOperands())
+        if (Operation *def = operand.getDefiningOp())
+          work.insert(def);
+      op->erase();
+    }
+    for (StringAttr name : names)
+      if (SymbolTable::symbolKnownUseEmpty(name, module))
+        if (Operation *global = SymbolTable::lookupSymbolIn(module, name))
+          global->erase();
+  }
+};
+} // namespace

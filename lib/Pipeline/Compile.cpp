@@ -1,0 +1,211 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// The compiler as one call: import, the stages one after the other, emission.
+#include "tamis/Pipeline/Compile.h"
+#include "tamis/Execution/Emit.h"
+#include "tamis/IR/Tamis.h"
+#include "tamis/InitAll.h"
+#include "tamis/Pipeline/Pipeline.h"
+#include "tamis/Target/ParameterLayout.h"
+#include "tamis/Target/Target.h"
+#include "mlir/Dialect/Affine/IR/AffineOps.h"
+#include "mlir/Dialect/Arith/IR/Arith.h"
+#include "mlir/Dialect/Func/IR/FuncOps.h"
+#include "mlir/Dialect/Linalg/IR/Linalg.h"
+#include "mlir/Dialect/MLProgram/IR/MLProgram.h"
+#include "mlir/Dialect/Math/IR/Math.h"
+#include "mlir/Dialect/SCF/IR/SCF.h"
+#include "mlir/Dialect/Tensor/IR/Tensor.h"
+#include "mlir/IR/AsmState.h"
+#include "mlir/IR/MLIRContext.h"
+#include "mlir/Parser/Parser.h"
+#include "mlir/Pass/PassManager.h"
+#include "mlir/Support/FileUtilities.h"
+#include "llvm/Support/FileSystem.h"
+#include "llvm/Support/Path.h"
+#include "llvm/Support/SourceMgr.h"
+#include "llvm/Support/ToolOutputFile.h"
+
+using namespace mlir;
+using namespace mlir::tamis;
+
+namespace {
+
+/// One compilation: a context of its own and the module on its way.
+class Compilation {
+public:
+  Compilation(const CompileOptions &options, DiagnosticSink sink)
+      : options(options), context(getRegistry(), MLIRContext::Threading::DISABLED) {
+    context.loadDialect<TamisDialect, kernel::TamisKernelDialect,
+                        affine::AffineDialect, arith::ArithDialect,
+                        func::FuncDialect, linalg::LinalgDialect,
+                        math::MathDialect, ml_program::MLProgramDialect,
+                        scf::SCFDialect, tensor::TensorDialect>();
+    if (sink)
+      context.getDiagEngine().registerHandler(
+          [sink](Diagnostic &diagnostic) { sink(diagnostic); });
+  }
+
+  LogicalResult importFile(StringRef path) {
+    StringRef extension = llvm::sys::path::extension(path);
+    if (extension == ".mlir" || extension == ".mlirbc") {
+      module = parseSourceFile<ModuleOp>(path, ParserConfig(&context));
+      return success(!!module);
+    }
+    module = importOnnx(context, path, options.import);
+    return success(!!module);
+  }
+
+  LogicalResult importBytes(ArrayRef<char> bytes) {
+    StringRef text(bytes.data(), bytes.size());
+    // MLIR text and bytecode are told from protobuf by their first bytes.
+    if (text.starts_with("ML\xefR") ||
+        text.ltrim().starts_with_insensitive("module") ||
+        text.ltrim().starts_with("func.func") || text.ltrim().starts_with("//")) {
+      module = parseSourceString<ModuleOp>(text, ParserConfig(&context));
+      return success(!!module);
+    }
+    module = importOnnx(context, bytes, nullptr, options.import);
+    return success(!!module);
+  }
+
+  LogicalResult run(StringRef output) {
+    auto emitError = [&] { return mlir::emitError(UnknownLoc::get(&context)); };
+    int first = options.from.empty() ? 0 : getStageIndex(options.from) + 1;
+    int last = options.to.empty() ? getStageIndex("emit")
+                                  : getStageIndex(options.to);
+    if (!options.from.empty() && first == 0)
+      return emitError() << "there is no stage '" << options.from << "'";
+    if (last < 0)
+      return emitError() << "there is no stage '" << options.to << "'";
+    auto targets =
+        parseTargets(&context, options.target, options.threads, emitError);
+    if (failed(targets))
+      return failure();
+    if (!module->getOperation()->hasAttr(kTargetAttrName))
+      module->getOperation()->setAttr(kTargetAttrName, targets->front());
+    module->getOperation()->setAttr(
+        "tamis.policy",
+        PolicyAttr::get(&context, options.strict, options.allowBf16));
+
+    std::optional<ParameterLayout> parameters;
+    for (int i = first; i <= last; ++i) {
+      const Stage &stage = getStages()[i];
+      if (failed(runStage(stage)))
+        return failure();
+      // Weights are final from here on; codegen turns them into offsets.
+      if (stage.name == "pack" || (i == first && first > getStageIndex("pack"))) {
+        auto layout = ParameterLayout::get(*module);
+        if (failed(layout))
+          return failure();
+        parameters = *layout;
+      }
+    }
+    if (last < getStageIndex("emit") || options.emit == EmitKind::MLIR)
+      return writeModule(output);
+    return emit(*parameters, output);
+  }
+
+private:
+  static const DialectRegistry &getRegistry() {
+    static const DialectRegistry *registry = [] {
+      auto *made = new DialectRegistry;
+      registerAllDialects(*made);
+      return made;
+    }();
+    return *registry;
+  }
+
+  LogicalResult runStage(const Stage &stage) {
+    PassManager pm(&context, ModuleOp::getOperationName());
+    if (options.timing)
+      pm.enableTiming();
+    if (options.statistics)
+      pm.enableStatistics();
+    stage.populate(pm, options);
+    if (failed(pm.run(*module)))
+      return failure();
+    if (failed(verifyContract(stage)))
+      return failure();
+    if (options.dumpStages.empty())
+      return success();
+    SmallString<128> path(options.dumpStages);
+    if (std::error_code error = llvm::sys::fs::create_directories(path))
+      return mlir::emitError(UnknownLoc::get(&context))
+             << "cannot create '" << path << "': " << error.message();
+    llvm::sys::path::append(path, stage.name + ".mlir");
+    return writeModule(path);
+  }
+
+  LogicalResult verifyContract(const Stage &stage) {
+    WalkResult result = module->walk([&](Operation *op) {
+      if (!llvm::is_contained(stage.forbidden, op->getName().getDialectNamespace()))
+        return WalkResult::advance();
+      op->emitOpError("is left after stage '")
+          << stage.name << "', which promises: " << stage.promise;
+      return WalkResult::interrupt();
+    });
+    return failure(result.wasInterrupted());
+  }
+
+  LogicalResult writeModule(StringRef path) {
+    std::string error;
+    auto file = openOutputFile(path, &error);
+    if (!file)
+      return mlir::emitError(UnknownLoc::get(&context)) << error;
+    module->print(file->os(),
+                  OpPrintingFlags().elideLargeElementsAttrs(64).elideLargeResourceString(64));
+    file->os() << '\n';
+    file->keep();
+    return success();
+  }
+
+  LogicalResult emit(const ParameterLayout &parameters, StringRef output) {
+    for (auto global : llvm::make_early_inc_range(
+             module->getOps<ml_program::GlobalOp>()))
+      global.erase();
+    EmitOptions emission;
+    emission.prefix = options.prefix;
+    emission.optLevel = options.optLevel;
+    switch (options.emit) {
+    case EmitKind::SharedLibrary:
+      emission.kind = EmitOptions::Kind::SharedLibrary;
+      break;
+    case EmitKind::Object:
+      emission.kind = EmitOptions::Kind::Object;
+      break;
+    case EmitKind::LLVMIR:
+      emission.kind = EmitOptions::Kind::LLVMIR;
+      break;
+    case EmitKind::Assembly:
+    case EmitKind::MLIR:
+      emission.kind = EmitOptions::Kind::Assembly;
+      break;
+    }
+    emission.writeHeader = options.emit == EmitKind::SharedLibrary ||
+                           options.emit == EmitKind::Object;
+    return emitArtifact(*module, parameters, output, emission);
+  }
+
+  const CompileOptions &options;
+  MLIRContext context;
+  OwningOpRef<ModuleOp> module;
+};
+
+} // namespace
+
+LogicalResult mlir::tamis::compileModel(StringRef input, StringRef output,
+                                        const CompileOptions &options,
+                                        DiagnosticSink sink) {
+  Compilation compilation(options, std::move(sink));
+  return failure(failed(compilation.importFile(input)) ||
+                 failed(compilation.run(output)));
+}
+
+LogicalResult mlir::tamis::compileModel(ArrayRef<char> bytes, StringRef output,
+                                        const CompileOptions &options,
+                                        DiagnosticSink sink) {
+  Compilation compilation(options, std::move(sink));
+  return failure(failed(compilation.importBytes(bytes)) ||
+                 failed(compilation.run(output)));
+}

@@ -1,0 +1,140 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// The stage table and the order of passes, each with its reason.
+#include "tamis/Pipeline/Pipeline.h"
+#include "tamis/Conversion/Passes.h"
+#include "tamis/IR/Tamis.h"
+#include "tamis/Pipeline/Compile.h"
+#include "mlir/Conversion/Passes.h"
+#include "mlir/Dialect/Affine/Transforms/Passes.h"
+#include "mlir/Dialect/Arith/Transforms/Passes.h"
+#include "mlir/Dialect/Bufferization/Transforms/Passes.h"
+#include "mlir/Dialect/Func/IR/FuncOps.h"
+#include "mlir/Dialect/Linalg/Passes.h"
+#include "mlir/Dialect/MemRef/Transforms/Passes.h"
+#include "mlir/Pass/PassRegistry.h"
+#include "mlir/Transforms/Passes.h"
+
+using namespace mlir;
+using namespace mlir::tamis;
+
+static void addCleanup(OpPassManager &pm) {
+  pm.addPass(createCanonicalizerPass());
+  pm.addPass(createCSEPass());
+}
+
+static void populateImport(OpPassManager &pm, const CompileOptions &options) {
+  // The importer leaves shape arithmetic of open dimensions behind.
+  addCleanup(pm);
+}
+
+static void populateCompress(OpPassManager &pm, const CompileOptions &options) {
+}
+
+static void populatePlan(OpPassManager &pm, const CompileOptions &options) {
+  addCleanup(pm);
+}
+
+static void populatePack(OpPassManager &pm, const CompileOptions &options) {
+  pm.addNestedPass<func::FuncOp>(createTamisToLinalg());
+  addCleanup(pm);
+  pm.addPass(createSymbolDCEPass());
+}
+
+static void populateCodegen(OpPassManager &pm, const CompileOptions &options) {
+  // While results are values, their shape arithmetic can still be cut out.
+  pm.addPass(createOutputDims());
+  pm.addPass(createBindBuffers());
+  // Before bufferization: lets a producer write into the slice, padding or
+  // output that its value is inserted into.
+  pm.addPass(bufferization::createEmptyTensorEliminationPass());
+  pm.addPass(createBufferize());
+  addCleanup(pm);
+  // Needs %workspace; before outlining, which passes the error word along.
+  pm.addPass(createLowerChecks());
+  pm.addPass(createPlanMemory());
+  addCleanup(pm);
+  OutlineKernelsOptions outline;
+  outline.threads = options.threads;
+  pm.addPass(createOutlineKernels(outline));
+  pm.addNestedPass<func::FuncOp>(createConvertLinalgToLoopsPass());
+  pm.addPass(createLowerInterface());
+}
+
+static void populateEmit(OpPassManager &pm, const CompileOptions &options) {
+  addCleanup(pm);
+  pm.addPass(createSymbolDCEPass());
+  pm.addNestedPass<func::FuncOp>(createConvertVectorToSCFPass());
+  pm.addPass(createSCFToControlFlowPass());
+  pm.addPass(memref::createExpandStridedMetadataPass());
+  pm.addPass(createLowerAffinePass());
+  pm.addPass(arith::createArithExpandOpsPass());
+  pm.addPass(createConvertToLLVMPass());
+  pm.addPass(createReconcileUnrealizedCastsPass());
+}
+
+static constexpr StringRef kAfterCompress[] = {"quant"};
+static constexpr StringRef kAfterPack[] = {"quant", "ml_program_load"};
+static constexpr StringRef kAfterCodegen[] = {"quant", "tensor", "tamis",
+                                              "tamis_kernel", "linalg"};
+
+ArrayRef<Stage> mlir::tamis::getStages() {
+  static const Stage stages[] = {
+      {"import",
+       "the whole model in upstream dialects and tamis; every dimension static "
+       "or symbolic with a known origin",
+       populateImport, {}},
+      {"compress",
+       "every numeric and pruning decision is in a type, an encoding or a "
+       "parameter operand; no quantize-dequantize pair is left",
+       populateCompress, kAfterCompress},
+      {"plan",
+       "every contraction has its layout, epilogue, instruction and tiles",
+       populatePlan, kAfterCompress},
+      {"pack",
+       "weights are final bytes, layouts are physical shapes, numbers are plain "
+       "integers and floats",
+       populatePack, kAfterPack},
+      {"codegen",
+       "loops, vectors, memrefs and arena offsets; no tensor, no linalg",
+       populateCodegen, kAfterCodegen},
+      {"emit", "the LLVM dialect, then one object", populateEmit,
+       kAfterCodegen},
+  };
+  return stages;
+}
+
+int mlir::tamis::getStageIndex(StringRef name) {
+  for (auto [i, stage] : llvm::enumerate(getStages()))
+    if (stage.name == name)
+      return i;
+  return -1;
+}
+
+LogicalResult mlir::tamis::buildPipeline(OpPassManager &pm,
+                                         const CompileOptions &options,
+                                         StringRef from, StringRef to) {
+  int first = from.empty() ? 0 : getStageIndex(from) + 1;
+  int last = to.empty() ? getStages().size() - 1 : getStageIndex(to);
+  if ((!from.empty() && first == 0) || last < 0)
+    return failure();
+  for (int i = first; i <= last; ++i)
+    getStages()[i].populate(pm, options);
+  return success();
+}
+
+void mlir::tamis::registerPipelines() {
+  static const CompileOptions defaults;
+  for (const Stage &stage : getStages()) {
+    auto populate = stage.populate;
+    static std::vector<std::string> names;
+    PassPipelineRegistration<>(
+        ("tamis-stage-" + stage.name).str(), stage.promise,
+        [populate](OpPassManager &pm) { populate(pm, defaults); });
+  }
+  PassPipelineRegistration<>("tamis-cpu-pipeline",
+                             "all stages for CPUs, import to LLVM dialect",
+                             [](OpPassManager &pm) {
+                               (void)buildPipeline(pm, defaults);
+                             });
+}

@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+ *
+ * What the runtime's files share. Everything is hidden; the compiler renames
+ * the tamis_abi_* functions to the model's prefix and makes the rest local.
+ */
+#ifndef TAMIS_LIB_RUNTIME_INTERNAL_H
+#define TAMIS_LIB_RUNTIME_INTERNAL_H
+
+#include "tamis/Runtime/Runtime.h"
+
+#include <stdatomic.h>
+
+/* The one constant that differs from model to model. */
+extern const tamis_model tamis_model_data;
+
+#define TAMIS_TEXT_BYTES 512
+
+typedef struct tamis_instance {
+  tamis_host host;
+  int32_t variant;
+  int32_t threads;
+  void *workspace; /* used by callers that bring none, one at a time */
+  int64_t workspace_bytes;
+  atomic_flag workspace_taken;
+  atomic_flag text_taken;
+  char text[TAMIS_TEXT_BYTES];
+} tamis_instance;
+
+struct tamis_block;
+
+/* One call of run; lives on its stack. */
+struct tamis_run {
+  const tamis_host *host; /* null: libc */
+  void **outputs;
+  _Atomic(struct tamis_block *) blocks;
+  atomic_uint faults;
+  int32_t threads;
+  /* Whether this run holds the worker pool. */
+  enum { POOL_UNASKED, POOL_HELD, POOL_REFUSED } pool;
+};
+
+/* Memory.c */
+void *tamis_rt_host_allocate(const tamis_host *host, int64_t bytes);
+void tamis_rt_host_release(const tamis_host *host, void *pointer);
+void tamis_rt_release_blocks(tamis_run *run);
+
+/* Cpus.c: how many CPUs this process may really use. */
+int32_t tamis_rt_usable_cpus(void);
+
+/* Parallel.c: starts workers up to `threads`, the caller included; returns
+   how many threads there will be. */
+int32_t tamis_rt_pool_reserve(int32_t threads);
+void tamis_rt_pool_release(tamis_run *run);
+
+#endif /* TAMIS_LIB_RUNTIME_INTERNAL_H */

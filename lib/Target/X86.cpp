@@ -1,0 +1,204 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// Instructions of x86-64: 8-bit dot products (vpmaddwd on widened pairs,
+// vpdpbusd, AMX tiles). All are exact; vpmaddubsw, which saturates, is not here.
+#include "tamis/Target/Target.h"
+#include "mlir/Dialect/Arith/IR/Arith.h"
+#include "mlir/Dialect/LLVMIR/LLVMDialect.h"
+#include "mlir/Dialect/Vector/IR/VectorOps.h"
+
+using namespace mlir;
+using namespace mlir::tamis;
+
+static bool areBytes(Type lhs, Type rhs, Type accumulator) {
+  return lhs.isInteger(8) && rhs.isInteger(8) && accumulator.isInteger(32);
+}
+
+/// `elements` (8 to 32 bits together) in every 32-bit lane, as a vector of
+/// `narrow`.
+static Value broadcastGroup(OpBuilder &b, Location loc, Value elements,
+                            int64_t lanes, Type narrow) {
+  auto source = cast<VectorType>(elements.getType());
+  auto one = VectorType::get(1, b.getI32Type());
+  Value group = vector::BitCastOp::create(b, loc, one, elements);
+  Value word = vector::ExtractOp::create(b, loc, group, ArrayRef<int64_t>{0});
+  Value all = vector::BroadcastOp::create(
+      b, loc, VectorType::get(lanes, b.getI32Type()), word);
+  return vector::BitCastOp::create(
+      b, loc, VectorType::get(lanes * source.getNumElements(), narrow), all);
+}
+
+static Value callIntrinsic(OpBuilder &b, Location loc, StringRef name,
+                           Type result, ValueRange operands) {
+  return LLVM::CallIntrinsicOp::create(b, loc, result, b.getStringAttr(name),
+                                       operands)
+      .getResult(0);
+}
+
+//===-- vpmaddwd ----------------------------------------------------------===//
+
+StringRef X86MaddAttr::getInstructionName() const { return "x86_madd"; }
+
+SmallVector<StringRef> X86MaddAttr::getRequiredFeatures() const {
+  return {getLanes() == 16 ? "avx512bw" : getLanes() == 8 ? "avx2" : "sse2"};
+}
+
+bool X86MaddAttr::accepts(Type lhs, Type rhs, Type accumulator, bool,
+                          bool) const {
+  return areBytes(lhs, rhs, accumulator);
+}
+
+int64_t X86MaddAttr::getReductionStep() const { return 2; }
+
+int64_t X86MaddAttr::getMaxAccumulators() const {
+  return getLanes() == 16 ? 24 : 8;
+}
+
+int64_t X86MaddAttr::getLhsOffset(bool) const { return 0; }
+
+bool X86MaddAttr::isTile() const { return false; }
+
+Type X86MaddAttr::getPackedType(Type rhs) const {
+  return IntegerType::get(rhs.getContext(), 8);
+}
+
+Value X86MaddAttr::buildLhs(OpBuilder &b, Location loc, Value elements,
+                            bool lhsUnsigned) const {
+  auto wide = VectorType::get(2, b.getI16Type());
+  Value pair = lhsUnsigned
+                   ? arith::ExtUIOp::create(b, loc, wide, elements).getResult()
+                   : arith::ExtSIOp::create(b, loc, wide, elements).getResult();
+  return broadcastGroup(b, loc, pair, getLanes(), b.getI16Type());
+}
+
+Value X86MaddAttr::buildRhs(OpBuilder &b, Location loc, Value loaded) const {
+  return arith::ExtSIOp::create(
+      b, loc, VectorType::get(2 * getLanes(), b.getI16Type()), loaded);
+}
+
+Value X86MaddAttr::buildMultiplyAccumulate(OpBuilder &b, Location loc,
+                                           Value lhs, Value rhs,
+                                           Value acc) const {
+  StringRef name = getLanes() == 16  ? "llvm.x86.avx512.pmaddw.d.512"
+                   : getLanes() == 8 ? "llvm.x86.avx2.pmadd.wd"
+                                     : "llvm.x86.sse2.pmadd.wd";
+  Value sum = callIntrinsic(b, loc, name, acc.getType(), {lhs, rhs});
+  return arith::AddIOp::create(b, loc, acc, sum);
+}
+
+//===-- vpdpbusd ----------------------------------------------------------===//
+
+StringRef X86VnniAttr::getInstructionName() const { return "x86_vnni"; }
+
+SmallVector<StringRef> X86VnniAttr::getRequiredFeatures() const {
+  if (getLanes() == 16)
+    return {"avx512f", "avx512vnni"};
+  return {"avxvnni"};
+}
+
+bool X86VnniAttr::accepts(Type lhs, Type rhs, Type accumulator, bool,
+                          bool) const {
+  return areBytes(lhs, rhs, accumulator);
+}
+
+int64_t X86VnniAttr::getReductionStep() const { return 4; }
+
+int64_t X86VnniAttr::getMaxAccumulators() const {
+  return getLanes() == 16 ? 28 : 12;
+}
+
+int64_t X86VnniAttr::getLhsOffset(bool lhsUnsigned) const {
+  return lhsUnsigned ? 0 : 128;
+}
+
+bool X86VnniAttr::isTile() const { return false; }
+
+Type X86VnniAttr::getPackedType(Type rhs) const {
+  return IntegerType::get(rhs.getContext(), 8);
+}
+
+Value X86VnniAttr::buildLhs(OpBuilder &b, Location loc, Value elements,
+                            bool lhsUnsigned) const {
+  if (!lhsUnsigned) {
+    // s8 + 128 is u8 with the top bit turned.
+    Value top = arith::ConstantOp::create(
+        b, loc,
+        DenseElementsAttr::get(cast<ShapedType>(elements.getType()),
+                               APInt(8, 128)));
+    elements = arith::XOrIOp::create(b, loc, elements, top);
+  }
+  return broadcastGroup(b, loc, elements, getLanes(), b.getI8Type());
+}
+
+Value X86VnniAttr::buildRhs(OpBuilder &, Location, Value loaded) const {
+  return loaded;
+}
+
+Value X86VnniAttr::buildMultiplyAccumulate(OpBuilder &b, Location loc,
+                                           Value lhs, Value rhs,
+                                           Value acc) const {
+  StringRef name = getLanes() == 16 ? "llvm.x86.avx512.vpdpbusd.512"
+                                    : "llvm.x86.avx512.vpdpbusd.256";
+  return callIntrinsic(b, loc, name, acc.getType(), {acc, lhs, rhs});
+}
+
+//===-- AMX ---------------------------------------------------------------===//
+
+StringRef X86AmxInt8Attr::getInstructionName() const { return "x86_amx_int8"; }
+
+SmallVector<StringRef> X86AmxInt8Attr::getRequiredFeatures() const {
+  return {"amx-tile", "amx-int8", "avx512f"};
+}
+
+bool X86AmxInt8Attr::accepts(Type lhs, Type rhs, Type accumulator, bool,
+                             bool) const {
+  return areBytes(lhs, rhs, accumulator);
+}
+
+int64_t X86AmxInt8Attr::getReductionStep() const { return 4; }
+
+int64_t X86AmxInt8Attr::getLanes() const { return 16; }
+
+int64_t X86AmxInt8Attr::getMaxAccumulators() const { return 4; }
+
+int64_t X86AmxInt8Attr::getLhsOffset(bool) const { return 0; }
+
+bool X86AmxInt8Attr::isTile() const { return true; }
+
+Type X86AmxInt8Attr::getPackedType(Type rhs) const {
+  return IntegerType::get(rhs.getContext(), 8);
+}
+
+Value X86AmxInt8Attr::buildLhs(OpBuilder &, Location, Value elements,
+                               bool) const {
+  return elements;
+}
+
+Value X86AmxInt8Attr::buildRhs(OpBuilder &, Location, Value loaded) const {
+  return loaded;
+}
+
+Value X86AmxInt8Attr::buildMultiplyAccumulate(OpBuilder &, Location, Value,
+                                              Value, Value acc) const {
+  return acc;
+}
+
+//===-- table -------------------------------------------------------------===//
+
+void mlir::tamis::appendX86Instructions(
+    TargetAttr target, SmallVectorImpl<InstructionAttrInterface> &table) {
+  if (!target.getArch().starts_with("x86"))
+    return;
+  MLIRContext *context = target.getContext();
+  auto add = [&](InstructionAttrInterface instruction) {
+    if (llvm::all_of(instruction.getRequiredFeatures(),
+                     [&](StringRef f) { return target.hasFeature(f); }))
+      table.push_back(instruction);
+  };
+  add(X86AmxInt8Attr::get(context));
+  add(X86VnniAttr::get(context, 16));
+  add(X86VnniAttr::get(context, 8));
+  add(X86MaddAttr::get(context, 16));
+  add(X86MaddAttr::get(context, 8));
+  add(X86MaddAttr::get(context, 4));
+}

@@ -1,0 +1,182 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// What quantize and dequantize mean, as linalg.generic: after this pass
+// quantization is ordinary elementwise arithmetic and fuses like it.
+#include "tamis/Support/QuantMath.h"
+#include "tamis/Transforms/Passes.h"
+#include "mlir/IR/Matchers.h"
+#include "mlir/IR/PatternMatch.h"
+
+namespace mlir::tamis {
+#define GEN_PASS_DEF_LOWERQUANTIZATION
+#include "tamis/Transforms/Passes.h.inc"
+} // namespace mlir::tamis
+
+using namespace mlir;
+using namespace mlir::tamis;
+
+/// True for a zero point that is known to be zero.
+static bool isZero(Value value) {
+  return !value || matchPattern(value, m_Zero());
+}
+
+/// Splits dimension `axis` of `value` into blocks of `block` elements.
+static Value splitAxis(OpBuilder &b, Location loc, Value value, int64_t axis,
+                       int64_t block) {
+  auto type = cast<RankedTensorType>(value.getType());
+  SmallVector<int64_t> shape(type.getShape());
+  shape[axis] /= block;
+  shape.insert(shape.begin() + axis + 1, block);
+  SmallVector<ReassociationIndices> groups;
+  for (int64_t i = 0, at = 0; i < type.getRank(); ++i) {
+    groups.push_back({at++});
+    if (i == axis)
+      groups.back().push_back(at++);
+  }
+  return tensor::ExpandShapeOp::create(
+      b, loc, RankedTensorType::get(shape, type.getElementType()), value,
+      groups);
+}
+
+namespace {
+/// Either operation, brought to one form: the reader's map per parameter.
+template <typename OpTy>
+struct Lowering {
+  OpTy op;
+  OpBuilder &b;
+  Location loc = op.getLoc();
+
+  /// Replaces the operation with a generic whose body `body` builds from the
+  /// element, the scale and the zero point (null where zero).
+  template <typename Body>
+  void run(Body body) {
+    Value input = op.getInput();
+    auto scaleType = cast<RankedTensorType>(op.getScale().getType());
+    auto resultType = cast<RankedTensorType>(op.getType());
+    auto originalType = resultType;
+    int64_t axis = op.getAxis().value_or(0);
+    int64_t block = op.getBlockSize().value_or(0);
+    int64_t rank = resultType.getRank();
+    MLIRContext *context = b.getContext();
+
+    SmallVector<AffineExpr> parameter;
+    SmallVector<ReassociationIndices> groups;
+    if (scaleType.getRank() == rank && block > 0) {
+      int64_t size = resultType.getDimSize(axis);
+      bool split = !ShapedType::isDynamic(size) && size % block == 0 &&
+                   resultType.getNumDynamicDims() == 0;
+      for (int64_t i = 0; i < rank; ++i)
+        parameter.push_back(
+            b.getAffineDimExpr(split && i > axis ? i + 1 : i));
+      if (split) {
+        input = splitAxis(b, loc, input, axis, block);
+        auto wide = cast<RankedTensorType>(input.getType());
+        resultType = wide.clone(resultType.getElementType());
+        for (int64_t i = 0, at = 0; i < rank; ++i) {
+          groups.push_back({at++});
+          if (i == axis)
+            groups.back().push_back(at++);
+        }
+      } else {
+        parameter[axis] = parameter[axis].floorDiv(block);
+      }
+    } else if (scaleType.getRank() == 1) {
+      parameter.push_back(b.getAffineDimExpr(axis));
+    }
+    unsigned loops = resultType.getRank();
+    auto identity = b.getMultiDimIdentityMap(loops);
+    auto parameterMap = AffineMap::get(loops, 0, parameter, context);
+
+    SmallVector<Value> inputs = {input, op.getScale()};
+    SmallVector<AffineMap> maps = {identity, parameterMap};
+    bool hasZero = !isZero(op.getZeroPoint());
+    if (hasZero) {
+      inputs.push_back(op.getZeroPoint());
+      maps.push_back(parameterMap);
+    }
+    maps.push_back(identity);
+    SmallVector<Value> sizes;
+    for (int64_t i = 0; i < resultType.getRank(); ++i)
+      if (resultType.isDynamicDim(i))
+        sizes.push_back(tensor::DimOp::create(b, loc, input, i));
+    Value init = tensor::EmptyOp::create(b, loc, resultType, sizes);
+    SmallVector<utils::IteratorType> iterators(loops,
+                                               utils::IteratorType::parallel);
+    Value result =
+        linalg::GenericOp::create(
+            b, loc, resultType, inputs, init, maps, iterators,
+            [&](OpBuilder &nested, Location at, ValueRange args) {
+              Value zero = hasZero ? args[2] : Value();
+              linalg::YieldOp::create(
+                  nested, at, body(nested, at, args[0], args[1], zero));
+            })
+            .getResult(0);
+    if (!groups.empty())
+      result = tensor::CollapseShapeOp::create(b, loc, originalType, result,
+                                               groups);
+    op.replaceAllUsesWith(result);
+    op.erase();
+  }
+};
+
+/// Extends or truncates the float `value` to `type`.
+Value castFloat(OpBuilder &b, Location loc, Value value, Type type) {
+  unsigned from = value.getType().getIntOrFloatBitWidth();
+  unsigned to = type.getIntOrFloatBitWidth();
+  if (from < to)
+    return arith::ExtFOp::create(b, loc, type, value);
+  if (from > to)
+    return arith::TruncFOp::create(b, loc, type, value);
+  return value;
+}
+
+struct LowerQuantization
+    : tamis::impl::LowerQuantizationBase<LowerQuantization> {
+  void lower(QuantizeOp op) {
+    OpBuilder b(op);
+    auto type = cast<IntegerType>(
+        cast<RankedTensorType>(op.getType()).getElementType());
+    bool isUnsigned = op.getIsUnsigned();
+    unsigned bits = op.getBits().value_or(type.getWidth());
+    Lowering<QuantizeOp>{op, b}.run([&](OpBuilder &b, Location loc, Value x,
+                                        Value scale, Value zero) {
+      Type f32 = b.getF32Type();
+      Value scaled = arith::DivFOp::create(b, loc, castFloat(b, loc, x, f32),
+                                           castFloat(b, loc, scale, f32));
+      return buildQuantize(b, loc, scaled, zero, type, isUnsigned, bits);
+    });
+  }
+
+  void lower(DequantizeOp op) {
+    OpBuilder b(op);
+    Type type = cast<RankedTensorType>(op.getType()).getElementType();
+    bool isUnsigned = op.getIsUnsigned();
+    Lowering<DequantizeOp>{op, b}.run([&](OpBuilder &b, Location loc, Value q,
+                                          Value scale, Value zero) {
+      Type f32 = b.getF32Type(), i32 = b.getI32Type();
+      Value wide = castInteger(b, loc, q, i32, isUnsigned);
+      if (zero)
+        wide = arith::SubIOp::create(
+            b, loc, wide, castInteger(b, loc, zero, i32, isUnsigned));
+      Value x = arith::SIToFPOp::create(b, loc, f32, wide);
+      x = arith::MulFOp::create(b, loc, x, castFloat(b, loc, scale, f32));
+      return castFloat(b, loc, x, type);
+    });
+  }
+
+  void runOnOperation() override {
+    SmallVector<Operation *> ops;
+    getOperation()->walk([&](Operation *op) {
+      if (isa<QuantizeOp, DequantizeOp>(op))
+        ops.push_back(op);
+    });
+    for (Operation *op : ops) {
+      if (auto quantize = dyn_cast<QuantizeOp>(op))
+        lower(quantize);
+      else
+        lower(cast<DequantizeOp>(op));
+      ++numLowered;
+    }
+  }
+};
+} // namespace

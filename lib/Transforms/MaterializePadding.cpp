@@ -1,0 +1,16 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+#include "tamis/Transforms/Passes.h"
+
+namespace mlir::tamis {
+#define GEN_PASS_DEF_MATERIALIZEPADDING
+#include "tamis/Transforms/Passes.h.inc"
+} // namespace mlir::tamis
+
+using namespace mlir;
+using namespace mlir::tamis;
+
+namespace {
+struct MaterializePadding : tamis::impl::MaterializePaddingBase<MaterializePadding> {
+  void runOnOperation() override {}
+};
+} // namespace

@@ -1,0 +1,13 @@
+# SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+"""Tamis compiles neural networks to small, fast native code.
+
+    import tamis
+    model = tamis.compile("model.onnx")
+    y = model.run(None, {"x": x})
+"""
+from ._tamis import version as __version__
+from .compiler import compile
+from .errors import Diagnostic, Error
+from .model import InferenceSession, Model, load
+
+__all__ = ["Diagnostic", "Error", "InferenceSession", "Model", "__version__", "compile", "load"]

@@ -1,0 +1,231 @@
+# SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+"""Measures engines against each other on one model, fairly.
+
+The contestants take turns, in reversed order every second round, each after an untimed call; eight seeded inputs go
+round; the machine's own limit loop runs in between; the median decides and the minimum is shown; the outputs of the
+timed calls are checked afterwards. Nothing is cached between calls, and every call's arrays are bound before.
+"""
+import dataclasses
+import os
+import statistics
+import time
+
+from . import _tamis, compare, reference
+from .errors import Error
+
+INPUTS = 8
+ROUNDS, SLOW_ROUNDS, SLOW = 30, 5, 0.2  # at least so many rounds; fewer where a call takes longer than SLOW seconds
+SETTLE = 1.0  # seconds of rounds that small models get beyond the least number
+
+
+class TamisEngine:
+    """A model compiled by Tamis, its arrays bound."""
+
+    name = "tamis"
+
+    def __init__(self, model, feeds, **_):
+        self.version = _tamis.version
+        self.bound = [model.bind(feed) for feed in feeds]
+        self.names = [info.name for info in model.get_outputs()]
+
+    def call(self, index):
+        self.bound[index]()
+
+    def outputs(self, index):
+        return dict(zip(self.names, self.bound[index].outputs))
+
+
+class UnboundTamisEngine:
+    """A model with outputs whose shape only the data decides: `run` is the only way to call it."""
+
+    name = "tamis"
+
+    def __init__(self, model, feeds, **_):
+        self.version = _tamis.version
+        self.model, self.feeds, self.results = model, feeds, {}
+        self.names = [info.name for info in model.get_outputs()]
+
+    def call(self, index):
+        self.results[index] = self.model.run(None, self.feeds[index])
+
+    def outputs(self, index):
+        return dict(zip(self.names, self.results[index]))
+
+
+class OnnxRuntimeEngine:
+    """ONNX Runtime: all optimisations, fixed threads, IO binding."""
+
+    name = "onnxruntime"
+
+    def __init__(self, path, feeds, threads, **_):
+        ort = reference.require("onnxruntime")
+        self.version = ort.__version__
+        self.session = reference.session(path, optimised=True, threads=threads)
+        self.names = [o.name for o in self.session.get_outputs()]
+        self.bindings = []
+        for feed in feeds:
+            binding = self.session.io_binding()
+            for name, array in feed.items():
+                binding.bind_ortvalue_input(name, ort.OrtValue.ortvalue_from_numpy(array))
+            for name, value in zip(self.names, self.session.run(None, feed)):
+                # Results of a fixed size go to memory bound once.
+                binding.bind_ortvalue_output(name, ort.OrtValue.ortvalue_from_numpy(value))
+            try:
+                self.session.run_with_iobinding(binding)
+            except Exception:  # a size that changes: let the session allocate
+                binding.clear_binding_outputs()
+                for name in self.names:
+                    binding.bind_output(name)
+            self.bindings.append(binding)
+
+    def call(self, index):
+        self.session.run_with_iobinding(self.bindings[index])
+
+    def outputs(self, index):
+        return dict(zip(self.names, self.bindings[index].copy_outputs_to_cpu()))
+
+
+class OpenVinoEngine:
+    """OpenVINO: latency hint, one stream, fixed threads, static shapes, tensors set before the call."""
+
+    name = "openvino"
+
+    def __init__(self, path, feeds, threads, kind, **_):
+        ov = reference.require("openvino")
+        self.version = ov.__version__.split("-")[0]
+        core = ov.Core()
+        config = {"PERFORMANCE_HINT": "LATENCY", "NUM_STREAMS": "1", "INFERENCE_NUM_THREADS": str(threads)}
+        if kind == "float":
+            config["INFERENCE_PRECISION_HINT"] = "f32"
+        try:
+            model = core.read_model(path)
+            shapes = {}
+            for port in model.inputs:
+                name = next((n for n in feeds[0] if n in port.get_names()), None)
+                if name is not None:
+                    shapes[port] = list(feeds[0][name].shape)
+            model.reshape(shapes)
+            compiled = core.compile_model(model, "CPU", config)
+            self.requests, self.ports = [], compiled.outputs
+            for feed in feeds:
+                request = compiled.create_infer_request()
+                for port in compiled.inputs:
+                    name = next((n for n in feed if n in port.get_names()), None)
+                    if name is not None:
+                        request.set_tensor(port, ov.Tensor(feed[name], shared_memory=True))
+                request.infer()
+                self.requests.append(request)
+        except RuntimeError as error:
+            raise Error(f"openvino refuses the model: {str(error).strip().splitlines()[-1]}", file=path) from None
+
+    def call(self, index):
+        self.requests[index].infer()
+
+    def outputs(self, index):
+        return {name: self.requests[index].get_tensor(port).data.copy() for port in self.ports for name in port.get_names()}
+
+
+PEERS = {"onnxruntime": OnnxRuntimeEngine, "openvino": OpenVinoEngine}
+
+
+@dataclasses.dataclass
+class Row:
+    """What one engine did."""
+
+    name: str
+    version: str = ""
+    seconds: list = dataclasses.field(default_factory=list)
+    problem: str = ""       # it could not run
+    difference: str = ""    # it ran, with other results than the reference
+
+    @property
+    def median(self):
+        return statistics.median(self.seconds) if self.seconds else float("nan")
+
+    @property
+    def minimum(self):
+        return min(self.seconds, default=float("nan"))
+
+    def plain(self):
+        """For `--json`."""
+        return {"engine": self.name, "version": self.version, "median_s": self.median if self.seconds else None,
+                "min_s": self.minimum if self.seconds else None, "rounds": len(self.seconds),
+                "problem": self.problem, "difference": self.difference}
+
+
+def pin(threads):
+    """Keep this process on `threads` cores, the last ones it may use; returns them."""
+    cores = sorted(os.sched_getaffinity(0))[-threads:]
+    if len(cores) < threads:
+        raise Error(f"{threads} threads asked for, {len(cores)} cores to run on")
+    os.sched_setaffinity(0, cores)
+    return cores
+
+
+def make_engine(name, model, path, feeds, threads, kind):
+    """(engine, Row); the engine is None and the row says why if it cannot run the model."""
+    try:
+        if name == "tamis":
+            try:
+                engine = TamisEngine(model, feeds)
+            except Error as error:
+                if "depends on the data" not in error.text:
+                    raise
+                engine = UnboundTamisEngine(model, feeds)
+        else:
+            engine = PEERS[name](path, feeds, threads=threads, kind=kind)
+        engine.call(0)
+    except Error as error:
+        return None, Row(name, problem=str(error))
+    return engine, Row(name, engine.version)
+
+
+def measure(engines, limit_loop, rounds=None, progress=None):
+    """Time the engines in turns; fills their rows and returns the limit loop's operations per second, one per round."""
+    slowest = 0.0
+    for engine, _ in engines:
+        start = time.perf_counter()
+        engine.call(1 % INPUTS)
+        slowest = max(slowest, time.perf_counter() - start)
+    least = rounds or (SLOW_ROUNDS if slowest > SLOW else ROUNDS)
+    limits, start, done = [], time.perf_counter(), 0
+    task = progress.add_task("rounds", total=least) if progress else None
+    while done < least or (rounds is None and time.perf_counter() - start < SETTLE and done < 20 * ROUNDS):
+        limits.append(_tamis.measure_limit(limit_loop, 0.002))
+        index = done % INPUTS
+        for engine, row in engines if done % 2 == 0 else reversed(engines):
+            engine.call((index + 1) % INPUTS)
+            begin = time.perf_counter_ns()
+            engine.call(index)
+            row.seconds.append((time.perf_counter_ns() - begin) * 1e-9)
+        done += 1
+        if progress:
+            progress.update(task, completed=done, total=max(least, done))
+    return limits
+
+
+def check_outputs(engines, path, feeds, kind, classifier=False):
+    """Compare what the timed calls left behind with ONNX Runtime's plain graph; fills `difference`."""
+    plain, optimised = reference.session(path), reference.session(path, optimised=True)
+    names = [o.name for o in plain.get_outputs()]
+    for index, feed in enumerate(feeds):
+        want, other = reference.run(plain, feed), reference.run(optimised, feed)
+        for engine, row in engines:
+            if row.difference or len(row.seconds) <= index:
+                continue
+            got = engine.outputs(index)
+            for name, w, o in zip(names, want, other):
+                if name in got and hasattr(w, "dtype"):
+                    result = compare.compare(name, got[name], w, o, kind, classifier)
+                    if not result.agrees:
+                        row.difference = f"input {index}: {result}"
+                        break
+
+
+def ratio(rows, peer):
+    """Time of `peer` over the time of tamis; None where either did not run."""
+    by_name = {row.name: row for row in rows}
+    mine, theirs = by_name.get("tamis"), by_name.get(peer)
+    if not mine or not theirs or not mine.seconds or not theirs.seconds:
+        return None
+    return theirs.median / mine.median

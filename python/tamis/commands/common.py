@@ -1,0 +1,144 @@
+# SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+"""What all commands share: output and verbosity, the compile options, inputs from a file or a seed."""
+import functools
+import json
+import os
+import sys
+import time
+
+import click
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from .. import compiler, feeds, model, options as option_list
+from ..errors import Error
+from ..source import Source
+
+LEVELS = {"error": -1, "warning": 0, "info": 1, "debug": 2}
+
+
+class Output:
+    """Writes for people to the terminal and for programs to the `--json` file."""
+
+    def __init__(self, json_path, verbose, quiet, seed):
+        named = os.environ.get("TAMIS_LOG", "").lower()
+        self.level = -1 if quiet else verbose or LEVELS.get(named, 0)
+        self.json_path, self.seed = json_path, seed
+        self.console = Console(quiet=self.level < 0, highlight=False, soft_wrap=True)
+        self.log = Console(stderr=True, quiet=self.level < 0, highlight=False, soft_wrap=True)
+
+    def say(self, text):
+        self.console.print(text, markup=False)
+
+    def table(self, *columns, rows, title=None):
+        """Print a table; a column starting with ">" is right-aligned."""
+        table = Table(title=title, box=None, header_style="bold", title_justify="left", pad_edge=False)
+        for column in columns:
+            table.add_column(column.lstrip(">"), justify="right" if column[0] == ">" else "left", overflow="fold")
+        for row in rows:
+            table.add_row(*(str(cell) for cell in row))
+        self.console.print(table)
+
+    def message(self, diagnostic):
+        """Show a compiler's warning, and its remarks with -v."""
+        if diagnostic.severity == "warning" or self.level > 0:
+            self.log.print(f"{diagnostic.severity}: {diagnostic}", markup=False)
+
+    def progress(self):
+        """A progress bar where a person watches, nothing elsewhere."""
+        return Progress(SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(),
+                        TimeElapsedColumn(), console=self.log, transient=True,
+                        disable=self.level < 0 or not sys.stderr.isatty())
+
+    def result(self, data):
+        """Write the command's result to the `--json` file."""
+        if not self.json_path:
+            return
+        text = json.dumps(data, indent=1, default=_plain) + "\n"
+        if self.json_path == "-":
+            sys.stdout.write(text)
+            return
+        temporary = f"{self.json_path}.{os.getpid()}.tmp"
+        try:
+            with open(temporary, "w", encoding="utf8") as file:
+                file.write(text)
+            os.replace(temporary, self.json_path)
+        except OSError as error:
+            raise Error(f"cannot write the result: {error.strerror}", file=self.json_path) from None
+
+
+def _plain(value):
+    return value.item() if hasattr(value, "item") else str(value)
+
+
+def command(name, *decorators):
+    """A click command with the options every command has; its function gets an Output first."""
+
+    def wrap(function):
+        @functools.wraps(function)
+        def call(json_path, verbose, quiet, seed, **arguments):
+            return function(Output(json_path, verbose, quiet, seed), **arguments)
+
+        shared = (
+            click.option("--json", "json_path", metavar="FILE", help="Write the result as JSON (- for standard output)."),
+            click.option("-v", "--verbose", count=True, help="Say more; twice for everything."),
+            click.option("-q", "--quiet", is_flag=True, help="Say nothing but errors."),
+            click.option("--seed", default=0, show_default=True, help="Seed of random inputs."),
+        )
+        for decorator in reversed((*decorators, *shared)):
+            call = decorator(call)
+        return click.command(name)(call)
+
+    return wrap
+
+
+COMPILE_OPTIONS = (
+    click.option("--target", default="native", show_default=True, metavar="TARGET",
+                 help="native, x86-64-v3, x86-64-v4, amx, LLVM features (+avx2), or several split by commas."),
+    click.option("--threads", type=click.IntRange(1), default=1, show_default=True, help="Upper bound of threads per call."),
+    click.option("--input-dim", "input_dims", multiple=True, metavar="NAME=SIZE",
+                 help="Bind an open dimension (batch=1) or give its range (seq=1:512); INPUT:AXIS is a name too."),
+    click.option("--allow", multiple=True, type=click.Choice(option_list.ALLOW), help="Allow arithmetic of lower precision."),
+    click.option("--strict", is_flag=True, help="Equal the reference bit for bit where the contract defines it."),
+    click.option("--require-integer", is_flag=True, help="Fail if a quantized operation would run in float."),
+    click.option("--profile", metavar="FILE", help="Machine profile for the cost models."),
+    click.option("--allow-external", metavar="DIR", help="Folder that external data may lie in beside the model's own."),
+)
+CACHE_OPTION = click.option("--cache", metavar="DIR|off", help="Folder of compiled libraries (default: the user's cache).")
+MODEL_ARGUMENT = click.argument("path", metavar="MODEL")
+INPUT_OPTION = click.option("--input", "input_path", metavar="FILE", help="Inputs as .npz (by name) or .npy; default: random.")
+
+
+def make_options(arguments, **more):
+    """Pop the compile options from a command's arguments and check them."""
+    names = ("target", "threads", "input_dims", "allow", "strict", "require_integer", "profile", "allow_external")
+    return option_list.make(**{name: arguments.pop(name) for name in names}, **more)
+
+
+def is_library(path):
+    """True for a compiled library, by its first bytes rather than its name."""
+    try:
+        with open(path, "rb") as file:
+            return file.read(4) == b"\x7fELF"
+    except OSError:
+        return False
+
+
+def open_model(path, options, cache, output):
+    """Load a library or compile a model; returns (model, Source or None, seconds)."""
+    start = time.perf_counter()
+    if is_library(path):
+        return model.load(path, options.threads), None, time.perf_counter() - start
+    source = Source(path)
+    if source.signature and compiler.unbound_dims(source.signature, options):
+        return model.Model.specialised(source, options, cache, output.message), source, time.perf_counter() - start
+    with output.progress() as bar:
+        bar.add_task(f"compiling {os.path.basename(path)}", total=None)
+        library, temporary = compiler.compile_cached(source, options, cache, output.message)
+    return model.Model.loaded(library, options.threads, temporary), source, time.perf_counter() - start
+
+
+def make_feed(inputs, input_path, seed, options):
+    """The inputs a command runs the model on."""
+    return feeds.load(input_path, inputs) if input_path else feeds.random(inputs, seed, options.input_dims)

@@ -1,0 +1,120 @@
+# SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+"""From a model to a compiled library: the one place that calls the native compiler."""
+import contextlib
+import dataclasses
+import os
+import platform
+
+from . import _tamis, cache, options as option_list
+from .errors import Diagnostic, Error
+from .source import Source
+
+
+def compile_to(source, output, options, on_message=None):
+    """Compile `source` into the file `output`. Raises Error; `on_message` receives warnings and remarks."""
+    found = [Diagnostic(*message) for message in _tamis.compile(
+        source.path, source.data, os.fspath(output), dataclasses.asdict(options))]
+    errors = [d for d in found if d.severity == "error"]
+    if errors:
+        raise Error.from_diagnostics(errors, source.name)
+    for diagnostic in found:
+        if on_message:
+            on_message(diagnostic)
+
+
+def _compiler_identity():
+    """Changes whenever the compiler does, also between two builds of one version."""
+    status = os.stat(_tamis.library_path())
+    return f"{_tamis.version} {status.st_size} {status.st_mtime_ns}"
+
+
+def cache_key(source, options):
+    """SHA-256 of everything the compiled bytes depend on."""
+    return cache.make_key([_compiler_identity(), platform.machine(), _tamis.host_features(), options.key(),
+                           *source.fingerprint(options.allow_external)])
+
+
+def compile_cached(source, options, folder=None, on_message=None):
+    """The path of a compiled library for `source`, from the cache if it is there.
+
+    `folder` None is the user's cache; "off" compiles into a private temporary file that the caller owns.
+    Returns (path, temporary).
+    """
+    if folder == "off":
+        path = _temporary_file()
+        with _removed_on_error(path):
+            compile_to(source, path, options, on_message)
+        return path, True
+    store = cache.Cache(folder)
+    state = source.state(options.allow_external)
+    key = cache_key(source, options)
+    path = store.find(key)
+    if path:
+        return path, False
+    path = store.temporary()
+    with _removed_on_error(path):
+        compile_to(source, path, options, on_message)
+        if source.state(options.allow_external) != state:
+            raise Error("the model file changed while it was compiled", file=source.name)
+        return store.add(key, path), False
+
+
+def _temporary_file():
+    import tempfile
+
+    handle, path = tempfile.mkstemp(prefix="tamis-", suffix=".so")
+    os.close(handle)
+    return path
+
+
+@contextlib.contextmanager
+def _removed_on_error(path):
+    try:
+        yield
+    except BaseException:
+        with contextlib.suppress(FileNotFoundError):
+            os.remove(path)
+        raise
+
+
+def compile(model, *, target="native", threads=1, input_dims=None, allow=(), strict=False, require_integer=False,
+            profile=None, allow_external=None, cache=None, lazy=True, on_message=None):
+    """Compile a model and load it: `tamis.compile("model.onnx")(x)`.
+
+    `model` is a path, ONNX bytes, an onnx.ModelProto or MLIR text. `input_dims` binds open dimensions
+    (`{"batch": 1, "seq": (1, 512)}`). Dimensions left open are bound at the first call, once per shape; `lazy=False`
+    compiles right away. `cache` is a folder or "off".
+    """
+    from .model import Model
+
+    source = model if isinstance(model, Source) else Source(model)
+    options = option_list.make(target, threads, input_dims, allow, strict, require_integer, profile, allow_external)
+    if lazy and source.signature and unbound_dims(source.signature, options):
+        return Model.specialised(source, options, cache, on_message)
+    path, temporary = compile_cached(source, options, cache, on_message)
+    return Model.loaded(path, threads=threads, temporary=temporary)
+
+
+def unbound_dims(signature, options):
+    """Names of the open dimensions that the options neither bind nor give a range."""
+    bound = {name for name, _ in options.input_dims}
+    missing = []
+    for info in signature.inputs:
+        for axis, symbol in info.open_dims:
+            if symbol not in bound and f"{info.name}:{axis}" not in bound:
+                missing.append(symbol or f"{info.name}:{axis}")
+    return list(dict.fromkeys(missing))
+
+
+def bind_dims(signature, options, feed):
+    """Options with every unbound dimension bound to the shapes of `feed` (arrays by input name)."""
+    bound = dict(options.input_dims)
+    for info in signature.inputs:
+        for axis, symbol in info.open_dims:
+            size, name = feed[info.name].shape[axis], symbol or f"{info.name}:{axis}"
+            if f"{info.name}:{axis}" in bound or (name in bound and name in dict(options.input_dims)):
+                continue
+            if bound.setdefault(name, str(size)) != str(size):
+                # The model gives two dimensions one name; these shapes say they differ.
+                bound[f"{info.name}:{axis}"] = str(size)
+    return dataclasses.replace(options, input_dims=tuple(sorted(bound.items())))

@@ -1,0 +1,142 @@
+# SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+"""Which nodes of a quantized ONNX graph run in float, and why: the analysis behind `tamis check`.
+
+Works on the graph's structure alone: a node is integer if it is an integer operator, or if the float tensors it
+reads come out of DequantizeLinear and what it writes goes into QuantizeLinear, possibly through element-wise nodes.
+"""
+import dataclasses
+
+from .compare import QUANTIZED_OPS
+from .reference import require
+
+CONTRACTIONS = {"Conv", "ConvTranspose", "MatMul", "Gemm", "LSTM", "GRU", "RNN", "Attention", "Einsum"}
+# Move or pick values; what they carry decides.
+MOVEMENT = {"Reshape", "Transpose", "Flatten", "Squeeze", "Unsqueeze", "Identity", "Slice", "Split", "Concat", "Gather",
+            "GatherElements", "GatherND", "Expand", "Tile", "Pad", "DepthToSpace", "SpaceToDepth", "MaxPool", "Dropout",
+            "GlobalMaxPool", "ReduceMax", "ReduceMin", "Shape", "Size", "Constant", "ConstantOfShape", "Where", "Cast",
+            "If", "Loop", "Scan"}
+# Fused into the operation before them: the value between the two is never rounded to float storage.
+FOLLOWERS = {"Relu", "Clip", "Add", "Mul", "Sub", "LeakyRelu", "Sigmoid", "HardSigmoid", "HardSwish", "Tanh", "Elu",
+             "Reshape", "Transpose", "Flatten", "Squeeze", "Unsqueeze", "Identity", "Cast"}
+FLOATS = {1, 10, 11, 16}
+
+
+@dataclasses.dataclass(frozen=True)
+class Finding:
+    """One node that runs in float; `heavy` marks convolutions, matrix products and recurrences."""
+
+    node: str
+    op: str
+    reason: str
+    heavy: bool
+
+    def __str__(self):
+        return f"node '{self.node}' ({self.op}): {self.reason}"
+
+
+class _Scope:
+    """Producers, constants, types and readers of one graph; names of outer graphs stay visible."""
+
+    def __init__(self, graph, outer=None):
+        self.producer = dict(outer.producer) if outer else {}
+        self.constants = set(outer.constants) if outer else set()
+        self.types = dict(outer.types) if outer else {}
+        self.readers = {}
+        self.outputs = {o.name for o in graph.output}
+        for tensor in graph.initializer:
+            self.constants.add(tensor.name)
+            self.types[tensor.name] = tensor.data_type
+        for info in (*graph.input, *graph.output, *graph.value_info):
+            if info.type.HasField("tensor_type"):
+                self.types[info.name] = info.type.tensor_type.elem_type
+        for node in graph.node:
+            for name in node.output:
+                self.producer[name] = node
+                if node.op_type == "Constant":
+                    self.constants.add(name)
+            for name in node.input:
+                self.readers.setdefault(name, []).append(node)
+
+    def is_float(self, name):
+        return self.types.get(name, 1) in FLOATS
+
+    def source(self, name):
+        """The node behind `name`, looking through movement; None for an input or a constant."""
+        while True:
+            node = self.producer.get(name)
+            if node is None or node.op_type not in MOVEMENT or not node.input or not node.input[0]:
+                return node
+            name = node.input[0]
+
+
+def _subgraphs(node):
+    for attribute in node.attribute:
+        if attribute.HasField("g"):
+            yield attribute.g
+        yield from attribute.graphs
+
+
+def _not_dequantized(scope, node):
+    """The first float operand that is not quantized, with the reason; None if all are."""
+    operands = node.input[:2] if node.op_type in CONTRACTIONS else node.input
+    for index, name in enumerate(operands):
+        if not name or not scope.is_float(name):
+            continue
+        behind = scope.source(name)
+        if behind is not None and behind.op_type == "DequantizeLinear":
+            continue
+        if name in scope.constants or (behind is not None and behind.op_type == "Constant"):
+            if node.op_type in CONTRACTIONS and index == 1:
+                return f"its weight '{name}' is float"
+            continue
+        if behind is None:
+            return f"it reads '{name}', which is not quantized"
+        return f"it reads '{name}' of node '{behind.name}' ({behind.op_type}), which is not quantized"
+    return None
+
+
+def _not_quantized_after(scope, node, depth=8):
+    """Why the result stays float; None if every reader quantizes it."""
+    for name in node.output[:1]:
+        if name in scope.outputs:
+            return f"its result '{name}' is a float output of the model"
+        for reader in scope.readers.get(name, ()):
+            if reader.op_type in ("QuantizeLinear", "DynamicQuantizeLinear"):
+                continue
+            if depth and reader.op_type in FOLLOWERS and _not_quantized_after(scope, reader, depth - 1) is None:
+                continue
+            return f"its result goes to node '{reader.name}' ({reader.op_type}) without QuantizeLinear"
+    return None
+
+
+def _check_graph(graph, scope, findings, counts):
+    for node in graph.node:
+        for body in _subgraphs(node):
+            _check_graph(body, _Scope(body, scope), findings, counts)
+        op = node.op_type
+        if op in QUANTIZED_OPS or op.startswith("QLinear"):
+            counts["integer"] += op not in ("QuantizeLinear", "DequantizeLinear", "DynamicQuantizeLinear")
+            continue
+        if op in MOVEMENT or not any(scope.is_float(name) for name in node.output if name):
+            continue
+        reason = _not_dequantized(scope, node)
+        if reason is None and op not in CONTRACTIONS:
+            reason = _not_quantized_after(scope, node)
+        if reason is None:
+            counts["integer"] += 1
+        else:
+            counts["float"] += 1
+            findings.append(Finding(node.name or (node.output[0] if node.output else ""), op, reason, op in CONTRACTIONS))
+
+
+def check(path):
+    """(findings, counts): the float nodes of the model at `path` and how many run in integer and in float."""
+    onnx = require("onnx")
+    model = onnx.load(path, load_external_data=False)
+    try:
+        model = onnx.shape_inference.infer_shapes(model)
+    except Exception:  # a type that cannot be inferred counts as float
+        pass
+    findings, counts = [], {"integer": 0, "float": 0}
+    _check_graph(model.graph, _Scope(model.graph), findings, counts)
+    return findings, counts

@@ -1,0 +1,300 @@
+# SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+"""A compiled model as Python sees it, in the shape of onnxruntime's InferenceSession."""
+import collections
+import contextlib
+import json
+import os
+import shutil
+import threading
+
+import numpy as np
+
+from . import _tamis
+from .errors import Error
+from .signature import ModelMeta, TensorInfo
+
+SHAPES_KEPT = 16  # compiled shapes a model with open dimensions holds at a time
+
+
+def numpy_dtype(name):
+    """The numpy dtype of an element type's name; the types numpy lacks come from ml_dtypes."""
+    try:
+        return np.dtype(name)
+    except TypeError:
+        pass
+    try:
+        import ml_dtypes
+
+        return np.dtype(getattr(ml_dtypes, name))
+    except (ImportError, AttributeError):
+        raise Error(f"element type {name}: install the package ml_dtypes to use it") from None
+
+
+def as_array(value):
+    """A numpy view of an array, a DLPack tensor or a number; nothing is cast."""
+    if isinstance(value, np.ndarray):
+        return value
+    if hasattr(value, "__dlpack__"):
+        try:
+            return np.from_dlpack(value)
+        except (TypeError, RuntimeError, BufferError) as error:
+            raise Error(f"cannot take the tensor by DLPack: {error}") from None
+    return np.asarray(value)
+
+
+def describe(dtype, shape):
+    """`float32[1, 3, h, w]`, for messages."""
+    if shape is None:
+        return f"{dtype} of any shape"
+    return f"{dtype}[{', '.join('?' if d is None else str(d) for d in shape)}]"
+
+
+def check_feed(inputs, feed):
+    """Arrays in the order of `inputs`, contiguous and aligned; Error names the input that does not fit."""
+    if not isinstance(feed, collections.abc.Mapping):
+        raise Error(f"expected the inputs as a dict of arrays by name, got {type(feed).__name__}")
+    names = [info.name for info in inputs]
+    unknown = [name for name in feed if name not in names]
+    missing = [name for name in names if name not in feed]
+    if unknown or missing:
+        problems = [f"missing input '{name}'" for name in missing] + [f"unknown input '{name}'" for name in unknown]
+        raise Error(f"{', '.join(problems)}: the model's inputs are {', '.join(names) or 'none'}")
+    arrays = []
+    for info in inputs:
+        array = as_array(feed[info.name])
+        fits = info.shape is None or (array.ndim == len(info.shape) and all(
+            not isinstance(want, int) or want == got for want, got in zip(info.shape, array.shape)))
+        if array.dtype != numpy_dtype(info.dtype) or not fits:
+            raise Error(f"input '{info.name}': expected {describe(info.dtype, info.shape)}, "
+                        f"got {describe(array.dtype.name if array.dtype.isnative else array.dtype, array.shape)}")
+        arrays.append(np.require(array, requirements=("C", "A")))
+    return arrays
+
+
+def _info(entry):
+    name, dtype, dims = entry
+    return TensorInfo(name, dtype, tuple(int(d) if d.lstrip("-").isdigit() else d if d and d != "?" else None for d in dims))
+
+
+class BoundCall:
+    """A call with its arrays fixed: `call()` runs the model on them, `outputs` holds the results.
+
+    The inputs may be overwritten in place between calls; nothing is checked, copied or allocated any more.
+    """
+
+    def __init__(self, native, arrays, outputs):
+        self.inputs, self.outputs = arrays, outputs
+        self._call = native.bind(_raw(arrays), _raw(outputs))
+
+    def __call__(self):
+        self._call()
+        return self.outputs
+
+
+def _raw(arrays):
+    """The arrays as the native module takes them: numpy's own element types only."""
+    return [a.view(f"u{a.dtype.itemsize}") if a.dtype.kind == "V" or a.dtype.num > 23 else a for a in arrays]
+
+
+class Model:
+    """A compiled model. Calls may run at the same time from several threads."""
+
+    def __init__(self, native, path, owned):
+        self._native, self._path = native, path
+        self._inputs = [_info(entry) for entry in native.inputs]
+        self._outputs = [_info(entry) for entry in native.outputs]
+        if owned:  # mapped by now: the name may go, `save` reads the mapping's file
+            self._owned = owned
+
+    @classmethod
+    def loaded(cls, path, threads=0, temporary=False):
+        """The model in the library at `path`; a temporary file is removed with the model."""
+        path = os.path.abspath(path)
+        owned = _Removed(path) if temporary else None
+        try:
+            native = _tamis.Model(path, threads or 0)
+        except RuntimeError as error:
+            raise Error(str(error), file=path) from None
+        return cls(native, path, owned)
+
+    @staticmethod
+    def specialised(source, options, cache, on_message=None):
+        """A model with open dimensions, compiled at the first call of each shape."""
+        return SpecialisedModel(source, options, cache, on_message)
+
+    def get_inputs(self):
+        """Inputs as objects with `name`, `shape` and `type` (`tensor(float)`)."""
+        return list(self._inputs)
+
+    def get_outputs(self):
+        """Outputs as objects with `name`, `shape` and `type`."""
+        return list(self._outputs)
+
+    def get_modelmeta(self):
+        """Producer, graph name and `custom_metadata_map` of the model it was compiled from."""
+        return ModelMeta(producer_name=self._native.producer, custom_metadata_map=dict(self._native.metadata))
+
+    def get_providers(self):
+        """The execution providers, for code written for onnxruntime."""
+        return ["TamisExecutionProvider"]
+
+    def run(self, output_names, feed, run_options=None):
+        """Run the model: a list of arrays, one per name in `output_names` (None: all outputs).
+
+        `run_options` is accepted for onnxruntime's signature and has no meaning here.
+        """
+        picks = self._picks(output_names)
+        outputs = self._run(check_feed(self._inputs, feed))
+        return [outputs[i] for i in picks]
+
+    def _picks(self, output_names):
+        names = [info.name for info in self._outputs]
+        for name in output_names or ():
+            if name not in names:
+                raise Error(f"unknown output '{name}': the model's outputs are {', '.join(names)}")
+        return range(len(names)) if output_names is None else [names.index(name) for name in output_names]
+
+    def _run(self, arrays):
+        try:
+            results = self._native.run(_raw(arrays))
+        except RuntimeError as error:
+            raise Error(str(error), file=self._path) from None
+        return [_typed(result, info) for result, info in zip(results, self._outputs)]
+
+    def __call__(self, *args, **feed):
+        """Run with positional arrays in the order of the inputs, one dict, or keywords.
+
+        Returns the output, or a list if there are several.
+        """
+        if len(args) == 1 and isinstance(args[0], collections.abc.Mapping) and not feed:
+            feed = args[0]
+        elif args:
+            if len(args) > len(self._inputs):
+                raise Error(f"got {len(args)} arrays, the model has {len(self._inputs)} inputs")
+            feed = {**dict(zip((info.name for info in self._inputs), args)), **feed}
+        outputs = self.run(None, feed)
+        return outputs[0] if len(outputs) == 1 else outputs
+
+    def bind(self, feed, outputs=None):
+        """A BoundCall on these inputs; `outputs` gives arrays to write to, by name."""
+        arrays = check_feed(self._inputs, feed)
+        shapes = self._native.output_dims(_raw(arrays))
+        results = []
+        for info, shape in zip(self._outputs, shapes):
+            if min(shape, default=0) < 0:
+                raise Error(f"output '{info.name}': its shape depends on the data, so it cannot be bound")
+            dtype, given = numpy_dtype(info.dtype), (outputs or {}).get(info.name)
+            if given is None:
+                given = np.empty(shape, dtype)
+            elif given.dtype != dtype or given.shape != tuple(shape) or not given.flags.carray:
+                raise Error(f"output '{info.name}': expected a contiguous {describe(info.dtype, shape)}, "
+                            f"got {describe(given.dtype, given.shape)}")
+            results.append(given)
+        return BoundCall(self._native, arrays, results)
+
+    def save(self, path):
+        """Write the compiled library to `path`."""
+        path = os.fspath(path)
+        temporary = f"{path}.{os.getpid()}.tmp"
+        try:
+            shutil.copyfile(self._path, temporary)
+            os.replace(temporary, path)
+        except OSError as error:
+            with contextlib.suppress(OSError):
+                os.remove(temporary)
+            raise Error(f"cannot write the library: {error.strerror}", file=path) from None
+
+    def report(self):
+        """What the compiler decided, as plain data: see `tamis explain`."""
+        return json.loads(self._native.report or "{}")
+
+
+def _typed(array, info):
+    dtype = numpy_dtype(info.dtype)
+    return array if array.dtype == dtype else array.view(dtype)
+
+
+class _Removed:
+    """Removes a temporary file when the model that maps it goes."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def __del__(self, remove=os.remove):
+        with contextlib.suppress(OSError):
+            remove(self.path)
+
+
+class SpecialisedModel(Model):
+    """A model with open dimensions: a compiled library per shape, the least recently used dropped."""
+
+    def __init__(self, source, options, cache, on_message):
+        self._source, self._options, self._cache, self._on_message = source, options, cache, on_message
+        self._inputs, self._outputs = list(source.signature.inputs), list(source.signature.outputs)
+        self._models, self._lock = collections.OrderedDict(), threading.Lock()
+
+    def get_modelmeta(self):
+        return self._source.signature.meta
+
+    def _model(self, arrays):
+        from . import compiler
+
+        shapes = tuple(array.shape for array in arrays)
+        with self._lock:
+            model = self._models.pop(shapes, None)
+            if model is None:
+                feed = {info.name: array for info, array in zip(self._inputs, arrays)}
+                options = compiler.bind_dims(self._source.signature, self._options, feed)
+                path, temporary = compiler.compile_cached(self._source, options, self._cache, self._on_message)
+                model = Model.loaded(path, options.threads, temporary)
+            self._models[shapes] = model
+            if len(self._models) > SHAPES_KEPT:
+                self._models.popitem(last=False)
+        return model
+
+    def _run(self, arrays):
+        return self._model(arrays)._run(arrays)
+
+    def bind(self, feed, outputs=None):
+        return self._model(check_feed(self._inputs, feed)).bind(feed, outputs)
+
+    def _single(self, what):
+        if len(self._models) != 1:
+            from . import compiler
+
+            names = ", ".join(compiler.unbound_dims(self._source.signature, self._options))
+            raise Error(f"cannot {what}: the dimensions {names} are open; bind them with input_dims or call the model "
+                        "with one shape first", file=self._source.name)
+        return next(iter(self._models.values()))
+
+    def save(self, path):
+        self._single("save").save(path)
+
+    def report(self):
+        return self._single("report").report()
+
+
+def load(path, threads=None):
+    """Load a library that `tamis compile` wrote. A library is code: load only what you trust."""
+    path = os.fspath(path)
+    if not os.path.isfile(path):
+        raise Error("no such file", file=path)
+    return Model.loaded(path, threads or 0)
+
+
+class InferenceSession:
+    """Drop-in for `onnxruntime.InferenceSession`: the same methods on a model compiled by Tamis.
+
+    `providers` and `sess_options` are accepted; of the options only `intra_op_num_threads` is used.
+    """
+
+    def __init__(self, path_or_bytes, sess_options=None, providers=None, provider_options=None, **options):
+        from . import compiler
+
+        threads = options.pop("threads", None) or getattr(sess_options, "intra_op_num_threads", 0) or 1
+        self._model = compiler.compile(path_or_bytes, threads=threads, **options)
+
+    def __getattr__(self, name):
+        if name.startswith("_"):
+            raise AttributeError(name)
+        return getattr(self._model, name)

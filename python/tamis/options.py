@@ -1,0 +1,65 @@
+# SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+"""The options of a compilation, one definition for the API, the command line and the cache key."""
+import dataclasses
+import os
+import re
+
+from .errors import Error
+
+EMIT = {"so": ".so", "obj": ".o", "llvm": ".ll", "mlir": ".mlir", "asm": ".s"}
+ALLOW = ("bf16",)
+
+
+@dataclasses.dataclass(frozen=True)
+class Options:
+    """What `tamis.compile` and `tamis compile` accept; each field is the flag of the same name."""
+
+    target: str = "native"
+    threads: int = 1
+    input_dims: tuple = ()        # (("batch", "1"), ("seq", "1:512"))
+    allow: tuple = ()
+    strict: bool = False
+    require_integer: bool = False
+    profile: str = ""
+    allow_external: str = ""
+    emit: str = "so"
+    oracle: bool = False          # every contraction by its definition instead of a generated kernel
+    dump_stages: str = ""
+
+    def key(self):
+        """The part of the cache key that the options make."""
+        fields = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
+        del fields["dump_stages"]
+        return repr(sorted(fields.items()))
+
+
+def parse_dim(text):
+    """`batch=1` or `seq=1:512` as (name, value); the name may also be `INPUT:AXIS`."""
+    name, equals, value = text.rpartition("=")
+    match = re.fullmatch(r"(\d+)(?::(\d+))?", value)
+    if not equals or not name or not match or (match[2] and int(match[2]) < int(match[1])):
+        raise Error(f"input dimension '{text}': expected NAME=SIZE or NAME=MIN:MAX")
+    return name, value
+
+
+def make(target="native", threads=1, input_dims=None, allow=(), strict=False, require_integer=False, profile=None,
+         allow_external=None, emit="so", oracle=False, dump_stages=None):
+    """Checked Options from what a caller wrote."""
+    dims = input_dims or {}
+    dims = dims.items() if isinstance(dims, dict) else (d if isinstance(d, tuple) else parse_dim(d) for d in dims)
+    dims = tuple(sorted(parse_dim(f"{name}={_dim_text(value)}") for name, value in dims))
+    allow = (allow,) if isinstance(allow, str) else tuple(allow)
+    for name in allow:
+        if name not in ALLOW:
+            raise Error(f"allow '{name}': expected one of {', '.join(ALLOW)}")
+    if emit not in EMIT:
+        raise Error(f"emit '{emit}': expected one of {', '.join(EMIT)}")
+    if isinstance(threads, bool) or not isinstance(threads, int) or threads < 1:
+        raise Error(f"threads: expected a positive number, got {threads!r}")
+    return Options(target, threads, dims, allow, bool(strict), bool(require_integer), os.fspath(profile or ""),
+                   os.fspath(allow_external or ""), emit,
+                   bool(oracle), os.fspath(dump_stages or ""))
+
+
+def _dim_text(value):
+    return f"{value[0]}:{value[1]}" if isinstance(value, (tuple, list)) else str(value)

@@ -1,0 +1,111 @@
+# SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+"""Compares a compiled model with ONNX Runtime, end to end and node by node."""
+from . import compare, compiler, reference
+from .errors import Error
+
+
+def load_graph(path):
+    """The ModelProto at `path`, its external data included."""
+    return reference.require("onnx").load(path)
+
+
+def operators(graph):
+    """Every operator type of a graph and its subgraphs."""
+    for node in graph.node:
+        yield node.op_type
+        for attribute in node.attribute:
+            if attribute.HasField("g"):
+                yield from operators(attribute.g)
+            for body in attribute.graphs:
+                yield from operators(body)
+
+
+def numeric_class(path):
+    """The class of the correctness rule that a model belongs to."""
+    onnx = reference.require("onnx")
+    model = onnx.load(path, load_external_data=False)
+    types = {tensor.data_type for tensor in model.graph.initializer}
+    names = {onnx.TensorProto.FLOAT16: "float16", onnx.TensorProto.BFLOAT16: "bfloat16"}
+    return compare.model_class(set(operators(model.graph)), {names[t] for t in types if t in names})
+
+
+def end_to_end(model, path, feeds, kind, classifier=False):
+    """The worst comparison of each output over all feeds, with ONNX Runtime's unoptimised graph as the reference."""
+    plain, optimised = reference.session(path), reference.session(path, optimised=True)
+    worst = {}
+    for feed in feeds:
+        got, want, other = model.run(None, feed), reference.run(plain, feed), reference.run(optimised, feed)
+        names = [o.name for o in plain.get_outputs()]
+        for name, *values in zip(names, got, want, other):
+            result = compare.compare(name, *values, kind, classifier)
+            old = worst.get(result.name)
+            if old is None or (old.agrees, -old.error) > (result.agrees, -result.error):
+                worst[result.name] = result
+    return list(worst.values())
+
+
+def node_by_node(path, feed, options, progress=None):
+    """Yield (node name, operator, Comparison or Error text): each node alone, on the values ONNX Runtime feeds it."""
+    onnx = reference.require("onnx")
+    model = load_graph(path)
+    values = _all_values(onnx, model, feed)
+    initializers = {tensor.name: tensor for tensor in model.graph.initializer}
+    constants = {node.output[0]: node for node in model.graph.node if node.op_type == "Constant"}
+    work = [node for node in model.graph.node if node.op_type != "Constant"]
+    for node in progress.track(work, description="nodes") if progress else work:
+        name = node.name or node.output[0]
+        single = _single(onnx, model, node, values, initializers, constants)
+        if single is None:
+            continue
+        alone, inputs = single
+        want = [values[o] for o in node.output if o]
+        kind = compare.model_class({node.op_type}, {str(w.dtype) for w in want})
+        try:
+            compiled = compiler.compile(alone, target=options.target, strict=options.strict, cache="off", lazy=False)
+            got = compiled.run(None, {i: values[i] for i in inputs})
+        except Error as error:
+            yield name, node.op_type, error
+            continue
+        results = [compare.compare(o, g, w, kind=kind) for o, g, w in zip((o for o in node.output if o), got, want)]
+        yield name, node.op_type, min(results, key=lambda r: (r.agrees, -r.error))
+
+
+def _all_values(onnx, model, feed):
+    """Every tensor of the top-level graph, from ONNX Runtime with optimisation off."""
+    import numpy as np
+
+    extended = onnx.ModelProto()
+    extended.CopyFrom(model)
+    known = {o.name for o in model.graph.output}
+    for node in model.graph.node:
+        for name in node.output:
+            if name and name not in known:
+                extended.graph.output.append(onnx.ValueInfoProto(name=name))
+    session = reference.session(extended.SerializeToString())
+    names = [o.name for o in session.get_outputs()]
+    values = dict(zip(names, reference.run(session, feed)))
+    return {**feed, **{name: value for name, value in values.items() if isinstance(value, (np.ndarray, np.generic))}}
+
+
+def _single(onnx, model, node, values, initializers, constants):
+    """A model of one node with fixed shapes, or None if it works on sequences or captures outer values."""
+    helper = onnx.helper
+    inputs, kept, nodes_kept = [], [], []
+    for name in dict.fromkeys(n for n in node.input if n):
+        if name in initializers:
+            kept.append(initializers[name])
+        elif name in constants:
+            nodes_kept.append(constants[name])
+        elif name in values:
+            inputs.append(name)
+        else:
+            return None
+    if any(attribute.HasField("g") for attribute in node.attribute) or not all(o in values for o in node.output if o):
+        return None
+
+    def info(name):
+        return helper.make_tensor_value_info(name, helper.np_dtype_to_tensor_dtype(values[name].dtype), values[name].shape)
+
+    graph = helper.make_graph([*nodes_kept, node], "node", [info(i) for i in inputs], [info(o) for o in node.output if o], kept)
+    alone = helper.make_model(graph, opset_imports=model.opset_import, functions=model.functions, ir_version=model.ir_version)
+    return alone, inputs
