@@ -43,8 +43,6 @@ MemRefType withoutOffset(MemRefType type) {
 }
 
 struct OutlineKernels : impl::OutlineKernelsBase<OutlineKernels> {
-  using OutlineKernelsBase::OutlineKernelsBase;
-
   void runOnOperation() override {
     ModuleOp module = getOperation();
     auto main = module.lookupSymbol<func::FuncOp>("main");

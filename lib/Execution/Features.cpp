@@ -2,7 +2,7 @@
 //
 // Which cpuid bit stands for which LLVM feature. The table is the compiler's:
 // an artifact carries only the rows it requires.
-#include "Detail.h"
+#include "Emission.h"
 #include "llvm/ADT/StringSet.h"
 
 using namespace mlir;
@@ -117,7 +117,7 @@ static constexpr tamis_feature kFeatures[] = {
     {"wbnoinvd", kExtended + 8, 0, EBX, 9, kAny, 0},
 };
 
-const tamis_feature *detail::findFeature(StringRef name, bool &known) {
+const tamis_feature *emission::findFeature(StringRef name, bool &known) {
   known = true;
   for (const tamis_feature &feature : kFeatures)
     if (name == feature.name)

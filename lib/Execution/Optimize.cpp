@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
 // LLVM's middle end and back end, in this process.
-#include "Detail.h"
+#include "Emission.h"
 #include "llvm/Analysis/TargetLibraryInfo.h"
 #include "llvm/IR/LegacyPassManager.h"
 #include "llvm/MC/TargetRegistry.h"
 #include "llvm/Passes/PassBuilder.h"
-#include "llvm/Support/TargetSelect.h"
+#include "llvm-c/Target.h"
 
 #include <mutex>
 
@@ -14,7 +14,7 @@ using namespace mlir;
 using namespace mlir::tamis;
 
 std::unique_ptr<llvm::TargetMachine>
-detail::createMachine(ModuleOp source, StringRef arch, unsigned optLevel) {
+emission::createMachine(ModuleOp source, StringRef arch, unsigned optLevel) {
   static std::once_flag once;
   std::call_once(once, [] {
     LLVMInitializeX86TargetInfo();
@@ -38,13 +38,14 @@ detail::createMachine(ModuleOp source, StringRef arch, unsigned optLevel) {
   }
   llvm::TargetOptions options;
   options.FunctionSections = true;
+  options.UseInitArray = true; // .dtors would never run
   return std::unique_ptr<llvm::TargetMachine>(target->createTargetMachine(
       triple, "x86-64", "", options, llvm::Reloc::PIC_, std::nullopt,
       optLevel >= 2 ? llvm::CodeGenOptLevel::Default
                     : llvm::CodeGenOptLevel::Less));
 }
 
-void detail::optimize(llvm::Module &module, llvm::TargetMachine &machine,
+void emission::optimize(llvm::Module &module, llvm::TargetMachine &machine,
                       unsigned optLevel) {
   llvm::PipelineTuningOptions tuning;
   tuning.LoopVectorization = optLevel >= 2;
@@ -67,7 +68,7 @@ void detail::optimize(llvm::Module &module, llvm::TargetMachine &machine,
       .run(module, modules);
 }
 
-LogicalResult detail::generateCode(llvm::Module &module,
+LogicalResult emission::generateCode(llvm::Module &module,
                                    llvm::TargetMachine &machine, bool assembly,
                                    llvm::raw_pwrite_stream &output) {
   llvm::legacy::PassManager passes;

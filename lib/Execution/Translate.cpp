@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
 // From the LLVM dialect to LLVM IR.
-#include "Detail.h"
+#include "Emission.h"
 #include "tamis/Target/Target.h"
 #include "mlir/Dialect/LLVMIR/LLVMDialect.h"
 #include "mlir/Dialect/MLProgram/IR/MLProgram.h"
@@ -29,7 +29,7 @@ static void setTarget(llvm::Function &function, TargetAttr target) {
 }
 
 std::unique_ptr<llvm::Module>
-detail::translate(ModuleOp source, llvm::LLVMContext &context,
+emission::translate(ModuleOp source, llvm::LLVMContext &context,
                   llvm::TargetMachine &machine) {
   DialectRegistry registry;
   registerBuiltinDialectTranslation(registry);

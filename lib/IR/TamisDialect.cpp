@@ -18,6 +18,33 @@ using namespace mlir::tamis;
 #include "tamis/IR/TamisAttrInterfaces.cpp.inc"
 #include "tamis/IR/TamisOpInterfaces.cpp.inc"
 
+/// Sizes of a target, each left out where it has its default.
+static ParseResult parseSizes(AsmParser &parser, FailureOr<int64_t> &l1,
+                              FailureOr<int64_t> &l2,
+                              FailureOr<int64_t> &threads) {
+  int64_t values[] = {32768, 1048576, 1};
+  while (succeeded(parser.parseOptionalComma())) {
+    StringRef names[] = {"l1", "l2", "threads"}, name;
+    if (parser.parseKeyword(&name, names) || parser.parseEqual() ||
+        parser.parseInteger(values[llvm::find(names, name) - names]))
+      return failure();
+  }
+  l1 = values[0];
+  l2 = values[1];
+  threads = values[2];
+  return success();
+}
+
+static void printSizes(AsmPrinter &printer, int64_t l1, int64_t l2,
+                       int64_t threads) {
+  if (l1 != 32768)
+    printer << ", l1 = " << l1;
+  if (l2 != 1048576)
+    printer << ", l2 = " << l2;
+  if (threads != 1)
+    printer << ", threads = " << threads;
+}
+
 #define GET_ATTRDEF_CLASSES
 #include "tamis/IR/TamisAttrs.cpp.inc"
 

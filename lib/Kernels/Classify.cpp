@@ -53,11 +53,9 @@ struct LhsPlace {
 };
 } // namespace
 
-FailureOr<ContractionDims>
-mlir::tamis::classifyContraction(AffineMap lhs, AffineMap rhs, AffineMap out,
-                                 ArrayRef<int64_t> bounds,
-                                 ArrayRef<int64_t> lhsShape, int64_t step,
-                                 std::string &reason) {
+FailureOr<ContractionDims> mlir::tamis::classifyContraction(
+    AffineMap lhs, AffineMap rhs, AffineMap out, ArrayRef<int64_t> bounds,
+    ArrayRef<int64_t> lhsShape, int64_t step, std::string &reason) {
   unsigned numDims = lhs.getNumDims();
   auto fail = [&](const char *why) -> FailureOr<ContractionDims> {
     reason = why;

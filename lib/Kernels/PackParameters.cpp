@@ -4,14 +4,14 @@
 // model, written once in the instruction's order, and become a parameter of
 // their own. MLIR attributes are never element-wise folded here: a model has
 // hundreds of millions of elements.
-#include "tamis/IR/Tamis.h"
-#include "tamis/Kernels/Passes.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/Linalg/IR/Linalg.h"
 #include "mlir/Dialect/MLProgram/IR/MLProgram.h"
 #include "mlir/Dialect/Tensor/IR/Tensor.h"
 #include "mlir/IR/DialectResourceBlobManager.h"
 #include "mlir/IR/SymbolTable.h"
+#include "tamis/IR/Tamis.h"
+#include "tamis/Kernels/Passes.h"
 #include "llvm/ADT/APFloat.h"
 #include "llvm/Support/Endian.h"
 
@@ -122,7 +122,8 @@ static FailureOr<SourceView> viewConstant(Value value, SymbolTable &symbols) {
   if (auto dense = dyn_cast_or_null<DenseElementsAttr>(attr)) {
     view.bytes = dense.getRawData();
     view.isSplat = dense.isSplat();
-  } else if (auto resource = dyn_cast_or_null<DenseResourceElementsAttr>(attr)) {
+  } else if (auto resource =
+                 dyn_cast_or_null<DenseResourceElementsAttr>(attr)) {
     AsmResourceBlob *blob = resource.getRawHandle().getBlob();
     if (!blob)
       return failure();
@@ -136,7 +137,8 @@ static FailureOr<SourceView> viewConstant(Value value, SymbolTable &symbols) {
   unsigned size = llvm::divideCeil(view.element.getIntOrFloatBitWidth(), 8);
   if (view.isSplat)
     view.strides.assign(view.shape.size(), 0);
-  else if (view.bytes.size() < static_cast<size_t>(type.getNumElements()) * size)
+  else if (view.bytes.size() <
+           static_cast<size_t>(type.getNumElements()) * size)
     return failure();
   return view;
 }
@@ -158,7 +160,8 @@ static SmallVector<int64_t> linearOffsets(const SourceView &view,
   return offsets;
 }
 
-/// Moves elements through `convert`; calls `sum(group, column, value)` for each.
+/// Moves elements through `convert`; calls `sum(group, column, value)` for
+/// each.
 template <typename To, typename Convert, typename Sum>
 static void packElements(kernel::PackOp op, const SourceView &view,
                          MutableArrayRef<To> out, Convert convert, Sum sum) {
@@ -218,7 +221,8 @@ static int64_t readInteger(const SourceView &view, int64_t index,
   const char *data = view.bytes.data();
   switch (view.element.getIntOrFloatBitWidth()) {
   case 8:
-    return isUnsigned ? int64_t(uint8_t(data[index])) : int64_t(int8_t(data[index]));
+    return isUnsigned ? int64_t(uint8_t(data[index]))
+                      : int64_t(int8_t(data[index]));
   case 16: {
     uint16_t bits = llvm::support::endian::read16le(data + 2 * index);
     return isUnsigned ? int64_t(bits) : int64_t(int16_t(bits));
@@ -233,8 +237,8 @@ static int64_t readInteger(const SourceView &view, int64_t index,
 /// A blob of `count` zeroed elements of T, aligned for vector loads.
 template <typename T>
 static AsmResourceBlob makeBlob(int64_t count, MutableArrayRef<T> &data) {
-  AsmResourceBlob blob =
-      HeapAsmResourceBlob::allocate(count * sizeof(T), 64, /*dataIsMutable=*/true);
+  AsmResourceBlob blob = HeapAsmResourceBlob::allocate(count * sizeof(T), 64,
+                                                       /*dataIsMutable=*/true);
   MutableArrayRef<char> bytes = blob.getMutableData();
   std::fill(bytes.begin(), bytes.end(), 0);
   data = MutableArrayRef<T>(reinterpret_cast<T *>(bytes.data()), count);
@@ -276,8 +280,9 @@ pack(kernel::PackOp op, const SourceView &view) {
   if (element.isF32()) {
     MutableArrayRef<float> data;
     blob = makeBlob(count, data);
-    packElements(op, view, data, [&](int64_t i) { return readFloat(view, i); },
-                 [](int64_t, int64_t, float) {});
+    packElements(
+        op, view, data, [&](int64_t i) { return readFloat(view, i); },
+        [](int64_t, int64_t, float) {});
   } else if (element.isInteger(8)) {
     MutableArrayRef<int8_t> data;
     blob = makeBlob(count, data);
@@ -370,8 +375,8 @@ struct PackParameters : tamis::impl::PackParametersBase<PackParameters> {
     auto attr = DenseResourceElementsAttr::get(type, name, std::move(blob));
     OpBuilder globals(source);
     auto global = ml_program::GlobalOp::create(
-        globals, source.getLoc(), globals.getStringAttr(name), type,
-        /*is_mutable=*/UnitAttr(), attr, globals.getStringAttr("private"));
+        globals, source.getLoc(), name, type, /*is_mutable=*/false, attr,
+        globals.getStringAttr("private"));
     StringAttr unique = symbols.insert(global, Block::iterator(source));
     replace(b, result, unique);
     return unique;

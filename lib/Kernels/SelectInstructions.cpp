@@ -3,11 +3,6 @@
 // Decides, for every contraction on tensors, the instruction, the tiles and the
 // order of its right operand, and writes the decision down as a
 // tamis_kernel.contract. Nothing is packed or generated here.
-#include "tamis/IR/Tamis.h"
-#include "tamis/Kernels/Classify.h"
-#include "tamis/Kernels/Passes.h"
-#include "tamis/Kernels/Tiling.h"
-#include "tamis/Target/Target.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/Linalg/IR/Linalg.h"
 #include "mlir/Dialect/MLProgram/IR/MLProgram.h"
@@ -15,6 +10,11 @@
 #include "mlir/IR/ImplicitLocOpBuilder.h"
 #include "mlir/IR/Matchers.h"
 #include "mlir/IR/PatternMatch.h"
+#include "tamis/IR/Tamis.h"
+#include "tamis/Kernels/Classify.h"
+#include "tamis/Kernels/Passes.h"
+#include "tamis/Kernels/Tiling.h"
+#include "tamis/Target/Target.h"
 #include "llvm/Support/Debug.h"
 
 #define DEBUG_TYPE "tamis-select-instructions"
@@ -108,7 +108,8 @@ static void describeRows(ContractOp op, const ContractionDims &dims,
     }
     return result;
   };
-  ArrayRef<int64_t> lhsShape = cast<ShapedType>(op.getLhs().getType()).getShape();
+  ArrayRef<int64_t> lhsShape =
+      cast<ShapedType>(op.getLhs().getType()).getShape();
   ArrayRef<int64_t> outShape =
       cast<ShapedType>(op.getInit().getType()).getShape();
   SmallVector<std::pair<int64_t, int64_t>> merged; // extent, lhs stride
@@ -120,8 +121,8 @@ static void describeRows(ContractOp op, const ContractionDims &dims,
       auto &[extent, stride] = merged.back();
       if (!ShapedType::isDynamic(extent) && lhs == stride * extent &&
           out == lastOut * extent) {
-        extent = ShapedType::isDynamic(bounds[d]) ? bounds[d]
-                                                  : extent * bounds[d];
+        extent =
+            ShapedType::isDynamic(bounds[d]) ? bounds[d] : extent * bounds[d];
         continue;
       }
     }
@@ -171,8 +172,8 @@ static FailureOr<Decision> decide(ContractOp op, TargetAttr target,
   bool found = false;
   for (InstructionAttrInterface instruction : getInstructions(target)) {
     if (instruction.isTile() ||
-        !instruction.accepts(lhs, rhs, op.getAccumulator(),
-                             op.getLhsUnsigned(), op.getRhsUnsigned()))
+        !instruction.accepts(lhs, rhs, op.getAccumulator(), op.getLhsUnsigned(),
+                             op.getRhsUnsigned()))
       continue;
     FailureOr<ContractionDims> dims = classifyContraction(
         op.getLhsMap(), op.getRhsMap(), op.getOutMap(), decision.bounds,
@@ -189,7 +190,8 @@ static FailureOr<Decision> decide(ContractOp op, TargetAttr target,
     return failure();
   const ContractionDims &dims = decision.dims;
   for (unsigned d : dims.reductions)
-    if (ShapedType::isDynamic(decision.bounds[d]) && d != dims.reductions.back()) {
+    if (ShapedType::isDynamic(decision.bounds[d]) &&
+        d != dims.reductions.back()) {
       reason = "a reduction around the innermost one has no static bound";
       return failure();
     }
@@ -212,9 +214,8 @@ static FailureOr<Decision> decide(ContractOp op, TargetAttr target,
     }
     std::optional<int64_t> lhsZero =
         getConstant(op.getLhsZero(), op.getLhsUnsigned());
-    decision.needsSums =
-        instruction.getLhsOffset(op.getLhsUnsigned()) != 0 || !lhsZero ||
-        *lhsZero != 0;
+    decision.needsSums = instruction.getLhsOffset(op.getLhsUnsigned()) != 0 ||
+                         !lhsZero || *lhsZero != 0;
   }
   decision.packed = isa<IntegerType>(lhs) || dims.depthwise ||
                     isParameter(op.getRhs()) ||
@@ -289,8 +290,8 @@ static Value padLhs(ImplicitLocOpBuilder &b, ContractOp op,
     for (auto [d, factor] : llvm::enumerate(c)) {
       if (factor == 0)
         continue;
-      Value bound = getValueOrCreateConstantIndexOp(
-          b, b.getLoc(), getBound(b, op, d, bounds));
+      Value bound = getValueOrCreateConstantIndexOp(b, b.getLoc(),
+                                                    getBound(b, op, d, bounds));
       Value one = arith::ConstantIndexOp::create(b, 1);
       Value scale = arith::ConstantIndexOp::create(b, factor);
       Value steps = arith::SubIOp::create(b, bound, one);
@@ -346,8 +347,8 @@ static std::pair<Value, Value> packRhs(ImplicitLocOpBuilder &b, ContractOp op,
     for (unsigned d : list)
       size = arith::MulIOp::create(
           b, size,
-          getValueOrCreateConstantIndexOp(
-              b, b.getLoc(), getBound(b, op, d, decision.bounds)));
+          getValueOrCreateConstantIndexOp(b, b.getLoc(),
+                                          getBound(b, op, d, decision.bounds)));
     return size;
   };
   auto append = [&](int64_t size, function_ref<Value()> value) {
@@ -375,8 +376,8 @@ static std::pair<Value, Value> packRhs(ImplicitLocOpBuilder &b, ContractOp op,
              ? run
              : outer * static_cast<int64_t>(llvm::divideCeil(run, step)),
          [&] {
-           Value steps = ceilDivide(
-               dynamicProduct(reductions.take_back(dims.run)), step);
+           Value steps =
+               ceilDivide(dynamicProduct(reductions.take_back(dims.run)), step);
            return arith::MulIOp::create(
                b, steps, arith::ConstantIndexOp::create(b, outer));
          });
@@ -446,8 +447,8 @@ struct SelectInstructions
         ops.push_back(op);
     });
     IRRewriter rewriter(context);
-    TargetAttr generic = TargetAttr::get(context, "generic", {}, 32 << 10,
-                                         1 << 20, 1);
+    TargetAttr generic =
+        TargetAttr::get(context, "generic", {}, 32 << 10, 1 << 20, 1);
     for (ContractOp op : ops) {
       TargetAttr target = getTarget(op);
       std::string reason;
@@ -455,7 +456,8 @@ struct SelectInstructions
           decide(op, target ? target : generic, reason);
       if (failed(decision)) {
         ++numLeft;
-        LLVM_DEBUG(op.emitRemark() << "left to the generic lowering: " << reason);
+        LLVM_DEBUG(op.emitRemark()
+                   << "left to the generic lowering: " << reason);
         continue;
       }
       apply(rewriter, op, *decision);

@@ -27,8 +27,8 @@ Tiling mlir::tamis::chooseTiling(const TilingProblem &problem) {
   int64_t rowExtent = ShapedType::isDynamic(problem.rowExtent)
                           ? kTypicalExtent
                           : problem.rowExtent;
-  int64_t columns = ShapedType::isDynamic(problem.columns) ? kTypicalExtent
-                                                           : problem.columns;
+  int64_t columns =
+      ShapedType::isDynamic(problem.columns) ? kTypicalExtent : problem.columns;
   int64_t vectorsWanted = llvm::divideCeil(columns, problem.lanes);
   int64_t maxVectors = problem.depthwise ? 4 : rowExtent < 4 ? 8 : 6;
   Tiling best{1, 1, 0};

@@ -4,7 +4,9 @@
 #include "tamis/Pipeline/Pipeline.h"
 #include "tamis/Conversion/Passes.h"
 #include "tamis/IR/Tamis.h"
+#include "tamis/Kernels/Passes.h"
 #include "tamis/Pipeline/Compile.h"
+#include "tamis/Transforms/Passes.h"
 #include "mlir/Conversion/Passes.h"
 #include "mlir/Dialect/Affine/Transforms/Passes.h"
 #include "mlir/Dialect/Arith/Transforms/Passes.h"
@@ -29,13 +31,37 @@ static void populateImport(OpPassManager &pm, const CompileOptions &options) {
 }
 
 static void populateCompress(OpPassManager &pm, const CompileOptions &options) {
+  // Needs quantize and dequantize as operations, before anything folds them.
+  pm.addNestedPass<func::FuncOp>(createLowerQAT());
+  pm.addPass(createLowerQuantization());
+  // Elementwise arithmetic of constants: scales, batch normalization.
+  pm.addPass(createFoldConstants());
+  addCleanup(pm);
+  pm.addPass(createSymbolDCEPass());
 }
 
 static void populatePlan(OpPassManager &pm, const CompileOptions &options) {
+  if (options.oracle)
+    return;
+  // Before fusion: a fused generic has several operands, each of which would
+  // have to agree on a layout.
+  pm.addNestedPass<func::FuncOp>(createAssignLayouts());
+  // Transposes of weights that the layouts asked for.
+  pm.addPass(createFoldConstants());
   addCleanup(pm);
+  // Elementwise chains first, so that an epilogue takes a whole chain.
+  pm.addPass(createFuseElementwise());
+  pm.addPass(createFuseEpilogues());
+  // After epilogues: padding is written by the producer, epilogue included.
+  pm.addNestedPass<func::FuncOp>(createMaterializePadding());
+  addCleanup(pm);
+  // After fusion, because an epilogue decides what an output element is.
+  pm.addPass(createSelectInstructions());
 }
 
 static void populatePack(OpPassManager &pm, const CompileOptions &options) {
+  pm.addPass(createPackParameters());
+  // What no instruction takes.
   pm.addNestedPass<func::FuncOp>(createTamisToLinalg());
   addCleanup(pm);
   pm.addPass(createSymbolDCEPass());
@@ -54,10 +80,13 @@ static void populateCodegen(OpPassManager &pm, const CompileOptions &options) {
   pm.addPass(createLowerChecks());
   pm.addPass(createPlanMemory());
   addCleanup(pm);
-  OutlineKernelsOptions outline;
-  outline.threads = options.threads;
-  pm.addPass(createOutlineKernels(outline));
+  pm.addPass(createOutlineKernels());
+  pm.addPass(createLowerContractions());
+  pm.addNestedPass<func::FuncOp>(createVectorizeLoops());
   pm.addNestedPass<func::FuncOp>(createConvertLinalgToLoopsPass());
+  LowerParallelOptions parallel;
+  parallel.threads = options.threads;
+  pm.addPass(createLowerParallel(parallel));
   pm.addPass(createLowerInterface());
 }
 

@@ -3,9 +3,9 @@
 // Instructions every machine with vectors has: float multiply-add and widened
 // integer multiply-add. LLVM selects the machine's own form; only the number of
 // lanes depends on the features.
-#include "tamis/Target/Target.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/Vector/IR/VectorOps.h"
+#include "tamis/Target/Target.h"
 
 using namespace mlir;
 using namespace mlir::tamis;
@@ -40,7 +40,9 @@ SmallVector<StringRef> VectorFmaAttr::getRequiredFeatures() const {
 
 bool VectorFmaAttr::accepts(Type lhs, Type rhs, Type accumulator, bool,
                             bool) const {
-  auto narrow = [](Type t) { return isa<Float32Type, Float16Type, BFloat16Type>(t); };
+  auto narrow = [](Type t) {
+    return isa<Float32Type, Float16Type, BFloat16Type>(t);
+  };
   return narrow(lhs) && narrow(rhs) && accumulator.isF32();
 }
 

@@ -39,17 +39,28 @@ static constexpr NamedMachine kMachines[] = {
 /// What a feature written alone brings with it, so that the tables need to ask
 /// for one feature only.
 static constexpr std::pair<StringRef, StringRef> kImplied[] = {
-    {"avx512vnni", "avx512f"},  {"avx512bf16", "avx512bw"},
-    {"avx512vbmi", "avx512bw"}, {"avx512vbmi2", "avx512bw"},
-    {"avx512bw", "avx512f"},    {"avx512dq", "avx512f"},
-    {"avx512vl", "avx512f"},    {"avx512cd", "avx512f"},
-    {"avx512f", "avx2"},        {"avx512f", "fma"},
-    {"avx512f", "f16c"},        {"avxvnni", "avx2"},
-    {"amx-int8", "amx-tile"},   {"amx-bf16", "amx-tile"},
-    {"avx2", "avx"},            {"fma", "avx"},
-    {"f16c", "avx"},            {"avx", "sse4.2"},
-    {"sse4.2", "sse4.1"},       {"sse4.1", "ssse3"},
-    {"ssse3", "sse3"},          {"sse3", "sse2"},
+    {"avx512vnni", "avx512f"},
+    {"avx512bf16", "avx512bw"},
+    {"avx512vbmi", "avx512bw"},
+    {"avx512vbmi2", "avx512bw"},
+    {"avx512bw", "avx512f"},
+    {"avx512dq", "avx512f"},
+    {"avx512vl", "avx512f"},
+    {"avx512cd", "avx512f"},
+    {"avx512f", "avx2"},
+    {"avx512f", "fma"},
+    {"avx512f", "f16c"},
+    {"avxvnni", "avx2"},
+    {"amx-int8", "amx-tile"},
+    {"amx-bf16", "amx-tile"},
+    {"avx2", "avx"},
+    {"fma", "avx"},
+    {"f16c", "avx"},
+    {"avx", "sse4.2"},
+    {"sse4.2", "sse4.1"},
+    {"sse4.1", "ssse3"},
+    {"ssse3", "sse3"},
+    {"sse3", "sse2"},
 };
 
 static void insertWithImplied(llvm::StringSet<> &features, StringRef feature) {
@@ -170,10 +181,11 @@ mlir::tamis::getInstructions(TargetAttr target) {
   return table;
 }
 
-InstructionAttrInterface
-mlir::tamis::selectInstruction(TargetAttr target, Type lhs, Type rhs,
-                               Type accumulator, bool lhsUnsigned,
-                               bool rhsUnsigned) {
+InstructionAttrInterface mlir::tamis::selectInstruction(TargetAttr target,
+                                                        Type lhs, Type rhs,
+                                                        Type accumulator,
+                                                        bool lhsUnsigned,
+                                                        bool rhsUnsigned) {
   for (InstructionAttrInterface instruction : getInstructions(target))
     if (!instruction.isTile() &&
         instruction.accepts(lhs, rhs, accumulator, lhsUnsigned, rhsUnsigned))

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
 // Instructions of x86-64: 8-bit dot products (vpmaddwd on widened pairs,
-// vpdpbusd, AMX tiles). All are exact; vpmaddubsw, which saturates, is not here.
-#include "tamis/Target/Target.h"
+// vpdpbusd, AMX tiles). All are exact; vpmaddubsw, which saturates, is not
+// here.
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/LLVMIR/LLVMDialect.h"
 #include "mlir/Dialect/Vector/IR/VectorOps.h"
+#include "tamis/Target/Target.h"
 
 using namespace mlir;
 using namespace mlir::tamis;

@@ -226,19 +226,19 @@ Value ConstantWriter::write(OpBuilder &b, Location loc, RankedTensorType type,
 Value ConstantWriter::reshape(OpBuilder &b, Location loc,
                               const ConstantTensor &source,
                               RankedTensorType type) {
-  auto resource =
-      source.global ? dyn_cast<DenseResourceElementsAttr>(
-                          source.global.getValueAttr())
-                    : DenseResourceElementsAttr();
+  ml_program::GlobalOp global = source.global;
+  DenseResourceElementsAttr resource;
+  if (global)
+    resource = dyn_cast<DenseResourceElementsAttr>(global.getValueAttr());
   if (!resource)
     return write(b, loc, type,
                  HeapAsmResourceBlob::allocateAndCopyWithAlign(
                      source.bytes, 64, /*dataIsMutable=*/false),
-                 source.splat, source.global);
+                 source.splat, global);
   auto value = DenseResourceElementsAttr::get(type, resource.getRawHandle());
-  auto global = makeGlobal(loc, type, value, source.global);
-  made.push_back({global, {}, /*ownsBytes=*/false});
-  return load(b, loc, global);
+  auto view = makeGlobal(loc, type, value, global);
+  made.push_back({view, {}, /*ownsBytes=*/false});
+  return load(b, loc, view);
 }
 
 void ConstantWriter::eraseUnused() {

@@ -108,7 +108,6 @@ bool tamis::canEvaluateBody(linalg::GenericOp op) {
              arith::SelectOp, arith::MaxSIOp, arith::MinSIOp,
              math::RoundEvenOp, math::AbsFOp, math::SqrtOp>(inner))
       return false;
-    // double rounding is harmless for these widths only.
     for (Type type : inner.getResultTypes())
       if (!isSupported(type))
         return false;
@@ -193,10 +192,15 @@ static LogicalResult evaluate(Operation *op, int64_t n,
       .Case<arith::ExtFOp, arith::TruncFOp>(
           [&](auto) { return floats([&](int64_t k) { return f(0, k); }); })
       .Case([&](arith::SIToFPOp) {
-        return floats([&](int64_t k) { return static_cast<double>(i(0, k)); });
+        return floats([&](int64_t k) -> double {
+          // Not through double: that would round a long integer twice.
+          return type.isF32() ? static_cast<float>(i(0, k)) : double(i(0, k));
+        });
       })
       .Case([&](arith::UIToFPOp) {
-        return floats([&](int64_t k) { return static_cast<double>(u(0, k)); });
+        return floats([&](int64_t k) -> double {
+          return type.isF32() ? static_cast<float>(u(0, k)) : double(u(0, k));
+        });
       })
       .Case([&](arith::FPToSIOp) {
         double bound = std::ldexp(1.0, width - 1);

@@ -116,6 +116,8 @@ private:
   Values advance(const Values &offsets, unsigned loop, Value iv);
   Value partIndex(unsigned access, Value offset, int64_t part,
                   const Strip &strip);
+  Value firstLanes(Value count);
+  Value counting(Type element);
   bool isVaryingInside(const Access &access) const;
   unsigned outputAccess(unsigned i) const { return nest.numInputs() + i; }
   Type storedType(const Access &access) {
@@ -293,6 +295,31 @@ Values Emitter::forLoop(Value from, Value to, int64_t step, Values carried,
   return Values(loop.getResults());
 }
 
+/// The mask whose first `count` lanes are set.
+Value Emitter::firstLanes(Value count) {
+  if (std::optional<int64_t> known = getConstantIntValue(count)) {
+    SmallVector<bool> bits(lanes);
+    for (int64_t l = 0; l < lanes; ++l)
+      bits[l] = l < *known;
+    return arith::ConstantOp::create(b, loc, b.getBoolVectorAttr(bits));
+  }
+  auto type = VectorType::get({lanes}, b.getI32Type());
+  Value narrow = arith::IndexCastOp::create(b, loc, b.getI32Type(), count);
+  return arith::CmpIOp::create(
+      b, loc, arith::CmpIPredicate::slt, counting(b.getI32Type()),
+      vector::BroadcastOp::create(b, loc, type, narrow));
+}
+
+/// The constant 0, 1, 2, … in as many lanes as a strip has.
+Value Emitter::counting(Type element) {
+  auto type = VectorType::get({lanes}, element);
+  SmallVector<Attribute> values;
+  for (int64_t l = 0; l < lanes; ++l)
+    values.push_back(b.getIntegerAttr(element, l));
+  return arith::ConstantOp::create(b, loc, type,
+                                   DenseElementsAttr::get(type, values));
+}
+
 /// Covers [0, extent) with strips: unrolled ones, single vectors, the tail.
 Values Emitter::forStrips(Value extent, Values carried,
                           function_ref<Values(Value, Strip, Values)> body) {
@@ -300,7 +327,6 @@ Values Emitter::forStrips(Value extent, Values carried,
     carried = forLoop(from, to, strip.lanes * strip.count, carried,
                       [&](Value iv, Values c) { return body(iv, strip, c); });
   };
-  auto maskType = VectorType::get({lanes}, b.getI1Type());
   if (std::optional<int64_t> n = getConstantIntValue(extent)) {
     int64_t tail = *n % lanes, whole = *n - tail;
     int64_t main = whole - whole % (lanes * unroll);
@@ -313,9 +339,7 @@ Values Emitter::forStrips(Value extent, Values carried,
       run(index(whole), extent, {1, 1, {}});
       return carried;
     }
-    Value mask = vector::ConstantMaskOp::create(b, loc, maskType,
-                                                ArrayRef<int64_t>{tail});
-    return body(index(whole), {lanes, 1, mask}, carried);
+    return body(index(whole), {lanes, 1, firstLanes(index(tail))}, carried);
   }
   auto roundDown = [&](int64_t step) {
     Value rest = arith::RemUIOp::create(b, loc, extent, index(step));
@@ -333,8 +357,7 @@ Values Emitter::forStrips(Value extent, Values carried,
   }
   return forLoop(whole, extent, lanes, carried, [&](Value iv, Values c) {
     Value left = arith::SubIOp::create(b, loc, extent, iv);
-    Value mask = vector::CreateMaskOp::create(b, loc, maskType, left);
-    return body(iv, {lanes, 1, mask}, c);
+    return body(iv, {lanes, 1, firstLanes(left)}, c);
   });
 }
 
@@ -360,7 +383,7 @@ void Emitter::emitOuter(unsigned level, Values offsets) {
     // Operands that stand still from here on are read once. This does not
     // leave it to LLVM, which would have to prove that no store hits them.
     for (auto [i, access] : llvm::enumerate(nest.accesses)) {
-      hoisted[i] = {};
+      hoisted[i] = access.scalar;
       bool still = access.buffer && access.read && !access.written &&
                    !isVaryingInside(access) &&
                    (vectorLoop < 0 || access.strides[vectorLoop].isZero());
@@ -518,11 +541,8 @@ Value Emitter::toVector(LaneValue value, int64_t lanes) {
   Value vector = vector::BroadcastOp::create(b, loc, type, value.value);
   if (value.form == Form::Uniform)
     return vector;
-  auto stepType = VectorType::get({lanes}, b.getIndexType());
-  Value steps = vector::StepOp::create(b, loc, stepType);
-  if (!value.value.getType().isIndex())
-    steps = arith::IndexCastOp::create(b, loc, type, steps);
-  return arith::AddIOp::create(b, loc, vector, steps);
+  return arith::AddIOp::create(b, loc, vector,
+                               counting(value.value.getType()));
 }
 
 Value Emitter::partIndex(unsigned access, Value offset, int64_t part,
@@ -613,17 +633,12 @@ Value Emitter::loadStrided(unsigned a, Value at, const Strip &strip) {
                                         b.getI32VectorAttr(positions));
     } else {
       auto indexType = VectorType::get({n}, b.getIndexType());
-      Value step = vector::StepOp::create(b, loc, indexType);
       steps = arith::MulIOp::create(
-          b, loc, step,
+          b, loc, counting(b.getIndexType()),
           vector::BroadcastOp::create(b, loc, indexType,
                                       strides[a][vectorLoop]));
     }
-    auto maskType = VectorType::get({n}, b.getI1Type());
-    Value mask = strip.mask;
-    if (!mask)
-      mask = vector::ConstantMaskOp::create(b, loc, maskType,
-                                            ArrayRef<int64_t>{n});
+    Value mask = strip.mask ? strip.mask : firstLanes(index(n));
     Value zero = arith::ConstantOp::create(b, loc, type, b.getZeroAttr(type));
     return vector::GatherOp::create(b, loc, type, access.buffer, at, steps,
                                     mask, zero);

@@ -73,6 +73,8 @@ static bool addLinear(AffineExpr expr, int64_t scale,
 
 std::optional<StringRef> Nest::unsupported(linalg::GenericOp op) {
   for (OpOperand &operand : op->getOpOperands()) {
+    if (operand.get().getType().isIntOrIndexOrFloat())
+      continue;
     auto type = dyn_cast<MemRefType>(operand.get().getType());
     if (!type)
       return "an operand is no ranked memref";
@@ -173,7 +175,14 @@ Nest::Nest(OpBuilder &b, linalg::GenericOp generic) : op(generic) {
 
   for (OpOperand &operand : op->getOpOperands()) {
     Access access;
-    auto type = cast<MemRefType>(operand.get().getType());
+    auto type = dyn_cast<MemRefType>(operand.get().getType());
+    if (!type) {
+      access.element = operand.get().getType();
+      access.scalar = operand.get();
+      access.strides.resize(dims);
+      accesses.push_back(access);
+      continue;
+    }
     access.element = type.getElementType();
     access.strides.resize(dims);
     access.written = op.isDpsInit(&operand);

@@ -4,6 +4,7 @@
 // be decided in Python is decided there.
 #include "Diagnostics.h"
 #include "Limits.h"
+#include "NativeModel.h"
 #include "tamis/InitAll.h"
 #include "tamis/Pipeline/Compile.h"
 #include "llvm/ADT/StringMap.h"
@@ -11,10 +12,10 @@
 #include <algorithm>
 #include <dlfcn.h>
 #include <nanobind/nanobind.h>
-#include <nanobind/ndarray.h>
 #include <nanobind/stl/optional.h>
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/tuple.h>
+#include <nanobind/stl/unique_ptr.h>
 #include <nanobind/stl/vector.h>
 #include <optional>
 
@@ -129,6 +130,18 @@ NB_MODULE(_tamis, m) {
   m.attr("version") = TAMIS_VERSION;
   m.def("compile", &compile, nb::arg("path").none(), nb::arg("data").none(),
         nb::arg("output"), nb::arg("options"));
+  nb::class_<BoundCall>(m, "BoundCall").def("__call__", &BoundCall::call);
+  nb::class_<NativeModel>(m, "Model")
+      .def(nb::init<const std::string &, int>(), nb::arg("path"),
+           nb::arg("threads"))
+      .def_prop_ro("inputs", &NativeModel::getInputs)
+      .def_prop_ro("outputs", &NativeModel::getOutputs)
+      .def_prop_ro("metadata", &NativeModel::getMetadata)
+      .def_prop_ro("producer", &NativeModel::getProducer)
+      .def_prop_ro("report", &NativeModel::getReport)
+      .def("output_dims", &NativeModel::getOutputDims)
+      .def("run", &NativeModel::run)
+      .def("bind", &NativeModel::bind);
   m.def("library_path", &libraryPath);
   m.def("host_features", &hostFeatures);
   m.def("limit_loops", &limitLoops);

@@ -76,6 +76,14 @@ def _info(entry):
     return TensorInfo(name, dtype, tuple(int(d) if d.lstrip("-").isdigit() else d if d and d != "?" else None for d in dims))
 
 
+def _aligned(shape, dtype, alignment=64):
+    """An uninitialised array that begins at a cache line."""
+    size = int(np.prod(shape)) * dtype.itemsize
+    data = np.empty(size + alignment, np.uint8)
+    start = -data.ctypes.data % alignment
+    return data[start:start + size].view(dtype).reshape(shape)
+
+
 class BoundCall:
     """A call with its arrays fixed: `call()` runs the model on them, `outputs` holds the results.
 
@@ -159,7 +167,7 @@ class Model:
             results = self._native.run(_raw(arrays))
         except RuntimeError as error:
             raise Error(str(error), file=self._path) from None
-        return [_typed(result, info) for result, info in zip(results, self._outputs)]
+        return [data.view(numpy_dtype(info.dtype)).reshape(shape) for (data, shape), info in zip(results, self._outputs)]
 
     def __call__(self, *args, **feed):
         """Run with positional arrays in the order of the inputs, one dict, or keywords.
@@ -185,7 +193,7 @@ class Model:
                 raise Error(f"output '{info.name}': its shape depends on the data, so it cannot be bound")
             dtype, given = numpy_dtype(info.dtype), (outputs or {}).get(info.name)
             if given is None:
-                given = np.empty(shape, dtype)
+                given = _aligned(shape, dtype)
             elif given.dtype != dtype or given.shape != tuple(shape) or not given.flags.carray:
                 raise Error(f"output '{info.name}': expected a contiguous {describe(info.dtype, shape)}, "
                             f"got {describe(given.dtype, given.shape)}")
@@ -207,11 +215,6 @@ class Model:
     def report(self):
         """What the compiler decided, as plain data: see `tamis explain`."""
         return json.loads(self._native.report or "{}")
-
-
-def _typed(array, info):
-    dtype = numpy_dtype(info.dtype)
-    return array if array.dtype == dtype else array.view(dtype)
 
 
 class _Removed:

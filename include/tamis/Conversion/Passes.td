@@ -100,13 +100,26 @@ def OutlineKernels : Pass<"tamis-outline-kernels", "::mlir::ModuleOp"> {
     row loops) moves into a private function `@kernel_N`; operations that are
     equal but for their operands share it.
   }];
-  let options = [
-    Option<"threads", "threads", "int64_t", "1",
-           "upper bound of the tasks a kernel is split into">];
   let statistics = [
     Statistic<"kernels", "kernels", "functions made">,
     Statistic<"calls", "calls", "operations replaced by calls">];
   let dependentDialects = ["::mlir::func::FuncDialect"];
+}
+
+def LowerParallel : Pass<"tamis-lower-parallel", "::mlir::ModuleOp"> {
+  let summary = "scf.forall becomes tasks of the runtime, or a loop";
+  let description = [{
+    The body of every `scf.forall` with one induction variable in a kernel
+    becomes a function `@<kernel>_task_N(args, task)`; its captured values
+    travel in a struct on the caller's stack and `tamis_rt_parallel` calls it
+    for every index. With `threads` = 1 it becomes a serial loop. Tasks write
+    disjoint memory, so the result does not depend on the number of threads.
+  }];
+  let options = [Option<"threads", "threads", "int64_t", "1",
+                        "1: serial loops">];
+  let statistics = [Statistic<"tasks", "tasks", "task functions made">];
+  let dependentDialects = ["::mlir::func::FuncDialect", "::mlir::scf::SCFDialect",
+    "::mlir::LLVM::LLVMDialect", "::mlir::memref::MemRefDialect"];
 }
 
 def LowerInterface : Pass<"tamis-lower-interface", "::mlir::ModuleOp"> {

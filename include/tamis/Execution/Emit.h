@@ -37,6 +37,9 @@ struct EmitOptions {
 LogicalResult emitArtifact(ModuleOp module, const ParameterLayout &parameters,
                            StringRef outputPath, const EmitOptions &options);
 
+/// The version of this compiler, as artifacts carry it.
+StringRef getVersion();
+
 /// A C identifier made from the file name of `path`.
 std::string makePrefix(StringRef path);
 

@@ -31,8 +31,7 @@ def Tamis_TargetAttr : Tamis_Attr<"Target", "target"> {
     DefaultValuedParameter<"int64_t", "1048576">:$l2,
     DefaultValuedParameter<"int64_t", "1">:$threads);
   let assemblyFormat = [{
-    `<` $arch `,` `[` $features `]` (`,` `l1` `=` $l1^)? (`,` `l2` `=` $l2^)?
-    (`,` `threads` `=` $threads^)? `>`
+    `<` $arch `,` `[` $features `]` custom<Sizes>($l1, $l2, $threads) `>`
   }];
   let extraClassDeclaration = [{
     /// True if the feature list holds `feature` (without `+`).

@@ -4,8 +4,8 @@
 #ifndef TAMIS_KERNELS_PASSES_H
 #define TAMIS_KERNELS_PASSES_H
 
-#include "tamis/IR/Tamis.h"
 #include "mlir/Pass/Pass.h"
+#include "tamis/IR/Tamis.h"
 
 namespace mlir {
 class DialectRegistry;

@@ -34,6 +34,7 @@ struct Access {
   Value base;                   ///< index of the element of iteration zero
   Type element;                 ///< as the body sees it (i1 is stored as i8)
   SmallVector<Product> strides; ///< one per loop
+  Value scalar;                 ///< the operand itself if it is no memref
   Value init;                   ///< written operands: known earlier content
   bool read = false;
   bool written = false;

@@ -428,7 +428,8 @@ Importer::indices(const Node &node, const ImportedValue &value) {
     return error(node) << "expected at most " << kSmallElements
                        << " elements, got " << valueType.getNumElements();
   if (std::shared_ptr<const Shadow> shadow = shadowOf(value))
-    return SmallVector<OpFoldResult>(shadow->elements);
+    return SmallVector<OpFoldResult>(shadow->elements.begin(),
+                                     shadow->elements.end());
   Value whole = tensor(value);
   SmallVector<OpFoldResult> result;
   for (int64_t i = 0; i < valueType.getNumElements(); ++i) {

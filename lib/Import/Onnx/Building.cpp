@@ -284,15 +284,6 @@ Value softmax(Importer &im, const Node &node, Value x, ArrayRef<int64_t> axes) {
       });
 }
 
-Value constantInts(Importer &im, ArrayRef<int64_t> values, Type element) {
-  auto type =
-      RankedTensorType::get({static_cast<int64_t>(values.size())}, element);
-  SmallVector<Attribute> elements;
-  for (int64_t value : values)
-    elements.push_back(im.b.getIntegerAttr(element, value));
-  return im.constantTensor(DenseElementsAttr::get(type, elements));
-}
-
 Value constantTensorOf(Importer &im, ArrayRef<int64_t> shape,
                        ArrayRef<float> values) {
   auto type = RankedTensorType::get(shape, im.b.getF32Type());

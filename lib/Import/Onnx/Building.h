@@ -74,8 +74,7 @@ Value sum(Importer &im, Value x, ArrayRef<int64_t> axes, bool keepDims = true);
 Value maximum(Importer &im, Value x, ArrayRef<int64_t> axes);
 /// exp(x - max) / sum over `axes`, of x's element type.
 Value softmax(Importer &im, const Node &node, Value x, ArrayRef<int64_t> axes);
-/// A small constant tensor.
-Value constantInts(Importer &im, ArrayRef<int64_t> values, Type element);
+/// A float32 constant.
 Value constantTensorOf(Importer &im, ArrayRef<int64_t> shape,
                        ArrayRef<float> values);
 /// `input[index, ...]` without dimension 0.
@@ -85,12 +84,31 @@ Value rankZero(Importer &im, Value scalar);
 /// Axes [first, rank).
 SmallVector<int64_t> axesFrom(int64_t first, int64_t rank);
 
+//===-- norms -----------------------------------------------------------===//
+
+/// x against the mean and variance over some axes, all in computeType.
+struct Standardized {
+  Value mean, variance;
+  Value centred; // x - mean
+  Value inverse; // 1 / sqrt(variance + epsilon)
+};
+Standardized standardize(Importer &im, const Node &node, Value x,
+                         ArrayRef<int64_t> axes, double epsilon);
+/// x * factor * scale + shift by broadcasting; scale and shift may be null.
+Value scaleAndShift(Importer &im, const Node &node, Value x, Value factor,
+                    Value scale, Value shift, Type element);
+/// The mean of squares over `axes`, dimensions kept.
+Value meanSquare(Importer &im, Value x, ArrayRef<int64_t> axes);
+/// x / sqrt(mean of squares + epsilon) * scale.
+Value rmsNormalize(Importer &im, const Node &node, Value x,
+                   ArrayRef<int64_t> axes, double epsilon, Value scale);
+
 //===-- contractions --------------------------------------------------------===//
 
 /// An operand of a contraction: its tensor and how its integers are read.
 struct Factor {
   Value value;
-  Value zero; // scalar or null
+  Value zero = {}; // scalar or null
   bool isUnsigned = false;
 };
 
@@ -114,6 +132,9 @@ FailureOr<Factor> factor(Importer &im, const Node &node,
                          const ImportedValue &x, const ImportedValue &zero,
                          int64_t dim);
 
+/// Brings a factor that was widened beside one that was not to one width.
+void matchWidths(Importer &im, Factor &lhs, Factor &rhs);
+
 /// numpy.matmul in the accumulator type; `transposeLhs` swaps its last two
 /// dimensions.
 FailureOr<Value> matmul(Importer &im, const Node &node, Factor lhs, Factor rhs,
@@ -125,38 +146,34 @@ FailureOr<Value> convolution(Importer &im, const Node &node, Factor x,
 
 //===-- quantization --------------------------------------------------------===//
 
-/// The parameters of one quantized tensor: scalars, or vectors per channel.
-struct Quantizer {
-  Value scale; // scalar, or rank-1 tensor
-  Value zero;  // scalar, rank-1 tensor or null
-  bool perChannel() const { return scale && isa<TensorType>(scale.getType()); }
-};
-
-/// Reads scale and zero point of a per-tensor quantization.
-FailureOr<Quantizer> perTensor(Importer &im, const Node &node,
-                               const ImportedValue &scale,
-                               const ImportedValue &zero);
-
-/// saturate(round_half_even(acc * multiplier) + zero) as `dtype`; `multiplier`
-/// is a scalar or a vector along `dim`. The bias (int32 along `dim`) is added
-/// to the accumulator before.
-Value requantize(Importer &im, Value acc, Value bias, Value multiplier,
-                 Value zero, int64_t dim, DType dtype);
-/// (a * b) / y in this order, the scale contract of quantized operators.
-/// Scalars or vectors; a vector if any of the three is one.
-Value multiplier(Importer &im, Value a, Value b, Value y);
-/// A one-element tensor as a scalar, else the tensor as a vector.
+/// A one-element tensor as a scalar, else the tensor (of rank 1) as a vector;
+/// floats become float32.
 FailureOr<Value> scalarOrVector(Importer &im, const Node &node,
                                 const ImportedValue &value,
                                 const llvm::Twine &what);
+/// The one element of the input, float32 for floats; null if it is absent.
+FailureOr<Value> oneScalar(Importer &im, const Node &node, size_t index,
+                           const llvm::Twine &what);
+/// (a * b) / y in this order, the scale contract of quantized operators.
+/// Scalars or vectors; a vector if any of the three is one.
+Value multiplier(Importer &im, Value a, Value b, Value y);
+/// saturate(round_half_even((acc + bias) * multiplier) + zero) as `dtype`.
+/// `multiplier` is a scalar or a vector along `dim`, `bias` null or a vector
+/// along it, `zero` null or a scalar.
+Value requantize(Importer &im, Value acc, Value bias, Value multiplier,
+                 Value zero, int64_t dim, DType dtype);
+/// The real number an integer scalar stands for: (q - zero) * scale.
+Value dequantizeScalar(ImplicitLocOpBuilder &b, Value q, Value scale,
+                       Value zero, bool isUnsigned);
 
 struct DynamicQuantized {
-  Value value;     // uint8
-  Value scale;     // f32 scalar
-  Value zeroPoint; // i8 scalar (unsigned)
+  Value value;     // uint8, of x's shape
+  Value scale;     // float32, rank 0
+  Value zeroPoint; // uint8, rank 0
 };
 /// DynamicQuantizeLinear: uint8 over the range of `x` widened to hold zero.
-DynamicQuantized dynamicQuantize(Importer &im, const Node &node, Value x);
+FailureOr<DynamicQuantized> dynamicQuantize(Importer &im, const Node &node,
+                                            Value x);
 
 } // namespace mlir::tamis::onnx
 

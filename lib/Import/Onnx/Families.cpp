@@ -8,6 +8,11 @@ using namespace mlir::tamis::onnx;
 void mlir::tamis::onnx::registerFamilies(OpTable &table) {
   registerElementwise(table);
   registerMovement(table);
+  registerContraction(table);
+  registerConvolution(table);
+  registerNormalization(table);
+  registerSoftmax(table);
+  registerQuantization(table);
 }
 
 const OpRow *OpTable::find(StringRef domain, StringRef name,

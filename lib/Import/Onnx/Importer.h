@@ -228,6 +228,10 @@ public:
   /// Same shape statically known or open; the ranks agree.
   Value concat(const Node &node, ArrayRef<Value> inputs, int64_t dim);
   Value cast(const Node &node, Value input, DType from, DType to);
+  /// One element, saturating from float to integer (NaN gives 0), so that no
+  /// input is undefined behaviour.
+  static Value castScalar(ImplicitLocOpBuilder &b, Value value, DType from,
+                          DType to);
   /// out[i...] = input[index(i...)]: a generic with a tensor.extract; indices
   /// must be in bounds.
   using IndexFn = llvm::function_ref<SmallVector<Value>(ImplicitLocOpBuilder &,
@@ -320,6 +324,9 @@ void registerFamilies(OpTable &table);
 void registerElementwise(OpTable &table);
 void registerMovement(OpTable &table);
 void registerContraction(OpTable &table);
+void registerConvolution(OpTable &table);
+void registerSoftmax(OpTable &table);
+void registerQuantizedOps(OpTable &table);
 void registerQuantization(OpTable &table);
 void registerRecurrent(OpTable &table);
 void registerNormalization(OpTable &table);
@@ -329,6 +336,11 @@ void registerControlFlow(OpTable &table);
 void registerResize(OpTable &table);
 void registerSequence(OpTable &table);
 void registerSignal(OpTable &table);
+void registerPooling(OpTable &table);
+void registerScatter(OpTable &table);
+void registerSelection(OpTable &table);
+void registerGenerators(OpTable &table);
+void registerSampling(OpTable &table);
 
 } // namespace mlir::tamis::onnx
 

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
 // The steps of emission, in the order emitArtifact takes them.
-#ifndef TAMIS_LIB_EXECUTION_DETAIL_H
-#define TAMIS_LIB_EXECUTION_DETAIL_H
+#ifndef TAMIS_LIB_EXECUTION_EMISSION_H
+#define TAMIS_LIB_EXECUTION_EMISSION_H
 
 #include "tamis/Execution/Emit.h"
 #include "tamis/Execution/Interface.h"
@@ -12,7 +12,7 @@
 #include "llvm/Target/TargetMachine.h"
 #include <array>
 
-namespace mlir::tamis::detail {
+namespace mlir::tamis::emission {
 
 /// A model's machine for each variant, and what the artifact says about it.
 struct Artifact {
@@ -77,6 +77,6 @@ inline std::string getWeightSymbol(const Artifact &artifact) {
   return artifact.prefix + "_weights";
 }
 
-} // namespace mlir::tamis::detail
+} // namespace mlir::tamis::emission
 
-#endif // TAMIS_LIB_EXECUTION_DETAIL_H
+#endif // TAMIS_LIB_EXECUTION_EMISSION_H

@@ -1,0 +1,260 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// Joins generated code and runtime: the constant that tells the runtime what
+// the model is, and the public names.
+#include "Emission.h"
+#include "llvm/Bitcode/BitcodeReader.h"
+#include "llvm/IR/Constants.h"
+#include "llvm/Linker/Linker.h"
+#include "llvm/Support/JSON.h"
+#include "llvm/Transforms/IPO/Internalize.h"
+#include "llvm/Transforms/Utils/ModuleUtils.h"
+
+#include <map>
+
+using namespace mlir;
+using namespace mlir::tamis;
+using namespace mlir::tamis::emission;
+
+static std::string toUTF8(StringRef text) {
+  return llvm::json::isUTF8(text) ? text.str() : llvm::json::fixUTF8(text);
+}
+
+static llvm::json::Array
+describeTensors(const std::vector<InterfaceTensor> &tensors) {
+  llvm::json::Array list;
+  for (const InterfaceTensor &tensor : tensors) {
+    llvm::json::Array shape;
+    for (const InterfaceDim &dim : tensor.dims)
+      if (dim.isStatic())
+        shape.push_back(dim.size);
+      else
+        shape.push_back(toUTF8(dim.symbol));
+    list.push_back(llvm::json::Object{{"name", toUTF8(tensor.name)},
+                                      {"dtype", tensor.dtype},
+                                      {"shape", std::move(shape)}});
+  }
+  return list;
+}
+
+std::string emission::describe(const Artifact &artifact) {
+  llvm::json::Object ranges, metadata;
+  for (auto &[symbol, range] : artifact.interface.ranges)
+    ranges[toUTF8(symbol)] = llvm::json::Array{range.first, range.second};
+  for (auto &[key, text] : artifact.interface.metadata)
+    metadata[toUTF8(key)] = toUTF8(text);
+  llvm::json::Object object{
+      {"abi", TAMIS_ABI_VERSION},
+      {"version", getVersion()},
+      {"producer", toUTF8(artifact.interface.producer)},
+      {"inputs", describeTensors(artifact.interface.inputs)},
+      {"outputs", describeTensors(artifact.interface.outputs)},
+      {"ranges", std::move(ranges)},
+      {"metadata", std::move(metadata)},
+      {"threads", artifact.interface.threads},
+      {"run_static", artifact.hasRunStatic}};
+  return llvm::formatv("{0}", llvm::json::Value(std::move(object))).str();
+}
+
+namespace {
+/// Builds the C structures of Runtime.h as LLVM constants.
+class DescriptorBuilder {
+public:
+  DescriptorBuilder(llvm::Module &module)
+      : module(module), context(module.getContext()),
+        pointer(llvm::PointerType::get(context, 0)),
+        null(llvm::ConstantPointerNull::get(pointer)) {}
+
+  llvm::Constant *integer(unsigned bits, int64_t value) {
+    return llvm::ConstantInt::getSigned(llvm::Type::getIntNTy(context, bits),
+                                        value);
+  }
+
+  llvm::Constant *structure(ArrayRef<llvm::Constant *> fields) {
+    return llvm::ConstantStruct::getAnon(context, fields);
+  }
+
+  /// A private constant holding `value`.
+  llvm::GlobalVariable *store(llvm::Constant *value) {
+    auto *global = new llvm::GlobalVariable(
+        module, value->getType(), /*isConstant=*/true,
+        llvm::GlobalValue::PrivateLinkage, value, "tamis_data");
+    global->setUnnamedAddr(llvm::GlobalValue::UnnamedAddr::Global);
+    return global;
+  }
+
+  llvm::Constant *text(StringRef text) {
+    return store(llvm::ConstantDataArray::getString(context, text));
+  }
+
+  llvm::Constant *array(ArrayRef<llvm::Constant *> elements) {
+    if (elements.empty())
+      return null;
+    auto *type =
+        llvm::ArrayType::get(elements.front()->getType(), elements.size());
+    return store(llvm::ConstantArray::get(type, elements));
+  }
+
+  llvm::Constant *tensors(const Artifact &artifact, bool inputs);
+  FailureOr<llvm::Constant *> variants(ModuleOp source,
+                                       const Artifact &artifact);
+
+  llvm::Module &module;
+  llvm::LLVMContext &context;
+  llvm::PointerType *pointer;
+  llvm::Constant *null;
+};
+} // namespace
+
+llvm::Constant *DescriptorBuilder::tensors(const Artifact &artifact,
+                                           bool inputs) {
+  const ModelInterface &interface = artifact.interface;
+  std::map<std::string, int64_t> firstUse;
+  int64_t position = 0;
+  SmallVector<llvm::Constant *> list;
+  for (const InterfaceTensor &tensor :
+       inputs ? interface.inputs : interface.outputs) {
+    SmallVector<llvm::Constant *> dims;
+    for (const InterfaceDim &dim : tensor.dims) {
+      int64_t minimum = dim.size, maximum = dim.size, sameAs = -1;
+      if (!dim.isStatic()) {
+        auto range = interface.ranges.find(dim.symbol);
+        bool bounded = range != interface.ranges.end();
+        minimum = bounded ? range->second.first : 0;
+        maximum = bounded ? range->second.second : INT64_MAX;
+        auto [first, isNew] = firstUse.try_emplace(dim.symbol, position);
+        sameAs = isNew ? -1 : first->second;
+      }
+      dims.push_back(structure({integer(64, minimum), integer(64, maximum),
+                                integer(64, sameAs)}));
+      ++position;
+    }
+    list.push_back(structure(
+        {text(tensor.name), inputs ? array(dims) : null,
+         integer(32, tensor.dims.size()),
+         integer(32, getDtypeBytes(tensor.dtype)),
+         integer(32, !inputs && tensor.isUnbounded()), integer(32, 0)}));
+  }
+  return array(list);
+}
+
+FailureOr<llvm::Constant *>
+DescriptorBuilder::variants(ModuleOp source, const Artifact &artifact) {
+  SmallVector<llvm::Constant *> list;
+  for (auto [index, target] : llvm::enumerate(artifact.targets)) {
+    SmallVector<llvm::Constant *> features;
+    for (StringAttr name : target ? target.getFeatures()
+                                  : ArrayRef<StringAttr>()) {
+      bool known;
+      const tamis_feature *feature = findFeature(name.getValue(), known);
+      if (!known)
+        return source.emitError("target feature '")
+               << name.getValue() << "': cannot be checked at run time";
+      if (feature)
+        features.push_back(structure(
+            {text(feature->name), integer(32, feature->leaf),
+             integer(32, feature->subleaf), integer(8, feature->reg),
+             integer(8, feature->bit), integer(8, feature->state),
+             integer(8, 0)}));
+    }
+    std::string suffix = std::to_string(index);
+    llvm::Function *compute = module.getFunction("tamis_compute_" + suffix);
+    llvm::Function *size = module.getFunction("tamis_workspace_" + suffix);
+    if (!compute || compute->isDeclaration() || !size || size->isDeclaration())
+      return source.emitError("expected definitions of 'tamis_compute_")
+             << suffix << "' and 'tamis_workspace_" << suffix << "'";
+    list.push_back(structure(
+        {compute, size, array(features), integer(64, features.size())}));
+  }
+  return array(list);
+}
+
+/// Names the public functions and makes everything else local, so that any
+/// number of models live in one program.
+static void setVisibility(llvm::Module &module, const Artifact &artifact) {
+  constexpr StringLiteral abi = "tamis_abi_";
+  llvm::SmallPtrSet<const llvm::GlobalValue *, 16> exported;
+  SmallVector<llvm::GlobalValue *> kept;
+  for (llvm::Function &function : module) {
+    if (function.isDeclaration())
+      continue;
+    StringRef name = function.getName();
+    if (name == "tamis_abi_run_static" && !artifact.hasRunStatic)
+      continue;
+    if (name.consume_front(abi)) {
+      function.setName(artifact.prefix + "_" + name.str());
+      function.setVisibility(llvm::GlobalValue::DefaultVisibility);
+      exported.insert(&function);
+    } else if (name.starts_with("__trunc") || name.starts_with("__extend")) {
+      // The back end may call these by name; unused ones are dropped at the
+      // link, being in sections of their own.
+      kept.push_back(&function);
+    }
+  }
+  std::string weights = getWeightSymbol(artifact);
+  llvm::appendToCompilerUsed(module, kept);
+  llvm::internalizeModule(module, [&](const llvm::GlobalValue &value) {
+    return exported.contains(&value) || value.getName() == weights;
+  });
+}
+
+LogicalResult emission::addRuntime(ModuleOp source, llvm::Module &module,
+                                 Artifact &artifact, bool hasWeights) {
+  auto runtime = llvm::parseBitcodeFile(
+      llvm::MemoryBufferRef(getRuntimeBitcode(), "runtime"),
+      module.getContext());
+  if (!runtime)
+    return source.emitError("runtime: ") << llvm::toString(runtime.takeError());
+  (*runtime)->setDataLayout(module.getDataLayout());
+  (*runtime)->setTargetTriple(module.getTargetTriple());
+  // Without threads nothing starts workers, so nothing needs to stop them.
+  if (artifact.interface.threads < 2)
+    if (llvm::GlobalVariable *list =
+            (*runtime)->getNamedGlobal("llvm.global_dtors"))
+      list->eraseFromParent();
+  if (llvm::Linker::linkModules(module, std::move(*runtime)))
+    return source.emitError("the generated code and the runtime do not link");
+
+  auto count = [](const std::vector<InterfaceTensor> &tensors) {
+    int64_t dims = 0;
+    for (const InterfaceTensor &tensor : tensors)
+      dims += tensor.dims.size();
+    return dims;
+  };
+  const ModelInterface &interface = artifact.interface;
+  artifact.hasRunStatic = interface.isStatic() && interface.threads == 1;
+  llvm::Function *outputDims = module.getFunction("tamis_output_dims");
+  if (!outputDims || outputDims->isDeclaration())
+    return source.emitError("expected a definition of 'tamis_output_dims'");
+
+  DescriptorBuilder builder(module);
+  FailureOr<llvm::Constant *> variants = builder.variants(source, artifact);
+  if (failed(variants))
+    return failure();
+  llvm::Constant *weights = builder.null;
+  if (hasWeights) {
+    auto *symbol = new llvm::GlobalVariable(
+        module, llvm::Type::getInt8Ty(module.getContext()), true,
+        llvm::GlobalValue::ExternalLinkage, nullptr, getWeightSymbol(artifact));
+    symbol->setVisibility(llvm::GlobalValue::HiddenVisibility);
+    symbol->setDSOLocal(true);
+    symbol->setAlignment(llvm::Align(ParameterLayout::alignment));
+    weights = symbol;
+  }
+  llvm::GlobalVariable *model = builder.store(builder.structure(
+      {builder.text(describe(artifact)), builder.tensors(artifact, true),
+       builder.tensors(artifact, false), *variants, outputDims, weights,
+       builder.integer(32, TAMIS_ABI_VERSION),
+       builder.integer(32, interface.inputs.size()),
+       builder.integer(32, interface.outputs.size()),
+       builder.integer(32, artifact.targets.size()),
+       builder.integer(32, count(interface.inputs)),
+       builder.integer(32, count(interface.outputs)),
+       builder.integer(32, interface.threads), builder.integer(32, 0)}));
+  model->setUnnamedAddr(llvm::GlobalValue::UnnamedAddr::None);
+  llvm::GlobalVariable *declared = module.getNamedGlobal("tamis_model_data");
+  declared->replaceAllUsesWith(model);
+  declared->eraseFromParent();
+  setVisibility(module, artifact);
+  return success();
+}

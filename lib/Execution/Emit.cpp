@@ -1,0 +1,224 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// Emission from first to last step.
+#include "tamis/Execution/Emit.h"
+#include "Emission.h"
+#include "tamis/Execution/Header.h"
+#include "tamis/Target/Target.h"
+#include "mlir/Dialect/LLVMIR/LLVMDialect.h"
+#include "llvm/ADT/StringExtras.h"
+#include "llvm/Bitcode/BitcodeWriter.h"
+#include "llvm/IR/Constants.h"
+#include "llvm/IR/Instructions.h"
+#include "llvm/IR/LLVMContext.h"
+#include "llvm/Support/BLAKE3.h"
+#include "llvm/Support/FileSystem.h"
+#include "llvm/Support/FileUtilities.h"
+#include "llvm/Support/JSON.h"
+#include "llvm/Support/Path.h"
+
+using namespace mlir;
+using namespace mlir::tamis;
+using namespace mlir::tamis::emission;
+
+std::string mlir::tamis::makePrefix(StringRef path) {
+  std::string prefix;
+  for (char c : llvm::sys::path::stem(path))
+    prefix += llvm::isAlnum(c) ? c : '_';
+  if (prefix.empty() || llvm::isDigit(prefix[0]))
+    prefix = "model_" + prefix;
+  return prefix;
+}
+
+StringRef mlir::tamis::getVersion() { return TAMIS_VERSION; }
+
+/// Reads what the module says about itself.
+static FailureOr<Artifact> readArtifact(ModuleOp module, StringRef path,
+                                        const EmitOptions &options) {
+  FailureOr<ModelInterface> interface = ModelInterface::get(module);
+  if (failed(interface))
+    return failure();
+  Artifact artifact;
+  artifact.interface = std::move(*interface);
+  artifact.prefix = options.prefix.empty() ? makePrefix(path) : options.prefix;
+  if (artifact.prefix != makePrefix(artifact.prefix))
+    return module.emitError("prefix '")
+           << artifact.prefix << "': expected a C identifier";
+  for (unsigned variant = 0;; ++variant) {
+    auto compute = module.lookupSymbol<LLVM::LLVMFuncOp>(
+        "tamis_compute_" + std::to_string(variant));
+    if (!compute)
+      break;
+    artifact.targets.push_back(getTarget(compute));
+  }
+  if (artifact.targets.empty())
+    return module.emitError("expected a function 'tamis_compute_0'");
+  return artifact;
+}
+
+/// The size of the workspace if every variant's is the same constant.
+static int64_t findWorkspaceBytes(const llvm::Module &module,
+                                  const Artifact &artifact) {
+  int64_t bytes = -1;
+  for (size_t variant = 0; variant < artifact.targets.size(); ++variant) {
+    const llvm::Function *function =
+        module.getFunction("tamis_workspace_" + std::to_string(variant));
+    if (!function || function->size() != 1)
+      return -1;
+    auto *ret = dyn_cast<llvm::ReturnInst>(function->front().getTerminator());
+    auto *value = ret ? dyn_cast_or_null<llvm::ConstantInt>(
+                            ret->getReturnValue())
+                      : nullptr;
+    if (!value)
+      return -1;
+    bytes = std::max(bytes, value->getSExtValue());
+  }
+  return bytes;
+}
+
+/// What a loader must know before it maps the file.
+static std::string makeNote(const Artifact &artifact, ArrayRef<uint8_t> hash) {
+  llvm::json::Array variants;
+  for (TargetAttr target : artifact.targets) {
+    llvm::json::Array features;
+    for (StringAttr name : target ? target.getFeatures()
+                                  : ArrayRef<StringAttr>()) {
+      bool known;
+      if (findFeature(name.getValue(), known))
+        features.push_back(name.getValue());
+    }
+    variants.push_back(std::move(features));
+  }
+  llvm::json::Object note{{"abi", TAMIS_ABI_VERSION},
+                          {"version", getVersion()},
+                          {"arch", "x86_64"},
+                          {"prefix", artifact.prefix},
+                          {"variants", std::move(variants)},
+                          {"hash", llvm::toHex(hash, /*LowerCase=*/true)}};
+  return llvm::formatv("{0}", llvm::json::Value(std::move(note))).str();
+}
+
+/// The identity of an artifact: of its code and of its weights.
+static FailureOr<std::array<uint8_t, 32>>
+hashArtifact(StringRef object, const ParameterLayout &parameters) {
+  llvm::BLAKE3 hasher;
+  hasher.update(object);
+  if (failed(parameters.write([&](ArrayRef<char> bytes) {
+        hasher.update(StringRef(bytes.data(), bytes.size()));
+        return success();
+      })))
+    return failure();
+  return hasher.final<32>();
+}
+
+/// Writes everything but the linked kinds.
+static LogicalResult writeText(llvm::Module &module,
+                               llvm::TargetMachine &machine,
+                               EmitOptions::Kind kind,
+                               llvm::raw_pwrite_stream &output) {
+  switch (kind) {
+  case EmitOptions::Kind::LLVMIR:
+    module.print(output, nullptr);
+    return success();
+  case EmitOptions::Kind::Bitcode:
+    llvm::WriteBitcodeToFile(module, output);
+    return success();
+  default:
+    return generateCode(module, machine, /*assembly=*/true, output);
+  }
+}
+
+/// Code generation and link into `path`, which may be left incomplete.
+static LogicalResult writeLinked(ModuleOp source, llvm::Module &module,
+                                 llvm::TargetMachine &machine,
+                                 const Artifact &artifact,
+                                 const ParameterLayout &parameters,
+                                 StringRef path, bool relocatable) {
+  SmallVector<char, 0> object;
+  llvm::raw_svector_ostream stream(object);
+  if (failed(generateCode(module, machine, /*assembly=*/false, stream)))
+    return source.emitError("no object code for this target");
+  StringRef code(object.data(), object.size());
+  auto hash = hashArtifact(code, parameters);
+  if (failed(hash))
+    return source.emitError("the bytes of a parameter are gone");
+  int64_t weightBytes = parameters.getTotalBytes();
+  std::vector<char> extra = buildWeightObject(
+      getWeightSymbol(artifact), weightBytes, makeNote(artifact, *hash));
+  if (llvm::Error error =
+          link({code, StringRef(extra.data(), extra.size())}, path, relocatable,
+               ArrayRef<uint8_t>(*hash).take_front(20)))
+    return source.emitError(llvm::toString(std::move(error)));
+  if (weightBytes)
+    if (llvm::Error error = appendWeights(path, parameters))
+      return source.emitError("'")
+             << path << "': " << llvm::toString(std::move(error));
+  return success();
+}
+
+LogicalResult mlir::tamis::emitArtifact(ModuleOp source,
+                                        const ParameterLayout &parameters,
+                                        StringRef outputPath,
+                                        const EmitOptions &options) {
+  FailureOr<Artifact> artifact = readArtifact(source, outputPath, options);
+  if (failed(artifact))
+    return failure();
+  TargetAttr target = artifact->targets.front();
+  auto machine = createMachine(source, target ? target.getArch() : "x86_64",
+                               options.optLevel);
+  if (!machine)
+    return failure();
+  llvm::LLVMContext context;
+  std::unique_ptr<llvm::Module> module = translate(source, context, *machine);
+  if (!module)
+    return source.emitError("the module does not translate to LLVM IR");
+  if (failed(addRuntime(source, *module, *artifact,
+                        parameters.getTotalBytes() > 0)))
+    return failure();
+  optimize(*module, *machine, options.optLevel);
+  artifact->workspaceBytes = findWorkspaceBytes(*module, *artifact);
+
+  // A temporary beside the target, so that the rename cannot cross devices;
+  // removed on every path but success.
+  int descriptor;
+  SmallString<128> temporary;
+  if (std::error_code error = llvm::sys::fs::createUniqueFile(
+          outputPath + ".%%%%%%%%.tmp", descriptor, temporary))
+    return source.emitError("'")
+           << outputPath << "': cannot be written: " << error.message();
+  llvm::FileRemover remover(temporary);
+  bool linked = options.kind == EmitOptions::Kind::SharedLibrary ||
+                options.kind == EmitOptions::Kind::Object;
+  {
+    llvm::raw_fd_ostream output(descriptor, /*shouldClose=*/true);
+    if (!linked &&
+        failed(writeText(*module, *machine, options.kind, output)))
+      return source.emitError("no assembly for this target");
+    output.flush();
+    if (output.has_error()) {
+      std::error_code error = output.error();
+      output.clear_error();
+      return source.emitError("'")
+             << outputPath << "': cannot be written: " << error.message();
+    }
+  }
+  if (linked &&
+      failed(writeLinked(source, *module, *machine, *artifact, parameters,
+                         temporary,
+                         options.kind == EmitOptions::Kind::Object)))
+    return failure();
+  if (std::error_code error = llvm::sys::fs::rename(temporary, outputPath))
+    return source.emitError("'")
+           << outputPath << "': cannot be written: " << error.message();
+  remover.releaseFile();
+  if (options.writeHeader) {
+    SmallString<128> headerPath(outputPath);
+    llvm::sys::path::replace_extension(headerPath, "h");
+    HeaderFacts facts{artifact->prefix, artifact->workspaceBytes,
+                      artifact->hasRunStatic};
+    if (llvm::Error error =
+            emitHeader(artifact->interface, facts, headerPath))
+      return source.emitError(llvm::toString(std::move(error)));
+  }
+  return success();
+}

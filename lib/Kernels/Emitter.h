@@ -1,0 +1,137 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// The generator of contraction kernels, shared by the files of this folder:
+// LoopNest.cpp walks blocks, Feeders.cpp brings operands to the instruction,
+// Epilogue.cpp finishes and stores. Everything is addressed by element offsets
+// into flat views of the operands, so strided, implicit-convolution and packed
+// operands are one case.
+#ifndef TAMIS_LIB_KERNELS_EMITTER_H
+#define TAMIS_LIB_KERNELS_EMITTER_H
+
+#include "mlir/Dialect/MemRef/IR/MemRef.h"
+#include "mlir/IR/ImplicitLocOpBuilder.h"
+#include "tamis/IR/Tamis.h"
+#include "tamis/Kernels/Classify.h"
+
+namespace mlir::tamis::kernel {
+
+/// Index arithmetic that folds constants, so that strides of static shapes end
+/// as displacements of machine addresses.
+struct IndexBuilder : ImplicitLocOpBuilder {
+  using ImplicitLocOpBuilder::ImplicitLocOpBuilder;
+  OpFoldResult add(OpFoldResult a, OpFoldResult b);
+  OpFoldResult subtract(OpFoldResult a, OpFoldResult b);
+  OpFoldResult multiply(OpFoldResult a, OpFoldResult b);
+  OpFoldResult divide(OpFoldResult a, int64_t b);
+  OpFoldResult ceilDivide(OpFoldResult a, int64_t b);
+  OpFoldResult remainder(OpFoldResult a, int64_t b);
+  OpFoldResult minimum(OpFoldResult a, OpFoldResult b);
+  OpFoldResult constant(int64_t value) { return getIndexAttr(value); }
+  Value value(OpFoldResult v);
+  /// Emits `body(i)` for i in [lower, upper) by step; no loop if there is
+  /// exactly one iteration, nothing if there is none.
+  void loop(OpFoldResult lower, OpFoldResult upper, int64_t step,
+            function_ref<void(OpFoldResult)> body);
+};
+
+/// A memref seen as one row of elements.
+struct FlatView {
+  Value flat;
+  /// Element stride of each dimension of the memref.
+  SmallVector<OpFoldResult> strides;
+  /// Element offset of each dimension's step through an indexing map.
+  SmallVector<OpFoldResult> perDim;
+};
+
+/// Views `memref` flat; with a map, also the stride of each loop dimension.
+FlatView flatten(IndexBuilder &b, Value memref, AffineMap map = {});
+
+/// One walked dimension and how far each operand moves per iteration.
+struct Loop {
+  OpFoldResult extent;
+  OpFoldResult lhs, rhs, out, sums;
+  SmallVector<OpFoldResult> extras;
+};
+
+/// Where the operands of a block begin (element offsets).
+struct Place {
+  OpFoldResult lhs, rhs, out, sums;
+  SmallVector<OpFoldResult> extras;
+};
+
+/// The columns of a block: full vectors, the last ones perhaps masked.
+struct Columns {
+  int64_t vectors = 1;
+  /// Per vector: null where all lanes exist.
+  SmallVector<Value> masks;
+  /// First accumulators of an integer block: the column correction.
+  SmallVector<Value> initial;
+};
+
+/// Generates the loops of one tamis_kernel.contract on memrefs, in its place.
+class Emitter {
+public:
+  Emitter(ContractOp op, RewriterBase &rewriter);
+  LogicalResult emit();
+
+private:
+  // LoopNest.cpp
+  LogicalResult prepare();
+  void prepareReductions(const FlatView &rhsView);
+  Loop makeLoop(unsigned dim);
+  static bool merge(IndexBuilder &b, Loop &outer, const Loop &inner);
+  Place advance(const Place &place, const Loop &loop, OpFoldResult by);
+  void emitGroups(unsigned level, Place place);
+  void emitOuterRows(unsigned level, Place place);
+  void emitCacheBlocks(Place place);
+  void emitPanels(Place place, OpFoldResult lower, OpFoldResult upper);
+  void emitPanel(Place place, Columns columns, OpFoldResult lower,
+                 OpFoldResult upper);
+  void emitRowBlocks(const Place &place, const Columns &columns,
+                     OpFoldResult lower, OpFoldResult upper);
+  void emitBlock(const Place &place, int64_t rows, const Columns &columns);
+
+  // Feeders.cpp
+  void prepareZeroPoints();
+  void prepareInitial(const Place &place, Columns &columns);
+  SmallVector<Value> reduce(const Place &place, int64_t rows,
+                            const Columns &columns);
+
+  // Epilogue.cpp
+  void finish(const Place &place, int64_t rows, const Columns &columns,
+              MutableArrayRef<Value> accumulators);
+
+  friend struct Reduction;
+
+  ContractOp op;
+  IndexBuilder b;
+  InstructionAttrInterface instruction;
+  ContractionDims dims;
+  int64_t step, lanes;
+  bool isInteger;
+
+  FlatView lhs, rhs, out, sums;
+  SmallVector<FlatView> extras;
+  SmallVector<Loop> groups, rows;
+  Loop column;
+  /// Outer to inner; the last is the run, counted in elements.
+  SmallVector<Loop> reductions;
+  /// Packed rhs elements per reduction step, per panel.
+  OpFoldResult stepStride, panelStride;
+  /// A run of two reductions that is not contiguous here: elements per inner
+  /// reduction (0: contiguous) and the stride of the outer one.
+  int64_t brokenRun = 0;
+  OpFoldResult brokenStride;
+
+  /// i32 zero points as the instruction sees them; null where zero.
+  Value lhsZero, rhsZero;
+  /// Number of reduced elements, for the constant term.
+  OpFoldResult reducedCount;
+};
+
+/// Generates the loops of one tamis_kernel.pack on memrefs, in front of it.
+void emitPack(PackOp op, RewriterBase &rewriter);
+
+} // namespace mlir::tamis::kernel
+
+#endif // TAMIS_LIB_KERNELS_EMITTER_H

@@ -1,0 +1,116 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// What happens to an accumulator after its whole reduction: the epilogue region
+// at vector width, extra operands beside it, and the store into the
+// destination, masked where columns end.
+#include "Emitter.h"
+#include "mlir/Dialect/Arith/IR/Arith.h"
+#include "mlir/Dialect/Vector/IR/VectorOps.h"
+
+using namespace mlir;
+using namespace mlir::tamis;
+using namespace mlir::tamis::kernel;
+
+/// One vector of extra operand elements at `offset`: contiguous along the
+/// columns, the same for all of them, or strided.
+static Value loadExtra(IndexBuilder &b, const FlatView &view,
+                       OpFoldResult offset, OpFoldResult columnStride,
+                       int64_t lanes, Value mask) {
+  Type element = cast<MemRefType>(view.flat.getType()).getElementType();
+  auto type = VectorType::get(lanes, element);
+  auto stride = getConstantIntValue(columnStride);
+  if (stride == 0) {
+    Value scalar = memref::LoadOp::create(b, view.flat, b.value(offset));
+    return vector::BroadcastOp::create(b, type, scalar);
+  }
+  Value zero = arith::ConstantOp::create(b, b.getZeroAttr(type));
+  if (stride == 1) {
+    if (mask)
+      return vector::MaskedLoadOp::create(b, type, view.flat, b.value(offset),
+                                          mask, zero);
+    return vector::LoadOp::create(b, type, view.flat, b.value(offset));
+  }
+  auto indexType = VectorType::get(lanes, b.getIndexType());
+  Value step = vector::StepOp::create(b, indexType);
+  Value scale =
+      vector::BroadcastOp::create(b, indexType, b.value(columnStride));
+  Value indices = arith::MulIOp::create(b, step, scale);
+  if (!mask)
+    mask = arith::ConstantOp::create(
+        b, DenseElementsAttr::get(VectorType::get(lanes, b.getI1Type()), true));
+  return vector::GatherOp::create(b, type, view.flat, b.value(offset), indices,
+                                  mask, zero);
+}
+
+/// Clones the epilogue at vector width; returns the vector to store.
+static Value inlineEpilogue(IndexBuilder &b, Block &block, ValueRange arguments,
+                            int64_t lanes) {
+  IRMapping mapping;
+  mapping.map(block.getArguments(), arguments);
+  auto widen = [&](Value scalar) -> Value {
+    if (Value mapped = mapping.lookupOrNull(scalar))
+      return mapped;
+    Value wide = vector::BroadcastOp::create(
+        b, VectorType::get(lanes, scalar.getType()), scalar);
+    mapping.map(scalar, wide);
+    return wide;
+  };
+  for (Operation &op : block.without_terminator()) {
+    if (op.hasTrait<OpTrait::ConstantLike>()) {
+      Operation *constant = b.clone(op);
+      mapping.map(op.getResult(0),
+                  vector::BroadcastOp::create(
+                      b, VectorType::get(lanes, op.getResult(0).getType()),
+                      constant->getResult(0))
+                      .getResult());
+      continue;
+    }
+    for (Value operand : op.getOperands())
+      widen(operand);
+    Operation *clone = b.clone(op, mapping);
+    for (Value result : clone->getResults())
+      result.setType(VectorType::get(lanes, result.getType()));
+  }
+  return widen(block.getTerminator()->getOperand(0));
+}
+
+void Emitter::finish(const Place &place, int64_t count, const Columns &columns,
+                     MutableArrayRef<Value> accumulators) {
+  const Loop &row = rows.back();
+  // Extras that do not move with the row are read once per block.
+  SmallVector<SmallVector<Value>> shared(extras.size());
+  auto extraAt = [&](unsigned x, int64_t r, int64_t j) -> Value {
+    Value operand = op.getExtras()[x];
+    if (!isa<MemRefType>(operand.getType()))
+      return vector::BroadcastOp::create(
+          b, VectorType::get(lanes, operand.getType()), operand);
+    OpFoldResult offset =
+        b.add(place.extras[x], b.multiply(row.extras[x], b.constant(r)));
+    offset = b.add(offset, b.multiply(column.extras[x], b.constant(j * lanes)));
+    return loadExtra(b, extras[x], offset, column.extras[x], lanes,
+                     columns.masks[j]);
+  };
+  for (unsigned x = 0; x < extras.size(); ++x)
+    if (getConstantIntValue(row.extras[x]) == 0)
+      for (int64_t j = 0; j < columns.vectors; ++j)
+        shared[x].push_back(extraAt(x, 0, j));
+  for (int64_t r = 0; r < count; ++r) {
+    for (int64_t j = 0; j < columns.vectors; ++j) {
+      Value value = accumulators[r * columns.vectors + j];
+      if (op.hasEpilogue()) {
+        SmallVector<Value> arguments{value};
+        for (unsigned x = 0; x < extras.size(); ++x)
+          arguments.push_back(shared[x].empty() ? extraAt(x, r, j)
+                                                : shared[x][j]);
+        value = inlineEpilogue(b, op.getEpilogue().front(), arguments, lanes);
+      }
+      OpFoldResult offset =
+          b.add(place.out, b.multiply(row.out, b.constant(r)));
+      Value at = b.value(b.add(offset, b.constant(j * lanes)));
+      if (columns.masks[j])
+        vector::MaskedStoreOp::create(b, out.flat, at, columns.masks[j], value);
+      else
+        vector::StoreOp::create(b, value, out.flat, at);
+    }
+  }
+}

@@ -1,0 +1,445 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// Brings operands to the instruction: broadcasts of lhs elements (whole steps,
+// partial steps, channel vectors of depthwise contractions), loads of packed or
+// strided weights, and the reduction loops that carry the accumulators. Zero
+// points of integers are corrected here too:
+//
+//   Σ(a-za)(b-zb) = Σab - za·(Σb - K·zb) - zb·Σa
+//
+// with a, b, za, zb as the instruction sees them (offset to its signs). The
+// column term starts the accumulator, the row term is one more accumulator
+// that multiplies by ones.
+#include "Emitter.h"
+#include "mlir/Dialect/Arith/IR/Arith.h"
+#include "mlir/Dialect/SCF/IR/SCF.h"
+#include "mlir/Dialect/Vector/IR/VectorOps.h"
+#include "mlir/IR/Matchers.h"
+
+using namespace mlir;
+using namespace mlir::tamis;
+using namespace mlir::tamis::kernel;
+
+/// Multiply-accumulates one straight line of code may hold.
+static constexpr int64_t kUnrolledProducts = 112;
+/// Taps of a depthwise contraction that are unrolled together.
+static constexpr int64_t kUnrolledTaps = 32;
+
+//===-- zero points -------------------------------------------------------===//
+
+void Emitter::prepareZeroPoints() {
+  if (!isInteger)
+    return;
+  Type i32 = b.getI32Type();
+  auto widen = [&](Value zero, bool isUnsigned, int64_t offset) -> Value {
+    APInt known;
+    if (!zero || matchPattern(zero, m_ConstantInt(&known))) {
+      int64_t value = !zero        ? 0
+                      : isUnsigned ? int64_t(known.getZExtValue())
+                                   : known.getSExtValue();
+      if (value + offset == 0)
+        return {};
+      return arith::ConstantOp::create(b, b.getI32IntegerAttr(value + offset));
+    }
+    if (zero.getType().getIntOrFloatBitWidth() < 32)
+      zero = isUnsigned ? arith::ExtUIOp::create(b, i32, zero).getResult()
+                        : arith::ExtSIOp::create(b, i32, zero).getResult();
+    if (offset == 0)
+      return zero;
+    Value shift = arith::ConstantOp::create(b, b.getI32IntegerAttr(offset));
+    return arith::AddIOp::create(b, zero, shift);
+  };
+  lhsZero = widen(op.getLhsZero(), op.getLhsUnsigned(),
+                  instruction.getLhsOffset(op.getLhsUnsigned()));
+  Type packed = cast<MemRefType>(op.getRhs().getType()).getElementType();
+  if (op.getRhsZero())
+    rhsZero = widen(op.getRhsZero(), op.getRhsUnsigned(),
+                    packed.isInteger(8) && op.getRhsUnsigned() ? -128 : 0);
+}
+
+void Emitter::prepareInitial(const Place &place, Columns &columns) {
+  auto type = VectorType::get(lanes, op.getAccumulator());
+  Value zero = arith::ConstantOp::create(b, b.getZeroAttr(type));
+  columns.initial.assign(columns.vectors, zero);
+  if (!lhsZero || !op.getSums())
+    return;
+  auto splat = [&](Value scalar) -> Value {
+    return vector::BroadcastOp::create(b, type, scalar);
+  };
+  Value zeroPoint = splat(lhsZero);
+  Value constantTerm;
+  if (rhsZero) {
+    Value count =
+        arith::IndexCastOp::create(b, b.getI32Type(), b.value(reducedCount));
+    constantTerm = splat(arith::MulIOp::create(b, count, rhsZero));
+  }
+  for (int64_t j = 0; j < columns.vectors; ++j) {
+    Value sum = vector::LoadOp::create(
+        b, type, sums.flat, b.value(b.add(place.sums, b.constant(j * lanes))));
+    if (constantTerm)
+      sum = arith::SubIOp::create(b, sum, constantTerm);
+    columns.initial[j] = arith::SubIOp::create(
+        b, zero, arith::MulIOp::create(b, sum, zeroPoint));
+  }
+}
+
+//===-- reduction ---------------------------------------------------------===//
+
+namespace mlir::tamis::kernel {
+
+/// The reduction of one register block.
+struct Reduction {
+  Emitter &e;
+  IndexBuilder &b;
+  const Columns &columns;
+  int64_t rows;
+  /// Element offset of each row.
+  SmallVector<OpFoldResult> rowOffsets;
+  /// Weights of one, for row sums; null where there are none.
+  Value ones;
+  /// Channel vectors already loaded at a place of the current straight line.
+  DenseMap<std::pair<Value, int64_t>, Value> loaded;
+
+  /// An element offset: what loops compute and what is known.
+  struct Offset {
+    OpFoldResult base;
+    int64_t known = 0;
+  };
+
+  Reduction(Emitter &e, const Columns &columns, int64_t rows)
+      : e(e), b(e.b), columns(columns), rows(rows) {
+    for (int64_t r = 0; r < rows; ++r)
+      rowOffsets.push_back(b.multiply(e.rows.back().lhs, b.constant(r)));
+    if (e.rhsZero)
+      ones = makeOnes(e.step);
+  }
+
+  Value index(Offset offset, OpFoldResult more = {}) {
+    OpFoldResult at = offset.base;
+    int64_t known = offset.known;
+    if (more) {
+      if (auto constant = getConstantIntValue(more))
+        known += *constant;
+      else
+        at = b.add(at, more);
+    }
+    return b.value(b.add(at, b.constant(known)));
+  }
+
+  /// A weight vector of ones in the first `count` elements of every step.
+  Value makeOnes(int64_t count) {
+    Type element = cast<MemRefType>(e.op.getRhs().getType()).getElementType();
+    SmallVector<Attribute> values;
+    for (int64_t lane = 0; lane < e.lanes; ++lane)
+      for (int64_t s = 0; s < e.step; ++s)
+        values.push_back(b.getIntegerAttr(element, s < count ? 1 : 0));
+    auto type = VectorType::get(e.lanes * e.step, element);
+    Value one =
+        arith::ConstantOp::create(b, DenseElementsAttr::get(type, values));
+    return e.instruction.buildRhs(b, b.getLoc(), one);
+  }
+
+  Value loadWeights(Offset rhs, int64_t j) {
+    auto element = cast<MemRefType>(e.rhs.flat.getType()).getElementType();
+    auto type = VectorType::get(e.lanes * e.step, element);
+    Value at =
+        index(rhs, b.multiply(e.op.getPacked() ? b.constant(1) : e.column.rhs,
+                              b.constant(j * e.lanes * e.step)));
+    // Packed panels are whole; what lies beyond unpacked columns is not ours.
+    if (!e.op.getPacked() && columns.masks[j]) {
+      Value zero = arith::ConstantOp::create(b, b.getZeroAttr(type));
+      return vector::MaskedLoadOp::create(b, type, e.rhs.flat, at,
+                                          columns.masks[j], zero);
+    }
+    return vector::LoadOp::create(b, type, e.rhs.flat, at);
+  }
+
+  /// One vector of channels of a depthwise row.
+  Value loadChannels(Offset lhs, int64_t r, int64_t j) {
+    OpFoldResult more = b.add(rowOffsets[r], b.constant(j * e.lanes));
+    auto constant = getConstantIntValue(more);
+    Value *cached = nullptr;
+    if (constant && isa<Value>(lhs.base)) {
+      cached = &loaded[{cast<Value>(lhs.base), lhs.known + *constant}];
+      if (*cached)
+        return *cached;
+    }
+    auto element = cast<MemRefType>(e.lhs.flat.getType()).getElementType();
+    auto type = VectorType::get(e.lanes, element);
+    Value at = index(lhs, more), value;
+    if (columns.masks[j]) {
+      Value zero = arith::ConstantOp::create(b, b.getZeroAttr(type));
+      value = vector::MaskedLoadOp::create(b, type, e.lhs.flat, at,
+                                           columns.masks[j], zero);
+    } else {
+      value = vector::LoadOp::create(b, type, e.lhs.flat, at);
+    }
+    value = e.instruction.buildLhs(b, b.getLoc(), value, e.op.getLhsUnsigned());
+    if (cached)
+      *cached = value;
+    return value;
+  }
+
+  /// `count` elements of row `r` from run element `element` on, the rest of the
+  /// step zero. `remaining` (if set) replaces count where only run time knows.
+  Value loadStep(Offset lhs, int64_t r, int64_t element, int64_t count,
+                 Value remaining) {
+    OpFoldResult stride = e.reductions.back().lhs;
+    auto offsetOf = [&](int64_t i) {
+      OpFoldResult offset =
+          e.brokenRun
+              ? b.add(b.multiply(e.brokenStride,
+                                 b.constant((element + i) / e.brokenRun)),
+                      b.constant((element + i) % e.brokenRun))
+              : b.multiply(stride, b.constant(element + i));
+      return b.add(rowOffsets[r], offset);
+    };
+    bool isWhole = count == e.step && !remaining;
+    bool isContiguous =
+        e.step == 1 || !e.brokenRun ||
+        element / e.brokenRun == (element + count - 1) / e.brokenRun;
+    Type type = cast<MemRefType>(e.lhs.flat.getType()).getElementType();
+    Value elements;
+    if (e.step == 1) {
+      elements = memref::LoadOp::create(b, e.lhs.flat, index(lhs, offsetOf(0)));
+    } else if (isWhole && isContiguous) {
+      elements = vector::LoadOp::create(b, VectorType::get(e.step, type),
+                                        e.lhs.flat, index(lhs, offsetOf(0)));
+    } else {
+      Value zero = arith::ConstantOp::create(b, b.getZeroAttr(type));
+      SmallVector<Value> parts(e.step, zero);
+      for (int64_t i = 0; i < count; ++i) {
+        Value at = index(lhs, offsetOf(i));
+        if (!remaining || i == 0) {
+          parts[i] = memref::LoadOp::create(b, e.lhs.flat, at);
+          continue;
+        }
+        // Beyond the end, read the first element again and drop it.
+        Value inside = arith::CmpIOp::create(b, arith::CmpIPredicate::ult,
+                                             b.value(b.constant(i)), remaining);
+        Value first = index(lhs, offsetOf(0));
+        Value value = memref::LoadOp::create(
+            b, e.lhs.flat,
+            arith::SelectOp::create(b, inside, at, first).getResult());
+        parts[i] = arith::SelectOp::create(b, inside, value, zero);
+      }
+      elements = vector::FromElementsOp::create(
+          b, VectorType::get(e.step, type), parts);
+    }
+    return e.instruction.buildLhs(b, b.getLoc(), elements,
+                                  e.op.getLhsUnsigned());
+  }
+
+  /// Adds the products of one reduction step to the accumulators.
+  void multiplyStep(Offset lhs, Offset rhs, int64_t element, int64_t count,
+                    MutableArrayRef<Value> acc, Value remaining = {},
+                    Value stepOnes = {}) {
+    auto &instruction = e.instruction;
+    SmallVector<Value> weights;
+    for (int64_t j = 0; j < columns.vectors; ++j)
+      weights.push_back(
+          instruction.buildRhs(b, b.getLoc(), loadWeights(rhs, j)));
+    if (ones && !stepOnes)
+      stepOnes = count == e.step ? ones : makeOnes(count);
+    int64_t sumsAt = rows * columns.vectors;
+    int64_t sumsPerRow = e.dims.depthwise ? columns.vectors : 1;
+    for (int64_t r = 0; r < rows; ++r) {
+      Value row = e.dims.depthwise
+                      ? Value()
+                      : loadStep(lhs, r, element, count, remaining);
+      for (int64_t j = 0; j < columns.vectors; ++j) {
+        if (e.dims.depthwise) {
+          Offset at = lhs;
+          if (auto stride = getConstantIntValue(e.reductions.back().lhs))
+            at.known += element * *stride;
+          else
+            at.base = b.add(at.base, b.multiply(e.reductions.back().lhs,
+                                                b.constant(element)));
+          row = loadChannels(at, r, j);
+        }
+        Value &sum = acc[r * columns.vectors + j];
+        sum = instruction.buildMultiplyAccumulate(b, b.getLoc(), row,
+                                                  weights[j], sum);
+        if (ones && j < sumsPerRow) {
+          Value &rowSum = acc[sumsAt + r * sumsPerRow + j];
+          rowSum = instruction.buildMultiplyAccumulate(b, b.getLoc(), row,
+                                                       stepOnes, rowSum);
+        }
+      }
+    }
+  }
+
+  /// Emits a loop that carries the accumulators.
+  void carry(OpFoldResult lower, OpFoldResult upper, int64_t by,
+             SmallVectorImpl<Value> &acc,
+             function_ref<void(Value, SmallVectorImpl<Value> &)> body) {
+    loaded.clear();
+    auto loop = scf::ForOp::create(b, b.value(lower), b.value(upper),
+                                   b.value(b.constant(by)), acc);
+    {
+      OpBuilder::InsertionGuard guard(b);
+      b.setInsertionPointToStart(loop.getBody());
+      SmallVector<Value> inner(loop.getRegionIterArgs());
+      body(loop.getInductionVar(), inner);
+      scf::YieldOp::create(b, inner);
+    }
+    loaded.clear();
+    acc.assign(loop.getResults().begin(), loop.getResults().end());
+  }
+
+  Offset move(Offset offset, OpFoldResult stride, OpFoldResult by) {
+    OpFoldResult distance = b.multiply(stride, by);
+    if (auto known = getConstantIntValue(distance))
+      offset.known += *known;
+    else
+      offset.base = b.add(offset.base, distance);
+    return offset;
+  }
+
+  /// The innermost reduction: whole steps, unrolled, and the partial one.
+  void reduceRun(Offset lhs, Offset rhs, SmallVectorImpl<Value> &acc) {
+    const Loop &run = e.reductions.back();
+    int64_t products = rows * columns.vectors;
+    OpFoldResult steps = b.divide(run.extent, e.step);
+    OpFoldResult rest = b.remainder(run.extent, e.step);
+    auto knownSteps = getConstantIntValue(steps);
+    int64_t unroll = std::clamp<int64_t>(kUnrolledProducts / products, 1, 8);
+    if (knownSteps) {
+      // Prefer a divisor, so that no steps are left over.
+      for (int64_t u = unroll; u > 1 && u * 2 > unroll; --u)
+        if (*knownSteps % u == 0) {
+          unroll = u;
+          break;
+        }
+      if (*knownSteps <= unroll ||
+          (e.dims.depthwise && *knownSteps <= kUnrolledTaps) || e.brokenRun)
+        unroll = *knownSteps;
+    }
+    OpFoldResult stepLhs = b.multiply(run.lhs, b.constant(e.step));
+    auto line = [&](Offset l, Offset r, int64_t count,
+                    MutableArrayRef<Value> values) {
+      for (int64_t u = 0; u < count; ++u)
+        multiplyStep(l, move(r, run.rhs, b.constant(u)), u * e.step, e.step,
+                     values);
+    };
+    OpFoldResult done = b.constant(0);
+    if (knownSteps && *knownSteps == unroll) {
+      line(lhs, rhs, unroll, acc);
+      done = steps;
+    } else {
+      OpFoldResult end = b.subtract(steps, b.remainder(steps, unroll));
+      carry(done, end, unroll, acc,
+            [&](Value k, SmallVectorImpl<Value> &inner) {
+              line(move(lhs, stepLhs, k), move(rhs, run.rhs, k), unroll, inner);
+            });
+      done = end;
+      if (knownSteps) {
+        int64_t left = *knownSteps - *getConstantIntValue(done);
+        line(move(lhs, stepLhs, done), move(rhs, run.rhs, done), left, acc);
+      } else if (unroll > 1) {
+        carry(done, steps, 1, acc, [&](Value k, SmallVectorImpl<Value> &inner) {
+          line(move(lhs, stepLhs, k), move(rhs, run.rhs, k), 1, inner);
+        });
+      }
+    }
+    if (auto known = getConstantIntValue(rest)) {
+      if (*known == 0)
+        return;
+      if (e.brokenRun)
+        return multiplyStep(lhs, move(rhs, run.rhs, steps),
+                            *knownSteps * e.step, *known, acc);
+      return multiplyStep(move(lhs, stepLhs, steps), move(rhs, run.rhs, steps),
+                          0, *known, acc);
+    }
+    reducePartial(move(lhs, stepLhs, steps), move(rhs, run.rhs, steps),
+                  b.value(rest), acc);
+  }
+
+  /// A last step of which only run time knows how many elements exist.
+  void reducePartial(Offset lhs, Offset rhs, Value rest,
+                     SmallVectorImpl<Value> &acc) {
+    Value any = arith::CmpIOp::create(b, arith::CmpIPredicate::ne, rest,
+                                      b.value(b.constant(0)));
+    auto branch = scf::IfOp::create(b, ValueRange(acc).getTypes(), any,
+                                    /*withElseRegion=*/true);
+    OpBuilder::InsertionGuard guard(b);
+    b.setInsertionPointToStart(branch.elseBlock());
+    scf::YieldOp::create(b, acc);
+    b.setInsertionPointToStart(branch.thenBlock());
+    SmallVector<Value> inner(acc.begin(), acc.end());
+    Value stepOnes;
+    if (ones) {
+      Type element = cast<MemRefType>(e.op.getRhs().getType()).getElementType();
+      Value zero = arith::ConstantOp::create(b, b.getZeroAttr(element));
+      Value one = arith::ConstantOp::create(b, b.getIntegerAttr(element, 1));
+      SmallVector<Value> parts;
+      for (int64_t s = 0; s < e.step; ++s) {
+        Value inside = arith::CmpIOp::create(b, arith::CmpIPredicate::ult,
+                                             b.value(b.constant(s)), rest);
+        parts.push_back(arith::SelectOp::create(b, inside, one, zero));
+      }
+      SmallVector<Value> all;
+      for (int64_t lane = 0; lane < e.lanes; ++lane)
+        all.append(parts);
+      Value weights = vector::FromElementsOp::create(
+          b, VectorType::get(e.lanes * e.step, element), all);
+      stepOnes = e.instruction.buildRhs(b, b.getLoc(), weights);
+    }
+    multiplyStep(lhs, rhs, 0, e.step, inner, rest, stepOnes);
+    scf::YieldOp::create(b, inner);
+    acc.assign(branch.getResults().begin(), branch.getResults().end());
+  }
+
+  void reduceLevel(unsigned level, Offset lhs, Offset rhs,
+                   SmallVectorImpl<Value> &acc) {
+    if (level + 1 == e.reductions.size())
+      return reduceRun(lhs, rhs, acc);
+    const Loop &loop = e.reductions[level];
+    int64_t taps = 1;
+    for (const Loop &inner : ArrayRef(e.reductions).drop_front(level)) {
+      auto extent = getConstantIntValue(inner.extent);
+      taps = extent ? taps * *extent : kUnrolledTaps + 1;
+    }
+    auto extent = getConstantIntValue(loop.extent);
+    if (extent && e.dims.depthwise && taps <= kUnrolledTaps) {
+      for (int64_t i = 0; i < *extent; ++i)
+        reduceLevel(level + 1, move(lhs, loop.lhs, b.constant(i)),
+                    move(rhs, loop.rhs, b.constant(i)), acc);
+      return;
+    }
+    carry(b.constant(0), loop.extent, 1, acc,
+          [&](Value i, SmallVectorImpl<Value> &inner) {
+            reduceLevel(level + 1, move(lhs, loop.lhs, i),
+                        move(rhs, loop.rhs, i), inner);
+          });
+  }
+};
+
+} // namespace mlir::tamis::kernel
+
+SmallVector<Value> Emitter::reduce(const Place &place, int64_t count,
+                                   const Columns &columns) {
+  Reduction reduction(*this, columns, count);
+  SmallVector<Value> acc;
+  for (int64_t r = 0; r < count; ++r)
+    acc.append(columns.initial.begin(), columns.initial.end());
+  if (rhsZero) {
+    auto type = VectorType::get(lanes, op.getAccumulator());
+    Value zero = arith::ConstantOp::create(b, b.getZeroAttr(type));
+    acc.append(count * (dims.depthwise ? columns.vectors : 1), zero);
+  }
+  reduction.reduceLevel(0, {OpFoldResult(b.value(place.lhs))},
+                        {OpFoldResult(b.value(place.rhs))}, acc);
+  if (!rhsZero)
+    return acc;
+  Value factor = vector::BroadcastOp::create(
+      b, VectorType::get(lanes, op.getAccumulator()), rhsZero);
+  int64_t products = count * columns.vectors;
+  for (int64_t i = 0; i < products; ++i) {
+    Value rowSum = acc[products + (dims.depthwise ? i : i / columns.vectors)];
+    acc[i] = arith::SubIOp::create(b, acc[i],
+                                   arith::MulIOp::create(b, rowSum, factor));
+  }
+  acc.resize(products);
+  return acc;
+}

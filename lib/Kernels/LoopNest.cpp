@@ -1,0 +1,485 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// The walk of a contraction kernel: groups, cache blocks of rows, panels of
+// columns, rows, register blocks. Dimensions that are contiguous in every
+// operand are one loop, so a 1x1 convolution walks like a matrix product.
+#include "Emitter.h"
+#include "mlir/Dialect/Arith/IR/Arith.h"
+#include "mlir/Dialect/SCF/IR/SCF.h"
+#include "mlir/Dialect/Vector/IR/VectorOps.h"
+
+using namespace mlir;
+using namespace mlir::tamis;
+using namespace mlir::tamis::kernel;
+
+//===-- index arithmetic --------------------------------------------------===//
+
+Value IndexBuilder::value(OpFoldResult v) {
+  return getValueOrCreateConstantIndexOp(*this, getLoc(), v);
+}
+
+OpFoldResult IndexBuilder::add(OpFoldResult x, OpFoldResult y) {
+  auto cx = getConstantIntValue(x), cy = getConstantIntValue(y);
+  if (cx && cy)
+    return constant(*cx + *cy);
+  if (cx && *cx == 0)
+    return y;
+  if (cy && *cy == 0)
+    return x;
+  return arith::AddIOp::create(*this, value(x), value(y)).getResult();
+}
+
+OpFoldResult IndexBuilder::subtract(OpFoldResult x, OpFoldResult y) {
+  auto cx = getConstantIntValue(x), cy = getConstantIntValue(y);
+  if (cx && cy)
+    return constant(*cx - *cy);
+  if (cy && *cy == 0)
+    return x;
+  return arith::SubIOp::create(*this, value(x), value(y)).getResult();
+}
+
+OpFoldResult IndexBuilder::multiply(OpFoldResult x, OpFoldResult y) {
+  auto cx = getConstantIntValue(x), cy = getConstantIntValue(y);
+  if (cx && cy)
+    return constant(*cx * *cy);
+  if ((cx && *cx == 0) || (cy && *cy == 0))
+    return constant(0);
+  if (cx && *cx == 1)
+    return y;
+  if (cy && *cy == 1)
+    return x;
+  return arith::MulIOp::create(*this, value(x), value(y)).getResult();
+}
+
+OpFoldResult IndexBuilder::divide(OpFoldResult x, int64_t y) {
+  if (auto cx = getConstantIntValue(x))
+    return constant(*cx / y);
+  if (y == 1)
+    return x;
+  return arith::DivUIOp::create(*this, value(x), value(constant(y)))
+      .getResult();
+}
+
+OpFoldResult IndexBuilder::ceilDivide(OpFoldResult x, int64_t y) {
+  return divide(add(x, constant(y - 1)), y);
+}
+
+OpFoldResult IndexBuilder::remainder(OpFoldResult x, int64_t y) {
+  if (auto cx = getConstantIntValue(x))
+    return constant(*cx % y);
+  if (y == 1)
+    return constant(0);
+  return arith::RemUIOp::create(*this, value(x), value(constant(y)))
+      .getResult();
+}
+
+OpFoldResult IndexBuilder::minimum(OpFoldResult x, OpFoldResult y) {
+  auto cx = getConstantIntValue(x), cy = getConstantIntValue(y);
+  if (cx && cy)
+    return constant(std::min(*cx, *cy));
+  return arith::MinUIOp::create(*this, value(x), value(y)).getResult();
+}
+
+void IndexBuilder::loop(OpFoldResult lower, OpFoldResult upper, int64_t step,
+                        function_ref<void(OpFoldResult)> body) {
+  auto cl = getConstantIntValue(lower), cu = getConstantIntValue(upper);
+  if (cl && cu) {
+    if (*cl >= *cu)
+      return;
+    if (*cl + step >= *cu)
+      return body(lower);
+  }
+  Value lo = value(lower), up = value(upper), by = value(constant(step));
+  auto loop = scf::ForOp::create(*this, lo, up, by);
+  OpBuilder::InsertionGuard guard(*this);
+  setInsertionPointToStart(loop.getBody());
+  body(loop.getInductionVar());
+}
+
+FlatView kernel::flatten(IndexBuilder &b, Value memref, AffineMap map) {
+  auto type = cast<MemRefType>(memref.getType());
+  FlatView view;
+  auto metadata = memref::ExtractStridedMetadataOp::create(b, memref);
+  view.strides = metadata.getConstifiedMixedStrides();
+  OpFoldResult offset = metadata.getConstifiedMixedOffset();
+  SmallVector<OpFoldResult> sizes = metadata.getConstifiedMixedSizes();
+  OpFoldResult count = b.constant(1);
+  for (auto [size, stride] : llvm::zip_equal(sizes, view.strides))
+    count = b.add(count, b.multiply(b.subtract(size, b.constant(1)), stride));
+  int64_t staticCount =
+      getConstantIntValue(count).value_or(ShapedType::kDynamic);
+  int64_t staticOffset =
+      getConstantIntValue(offset).value_or(ShapedType::kDynamic);
+  auto flat =
+      MemRefType::get({staticCount}, type.getElementType(),
+                      StridedLayoutAttr::get(b.getContext(), staticOffset, {1}),
+                      type.getMemorySpace());
+  view.flat = memref::ReinterpretCastOp::create(
+      b, flat, metadata.getBaseBuffer(), offset, ArrayRef<OpFoldResult>{count},
+      ArrayRef<OpFoldResult>{b.constant(1)});
+  if (!map)
+    return view;
+  view.perDim.assign(map.getNumDims(), b.constant(0));
+  for (auto [expr, stride] : llvm::zip_equal(map.getResults(), view.strides)) {
+    FailureOr<SmallVector<int64_t>> c = getCoefficients(expr, map.getNumDims());
+    if (failed(c))
+      continue;
+    for (auto [d, factor] : llvm::enumerate(*c))
+      if (factor != 0)
+        view.perDim[d] =
+            b.add(view.perDim[d], b.multiply(stride, b.constant(factor)));
+  }
+  return view;
+}
+
+//===-- preparation -------------------------------------------------------===//
+
+Emitter::Emitter(ContractOp op, RewriterBase &rewriter)
+    : op(op), b(op.getLoc(), rewriter), instruction(op.getInstruction()) {
+  b.setInsertionPoint(op);
+  step = instruction.getReductionStep();
+  lanes = instruction.getLanes();
+  isInteger = isa<IntegerType>(op.getAccumulator());
+}
+
+Loop Emitter::makeLoop(unsigned dim) {
+  Loop loop;
+  int64_t bound = op.getBounds()[dim];
+  if (!ShapedType::isDynamic(bound)) {
+    loop.extent = b.constant(bound);
+  } else {
+    auto search = [&](Value memref, AffineMap map) {
+      for (auto [i, expr] : llvm::enumerate(map.getResults()))
+        if (expr == b.getAffineDimExpr(dim)) {
+          loop.extent = memref::DimOp::create(b, memref, i).getResult();
+          return true;
+        }
+      return false;
+    };
+    if (!search(op.getInit(), op.getOutMap()))
+      search(op.getLhs(), op.getLhsMap());
+  }
+  loop.lhs = lhs.perDim[dim];
+  loop.rhs = op.getPacked() ? b.constant(0) : rhs.perDim[dim];
+  loop.out = out.perDim[dim];
+  loop.sums = b.constant(0);
+  for (FlatView &extra : extras)
+    loop.extras.push_back(extra.perDim.empty() ? b.constant(0)
+                                               : extra.perDim[dim]);
+  return loop;
+}
+
+bool Emitter::merge(IndexBuilder &b, Loop &outer, const Loop &inner) {
+  auto extent = getConstantIntValue(inner.extent);
+  if (!extent)
+    return false;
+  auto follows = [&](OpFoldResult o, OpFoldResult i) {
+    auto co = getConstantIntValue(o), ci = getConstantIntValue(i);
+    return co && ci && *co == *ci * *extent;
+  };
+  bool ok = follows(outer.lhs, inner.lhs) && follows(outer.rhs, inner.rhs) &&
+            follows(outer.out, inner.out) && follows(outer.sums, inner.sums);
+  for (auto [o, i] : llvm::zip_equal(outer.extras, inner.extras))
+    ok &= follows(o, i);
+  if (!ok)
+    return false;
+  Loop merged = inner;
+  merged.extent = b.multiply(outer.extent, inner.extent);
+  outer = merged;
+  return true;
+}
+
+/// Merges neighbours of a list of loops, outer to inner.
+template <typename Merge>
+static void mergeNeighbours(SmallVectorImpl<Loop> &loops, Merge merge) {
+  SmallVector<Loop> merged;
+  for (Loop &loop : loops)
+    if (merged.empty() || !merge(merged.back(), loop))
+      merged.push_back(loop);
+  loops.assign(merged.begin(), merged.end());
+}
+
+LogicalResult Emitter::prepare() {
+  std::string reason;
+  auto lhsType = cast<MemRefType>(op.getLhs().getType());
+  FailureOr<ContractionDims> classified =
+      classifyContraction(op.getLhsMap(), op.getRhsMap(), op.getOutMap(),
+                          op.getBounds(), lhsType.getShape(), step, reason);
+  if (failed(classified))
+    return op.emitOpError("cannot be generated: ") << reason;
+  dims = *classified;
+  lhs = flatten(b, op.getLhs(), op.getLhsMap());
+  rhs = flatten(b, op.getRhs(), op.getPacked() ? AffineMap() : op.getRhsMap());
+  out = flatten(b, op.getInit(), op.getOutMap());
+  if (op.getSums())
+    sums = flatten(b, op.getSums());
+  for (auto [i, extra] : llvm::enumerate(op.getExtras()))
+    extras.push_back(isa<MemRefType>(extra.getType())
+                         ? flatten(b, extra, op.getExtraMap(i))
+                         : FlatView());
+
+  for (unsigned d : dims.groups)
+    groups.push_back(makeLoop(d));
+  if (op.getPacked()) {
+    OpFoldResult stride = rhs.strides[0];
+    OpFoldResult sumStride = op.getSums() ? sums.strides[0] : b.constant(0);
+    for (Loop &loop : llvm::reverse(groups)) {
+      loop.rhs = stride;
+      loop.sums = sumStride;
+      stride = b.multiply(stride, loop.extent);
+      sumStride = b.multiply(sumStride, loop.extent);
+    }
+  }
+  for (unsigned d : dims.rows)
+    rows.push_back(makeLoop(d));
+  mergeNeighbours(rows, [&](Loop &outer, const Loop &inner) {
+    return merge(b, outer, inner);
+  });
+  if (rows.empty()) {
+    Loop &one = rows.emplace_back();
+    one.extent = b.constant(1);
+    one.lhs = one.rhs = one.out = one.sums = b.constant(0);
+    one.extras.assign(extras.size(), b.constant(0));
+  }
+  // The register block walks the innermost rows, unless those are few and
+  // others many.
+  auto extentOf = [&](const Loop &loop) {
+    return getConstantIntValue(loop.extent).value_or(1024);
+  };
+  if (extentOf(rows.back()) < 4)
+    for (Loop &loop : llvm::drop_end(rows))
+      if (extentOf(loop) > 2 * extentOf(rows.back()))
+        std::swap(loop, rows.back());
+  column = makeLoop(dims.column);
+  prepareReductions(rhs);
+  prepareZeroPoints();
+  return success();
+}
+
+void Emitter::prepareReductions(const FlatView &rhsView) {
+  SmallVector<Loop> outer;
+  for (unsigned d : dims.reductions)
+    outer.push_back(makeLoop(d));
+  reducedCount = b.constant(1);
+  for (Loop &loop : outer)
+    reducedCount = b.multiply(reducedCount, loop.extent);
+  Loop run;
+  if (outer.empty()) {
+    run.extent = b.constant(1);
+    run.lhs = run.rhs = run.out = run.sums = b.constant(0);
+    run.extras.assign(extras.size(), b.constant(0));
+  } else {
+    run = outer.pop_back_val();
+  }
+  if (dims.run == 2) {
+    Loop next = outer.pop_back_val();
+    int64_t inner = *getConstantIntValue(run.extent);
+    if (getConstantIntValue(next.lhs) != inner) {
+      brokenRun = inner;
+      brokenStride = next.lhs;
+    }
+    run.extent = b.multiply(run.extent, next.extent);
+  }
+  if (op.getPacked()) {
+    stepStride = rhsView.strides[2];
+    panelStride = rhsView.strides[1];
+    run.rhs = stepStride;
+    OpFoldResult stride =
+        b.multiply(stepStride, b.ceilDivide(run.extent, step));
+    for (Loop &loop : llvm::reverse(outer)) {
+      loop.rhs = stride;
+      stride = b.multiply(stride, loop.extent);
+    }
+  } else {
+    stepStride = run.rhs;
+    panelStride = b.constant(0);
+  }
+  outer.push_back(run);
+  // A run that fills whole steps continues in the reductions around it.
+  mergeNeighbours(outer, [&](Loop &a, const Loop &c) {
+    auto extent = getConstantIntValue(c.extent);
+    if (!extent || *extent % step != 0 || brokenRun)
+      return false;
+    Loop widened = c;
+    // rhs moves once per step, lhs once per element.
+    bool isRun = &c == &outer.back();
+    auto ca = getConstantIntValue(a.rhs), cc = getConstantIntValue(c.rhs);
+    int64_t iterations = isRun ? *extent / step : *extent;
+    auto la = getConstantIntValue(a.lhs), lc = getConstantIntValue(c.lhs);
+    if (!ca || !cc || !la || !lc || *ca != *cc * iterations ||
+        *la != *lc * *extent || (!isRun && step != 1))
+      return false;
+    widened.extent = b.multiply(a.extent, c.extent);
+    a = widened;
+    return true;
+  });
+  reductions.assign(outer.begin(), outer.end());
+}
+
+//===-- the walk ----------------------------------------------------------===//
+
+Place Emitter::advance(const Place &place, const Loop &loop, OpFoldResult by) {
+  Place next = place;
+  next.lhs = b.add(place.lhs, b.multiply(loop.lhs, by));
+  next.rhs = b.add(place.rhs, b.multiply(loop.rhs, by));
+  next.out = b.add(place.out, b.multiply(loop.out, by));
+  next.sums = b.add(place.sums, b.multiply(loop.sums, by));
+  for (auto [to, stride] : llvm::zip_equal(next.extras, loop.extras))
+    to = b.add(to, b.multiply(stride, by));
+  return next;
+}
+
+LogicalResult Emitter::emit() {
+  if (failed(prepare()))
+    return failure();
+  Place start;
+  start.lhs = start.rhs = start.out = start.sums = b.constant(0);
+  start.extras.assign(extras.size(), b.constant(0));
+  emitGroups(0, start);
+  return success();
+}
+
+void Emitter::emitGroups(unsigned level, Place place) {
+  if (level == groups.size())
+    return emitOuterRows(0, place);
+  b.loop(b.constant(0), groups[level].extent, 1, [&](OpFoldResult i) {
+    emitGroups(level + 1, advance(place, groups[level], i));
+  });
+}
+
+void Emitter::emitOuterRows(unsigned level, Place place) {
+  if (level + 2 >= rows.size())
+    return emitCacheBlocks(place);
+  b.loop(b.constant(0), rows[level].extent, 1, [&](OpFoldResult i) {
+    emitOuterRows(level + 1, advance(place, rows[level], i));
+  });
+}
+
+void Emitter::emitCacheBlocks(Place place) {
+  int64_t positions = op.getTile()[2];
+  OpFoldResult extent =
+      rows.size() > 1 ? rows[rows.size() - 2].extent : rows.back().extent;
+  auto known = getConstantIntValue(extent);
+  if (positions == 0 || (known && *known <= positions))
+    return emitPanels(place, b.constant(0), extent);
+  b.loop(b.constant(0), extent, positions, [&](OpFoldResult i) {
+    emitPanels(place, i, b.minimum(b.add(i, b.constant(positions)), extent));
+  });
+}
+
+void Emitter::emitPanels(Place place, OpFoldResult lower, OpFoldResult upper) {
+  int64_t vectors = op.getTile()[1];
+  int64_t width = vectors * lanes;
+  // One panel further: packed ones follow each other, unpacked ones are
+  // `width` columns apart; out, sums and extras move by columns.
+  Loop panel = column;
+  auto byWidth = [&](OpFoldResult stride) {
+    return b.multiply(stride, b.constant(width));
+  };
+  panel.lhs = byWidth(column.lhs);
+  panel.rhs = op.getPacked() ? panelStride : byWidth(column.rhs);
+  panel.out = byWidth(column.out);
+  panel.sums = op.getSums() ? b.constant(width) : b.constant(0);
+  for (OpFoldResult &extra : panel.extras)
+    extra = byWidth(extra);
+
+  OpFoldResult full = b.divide(column.extent, width);
+  OpFoldResult tail = b.remainder(column.extent, width);
+  b.loop(b.constant(0), full, 1, [&](OpFoldResult p) {
+    Columns columns;
+    columns.vectors = vectors;
+    columns.masks.assign(vectors, Value());
+    emitPanel(advance(place, panel, p), columns, lower, upper);
+  });
+  auto maskType = VectorType::get(lanes, b.getI1Type());
+  if (auto known = getConstantIntValue(tail)) {
+    if (*known == 0)
+      return;
+    Columns columns;
+    columns.vectors = llvm::divideCeil(*known, lanes);
+    columns.masks.assign(columns.vectors, Value());
+    if (int64_t last = *known % lanes) {
+      SmallVector<bool> bits(lanes, false);
+      std::fill_n(bits.begin(), last, true);
+      columns.masks.back() = arith::ConstantOp::create(
+          b, DenseElementsAttr::get(maskType, ArrayRef<bool>(bits)));
+    }
+    return emitPanel(advance(place, panel, full), columns, lower, upper);
+  }
+  Value any = arith::CmpIOp::create(b, arith::CmpIPredicate::ne, b.value(tail),
+                                    b.value(b.constant(0)));
+  auto branch = scf::IfOp::create(b, any, /*withElseRegion=*/false);
+  OpBuilder::InsertionGuard guard(b);
+  b.setInsertionPointToStart(branch.thenBlock());
+  Columns columns;
+  columns.vectors = vectors;
+  for (int64_t j = 0; j < vectors; ++j)
+    columns.masks.push_back(vector::CreateMaskOp::create(
+        b, maskType, b.value(b.subtract(tail, b.constant(j * lanes)))));
+  emitPanel(advance(place, panel, full), columns, lower, upper);
+}
+
+void Emitter::emitPanel(Place place, Columns columns, OpFoldResult lower,
+                        OpFoldResult upper) {
+  prepareInitial(place, columns);
+  if (rows.size() == 1)
+    return emitRowBlocks(place, columns, lower, upper);
+  b.loop(lower, upper, 1, [&](OpFoldResult i) {
+    emitRowBlocks(advance(place, rows[rows.size() - 2], i), columns,
+                  b.constant(0), rows.back().extent);
+  });
+}
+
+void Emitter::emitRowBlocks(const Place &place, const Columns &columns,
+                            OpFoldResult lower, OpFoldResult upper) {
+  const Loop &loop = rows.back();
+  auto known = getConstantIntValue(loop.extent);
+  int64_t size = op.getTile()[0];
+  if (known)
+    size = std::min(size, *known);
+  auto blocks = [&](OpFoldResult from, OpFoldResult to, int64_t count) {
+    b.loop(from, to, count, [&](OpFoldResult i) {
+      emitBlock(advance(place, loop, i), count, columns);
+    });
+  };
+  auto wholeBlocks = [&](OpFoldResult from, int64_t count) {
+    OpFoldResult length = b.subtract(upper, from);
+    return b.add(from, b.subtract(length, b.remainder(length, count)));
+  };
+  if (known && getConstantIntValue(lower) && getConstantIntValue(upper)) {
+    OpFoldResult end = wholeBlocks(lower, size);
+    blocks(lower, end, size);
+    if (int64_t rest = *getConstantIntValue(b.subtract(upper, end)))
+      emitBlock(advance(place, loop, end), rest, columns);
+    return;
+  }
+  OpFoldResult end = wholeBlocks(lower, size);
+  blocks(lower, end, size);
+  if (known) {
+    // Cache blocks are whole register blocks except the last, whose rest is
+    // known.
+    int64_t rest = *known % size;
+    if (rest == 0)
+      return;
+    Value last = arith::CmpIOp::create(b, arith::CmpIPredicate::ult,
+                                       b.value(end), b.value(upper));
+    auto branch = scf::IfOp::create(b, last, /*withElseRegion=*/false);
+    OpBuilder::InsertionGuard guard(b);
+    b.setInsertionPointToStart(branch.thenBlock());
+    emitBlock(advance(place, loop, end), rest, columns);
+    return;
+  }
+  for (int64_t count : {int64_t(4), int64_t(1)}) {
+    if (count >= size)
+      continue;
+    OpFoldResult next = wholeBlocks(end, count);
+    blocks(end, next, count);
+    end = next;
+  }
+}
+
+void Emitter::emitBlock(const Place &place, int64_t count,
+                        const Columns &columns) {
+  SmallVector<Value> accumulators = reduce(place, count, columns);
+  finish(place, count, columns, accumulators);
+}
