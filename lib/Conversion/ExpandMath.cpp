@@ -156,6 +156,7 @@ public:
   Value log1p(Value x);
   Value sine(Value x, bool cosine);
   Value pow(Value x, Value y);
+  Value extremum(Value x, Value y, CmpFPredicate wins);
 
   ImplicitLocOpBuilder &b;
 
@@ -254,9 +255,9 @@ Value Calculator::erf(Value x) {
                           0.0002688920358195901});
   auto [whole, n] = nearest(g, 1.0);
   Value r = sub(g, whole);
-  Value e = horner(r, {0.6931471824645996, 0.24022647738456726,
-                       0.05550358071923256, 0.009618503041565418,
-                       0.0013391890097409487});
+  Value e = horner(r, {0.6931469440460205, 0.2402222901582718,
+                       0.05550769716501236, 0.009672431275248528,
+                       0.0013257437385618687});
   Value complement = mul(madd(r, e, number(1.0)), powerOfTwo(n));
   Value large = sub(number(1.0), complement);
   Value y = select(compare(CmpFPredicate::OGE, held, number(1.0)), large, small);
@@ -284,9 +285,10 @@ Value Calculator::log(Value x, bool base2) {
   Value rest = madd(mul(square, f), p, mul(square, number(-0.5)));
   Value y;
   if (base2) {
-    // log2 e = 1.4375 + the rest: the products with 1.4375 lose little.
-    Value high = madd(f, number(0.4426950408889634), mul(rest, number(1.4426950408889634)));
-    y = add(exponent, add(f, high));
+    // log2 e = 1 + 0.44…: f enters once without a product.
+    Value low = madd(f, number(0.4426950408889634),
+                     mul(rest, number(1.4426950408889634)));
+    y = add(exponent, add(f, low));
   } else {
     rest = madd(exponent, number(-2.12194440e-4), rest);
     y = madd(exponent, number(0.693359375), add(f, rest));
@@ -303,17 +305,17 @@ Value Calculator::log(Value x, bool base2) {
 Value Calculator::log1p(Value x) {
   Value u = add(x, number(1.0));
   Value lost = div(sub(x, sub(u, number(1.0))), u);
-  Value y = add(log(u, false), lost);
+  Value main = log(u, false);
+  Value y = add(main, lost);
   double inf = std::numeric_limits<double>::infinity();
-  Value special = compare(CmpFPredicate::OEQ, u, number(inf));
-  y = select(special, log(u, false), y);
+  y = select(compare(CmpFPredicate::OEQ, u, number(inf)), main, y);
   Value pole = compare(CmpFPredicate::OEQ, u, number(0.0));
   y = select(pole, number(-inf), y);
   return select(compare(CmpFPredicate::OLT, abs(x), number(6e-8)), x, y);
 }
 
 /// k = round(x 2/pi); x - k pi/2 in float64 with pi/2 in two parts, exact
-/// enough up to |x| = 2^22; beyond that, and for infinities, libm in float64,
+/// enough up to |x| = 2^20; beyond that, and for infinities, libm in float64,
 /// lane by lane.
 Value Calculator::sine(Value x, bool cosine) {
   Type f64 = b.getF64Type();
@@ -342,7 +344,7 @@ Value Calculator::sine(Value x, bool cosine) {
   if (!cosine)
     y = select(compare(CmpFPredicate::OEQ, x, number(0.0)), x, y);
   Value far = arith::CmpFOp::create(b, CmpFPredicate::UGE, abs(x),
-                                    number(4194304.0));
+                                    number(1048576.0));
   auto vector = dyn_cast<VectorType>(shape);
   Value any = far;
   if (vector)
@@ -393,7 +395,10 @@ Value Calculator::pow(Value x, Value y) {
   Value m = fromBits(subi(bits(a), shl(e, 52)));
   Value one = number(1.0, f64);
   Value s = div(sub(m, one), add(m, one));
-  Value p = horner(mul(s, s), LOG2COEFFS, f64);
+  Value p = horner(mul(s, s), {2.885390081777927, 0.9617966939243765,
+                               0.577078017246381, 0.41219840074131875,
+                               0.32061653427281356, 0.26143835077859834,
+                               0.24299758725052892}, f64);
   Value narrow = arith::TruncIOp::create(b, like(b.getI32Type()), e);
   Value log = madd(s, p, arith::SIToFPOp::create(b, like(f64), narrow));
   log = select(compare(CmpFPredicate::OEQ, a, number(0.0, f64)),
@@ -405,7 +410,10 @@ Value Calculator::pow(Value x, Value y) {
   Value magic = number(6755399441055744.0, f64);
   Value shifted = add(t, magic);
   Value r = sub(t, sub(shifted, magic));
-  Value q = horner(r, EXP2COEFFS, f64);
+  Value q = horner(r, {0.6931471805482118, 0.24022650698110526,
+                       0.055504109352682574, 0.009618128616141725,
+                       0.0013333454859200747, 0.00015403825460450063,
+                       1.5309156428162706e-05, 1.3178931032537713e-06}, f64);
   Value power = fromBits(shl(
       addi(subi(bits(shifted), integer(0x4338000000000000, 64)),
            integer(1023, 64)),
@@ -437,6 +445,28 @@ Value Calculator::pow(Value x, Value y) {
       compare(CmpFPredicate::OEQ, y, number(0.0)));
   isOne = arith::OrIOp::create(b, isOne, minusOne);
   return select(isOne, number(1.0), result);
+}
+
+static bool isNumber(Value value) {
+  if (auto broadcast = value.getDefiningOp<vector::BroadcastOp>())
+    value = broadcast.getSource();
+  FloatAttr scalar;
+  if (matchPattern(value, m_Constant(&scalar)))
+    return !scalar.getValue().isNaN();
+  DenseElementsAttr dense;
+  return matchPattern(value, m_Constant(&dense)) && dense.isSplat() &&
+         !dense.getSplatValue<FloatAttr>().getValue().isNaN();
+}
+
+/// One instruction if either side is a constant, which must then stand first:
+/// a comparison with NaN takes the second. Of two zeros it may give either.
+Value Calculator::extremum(Value x, Value y, CmpFPredicate wins) {
+  if (isNumber(y))
+    std::swap(x, y);
+  Value result = select(compare(wins, x, y), x, y);
+  if (isNumber(x))
+    return result;
+  return select(compare(CmpFPredicate::UNO, x, x), x, result);
 }
 
 //===-- the pass ----------------------------------------------------------===//
@@ -494,6 +524,12 @@ static Value expand(Operation *op, Calculator &c, ValueRange x) {
         Value simple = powByConstant(c, x[0], x[1]);
         return simple ? simple : c.pow(x[0], x[1]);
       })
+      .Case([&](arith::MaximumFOp) {
+        return c.extremum(x[0], x[1], CmpFPredicate::OGT);
+      })
+      .Case([&](arith::MinimumFOp) {
+        return c.extremum(x[0], x[1], CmpFPredicate::OLT);
+      })
       .Default(Value());
 }
 
@@ -504,8 +540,9 @@ struct ExpandMath : public tamis::impl::ExpandMathBase<ExpandMath> {
   void runOnOperation() override {
     SmallVector<Operation *> ops;
     getOperation()->walk([&](Operation *op) {
-      if (op->getName().getDialectNamespace() != "math" ||
-          op->getNumResults() != 1)
+      bool extremum = isa<arith::MaximumFOp, arith::MinimumFOp>(op);
+      if (op->getNumResults() != 1 ||
+          (op->getName().getDialectNamespace() != "math" && !extremum))
         return;
       Type element = getElementTypeOrSelf(op->getResult(0).getType());
       bool narrow = element.isF32() || element.isF16() || element.isBF16();
@@ -526,7 +563,6 @@ struct ExpandMath : public tamis::impl::ExpandMathBase<ExpandMath> {
                    target && target.hasFeature("avx512f"));
       Type f32 = c.like(b.getF32Type());
       SmallVector<Value> operands;
-      OpBuilder::InsertPoint start = b.saveInsertionPoint();
       for (Value operand : op->getOperands())
         operands.push_back(type == f32 ? operand
                                        : Value(arith::ExtFOp::create(b, f32, operand)));

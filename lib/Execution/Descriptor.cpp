@@ -3,12 +3,10 @@
 // Joins generated code and runtime: the constant that tells the runtime what
 // the model is, and the public names.
 #include "Emission.h"
-#include "llvm/Bitcode/BitcodeReader.h"
 #include "llvm/IR/Constants.h"
-#include "llvm/Linker/Linker.h"
+#include "llvm/IR/IRBuilder.h"
 #include "llvm/Support/JSON.h"
 #include "llvm/Transforms/IPO/Internalize.h"
-#include "llvm/Transforms/Utils/ModuleUtils.h"
 
 #include <map>
 
@@ -169,63 +167,84 @@ DescriptorBuilder::variants(ModuleOp source, const Artifact &artifact) {
   return array(list);
 }
 
-/// Names the public functions and makes everything else local, so that any
+/// Defines <prefix>_`name` as a jump to the runtime's tamis_abi_`name`.
+static llvm::Function *exportFunction(llvm::Module &module,
+                                      const Artifact &artifact, StringRef name,
+                                      llvm::Type *result,
+                                      ArrayRef<llvm::Type *> parameters) {
+  auto *type = llvm::FunctionType::get(result, parameters, false);
+  auto *target =
+      llvm::Function::Create(type, llvm::GlobalValue::ExternalLinkage,
+                             "tamis_abi_" + name, module);
+  target->setVisibility(llvm::GlobalValue::HiddenVisibility);
+  target->setDSOLocal(true);
+  target->setDoesNotThrow();
+  auto *function =
+      llvm::Function::Create(type, llvm::GlobalValue::ExternalLinkage,
+                             artifact.prefix + "_" + name.str(), module);
+  function->setDoesNotThrow();
+  llvm::IRBuilder<> builder(
+      llvm::BasicBlock::Create(module.getContext(), "", function));
+  SmallVector<llvm::Value *> arguments;
+  for (llvm::Argument &argument : function->args())
+    arguments.push_back(&argument);
+  llvm::CallInst *call = builder.CreateCall(target, arguments);
+  call->setTailCallKind(llvm::CallInst::TCK_MustTail);
+  if (result->isVoidTy())
+    builder.CreateRetVoid();
+  else
+    builder.CreateRet(call);
+  return function;
+}
+
+/// Defines the public functions and makes everything else local, so that any
 /// number of models live in one program.
-static void setVisibility(llvm::Module &module, const Artifact &artifact) {
-  constexpr StringLiteral abi = "tamis_abi_";
-  llvm::SmallPtrSet<const llvm::GlobalValue *, 16> exported;
-  SmallVector<llvm::GlobalValue *> kept;
-  for (llvm::Function &function : module) {
-    if (function.isDeclaration())
-      continue;
-    StringRef name = function.getName();
-    if (name == "tamis_abi_run_static" && !artifact.hasRunStatic)
-      continue;
-    if (name.consume_front(abi)) {
-      function.setName(artifact.prefix + "_" + name.str());
-      function.setVisibility(llvm::GlobalValue::DefaultVisibility);
-      exported.insert(&function);
-    } else if (name.starts_with("__trunc") || name.starts_with("__extend")) {
-      // The back end may call these by name; unused ones are dropped at the
-      // link, being in sections of their own.
-      kept.push_back(&function);
-    }
-  }
-  std::string weights = getWeightSymbol(artifact);
-  llvm::appendToCompilerUsed(module, kept);
+static void addPublicFunctions(llvm::Module &module, const Artifact &artifact,
+                               llvm::GlobalVariable *model) {
+  llvm::LLVMContext &context = module.getContext();
+  auto *pointer = llvm::PointerType::get(context, 0);
+  auto *i32 = llvm::Type::getInt32Ty(context);
+  auto *i64 = llvm::Type::getInt64Ty(context);
+  auto *none = llvm::Type::getVoidTy(context);
+  llvm::SmallPtrSet<const llvm::GlobalValue *, 16> kept = {model};
+  auto add = [&](StringRef name, llvm::Type *result,
+                 ArrayRef<llvm::Type *> parameters) {
+    kept.insert(exportFunction(module, artifact, name, result, parameters));
+  };
+  add("abi_version", i32, {});
+  add("describe", pointer, {});
+  add("workspace_size", i64, {pointer});
+  add("output_dims", i32, {pointer});
+  add("create", i32, {pointer, pointer});
+  add("run", i32, {pointer, pointer, pointer, pointer, pointer});
+  add("last_error", pointer, {pointer});
+  add("destroy", none, {pointer});
+  if (artifact.hasRunStatic)
+    add("run_static", i32, {pointer, pointer, pointer});
   llvm::internalizeModule(module, [&](const llvm::GlobalValue &value) {
-    return exported.contains(&value) || value.getName() == weights;
+    return kept.contains(&value);
   });
 }
 
-LogicalResult emission::addRuntime(ModuleOp source, llvm::Module &module,
-                                 Artifact &artifact, bool hasWeights) {
-  auto runtime = llvm::parseBitcodeFile(
-      llvm::MemoryBufferRef(getRuntimeBitcode(), "runtime"),
-      module.getContext());
-  if (!runtime)
-    return source.emitError("runtime: ") << llvm::toString(runtime.takeError());
-  (*runtime)->setDataLayout(module.getDataLayout());
-  (*runtime)->setTargetTriple(module.getTargetTriple());
-  // Without threads nothing starts workers, so nothing needs to stop them.
-  if (artifact.interface.threads < 2)
-    if (llvm::GlobalVariable *list =
-            (*runtime)->getNamedGlobal("llvm.global_dtors"))
-      list->eraseFromParent();
-  if (llvm::Linker::linkModules(module, std::move(*runtime)))
-    return source.emitError("the generated code and the runtime do not link");
+static int64_t countDims(const std::vector<InterfaceTensor> &tensors) {
+  int64_t dims = 0;
+  for (const InterfaceTensor &tensor : tensors)
+    dims += tensor.dims.size();
+  return dims;
+}
 
-  auto count = [](const std::vector<InterfaceTensor> &tensors) {
-    int64_t dims = 0;
-    for (const InterfaceTensor &tensor : tensors)
-      dims += tensor.dims.size();
-    return dims;
-  };
+LogicalResult emission::addInterface(ModuleOp source, llvm::Module &module,
+                                     Artifact &artifact, bool hasWeights) {
   const ModelInterface &interface = artifact.interface;
   artifact.hasRunStatic = interface.isStatic() && interface.threads == 1;
   llvm::Function *outputDims = module.getFunction("tamis_output_dims");
   if (!outputDims || outputDims->isDeclaration())
     return source.emitError("expected a definition of 'tamis_output_dims'");
+  // The runtime is linked statically; without this, calls would go through
+  // the global offset table.
+  for (llvm::Function &function : module)
+    if (function.isDeclaration() && function.getName().starts_with("tamis_rt_"))
+      function.setVisibility(llvm::GlobalValue::HiddenVisibility);
 
   DescriptorBuilder builder(module);
   FailureOr<llvm::Constant *> variants = builder.variants(source, artifact);
@@ -237,8 +256,6 @@ LogicalResult emission::addRuntime(ModuleOp source, llvm::Module &module,
         module, llvm::Type::getInt8Ty(module.getContext()), true,
         llvm::GlobalValue::ExternalLinkage, nullptr, getWeightSymbol(artifact));
     symbol->setVisibility(llvm::GlobalValue::HiddenVisibility);
-    symbol->setDSOLocal(true);
-    symbol->setAlignment(llvm::Align(ParameterLayout::alignment));
     weights = symbol;
   }
   llvm::GlobalVariable *model = builder.store(builder.structure(
@@ -248,13 +265,12 @@ LogicalResult emission::addRuntime(ModuleOp source, llvm::Module &module,
        builder.integer(32, interface.inputs.size()),
        builder.integer(32, interface.outputs.size()),
        builder.integer(32, artifact.targets.size()),
-       builder.integer(32, count(interface.inputs)),
-       builder.integer(32, count(interface.outputs)),
+       builder.integer(32, countDims(interface.inputs)),
+       builder.integer(32, countDims(interface.outputs)),
        builder.integer(32, interface.threads), builder.integer(32, 0)}));
-  model->setUnnamedAddr(llvm::GlobalValue::UnnamedAddr::None);
-  llvm::GlobalVariable *declared = module.getNamedGlobal("tamis_model_data");
-  declared->replaceAllUsesWith(model);
-  declared->eraseFromParent();
-  setVisibility(module, artifact);
+  model->setName("tamis_model_data");
+  model->setLinkage(llvm::GlobalValue::ExternalLinkage);
+  model->setVisibility(llvm::GlobalValue::HiddenVisibility);
+  addPublicFunctions(module, artifact, model);
   return success();
 }

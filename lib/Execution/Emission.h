@@ -34,10 +34,10 @@ std::unique_ptr<llvm::Module> translate(ModuleOp module,
                                         llvm::LLVMContext &context,
                                         llvm::TargetMachine &machine);
 
-/// Links the runtime into `module`, writes the model's constant, names the
-/// public functions after the prefix and makes all else local.
-LogicalResult addRuntime(ModuleOp source, llvm::Module &module,
-                         Artifact &artifact, bool hasWeights);
+/// Adds to `module` the constant that describes it to the runtime and the
+/// public functions, and makes all else local.
+LogicalResult addInterface(ModuleOp source, llvm::Module &module,
+                           Artifact &artifact, bool hasWeights);
 
 /// The JSON text `describe` returns.
 std::string describe(const Artifact &artifact);
@@ -63,14 +63,14 @@ std::vector<char> buildWeightObject(StringRef weightSymbol, int64_t weightBytes,
 /// its weight section (and segment) refer to them.
 llvm::Error appendWeights(StringRef path, const ParameterLayout &parameters);
 
-/// Links `objects` (contents of ELF files) into `path`.
-llvm::Error link(ArrayRef<StringRef> objects, StringRef path, bool relocatable,
-                 ArrayRef<uint8_t> buildId);
+/// Links `objects` (contents of ELF files) and the runtime into `path`.
+llvm::Error linkLibrary(ArrayRef<StringRef> objects, StringRef path,
+                        bool threaded, ArrayRef<uint8_t> buildId);
 
-/// The runtime's bitcode, and the symbol tables of libc and libm.
-StringRef getRuntimeBitcode();
-StringRef getLibcStub();
-StringRef getLibmStub();
+/// The same into one relocatable object that exports the public functions
+/// only.
+llvm::Error linkObject(ArrayRef<StringRef> objects, StringRef path,
+                       bool threaded);
 
 /// The symbol of the weight section.
 inline std::string getWeightSymbol(const Artifact &artifact) {

@@ -145,9 +145,13 @@ static LogicalResult writeLinked(ModuleOp source, llvm::Module &module,
   int64_t weightBytes = parameters.getTotalBytes();
   std::vector<char> extra = buildWeightObject(
       getWeightSymbol(artifact), weightBytes, makeNote(artifact, *hash));
+  StringRef objects[] = {code, StringRef(extra.data(), extra.size())};
+  bool threaded = artifact.interface.threads > 1;
   if (llvm::Error error =
-          link({code, StringRef(extra.data(), extra.size())}, path, relocatable,
-               ArrayRef<uint8_t>(*hash).take_front(20)))
+          relocatable
+              ? linkObject(objects, path, threaded)
+              : linkLibrary(objects, path, threaded,
+                            ArrayRef<uint8_t>(*hash).take_front(20)))
     return source.emitError(llvm::toString(std::move(error)));
   if (weightBytes)
     if (llvm::Error error = appendWeights(path, parameters))
@@ -172,8 +176,8 @@ LogicalResult mlir::tamis::emitArtifact(ModuleOp source,
   std::unique_ptr<llvm::Module> module = translate(source, context, *machine);
   if (!module)
     return source.emitError("the module does not translate to LLVM IR");
-  if (failed(addRuntime(source, *module, *artifact,
-                        parameters.getTotalBytes() > 0)))
+  if (failed(addInterface(source, *module, *artifact,
+                          parameters.getTotalBytes() > 0)))
     return failure();
   optimize(*module, *machine, options.optLevel);
   artifact->workspaceBytes = findWorkspaceBytes(*module, *artifact);

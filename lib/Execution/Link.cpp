@@ -6,6 +6,9 @@
 #include "Emission.h"
 #include "lld/Common/Driver.h"
 #include "llvm/ADT/StringExtras.h"
+#include "llvm/ObjCopy/ConfigManager.h"
+#include "llvm/ObjCopy/ObjCopy.h"
+#include "llvm/Object/ObjectFile.h"
 #include "llvm/Support/Error.h"
 
 #include <mutex>
@@ -14,27 +17,21 @@
 
 LLD_HAS_DRIVER(elf)
 
-extern "C" const char tamis_embedded_runtime[], tamis_embedded_runtime_end[],
-    tamis_embedded_libc[], tamis_embedded_libc_end[], tamis_embedded_libm[],
-    tamis_embedded_libm_end[];
+#define EMBEDDED(name)                                                         \
+  extern "C" const char tamis_embedded_##name[], tamis_embedded_##name##_end[]; \
+  static StringRef name##File() {                                              \
+    return StringRef(tamis_embedded_##name,                                    \
+                     tamis_embedded_##name##_end - tamis_embedded_##name);     \
+  }
 
 using namespace mlir;
 using namespace mlir::tamis;
 
-StringRef emission::getRuntimeBitcode() {
-  return StringRef(tamis_embedded_runtime,
-                   tamis_embedded_runtime_end - tamis_embedded_runtime);
-}
-
-StringRef emission::getLibcStub() {
-  return StringRef(tamis_embedded_libc,
-                   tamis_embedded_libc_end - tamis_embedded_libc);
-}
-
-StringRef emission::getLibmStub() {
-  return StringRef(tamis_embedded_libm,
-                   tamis_embedded_libm_end - tamis_embedded_libm);
-}
+EMBEDDED(threaded)
+EMBEDDED(serial)
+EMBEDDED(libc)
+EMBEDDED(libm)
+#undef EMBEDDED
 
 namespace {
 /// Bytes in memory that can be opened as a file.
@@ -68,24 +65,13 @@ private:
 };
 } // namespace
 
-llvm::Error emission::link(ArrayRef<StringRef> objects, StringRef path,
-                         bool relocatable, ArrayRef<uint8_t> buildId) {
-  std::vector<StringRef> inputs(objects);
-  if (!relocatable)
-    inputs.insert(inputs.end(), {getLibcStub(), getLibmStub()});
+/// Runs lld with `options` on `inputs`.
+static llvm::Error runLinker(ArrayRef<std::string> options,
+                             ArrayRef<StringRef> inputs, StringRef path) {
   std::vector<MemoryFile> files;
   std::vector<std::string> arguments = {"ld.lld", "--threads=1", "-o",
                                         path.str()};
-  if (relocatable)
-    arguments.push_back("-r");
-  else
-    for (StringRef option :
-         {"-shared", "-Bsymbolic", "--gc-sections", "--as-needed",
-          "--hash-style=gnu", "--no-undefined", "-znow", "-zrelro",
-          "-znoexecstack", "-zlrodata-after-bss"})
-      arguments.push_back(option.str());
-  if (!relocatable)
-    arguments.push_back("--build-id=0x" + llvm::toHex(buildId, true));
+  arguments.insert(arguments.end(), options.begin(), options.end());
   for (StringRef input : inputs) {
     files.emplace_back(input);
     if (!files.back().isOpen())
@@ -106,4 +92,47 @@ llvm::Error emission::link(ArrayRef<StringRef> objects, StringRef path,
   if (result.retCode != 0)
     return llvm::createStringError("link: " + StringRef(text).trim());
   return llvm::Error::success();
+}
+
+llvm::Error emission::linkLibrary(ArrayRef<StringRef> objects, StringRef path,
+                                  bool threaded, ArrayRef<uint8_t> buildId) {
+  std::vector<StringRef> inputs(objects);
+  inputs.insert(inputs.end(), {threaded ? threadedFile() : serialFile(),
+                               libcFile(), libmFile()});
+  return runLinker({"-shared", "-Bsymbolic", "--gc-sections", "--as-needed",
+                    "--hash-style=gnu", "--no-undefined", "-znow", "-zrelro",
+                    "-znoexecstack", "-zlrodata-after-bss",
+                    "--build-id=0x" + llvm::toHex(buildId, true)},
+                   inputs, path);
+}
+
+llvm::Error emission::linkObject(ArrayRef<StringRef> objects, StringRef path,
+                                 bool threaded) {
+  std::vector<StringRef> inputs(objects);
+  inputs.push_back(threaded ? threadedFile() : serialFile());
+  if (llvm::Error error = runLinker({"-r"}, inputs, path))
+    return error;
+  // What the parts share is hidden, yet two models in one program would both
+  // define it: make it local.
+  auto file = llvm::object::ObjectFile::createObjectFile(path);
+  if (!file)
+    return file.takeError();
+  llvm::objcopy::ConfigManager config;
+  config.ELF.LocalizeHidden = true;
+  SmallVector<char, 0> bytes;
+  llvm::raw_svector_ostream stream(bytes);
+  if (llvm::Error error = llvm::objcopy::executeObjcopyOnBinary(
+          config, *file->getBinary(), stream))
+    return error;
+  std::error_code code;
+  llvm::raw_fd_ostream output(path, code);
+  if (code)
+    return llvm::errorCodeToError(code);
+  output << stream.str();
+  output.close();
+  if (output.has_error()) {
+    code = output.error();
+    output.clear_error();
+  }
+  return llvm::errorCodeToError(code);
 }

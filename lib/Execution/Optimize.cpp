@@ -37,8 +37,6 @@ emission::createMachine(ModuleOp source, StringRef arch, unsigned optLevel) {
     return nullptr;
   }
   llvm::TargetOptions options;
-  options.FunctionSections = true;
-  options.UseInitArray = true; // .dtors would never run
   return std::unique_ptr<llvm::TargetMachine>(target->createTargetMachine(
       triple, "x86-64", "", options, llvm::Reloc::PIC_, std::nullopt,
       optLevel >= 2 ? llvm::CodeGenOptLevel::Default

@@ -19,19 +19,25 @@ using namespace mlir::tamis;
 #include "tamis/IR/TamisOpInterfaces.cpp.inc"
 
 /// Sizes of a target, each left out where it has its default.
-static ParseResult parseSizes(AsmParser &parser, FailureOr<int64_t> &l1,
-                              FailureOr<int64_t> &l2,
-                              FailureOr<int64_t> &threads) {
-  int64_t values[] = {32768, 1048576, 1};
+static ParseResult parseSizes(AsmParser &parser, int64_t &l1, int64_t &l2,
+                              int64_t &threads) {
+  l1 = 32768;
+  l2 = 1048576;
+  threads = 1;
   while (succeeded(parser.parseOptionalComma())) {
-    StringRef names[] = {"l1", "l2", "threads"}, name;
-    if (parser.parseKeyword(&name, names) || parser.parseEqual() ||
-        parser.parseInteger(values[llvm::find(names, name) - names]))
+    StringRef name;
+    SMLoc loc = parser.getCurrentLocation();
+    if (parser.parseKeyword(&name) || parser.parseEqual())
+      return failure();
+    int64_t *size = name == "l1"        ? &l1
+                    : name == "l2"      ? &l2
+                    : name == "threads" ? &threads
+                                        : nullptr;
+    if (!size)
+      return parser.emitError(loc, "expected l1, l2 or threads");
+    if (parser.parseInteger(*size))
       return failure();
   }
-  l1 = values[0];
-  l2 = values[1];
-  threads = values[2];
   return success();
 }
 

@@ -128,7 +128,8 @@ struct PackEmitter {
                     memref::DimOp::create(b, op.getPacked(), i).getResult())
               : b.constant(type.getDimSize(i)));
     // Rows of a panel are whole vectors, so no tail is left.
-    int64_t lanes = std::min<int64_t>(type.getDimSize(3), 16);
+    int64_t width = type.getDimSize(3);
+    int64_t lanes = std::min<int64_t>(width & -width, 64);
     auto vector = VectorType::get(lanes, to);
     Value zero = arith::ConstantOp::create(b, b.getZeroAttr(vector));
     b.loop(b.constant(0), count, lanes, [&](OpFoldResult i) {

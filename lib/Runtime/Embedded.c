@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
  *
  * The files the compiler carries for its output, as bytes of this library:
- * the runtime's bitcode and the symbol tables of libc and libm.
+ * the runtime's objects and the symbol tables of libc and libm.
  */
 #define EMBED(symbol, file)                                                    \
   __asm__(".pushsection .rodata\n"                                             \
@@ -11,6 +11,7 @@
           ".globl " #symbol "_end\n.hidden " #symbol "_end\n" #symbol          \
           "_end:\n.byte 0\n.popsection\n")
 
-EMBED(tamis_embedded_runtime, "runtime.bc");
+EMBED(tamis_embedded_threaded, "threaded.runtime");
+EMBED(tamis_embedded_serial, "serial.runtime");
 EMBED(tamis_embedded_libc, "libc.stub");
 EMBED(tamis_embedded_libm, "libm.stub");

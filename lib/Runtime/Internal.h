@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
  *
- * What the runtime's files share. Everything is hidden; the compiler renames
- * the tamis_abi_* functions to the model's prefix and makes the rest local.
+ * What the runtime's files share. Everything is hidden: a model's public
+ * functions, named after its prefix, are jumps to the tamis_abi_* functions.
  */
 #ifndef TAMIS_LIB_RUNTIME_INTERNAL_H
 #define TAMIS_LIB_RUNTIME_INTERNAL_H
@@ -47,7 +47,7 @@ void tamis_rt_release_blocks(tamis_run *run);
 /* Cpus.c: how many CPUs this process may really use. */
 int32_t tamis_rt_usable_cpus(void);
 
-/* Parallel.c: starts workers up to `threads`, the caller included; returns
+/* Parallel.c or Serial.c: starts workers up to `threads`, the caller included; returns
    how many threads there will be. */
 int32_t tamis_rt_pool_reserve(int32_t threads);
 void tamis_rt_pool_release(tamis_run *run);

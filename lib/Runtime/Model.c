@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
  *
- * The public calls of a compiled model. Each tamis_abi_X becomes
- * <prefix>_X. Nothing a caller passes may crash them except a pointer that
+ * The public calls of a compiled model: <prefix>_X jumps to tamis_abi_X. Nothing a caller passes may crash them except a pointer that
  * is neither null nor valid.
  */
 #include "Internal.h"
@@ -169,8 +168,7 @@ static tamis_status compute(int32_t variant, const tamis_host *host,
   tamis_run run = {.host = host, .outputs = outputs, .threads = threads};
   uint32_t faults = tamis_model_data.variants[variant].compute(
       &run, inputs, outputs, dims, workspace, tamis_model_data.weights);
-  if (tamis_model_data.threads > 1)
-    tamis_rt_pool_release(&run);
+  tamis_rt_pool_release(&run);
   tamis_rt_release_blocks(&run);
   faults |= atomic_load(&run.faults);
   if (faults)
@@ -314,7 +312,7 @@ void tamis_abi_destroy(tamis_instance *instance) {
   tamis_rt_host_release(&host, instance);
 }
 
-/* Kept by the compiler only for models of fixed shape on one thread. */
+/* Exported only by models of fixed shape on one thread. */
 int32_t tamis_abi_run_static(const void *const *inputs, void **outputs,
                              void *workspace) {
   message out = {NULL};

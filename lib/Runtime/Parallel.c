@@ -203,8 +203,7 @@ void tamis_rt_parallel(tamis_run *run, void (*task)(void *args, int64_t index),
     run->host->parallel_for(run->host->user, task, args, count);
     return;
   }
-  if (tamis_model_data.threads < 2 || count < 2 || run->threads < 2 ||
-      !hold_pool(run)) {
+  if (count < 2 || run->threads < 2 || !hold_pool(run)) {
     for (int64_t index = 0; index < count; ++index)
       task(args, index);
     return;

@@ -48,13 +48,31 @@ static Layout getRelative(ArrayRef<int64_t> from, ArrayRef<int64_t> to) {
   return relative;
 }
 
-/// `map` as the reader of an operand in `layout`, over reordered loops.
-static AffineMap permuteMap(AffineMap map, ArrayRef<int64_t> layout,
-                            ArrayRef<AffineExpr> loops) {
+/// `map` as the reader of an operand in `layout`.
+static AffineMap permuteMap(AffineMap map, ArrayRef<int64_t> layout) {
   SmallVector<AffineExpr> results = permute(map.getResults(), layout);
-  return AffineMap::get(map.getNumDims(), 0, results, map.getContext())
-      .replaceDimsAndSymbols(loops, {}, map.getNumDims(), 0);
+  return AffineMap::get(map.getNumDims(), 0, results, map.getContext());
 }
+
+/// A new order of loops: `order[i]` becomes loop i.
+namespace {
+struct LoopOrder {
+  LoopOrder(ArrayRef<int64_t> order, MLIRContext *context)
+      : order(order), position(order.size()), exprs(order.size()) {
+    for (auto [to, from] : llvm::enumerate(order)) {
+      position[from] = to;
+      exprs[from] = getAffineDimExpr(to, context);
+    }
+  }
+  AffineMap apply(AffineMap map) const {
+    return map.replaceDimsAndSymbols(exprs, {}, map.getNumDims(), 0);
+  }
+
+  SmallVector<int64_t> order;
+  SmallVector<unsigned> position;
+  SmallVector<AffineExpr> exprs;
+};
+} // namespace
 
 namespace {
 /// Rewrites one function. Every value of the old program may exist in several
@@ -84,17 +102,27 @@ private:
   }
   void keep(Operation *op);
 
+  /// The layout in which `op` reads `value` through `map`.
+  Layout getOperandLayout(Operation *op, Value value, AffineMap map) {
+    if (!isa<RankedTensorType>(value.getType()))
+      return getIdentity(map.getNumResults());
+    return DimensionLabels::isFree(value) ? labels.getLayout(op, map)
+                                          : labels.getLayout(value);
+  }
+
   bool rewrite(Operation *op);
   bool rewriteGeneric(linalg::GenericOp op);
   bool rewriteContract(ContractOp op);
   bool rewriteTranspose(linalg::TransposeOp op);
-  bool rewriteReshape(Operation *op, Value expanded, Value collapsed,
-                      ArrayRef<ReassociationIndices> groups);
+  bool rewriteCollapse(tensor::CollapseShapeOp op);
+  bool rewriteExpand(tensor::ExpandShapeOp op);
+  bool rewriteCast(tensor::CastOp op);
   bool rewritePad(tensor::PadOp op);
   bool rewriteConcat(tensor::ConcatOp op);
   bool rewriteExtract(tensor::ExtractSliceOp op);
   bool rewriteInsert(tensor::InsertSliceOp op);
-  void rewriteElement(tensor::ExtractOp op);
+  bool rewriteElement(tensor::ExtractOp op);
+  bool rewriteDim(tensor::DimOp op);
   SmallVector<int64_t> orderLoops(AffineMap out, ArrayRef<AffineMap> maps,
                                   ArrayRef<utils::IteratorType> iterators);
 
@@ -222,17 +250,192 @@ Rewriter::orderLoops(AffineMap out, ArrayRef<AffineMap> maps,
   return SmallVector<int64_t>(order.getArrayRef());
 }
 
+bool Rewriter::rewriteTranspose(linalg::TransposeOp op) {
+  Value result = op->getResult(0);
+  Layout layout = labels.getLayout(result);
+  if (isIdentity(layout) && isIdentity(labels.getLayout(op.getInput())))
+    return false;
+  // The result's dimensions named by the input's.
+  Layout from = permute(op.getPermutation(), layout);
+  define(result, layout, fetch(op.getInput(), from));
+  return true;
+}
+
+/// The dimensions of the expanded side for the collapsed ones in `layout`, and
+/// the groups of the reshape between the two.
+static std::pair<Layout, SmallVector<ReassociationIndices>>
+expandLayout(ArrayRef<ReassociationIndices> groups, ArrayRef<int64_t> layout) {
+  Layout expanded;
+  SmallVector<ReassociationIndices> permuted;
+  for (int64_t dim : layout) {
+    permuted.emplace_back();
+    for (int64_t part : groups[dim]) {
+      permuted.back().push_back(expanded.size());
+      expanded.push_back(part);
+    }
+  }
+  return {expanded, permuted};
+}
+
+bool Rewriter::rewriteCollapse(tensor::CollapseShapeOp op) {
+  Layout layout = labels.getLayout(op.getResult());
+  if (isIdentity(layout))
+    return false;
+  auto [from, groups] = expandLayout(op.getReassociationIndices(), layout);
+  Value source = fetch(op.getSrc(), from);
+  b.setInsertionPoint(op);
+  define(op.getResult(), layout,
+         tensor::CollapseShapeOp::create(b, op.getLoc(),
+                                         permuteType(op.getType(), layout),
+                                         source, groups));
+  return true;
+}
+
+bool Rewriter::rewriteExpand(tensor::ExpandShapeOp op) {
+  Layout layout = labels.getLayout(op.getSrc());
+  if (isIdentity(layout))
+    return false;
+  auto [to, groups] = expandLayout(op.getReassociationIndices(), layout);
+  Value source = fetch(op.getSrc(), layout);
+  SmallVector<OpFoldResult> sizes = getMixedValues(
+      op.getStaticOutputShape(), op.getOutputShape(), b);
+  b.setInsertionPoint(op);
+  define(op.getResult(), to,
+         tensor::ExpandShapeOp::create(
+             b, op.getLoc(), permuteType(op.getType(), to), source, groups,
+             permute<OpFoldResult>(sizes, to)));
+  return true;
+}
+
+bool Rewriter::rewriteCast(tensor::CastOp op) {
+  if (!isa<RankedTensorType>(op.getSource().getType()) ||
+      !isa<RankedTensorType>(op.getType()))
+    return false;
+  Layout layout = labels.getLayout(op.getSource());
+  if (isIdentity(layout))
+    return false;
+  Value source = fetch(op.getSource(), layout);
+  b.setInsertionPoint(op);
+  define(op.getResult(), layout,
+         tensor::CastOp::create(b, op.getLoc(),
+                                permuteType(op.getType(), layout), source));
+  return true;
+}
+
+bool Rewriter::rewritePad(tensor::PadOp op) {
+  Layout layout = labels.getLayout(op.getResult());
+  if (isIdentity(layout) || !op.getConstantPaddingValue())
+    return false;
+  Value source = fetch(op.getSource(), layout);
+  b.setInsertionPoint(op);
+  auto padded = tensor::PadOp::create(
+      b, op.getLoc(), permuteType(op.getType(), layout), source,
+      permute<OpFoldResult>(op.getMixedLowPad(), layout),
+      permute<OpFoldResult>(op.getMixedHighPad(), layout), op.getNofold());
+  padded.getRegion().takeBody(op.getRegion());
+  define(op.getResult(), layout, padded);
+  return true;
+}
+
+bool Rewriter::rewriteConcat(tensor::ConcatOp op) {
+  Layout layout = labels.getLayout(op.getResult());
+  if (isIdentity(layout))
+    return false;
+  SmallVector<Value> inputs;
+  for (Value input : op.getInputs())
+    inputs.push_back(fetch(input, layout));
+  int64_t dim = llvm::find(layout, op.getDim()) - layout.begin();
+  b.setInsertionPoint(op);
+  define(op.getResult(), layout,
+         tensor::ConcatOp::create(b, op.getLoc(),
+                                  permuteType(op.getType(), layout), dim,
+                                  inputs));
+  return true;
+}
+
+/// The layout of a slice whose `dropped` dimensions are left out.
+static Layout dropDims(ArrayRef<int64_t> layout,
+                       const llvm::SmallBitVector &dropped) {
+  SmallVector<int64_t> index(layout.size());
+  for (int64_t dim = 0, kept = 0; dim < static_cast<int64_t>(layout.size());
+       ++dim)
+    index[dim] = dropped[dim] ? -1 : kept++;
+  Layout slice;
+  for (int64_t dim : layout)
+    if (!dropped[dim])
+      slice.push_back(index[dim]);
+  return slice;
+}
+
+bool Rewriter::rewriteExtract(tensor::ExtractSliceOp op) {
+  Layout layout = labels.getLayout(op.getSource());
+  if (isIdentity(layout))
+    return false;
+  Layout slice = dropDims(layout, op.getDroppedDims());
+  Value source = fetch(op.getSource(), layout);
+  b.setInsertionPoint(op);
+  define(op.getResult(), slice,
+         tensor::ExtractSliceOp::create(
+             b, op.getLoc(), permuteType(op.getType(), slice), source,
+             permute<OpFoldResult>(op.getMixedOffsets(), layout),
+             permute<OpFoldResult>(op.getMixedSizes(), layout),
+             permute<OpFoldResult>(op.getMixedStrides(), layout)));
+  return true;
+}
+
+bool Rewriter::rewriteInsert(tensor::InsertSliceOp op) {
+  Layout layout = labels.getLayout(op.getResult());
+  if (isIdentity(layout))
+    return false;
+  Value source =
+      fetch(op.getSource(), dropDims(layout, op.getDroppedDims()));
+  Value dest = fetch(op.getDest(), layout);
+  b.setInsertionPoint(op);
+  define(op.getResult(), layout,
+         tensor::InsertSliceOp::create(
+             b, op.getLoc(), source, dest,
+             permute<OpFoldResult>(op.getMixedOffsets(), layout),
+             permute<OpFoldResult>(op.getMixedSizes(), layout),
+             permute<OpFoldResult>(op.getMixedStrides(), layout)));
+  return true;
+}
+
+/// Reads one element, possibly inside a body; done in place.
+bool Rewriter::rewriteElement(tensor::ExtractOp op) {
+  if (DimensionLabels::isFree(op.getTensor()))
+    return false;
+  Layout layout = labels.getLayout(op.getTensor());
+  if (isIdentity(layout))
+    return false;
+  SmallVector<Value> indices(op.getIndices());
+  op.getTensorMutable().assign(fetch(op.getTensor(), layout));
+  op.getIndicesMutable().assign(permute<Value>(indices, layout));
+  return true;
+}
+
+/// Asks whatever layout exists, so that a size keeps no transpose alive; done
+/// in place.
+bool Rewriter::rewriteDim(tensor::DimOp op) {
+  std::optional<int64_t> dim = op.getConstantIndex();
+  auto known = versions.find(op.getSource());
+  if (!dim || known == versions.end() || known->second.empty())
+    return false;
+  const Version &version = known->second.front();
+  if (isIdentity(version.layout))
+    return false;
+  b.setInsertionPoint(op);
+  int64_t at = llvm::find(version.layout, *dim) - version.layout.begin();
+  op.getSourceMutable().assign(version.value);
+  op.getIndexMutable().assign(
+      arith::ConstantIndexOp::create(b, op.getLoc(), at));
+  return true;
+}
+
 bool Rewriter::rewriteGeneric(linalg::GenericOp op) {
   SmallVector<Layout> layouts;
   SmallVector<AffineMap> maps = op.getIndexingMapsArray();
-  for (auto [operand, map] : llvm::zip_equal(op->getOperands(), maps)) {
-    if (!isa<RankedTensorType>(operand.getType()))
-      layouts.push_back(getIdentity(map.getNumResults()));
-    else if (DimensionLabels::isFree(operand))
-      layouts.push_back(labels.getLayout(op, map));
-    else
-      layouts.push_back(labels.getLayout(operand));
-  }
+  for (auto [operand, map] : llvm::zip_equal(op->getOperands(), maps))
+    layouts.push_back(getOperandLayout(op, operand, map));
   // A destination is what its result becomes.
   for (OpResult result : op->getResults())
     layouts[op.getNumDpsInputs() + result.getResultNumber()] =
@@ -240,25 +443,13 @@ bool Rewriter::rewriteGeneric(linalg::GenericOp op) {
   if (llvm::all_of(layouts, [](auto &layout) { return isIdentity(layout); }))
     return false;
 
-  SmallVector<AffineMap> permuted;
-  auto plain = getAffineSymbolExprs(0, b.getContext());
-  (void)plain;
-  for (auto [map, layout] : llvm::zip_equal(maps, layouts)) {
-    SmallVector<AffineExpr> results = permute(map.getResults(), layout);
-    permuted.push_back(
-        AffineMap::get(map.getNumDims(), 0, results, b.getContext()));
-  }
+  for (auto [map, layout] : llvm::zip_equal(maps, layouts))
+    map = permuteMap(map, layout);
   auto iterators = op.getIteratorTypesArray();
-  SmallVector<int64_t> order = orderLoops(
-      permuted[op.getNumDpsInputs()], permuted, iterators);
-  SmallVector<AffineExpr> loops(order.size());
-  SmallVector<unsigned> position(order.size());
-  for (auto [to, from] : llvm::enumerate(order)) {
-    loops[from] = b.getAffineDimExpr(to);
-    position[from] = to;
-  }
-  for (AffineMap &map : permuted)
-    map = map.replaceDimsAndSymbols(loops, {}, map.getNumDims(), 0);
+  LoopOrder order(orderLoops(maps[op.getNumDpsInputs()], maps, iterators),
+                  b.getContext());
+  for (AffineMap &map : maps)
+    map = order.apply(map);
 
   SmallVector<Value> operands;
   for (auto [operand, layout] : llvm::zip_equal(op->getOperands(), layouts))
@@ -270,12 +461,12 @@ bool Rewriter::rewriteGeneric(linalg::GenericOp op) {
   auto moved = linalg::GenericOp::create(
       b, op.getLoc(), TypeRange(ValueRange(inits)),
       ArrayRef<Value>(operands).take_front(op.getNumDpsInputs()), inits,
-      permuted, permute<utils::IteratorType>(iterators, order));
+      maps, permute<utils::IteratorType>(iterators, order.order));
   moved->setDiscardableAttrs(
       llvm::to_vector(op->getDiscardableAttrDictionary()));
   moved.getRegion().takeBody(op.getRegion());
   moved.walk([&](linalg::IndexOp index) {
-    index.setDim(position[index.getDim()]);
+    index.setDim(order.position[index.getDim()]);
   });
   for (auto [old, value] : llvm::zip_equal(op->getResults(), moved->getResults()))
     define(old, labels.getLayout(old), value);
@@ -285,50 +476,36 @@ bool Rewriter::rewriteGeneric(linalg::GenericOp op) {
 bool Rewriter::rewriteContract(ContractOp op) {
   if (!DimensionLabels::isConvolution(op))
     return false;
-  Layout lhsLayout = DimensionLabels::isFree(op.getLhs())
-                         ? labels.getLayout(op, op.getLhsMap())
-                         : labels.getLayout(op.getLhs());
+  Layout lhsLayout = getOperandLayout(op, op.getLhs(), op.getLhsMap());
   Layout outLayout = labels.getLayout(op.getResult());
   if (isIdentity(lhsLayout) && isIdentity(outLayout))
     return false;
   SmallVector<AffineMap> maps;
   for (Attribute map : op.getIndexingMaps())
     maps.push_back(cast<AffineMapAttr>(map).getValue());
-  auto identity = getAffineDimExprsOf(op);
-  AffineMap lhs = permuteMap(maps[0], lhsLayout, identity);
-  AffineMap out = permuteMap(maps[2], outLayout, identity);
-  SmallVector<int64_t> order = orderLoops(out, {lhs, maps[1]}, op.getIterators());
-  SmallVector<AffineExpr> loops(order.size());
-  SmallVector<Attribute> iterators;
-  for (auto [to, from] : llvm::enumerate(order)) {
-    loops[from] = b.getAffineDimExpr(to);
-    iterators.push_back(op.getIteratorTypes()[from]);
-  }
-  auto renumber = [&](AffineMap map) {
-    return map.replaceDimsAndSymbols(loops, {}, map.getNumDims(), 0);
-  };
-  SmallVector<AffineMap> renumbered = {renumber(lhs), renumber(maps[1]),
-                                       renumber(out)};
   SmallVector<Value> extras;
   for (auto [i, extra] : llvm::enumerate(op.getExtras())) {
-    if (!isa<RankedTensorType>(extra.getType())) {
-      extras.push_back(extra);
-      renumbered.push_back(renumber(maps[3 + i]));
-      continue;
-    }
-    Layout layout = DimensionLabels::isFree(extra)
-                        ? labels.getLayout(op, maps[3 + i])
-                        : labels.getLayout(extra);
-    extras.push_back(fetch(extra, layout));
-    renumbered.push_back(permuteMap(maps[3 + i], layout, loops));
+    Layout layout = getOperandLayout(op, extra, maps[3 + i]);
+    maps[3 + i] = permuteMap(maps[3 + i], layout);
+    extras.push_back(isa<RankedTensorType>(extra.getType())
+                         ? fetch(extra, layout)
+                         : extra);
   }
+  maps[0] = permuteMap(maps[0], lhsLayout);
+  maps[2] = permuteMap(maps[2], outLayout);
+  LoopOrder order(orderLoops(maps[2], {maps[0], maps[1]}, op.getIterators()),
+                  b.getContext());
+  for (AffineMap &map : maps)
+    map = order.apply(map);
+  SmallVector<Attribute> iterators =
+      permute(op.getIteratorTypes().getValue(), order.order);
   Value lhsValue = fetch(op.getLhs(), lhsLayout);
   Value rhsValue = fetchOriginal(op.getRhs());
   Value init = fetch(op.getInit(), outLayout);
   b.setInsertionPoint(op);
   auto moved = ContractOp::create(
       b, op.getLoc(), init.getType(), lhsValue, rhsValue, op.getLhsZero(),
-      op.getRhsZero(), extras, init, b.getAffineMapArrayAttr(renumbered),
+      op.getRhsZero(), extras, init, b.getAffineMapArrayAttr(maps),
       b.getArrayAttr(iterators),
       b.getDenseI64ArrayAttr(permute<int64_t>(op.getPad(), lhsLayout)),
       op.getAccumulatorAttr(), op.getLhsUnsignedAttr(),
@@ -339,3 +516,101 @@ bool Rewriter::rewriteContract(ContractOp op) {
   define(op.getResult(), outLayout, moved.getResult());
   return true;
 }
+
+bool Rewriter::rewrite(Operation *op) {
+  // These change in place.
+  if (auto element = dyn_cast<tensor::ExtractOp>(op))
+    return rewriteElement(element);
+  if (auto dim = dyn_cast<tensor::DimOp>(op))
+    return rewriteDim(dim);
+  bool moved =
+      llvm::TypeSwitch<Operation *, bool>(op)
+          .Case([&](linalg::GenericOp op) { return rewriteGeneric(op); })
+          .Case([&](ContractOp op) { return rewriteContract(op); })
+          .Case([&](linalg::TransposeOp op) { return rewriteTranspose(op); })
+          .Case([&](tensor::CollapseShapeOp op) { return rewriteCollapse(op); })
+          .Case([&](tensor::ExpandShapeOp op) { return rewriteExpand(op); })
+          .Case([&](tensor::CastOp op) { return rewriteCast(op); })
+          .Case([&](tensor::PadOp op) { return rewritePad(op); })
+          .Case([&](tensor::ConcatOp op) { return rewriteConcat(op); })
+          .Case([&](tensor::ExtractSliceOp op) { return rewriteExtract(op); })
+          .Case([&](tensor::InsertSliceOp op) { return rewriteInsert(op); })
+          .Default([](Operation *) { return false; });
+  if (moved) {
+    dead.push_back(op);
+    ++changed;
+  }
+  return moved;
+}
+
+int64_t Rewriter::run() {
+  SmallVector<Operation *> ops;
+  func.walk<WalkOrder::PreOrder>([&](Operation *op) { ops.push_back(op); });
+  for (Operation *op : ops)
+    if (!rewrite(op))
+      keep(op);
+  for (Operation *op : llvm::reverse(dead))
+    op->erase();
+  return changed;
+}
+
+/// Lets the readers of a transpose that keeps the innermost dimension read its
+/// input through a permuted map: rows stay contiguous, the copy goes away.
+static bool absorb(linalg::TransposeOp op) {
+  ArrayRef<int64_t> permutation = op.getPermutation();
+  if (permutation.empty() ||
+      permutation.back() != static_cast<int64_t>(permutation.size()) - 1)
+    return false;
+  SmallVector<int64_t> inverse = invertPermutationVector(permutation);
+  bool any = false;
+  for (OpOperand &use : llvm::make_early_inc_range(op->getResult(0).getUses())) {
+    unsigned index = use.getOperandNumber();
+    if (auto generic = dyn_cast<linalg::GenericOp>(use.getOwner())) {
+      if (generic.isDpsInit(&use))
+        continue;
+      SmallVector<AffineMap> maps = generic.getIndexingMapsArray();
+      maps[index] = permuteMap(maps[index], inverse);
+      generic.setIndexingMapsAttr(
+          Builder(op.getContext()).getAffineMapArrayAttr(maps));
+    } else if (auto contract = dyn_cast<ContractOp>(use.getOwner())) {
+      if (contract.isDpsInit(&use))
+        continue;
+      // Between rhs and extras lie the zero points, which no transpose makes.
+      unsigned map = index;
+      if (index >= 2)
+        map = 3 + index - contract.getExtras().getBeginOperandIndex();
+      SmallVector<Attribute> maps(contract.getIndexingMaps().getValue());
+      maps[map] = AffineMapAttr::get(permuteMap(
+          cast<AffineMapAttr>(maps[map]).getValue(), inverse));
+      contract.setIndexingMapsAttr(ArrayAttr::get(op.getContext(), maps));
+      if (index == 0)
+        contract.setPad(permute<int64_t>(contract.getPad(), inverse));
+    } else {
+      continue;
+    }
+    use.set(op.getInput());
+    any = true;
+  }
+  return any;
+}
+
+namespace {
+struct AssignLayouts : tamis::impl::AssignLayoutsBase<AssignLayouts> {
+  void runOnOperation() override {
+    DimensionLabels labels(getOperation());
+    if (!labels.empty())
+      numValues += Rewriter(getOperation(), labels).run();
+    SmallVector<linalg::TransposeOp> transposes;
+    getOperation().walk(
+        [&](linalg::TransposeOp op) { transposes.push_back(op); });
+    for (linalg::TransposeOp op : transposes) {
+      if (absorb(op))
+        ++numAbsorbed;
+      if (op->use_empty())
+        op.erase();
+      else
+        ++numTransposes;
+    }
+  }
+};
+} // namespace

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
  *
  * What a compiled model consists of, seen from C. The compiler writes one
- * constant `tamis_model` per model and the functions it points to; the runtime
- * (lib/Runtime, bitcode linked into every model) implements the public calls
+ * constant `tamis_model_data` per model and the functions it points to; the runtime
+ * (lib/Runtime, linked into every model) implements the public calls
  * on top of it. The first half is repeated in every generated header, which
  * is why the public names carry no model prefix and sit behind a guard.
  */

@@ -87,21 +87,24 @@ def FoldConstants : Pass<"tamis-fold-constants", "::mlir::ModuleOp"> {
 def AssignLayouts : Pass<"tamis-assign-layouts", "::mlir::func::FuncOp"> {
   let summary = "put the channel last in every chain that meets a convolution";
   let description = [{
-    Values connected by operations that can absorb a permutation form a
-    component; a component that a convolution reads or writes becomes
-    channels-last, with `linalg.transpose` at its borders. Afterwards adjacent
-    transposes fold, and transposes that keep the innermost dimension are
-    absorbed into the indexing maps of their neighbours.
+    Dimensions of values connected by operations that can work in any layout
+    form classes; convolutions label classes as channels or not. Every value
+    with a channel dimension then gets its channels last (grouped channels in
+    their order), and operations are rewritten over the moved values with the
+    output's contiguous dimension as innermost parallel loop;
+    `linalg.transpose` remains where a chain begins or ends. A transpose that
+    keeps the innermost dimension is absorbed into the maps of its readers.
 
-    Left alone: components without a convolution, values of rank below three.
+    Left alone: values that no convolution reaches; matrix products, which are
+    the borders of chains.
     Doctest: test/Transforms/assign-layouts.mlir
   }];
   let dependentDialects = ["::mlir::linalg::LinalgDialect",
                            "::mlir::tensor::TensorDialect",
                            "::mlir::arith::ArithDialect"];
   let statistics = [
-    Statistic<"numComponents", "components", "components made channels-last">,
     Statistic<"numValues", "values", "values whose layout changed">,
+    Statistic<"numAbsorbed", "absorbed", "transposes absorbed by all or some of their readers">,
     Statistic<"numTransposes", "transposes", "transposes left at borders">
   ];
 }

@@ -87,9 +87,10 @@ struct Nest {
   std::optional<Reduction> getReduction(unsigned i) const;
   bool hasReductionLoops() const;
 
+  Product product(OpBuilder &b, OpFoldResult value);
+
 private:
   unsigned symbol(Value value);
-  Product product(OpBuilder &b, OpFoldResult value);
   Product sum(OpBuilder &b, const Product &a, const Product &c);
 };
 

@@ -144,6 +144,35 @@ FailureOr<Value> matmul(Importer &im, const Node &node, Factor lhs, Factor rhs,
 FailureOr<Value> convolution(Importer &im, const Node &node, Factor x,
                              Factor weights);
 
+/// Strides, dilations and padding of a window operator.
+struct Window {
+  int64_t rank = 0;
+  SmallVector<int64_t> kernel, strides, dilations;
+  Sizes low, high, out;
+  int64_t extent(int64_t i) const { return (kernel[i] - 1) * dilations[i] + 1; }
+};
+/// Reads kernel (from kernel_shape if `kernel` is empty), strides and
+/// dilations for `rank` spatial dimensions.
+FailureOr<Window> readWindow(Importer &im, const Node &node, int64_t rank,
+                             ArrayRef<int64_t> kernel);
+/// The attribute pads, non-negative; zeros without one.
+FailureOr<SmallVector<int64_t>> readPads(Importer &im, const Node &node,
+                                         int64_t rank);
+/// Fills padding and output sizes for an input of spatial sizes `in`.
+LogicalResult placeWindow(Importer &im, const Node &node, Window &w,
+                          ArrayRef<OpFoldResult> in);
+/// The known spatial sizes of weights (o, c, spatial...).
+FailureOr<SmallVector<int64_t>> kernelOf(Importer &im, const Node &node,
+                                         Value weights);
+FailureOr<int64_t> readGroup(Importer &im, const Node &node);
+/// x + bias per channel, cast to the type of `x`, the operator's input.
+FailureOr<Value> addChannelBias(Importer &im, const Node &node, Value acc,
+                                const ImportedValue &x, size_t biasInput,
+                                const Activation *activation = nullptr);
+/// Operands of one float type.
+LogicalResult requireFloats(Importer &im, const Node &node,
+                            const ImportedValue &x, const ImportedValue &w);
+
 //===-- quantization --------------------------------------------------------===//
 
 /// A one-element tensor as a scalar, else the tensor (of rank 1) as a vector;
@@ -165,6 +194,11 @@ Value requantize(Importer &im, Value acc, Value bias, Value multiplier,
 /// The real number an integer scalar stands for: (q - zero) * scale.
 Value dequantizeScalar(ImplicitLocOpBuilder &b, Value q, Value scale,
                        Value zero, bool isUnsigned);
+
+/// saturate(round_half_even(scaled) + zero) as `dtype`.
+Value roundTo(Importer &im, Value scaled, Value zero, DType dtype);
+/// acc * scale in float32; `scale` is a scalar or a vector along `dim`.
+Value scaleAccumulator(Importer &im, Value acc, Value scale, int64_t dim);
 
 struct DynamicQuantized {
   Value value;     // uint8, of x's shape

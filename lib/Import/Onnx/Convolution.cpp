@@ -10,14 +10,6 @@ namespace mlir::tamis::onnx {
 
 namespace {
 
-/// Strides, dilations and padding of a window operator.
-struct Window {
-  int64_t rank = 0;
-  SmallVector<int64_t> kernel, strides, dilations;
-  Sizes low, high, out;
-  int64_t extent(int64_t i) const { return (kernel[i] - 1) * dilations[i] + 1; }
-};
-
 /// The attribute `name` with one positive entry per spatial dimension.
 FailureOr<SmallVector<int64_t>> positives(Importer &im, const Node &node,
                                           StringRef name, int64_t rank) {
@@ -33,22 +25,37 @@ FailureOr<SmallVector<int64_t>> positives(Importer &im, const Node &node,
   return values;
 }
 
-/// Kernel, strides and dilations; the weights are (o, c, spatial...).
-FailureOr<Window> readWindow(Importer &im, const Node &node, Value weights) {
-  Window w;
-  w.rank = rankOf(weights) - 2;
-  for (int64_t i = 0; i < w.rank; ++i) {
-    auto size = ShapeMath::constant(im.dim(weights, i + 2));
+} // namespace
+
+FailureOr<SmallVector<int64_t>> kernelOf(Importer &im, const Node &node,
+                                         Value weights) {
+  SmallVector<int64_t> kernel;
+  for (int64_t i = 2; i < rankOf(weights); ++i) {
+    auto size = ShapeMath::constant(im.dim(weights, i));
     if (!size || *size <= 0)
       return im.error(node) << "expected a known, non-empty kernel, dimension "
-                            << i << " is "
-                            << (size ? "empty" : "open");
-    w.kernel.push_back(*size);
+                            << i - 2 << " is " << (size ? "empty" : "open");
+    kernel.push_back(*size);
   }
-  SmallVector<int64_t> declared = im.getInts(node, "kernel_shape", w.kernel);
-  if (declared != w.kernel)
-    return im.error(node) << "kernel_shape differs from the shape of the "
-                             "weights";
+  SmallVector<int64_t> declared = im.getInts(node, "kernel_shape", kernel);
+  if (declared != kernel)
+    return im.error(node)
+           << "kernel_shape differs from the shape of the weights";
+  return kernel;
+}
+
+FailureOr<Window> readWindow(Importer &im, const Node &node, int64_t rank,
+                             ArrayRef<int64_t> kernel) {
+  Window w;
+  w.rank = rank;
+  if (kernel.empty()) {
+    auto declared = positives(im, node, "kernel_shape", rank);
+    if (failed(declared))
+      return failure();
+    w.kernel = *declared;
+  } else {
+    w.kernel.assign(kernel.begin(), kernel.end());
+  }
   auto strides = positives(im, node, "strides", w.rank);
   auto dilations = positives(im, node, "dilations", w.rank);
   if (failed(strides) || failed(dilations))
@@ -58,7 +65,6 @@ FailureOr<Window> readWindow(Importer &im, const Node &node, Value weights) {
   return w;
 }
 
-/// The attribute pads, non-negative; zeros without one.
 FailureOr<SmallVector<int64_t>> readPads(Importer &im, const Node &node,
                                          int64_t rank) {
   SmallVector<int64_t> zeros(2 * rank, 0);
@@ -72,7 +78,6 @@ FailureOr<SmallVector<int64_t>> readPads(Importer &im, const Node &node,
   return pads;
 }
 
-/// Fills padding and output sizes for an input of spatial sizes `in`.
 LogicalResult placeWindow(Importer &im, const Node &node, Window &w,
                           ArrayRef<OpFoldResult> in) {
   ShapeMath &s = im.shape;
@@ -114,13 +119,53 @@ LogicalResult placeWindow(Importer &im, const Node &node, Window &w,
   return success();
 }
 
-/// Channels of both operands against `group`.
 FailureOr<int64_t> readGroup(Importer &im, const Node &node) {
   int64_t group = im.getInt(node, "group", 1);
   if (group <= 0)
     return im.error(node) << "expected a positive group, got " << group;
   return group;
 }
+
+FailureOr<Value> addChannelBias(Importer &im, const Node &node, Value acc,
+                                const ImportedValue &x, size_t biasInput,
+                                const Activation *activation) {
+  Type element = im.elementType(x.dtype), type = elementOf(acc);
+  SmallVector<Value> vectors;
+  if (im.has(node, biasInput)) {
+    Value bias = im.tensor(node, biasInput);
+    if (im.in(node, biasInput).dtype != x.dtype)
+      return im.error(node) << "expected a bias of type " << dtypeName(x.dtype)
+                            << ", got "
+                            << dtypeName(im.in(node, biasInput).dtype);
+    if (failed(im.requireRank(node, bias, 1, "the bias")) ||
+        failed(im.requireEqual(node, im.dim(bias, 0), im.dim(acc, 1),
+                               "the length of the bias")))
+      return failure();
+    vectors.push_back(bias);
+  }
+  if (vectors.empty() && !activation && type == element)
+    return acc;
+  return alongDim(im, acc, vectors, 1, element,
+                  [&](ImplicitLocOpBuilder &b, ValueRange args) -> Value {
+                    Value y = args[0];
+                    if (args.size() > 1)
+                      y = arith::AddFOp::create(b, y,
+                                                castScalar(b, args[1], type));
+                    if (activation)
+                      y = activation->apply(b, y);
+                    return castScalar(b, y, element);
+                  });
+}
+
+LogicalResult requireFloats(Importer &im, const Node &node,
+                            const ImportedValue &x, const ImportedValue &w) {
+  if (isFloat(x.dtype) && x.dtype == w.dtype)
+    return success();
+  return im.error(node) << "expected operands of one float type, got "
+                        << dtypeName(x.dtype) << " and " << dtypeName(w.dtype);
+}
+
+namespace {
 
 /// The convolution of `x` by placed windows. Dimensions of the contraction:
 /// n, [g], [o], spatial out, [c], kernel.
@@ -236,46 +281,6 @@ LogicalResult checkOperands(Importer &im, const Node &node, Value x,
   return im.requireRank(node, weights, rankOf(x), "the weights");
 }
 
-/// Adds a bias per channel, applies `activation`, casts to the type of x.
-FailureOr<Value> finishConvolution(Importer &im, const Node &node, Value acc,
-                                   const ImportedValue &x, size_t biasInput,
-                                   const Activation *activation) {
-  Type element = im.elementType(x.dtype), type = elementOf(acc);
-  SmallVector<Value> vectors;
-  if (im.has(node, biasInput)) {
-    Value bias = im.tensor(node, biasInput);
-    if (im.in(node, biasInput).dtype != x.dtype)
-      return im.error(node) << "expected a bias of type " << dtypeName(x.dtype)
-                            << ", got "
-                            << dtypeName(im.in(node, biasInput).dtype);
-    if (failed(im.requireRank(node, bias, 1, "the bias")) ||
-        failed(im.requireEqual(node, im.dim(bias, 0), im.dim(acc, 1),
-                               "the length of the bias")))
-      return failure();
-    vectors.push_back(bias);
-  }
-  if (vectors.empty() && !activation && type == element)
-    return acc;
-  return alongDim(im, acc, vectors, 1, element,
-                  [&](ImplicitLocOpBuilder &b, ValueRange args) -> Value {
-                    Value y = args[0];
-                    if (args.size() > 1)
-                      y = arith::AddFOp::create(b, y,
-                                                castScalar(b, args[1], type));
-                    if (activation)
-                      y = activation->apply(b, y);
-                    return castScalar(b, y, element);
-                  });
-}
-
-LogicalResult requireFloats(Importer &im, const Node &node,
-                            const ImportedValue &x, const ImportedValue &w) {
-  if (isFloat(x.dtype) && x.dtype == w.dtype)
-    return success();
-  return im.error(node) << "expected operands of one float type, got "
-                        << dtypeName(x.dtype) << " and " << dtypeName(w.dtype);
-}
-
 LogicalResult importConv(Importer &im, const Node &node) {
   ImportedValue x = im.in(node, 0), w = im.in(node, 1);
   if (failed(requireFloats(im, node, x, w)))
@@ -283,7 +288,7 @@ LogicalResult importConv(Importer &im, const Node &node) {
   FailureOr<Value> acc = convolution(im, node, {im.tensor(x)}, {im.tensor(w)});
   if (failed(acc))
     return failure();
-  FailureOr<Value> y = finishConvolution(im, node, *acc, x, 2, nullptr);
+  FailureOr<Value> y = addChannelBias(im, node, *acc, x, 2);
   if (failed(y))
     return failure();
   return im.out(node, 0, *y, x.dtype);
@@ -309,7 +314,7 @@ LogicalResult importFusedConv(Importer &im, const Node &node) {
       activation->beta = parameters[1];
   }
   bool hasZ = im.has(node, 3);
-  FailureOr<Value> y = finishConvolution(
+  FailureOr<Value> y = addChannelBias(
       im, node, *acc, x, 2, activation && !hasZ ? &*activation : nullptr);
   if (failed(y))
     return failure();
@@ -347,9 +352,13 @@ FailureOr<Value> convolution(Importer &im, const Node &node, Factor x,
                              Factor weights) {
   if (failed(checkOperands(im, node, x.value, weights.value)))
     return failure();
-  FailureOr<Window> w = readWindow(im, node, weights.value);
+  auto kernel = kernelOf(im, node, weights.value);
   FailureOr<int64_t> group = readGroup(im, node);
-  if (failed(w) || failed(group))
+  if (failed(kernel) || failed(group))
+    return failure();
+  FailureOr<Window> w =
+      readWindow(im, node, rankOf(weights.value) - 2, *kernel);
+  if (failed(w))
     return failure();
   Sizes xSizes = im.dims(x.value);
   if (failed(placeWindow(im, node, *w,

@@ -319,6 +319,10 @@ private:
   bool hadError = false; // an attribute getter has reported
 };
 
+/// Gather with known consecutive indices as a slice; false if `node` is not
+/// that (then the general form is to be built).
+FailureOr<bool> importStaticGather(Importer &im, const Node &node);
+
 /// Calls all of the following (Families.cpp: add yours there).
 void registerFamilies(OpTable &table);
 void registerElementwise(OpTable &table);
@@ -327,6 +331,7 @@ void registerContraction(OpTable &table);
 void registerConvolution(OpTable &table);
 void registerSoftmax(OpTable &table);
 void registerQuantizedOps(OpTable &table);
+void registerQuantizedElementwise(OpTable &table);
 void registerQuantization(OpTable &table);
 void registerRecurrent(OpTable &table);
 void registerNormalization(OpTable &table);

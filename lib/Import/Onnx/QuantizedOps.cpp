@@ -1,0 +1,378 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// Contractions on quantized tensors: QLinearConv, QLinearMatMul, QGemm and the
+// ones that ONNX Runtime's quantizer and optimizer write. The sum is exact in
+// int32; the scale contract is multiplier().
+#include "Building.h"
+#include "mlir/Dialect/Linalg/IR/Linalg.h"
+#include "mlir/Dialect/Tensor/IR/Tensor.h"
+
+namespace mlir::tamis::onnx {
+
+namespace {
+
+/// The type of the quantized result: that of its zero point.
+FailureOr<DType> resultType(Importer &im, const Node &node, size_t zeroInput,
+                            DType fallback) {
+  DType dtype =
+      im.has(node, zeroInput) ? im.in(node, zeroInput).dtype : fallback;
+  if (dtype == DType::Int8 || dtype == DType::UInt8 || dtype == DType::Int16 ||
+      dtype == DType::UInt16)
+    return dtype;
+  return im.error(node) << "expected an 8- or 16-bit zero point, got "
+                        << dtypeName(dtype);
+}
+
+LogicalResult importQLinearConv(Importer &im, const Node &node) {
+  FailureOr<Factor> x = factor(im, node, im.in(node, 0), im.in(node, 2), 1);
+  FailureOr<Factor> w = factor(im, node, im.in(node, 3), im.in(node, 5), 0);
+  auto xScale = oneScalar(im, node, 1, "x_scale");
+  auto wScale = scalarOrVector(im, node, im.in(node, 4), "w_scale");
+  auto yScale = oneScalar(im, node, 6, "y_scale");
+  auto yZero = oneScalar(im, node, 7, "y_zero_point");
+  auto dtype = resultType(im, node, 7, im.in(node, 0).dtype);
+  if (failed(x) || failed(w) || failed(xScale) || failed(wScale) ||
+      failed(yScale) || failed(yZero) || failed(dtype))
+    return failure();
+  FailureOr<Value> acc = convolution(im, node, *x, *w);
+  if (failed(acc))
+    return failure();
+  if (isa<TensorType>(wScale->getType()) &&
+      failed(im.requireEqual(node, im.dim(*wScale, 0), im.dim(*acc, 1),
+                             "the length of w_scale")))
+    return failure();
+  Value bias;
+  if (im.has(node, 8)) {
+    bias = im.tensor(node, 8);
+    if (im.in(node, 8).dtype != DType::Int32)
+      return im.error(node) << "expected a bias of type int32, got "
+                            << dtypeName(im.in(node, 8).dtype);
+    if (failed(im.requireRank(node, bias, 1, "the bias")) ||
+        failed(im.requireEqual(node, im.dim(bias, 0), im.dim(*acc, 1),
+                               "the length of the bias")))
+      return failure();
+  }
+  Value scale = multiplier(im, *xScale, *wScale, *yScale);
+  return im.out(node, 0,
+                requantize(im, *acc, bias, scale, *yZero, 1, *dtype), *dtype);
+}
+
+/// A vector of per-row parameters as a column that broadcasts along the rows.
+Value asColumn(Importer &im, Value vector) {
+  Sizes sizes = im.dims(vector);
+  sizes.push_back(im.shape.attr(1));
+  return im.reshape(vector, sizes);
+}
+
+LogicalResult importQLinearMatMul(Importer &im, const Node &node) {
+  ImportedValue a = im.in(node, 0), b = im.in(node, 3);
+  int64_t aRank = rankOf(im.tensor(a)), bRank = rankOf(im.tensor(b));
+  auto lhs = factor(im, node, a, im.in(node, 2), std::max<int64_t>(aRank - 2, 0));
+  auto rhs = factor(im, node, b, im.in(node, 5), std::max<int64_t>(bRank - 1, 0));
+  auto yScale = oneScalar(im, node, 6, "y_scale");
+  auto yZero = oneScalar(im, node, 7, "y_zero_point");
+  auto dtype = resultType(im, node, 7, a.dtype);
+  if (failed(lhs) || failed(rhs) || failed(yScale) || failed(yZero) ||
+      failed(dtype))
+    return failure();
+  FailureOr<Value> acc = matmul(im, node, *lhs, *rhs);
+  if (failed(acc))
+    return failure();
+  auto isOne = [&](size_t index) {
+    auto type = tensorTypeOf(im.tensor(node, index));
+    return type.hasStaticShape() && type.getNumElements() == 1;
+  };
+  if (isOne(1) && (isOne(4) || rankOf(im.tensor(node, 4)) == 1)) {
+    auto aScale = oneScalar(im, node, 1, "a_scale");
+    auto bScale = scalarOrVector(im, node, im.in(node, 4), "b_scale");
+    if (failed(aScale) || failed(bScale))
+      return failure();
+    if (isa<TensorType>(bScale->getType()) &&
+        failed(im.requireEqual(node, im.dim(*bScale, 0),
+                               im.dim(*acc, rankOf(*acc) - 1),
+                               "the length of b_scale")))
+      return failure();
+    Value scale = multiplier(im, *aScale, *bScale, *yScale);
+    return im.out(node, 0,
+                  requantize(im, *acc, nullptr, scale, *yZero,
+                             std::max<int64_t>(rankOf(*acc) - 1, 0), *dtype),
+                  *dtype);
+  }
+  // Scales per row, or of full rank: a multiplier tensor of their shape.
+  Type f32 = im.b.getF32Type();
+  Value aScale = im.tensor(node, 1), bScale = im.tensor(node, 4);
+  if (rankOf(aScale) == 1 && !isOne(1))
+    aScale = asColumn(im, aScale);
+  Value scale = im.elementwise(
+      node, ArrayRef<Value>{aScale, bScale}, f32,
+      [&](ImplicitLocOpBuilder &b, ValueRange args) -> Value {
+        Value product = arith::MulFOp::create(b, castScalar(b, args[0], f32),
+                                              castScalar(b, args[1], f32));
+        return arith::DivFOp::create(b, product, *yScale);
+      });
+  if (!scale)
+    return failure();
+  Value scaled = im.elementwise(
+      node, ArrayRef<Value>{*acc, scale}, f32,
+      [&](ImplicitLocOpBuilder &b, ValueRange args) -> Value {
+        return arith::MulFOp::create(b, castScalar(b, args[0], f32), args[1]);
+      });
+  if (!scaled)
+    return failure();
+  return im.out(node, 0, roundTo(im, scaled, *yZero, *dtype), *dtype);
+}
+
+LogicalResult importQGemm(Importer &im, const Node &node) {
+  bool transA = im.getInt(node, "transA", 0) != 0;
+  bool transB = im.getInt(node, "transB", 0) != 0;
+  float alpha = im.getFloat(node, "alpha", 1);
+  ImportedValue a = im.in(node, 0), b = im.in(node, 3);
+  if (failed(im.requireRank(node, im.tensor(a), 2, "A")) ||
+      failed(im.requireRank(node, im.tensor(b), 2, "B")))
+    return failure();
+  auto lhs = factor(im, node, a, im.in(node, 2), transA ? 1 : 0);
+  auto rhs = factor(im, node, b, im.in(node, 5), transB ? 0 : 1);
+  auto aScale = oneScalar(im, node, 1, "a_scale");
+  auto bScale = scalarOrVector(im, node, im.in(node, 4), "b_scale");
+  auto yScale = oneScalar(im, node, 7, "y_scale");
+  auto yZero = oneScalar(im, node, 8, "y_zero_point");
+  if (failed(lhs) || failed(rhs) || failed(aScale) || failed(bScale) ||
+      failed(yScale) || failed(yZero))
+    return failure();
+  FailureOr<Value> acc = matmul(im, node, *lhs, *rhs, transA, transB);
+  if (failed(acc))
+    return failure();
+  if (im.has(node, 6)) {
+    Type i32 = im.b.getI32Type();
+    if (im.in(node, 6).dtype != DType::Int32)
+      return im.error(node) << "expected C of type int32, got "
+                            << dtypeName(im.in(node, 6).dtype);
+    *acc = im.elementwise(
+        node, ArrayRef<Value>{*acc, im.tensor(node, 6)}, i32,
+        [&](ImplicitLocOpBuilder &b, ValueRange args) -> Value {
+          return arith::AddIOp::create(b, args[0], args[1]);
+        });
+    if (!*acc)
+      return failure();
+  }
+  Type f32 = im.b.getF32Type();
+  Value first = im.b.createOrFold<arith::MulFOp>(im.constant(f32, alpha),
+                                                 *aScale);
+  if (*yScale) {
+    auto dtype = resultType(im, node, 8, a.dtype);
+    if (failed(dtype))
+      return failure();
+    Value scale = multiplier(im, first, *bScale, *yScale);
+    return im.out(node, 0,
+                  requantize(im, *acc, nullptr, scale, *yZero, 1, *dtype),
+                  *dtype);
+  }
+  Value scale = multiplier(im, first, *bScale, im.constant(f32, 1));
+  return im.out(node, 0, scaleAccumulator(im, *acc, scale, 1), DType::Float);
+}
+
+/// acc * (aScale * bScale) + bias, the float result of an integer product.
+FailureOr<Value> toFloat(Importer &im, const Node &node, Value acc,
+                         Value aScale, Value bScale, size_t biasInput) {
+  int64_t last = std::max<int64_t>(rankOf(acc) - 1, 0);
+  if (isa<TensorType>(bScale.getType()) &&
+      failed(im.requireEqual(node, im.dim(bScale, 0), im.dim(acc, last),
+                             "the length of b_scale")))
+    return failure();
+  Value one = im.constant(im.b.getF32Type(), 1);
+  Value y = scaleAccumulator(im, acc, multiplier(im, aScale, bScale, one), last);
+  if (!im.has(node, biasInput))
+    return y;
+  y = im.elementwise(
+      node, ArrayRef<Value>{y, im.tensor(node, biasInput)}, im.b.getF32Type(),
+      [&](ImplicitLocOpBuilder &b, ValueRange args) -> Value {
+        return arith::AddFOp::create(b, args[0], args[1]);
+      });
+  if (!y)
+    return failure();
+  return y;
+}
+
+LogicalResult importMatMulIntegerToFloat(Importer &im, const Node &node) {
+  ImportedValue a = im.in(node, 0), b = im.in(node, 1);
+  int64_t aRank = rankOf(im.tensor(a)), bRank = rankOf(im.tensor(b));
+  auto lhs = factor(im, node, a, im.in(node, 4), std::max<int64_t>(aRank - 2, 0));
+  auto rhs = factor(im, node, b, im.in(node, 5), std::max<int64_t>(bRank - 1, 0));
+  auto aScale = oneScalar(im, node, 2, "a_scale");
+  auto bScale = scalarOrVector(im, node, im.in(node, 3), "b_scale");
+  if (failed(lhs) || failed(rhs) || failed(aScale) || failed(bScale))
+    return failure();
+  FailureOr<Value> acc = matmul(im, node, *lhs, *rhs);
+  if (failed(acc))
+    return failure();
+  FailureOr<Value> y = toFloat(im, node, *acc, *aScale, *bScale, 6);
+  if (failed(y))
+    return failure();
+  return im.out(node, 0, *y, DType::Float);
+}
+
+LogicalResult importDynamicQuantizeMatMul(Importer &im, const Node &node) {
+  ImportedValue a = im.in(node, 0), b = im.in(node, 1);
+  if (a.dtype != DType::Float)
+    return im.error(node) << "expected a float32 A, got "
+                          << dtypeName(a.dtype);
+  int64_t bRank = rankOf(im.tensor(b));
+  auto q = dynamicQuantize(im, node, im.tensor(a));
+  auto rhs = factor(im, node, b, im.in(node, 3), std::max<int64_t>(bRank - 1, 0));
+  auto bScale = scalarOrVector(im, node, im.in(node, 2), "b_scale");
+  if (failed(q) || failed(rhs) || failed(bScale))
+    return failure();
+  Value zero = tensor::ExtractOp::create(im.b, q->zeroPoint, ValueRange());
+  Value scale = tensor::ExtractOp::create(im.b, q->scale, ValueRange());
+  FailureOr<Value> acc = matmul(im, node, {q->value, zero, true}, *rhs);
+  if (failed(acc))
+    return failure();
+  FailureOr<Value> y = toFloat(im, node, *acc, scale, *bScale, 4);
+  if (failed(y))
+    return failure();
+  return im.out(node, 0, *y, DType::Float);
+}
+
+/// The element at `index` of a row of packed `bits`-wide integers: bytes along
+/// the last dimension of `packed`, lowest bits first; as i32 of `sizes`.
+Value unpack(Importer &im, Value packed, ArrayRef<OpFoldResult> sizes,
+             int64_t bits) {
+  int64_t perByte = 8 / bits, last = rankOf(packed) - 1;
+  Type i32 = im.b.getI32Type();
+  return generic(
+      im, {}, {}, sizes, i32,
+      [&](ImplicitLocOpBuilder &b, ValueRange) -> Value {
+        SmallVector<Value> at;
+        for (int64_t i = 0; i <= last; ++i)
+          at.push_back(linalg::IndexOp::create(b, i));
+        Value count = arith::ConstantIndexOp::create(b, perByte);
+        Value within = arith::RemUIOp::create(b, at[last], count);
+        at[last] = arith::DivUIOp::create(b, at[last], count);
+        Value byte = arith::ExtUIOp::create(
+            b, i32, tensor::ExtractOp::create(b, packed, at));
+        Value shift = arith::MulIOp::create(
+            b, arith::IndexCastOp::create(b, i32, within),
+            Importer::constantInt(b, i32, bits));
+        Value value = arith::ShRUIOp::create(b, byte, shift);
+        return arith::AndIOp::create(
+            b, value, Importer::constantInt(b, i32, (1 << bits) - 1));
+      });
+}
+
+/// Weights (n, k) of a MatMulNBits as floats.
+FailureOr<Value> dequantizeBlocks(Importer &im, const Node &node, int64_t k,
+                                  int64_t n, int64_t bits, int64_t block,
+                                  Type element) {
+  ShapeMath &s = im.shape;
+  int64_t blocks = (k + block - 1) / block;
+  auto size = [&](ArrayRef<int64_t> values) {
+    Sizes sizes;
+    for (int64_t value : values)
+      sizes.push_back(s.attr(value));
+    return sizes;
+  };
+  auto count = [](Value value) {
+    auto type = tensorTypeOf(value);
+    return type.hasStaticShape() ? type.getNumElements() : int64_t(-1);
+  };
+  Value packed = im.tensor(node, 1), scales = im.tensor(node, 2);
+  if (elementOf(packed) != im.b.getI8Type() ||
+      count(packed) != n * blocks * block * bits / 8)
+    return im.error(node) << "expected B of " << n * blocks * block * bits / 8
+                          << " bytes, got " << packed.getType();
+  if (count(scales) != n * blocks)
+    return im.error(node) << "expected " << n * blocks << " scales, got "
+                          << scales.getType();
+  packed = im.reshape(packed, size({n, blocks, block * bits / 8}));
+  scales = im.reshape(scales, size({n, blocks, 1}));
+  Value values = unpack(im, packed, size({n, blocks, block}), bits);
+  Type f32 = im.b.getF32Type();
+  Value zeros;
+  if (im.has(node, 3)) {
+    zeros = im.tensor(node, 3);
+    int64_t rowBytes = (blocks * bits + 7) / 8;
+    if (isa<FloatType>(elementOf(zeros)) && count(zeros) == n * blocks) {
+      zeros = convert(im, zeros, f32);
+    } else if (elementOf(zeros) == im.b.getI8Type() &&
+               count(zeros) == n * rowBytes) {
+      zeros = im.reshape(zeros, size({n, rowBytes}));
+      zeros = convert(im, unpack(im, zeros, size({n, blocks}), bits), f32);
+    } else {
+      return im.error(node) << "unexpected zero points " << zeros.getType();
+    }
+    zeros = im.reshape(zeros, size({n, blocks, 1}));
+  }
+  SmallVector<Value> operands{values, scales};
+  if (zeros)
+    operands.push_back(zeros);
+  Value w = im.elementwise(
+      node, operands, element,
+      [&](ImplicitLocOpBuilder &b, ValueRange args) -> Value {
+        Value q = castScalar(b, args[0], f32);
+        Value zero = args.size() > 2
+                         ? args[2]
+                         : Importer::constant(b, f32, 1 << (bits - 1));
+        Value real = arith::MulFOp::create(b, arith::SubFOp::create(b, q, zero),
+                                           castScalar(b, args[1], f32));
+        return castScalar(b, real, element);
+      });
+  if (!w)
+    return failure();
+  w = im.reshape(w, size({n, blocks * block}));
+  return im.sliceDim(w, 1, s.attr(0), s.attr(k));
+}
+
+LogicalResult importMatMulNBits(Importer &im, const Node &node) {
+  ImportedValue a = im.in(node, 0);
+  int64_t k = im.getInt(node, "K", 0), n = im.getInt(node, "N", 0);
+  int64_t bits = im.getInt(node, "bits", 4);
+  int64_t block = im.getInt(node, "block_size", 0);
+  constexpr int64_t limit = int64_t(1) << 30;
+  if (k <= 0 || n <= 0 || k > limit || n > limit || block < 8 ||
+      block > limit || (bits != 2 && bits != 4 && bits != 8))
+    return im.error(node) << "expected positive K and N, bits of 2, 4 or 8, "
+                             "block_size of 8 or more, got "
+                          << k << ", " << n << ", " << bits << ", " << block;
+  if (!isFloat(a.dtype))
+    return im.error(node) << "expected a float A, got " << dtypeName(a.dtype);
+  if (im.has(node, 4))
+    return im.error(node) << "g_idx is not supported";
+  Type element = im.elementType(a.dtype);
+  auto w = dequantizeBlocks(im, node, k, n, bits, block, element);
+  if (failed(w))
+    return failure();
+  FailureOr<Value> acc =
+      matmul(im, node, {im.tensor(a)}, {*w}, false, /*transposeRhs=*/true);
+  if (failed(acc))
+    return failure();
+  Value y = *acc;
+  if (im.has(node, 5)) {
+    y = im.elementwise(
+        node, ArrayRef<Value>{y, im.tensor(node, 5)}, element,
+        [&](ImplicitLocOpBuilder &b, ValueRange args) -> Value {
+          Value sum = arith::AddFOp::create(
+              b, args[0], castScalar(b, args[1], args[0].getType()));
+          return castScalar(b, sum, element);
+        });
+    if (!y)
+      return failure();
+  }
+  return im.out(node, 0, convert(im, y, element), a.dtype);
+}
+
+} // namespace
+
+void registerQuantizedOps(OpTable &table) {
+  StringRef ms = "com.microsoft";
+  table.add({"", "QLinearConv", 10, {8, 9}, importQLinearConv});
+  table.add({ms, "QLinearConv", 1, {8, 9}, importQLinearConv});
+  table.add({"", "QLinearMatMul", 10, {8, 8}, importQLinearMatMul});
+  table.add({ms, "QGemm", 1, {6, 9}, importQGemm});
+  table.add({ms, "MatMulIntegerToFloat", 1, {4, 7}, importMatMulIntegerToFloat});
+  table.add(
+      {ms, "DynamicQuantizeMatMul", 1, {3, 5}, importDynamicQuantizeMatMul});
+  table.add({ms, "MatMulNBits", 1, {3, 6}, importMatMulNBits});
+  registerQuantizedElementwise(table);
+}
+
+} // namespace mlir::tamis::onnx

@@ -1,0 +1,144 @@
+// RUN: tamis-opt %s -split-input-file -verify-diagnostics
+
+#lhs = affine_map<(m, n, k) -> (m, k)>
+#rhs = affine_map<(m, n, k) -> (k, n)>
+#out = affine_map<(m, n, k) -> (m, n)>
+func.func @contract_missing_map(%a: tensor<4x8xf32>, %b: tensor<8x16xf32>, %e: tensor<4x16xf32>) -> tensor<4x16xf32> {
+  // expected-error@+1 {{expected 3 indexing maps, got 2}}
+  %c = tamis.contract ins(%a, %b : tensor<4x8xf32>, tensor<8x16xf32>) outs(%e : tensor<4x16xf32>)
+    maps [#lhs, #rhs] iterators ["parallel", "parallel", "reduction"] pad [0, 0] accumulator f32 -> tensor<4x16xf32>
+  return %c : tensor<4x16xf32>
+}
+
+// -----
+
+#lhs = affine_map<(m, n, k) -> (m, k)>
+#rhs = affine_map<(m, n, k) -> (k, n)>
+#out = affine_map<(m, n, k) -> (m, n)>
+func.func @contract_unknown_iterator(%a: tensor<4x8xf32>, %b: tensor<8x16xf32>, %e: tensor<4x16xf32>) -> tensor<4x16xf32> {
+  // expected-error@+1 {{iterator expected parallel or reduction, got window}}
+  %c = tamis.contract ins(%a, %b : tensor<4x8xf32>, tensor<8x16xf32>) outs(%e : tensor<4x16xf32>)
+    maps [#lhs, #rhs, #out] iterators ["parallel", "parallel", "window"] pad [0, 0] accumulator f32 -> tensor<4x16xf32>
+  return %c : tensor<4x16xf32>
+}
+
+// -----
+
+#lhs = affine_map<(m, n, k) -> (m, k, n)>
+#rhs = affine_map<(m, n, k) -> (k, n)>
+#out = affine_map<(m, n, k) -> (m, n)>
+func.func @contract_rank(%a: tensor<4x8xf32>, %b: tensor<8x16xf32>, %e: tensor<4x16xf32>) -> tensor<4x16xf32> {
+  // expected-error@+1 {{lhs map has 3 results, expected the rank 2}}
+  %c = tamis.contract ins(%a, %b : tensor<4x8xf32>, tensor<8x16xf32>) outs(%e : tensor<4x16xf32>)
+    maps [#lhs, #rhs, #out] iterators ["parallel", "parallel", "reduction"] pad [0, 0] accumulator f32 -> tensor<4x16xf32>
+  return %c : tensor<4x16xf32>
+}
+
+// -----
+
+#lhs = affine_map<(m, n, k) -> (m, k)>
+#rhs = affine_map<(m, n, k) -> (k, n)>
+#out = affine_map<(m, n, k) -> (m, n)>
+func.func @contract_pad_count(%a: tensor<4x8xf32>, %b: tensor<8x16xf32>, %e: tensor<4x16xf32>) -> tensor<4x16xf32> {
+  // expected-error@+1 {{expected one pad value per lhs dimension, got 1 for rank 2}}
+  %c = tamis.contract ins(%a, %b : tensor<4x8xf32>, tensor<8x16xf32>) outs(%e : tensor<4x16xf32>)
+    maps [#lhs, #rhs, #out] iterators ["parallel", "parallel", "reduction"] pad [0] accumulator f32 -> tensor<4x16xf32>
+  return %c : tensor<4x16xf32>
+}
+
+// -----
+
+#lhs = affine_map<(m, n, k) -> (m, k)>
+#rhs = affine_map<(m, n, k) -> (k, n)>
+#out = affine_map<(m, n, k) -> (m, k)>
+func.func @contract_reduction_in_result(%a: tensor<4x8xf32>, %b: tensor<8x16xf32>, %e: tensor<4x8xf32>) -> tensor<4x8xf32> {
+  // expected-error@+1 {{init is indexed by a reduction dimension}}
+  %c = tamis.contract ins(%a, %b : tensor<4x8xf32>, tensor<8x16xf32>) outs(%e : tensor<4x8xf32>)
+    maps [#lhs, #rhs, #out] iterators ["parallel", "parallel", "reduction"] pad [0, 0] accumulator f32 -> tensor<4x8xf32>
+  return %c : tensor<4x8xf32>
+}
+
+// -----
+
+#lhs = affine_map<(m, n, k) -> (m, k)>
+#rhs = affine_map<(m, n, k) -> (k, n)>
+#out = affine_map<(m, n, k) -> (m, n)>
+func.func @contract_stored_type(%a: tensor<4x8xf32>, %b: tensor<8x16xf32>, %e: tensor<4x16xf16>) -> tensor<4x16xf16> {
+  // expected-error@+1 {{stores 'f32' into elements of 'f16'}}
+  %c = tamis.contract ins(%a, %b : tensor<4x8xf32>, tensor<8x16xf32>) outs(%e : tensor<4x16xf16>)
+    maps [#lhs, #rhs, #out] iterators ["parallel", "parallel", "reduction"] pad [0, 0] accumulator f32 -> tensor<4x16xf16>
+  return %c : tensor<4x16xf16>
+}
+
+// -----
+
+#lhs = affine_map<(m, n, k) -> (m, k)>
+#rhs = affine_map<(m, n, k) -> (k, n)>
+#out = affine_map<(m, n, k) -> (m, n)>
+func.func @contract_float_zero(%a: tensor<4x8xf32>, %b: tensor<8x16xf32>, %e: tensor<4x16xf32>) -> tensor<4x16xf32> {
+  %z = arith.constant 1 : i32
+  // expected-error@+1 {{zero points belong to integer operands}}
+  %c = tamis.contract ins(%a, %b : tensor<4x8xf32>, tensor<8x16xf32>) lhs_zero(%z : i32) outs(%e : tensor<4x16xf32>)
+    maps [#lhs, #rhs, #out] iterators ["parallel", "parallel", "reduction"] pad [0, 0] accumulator f32 -> tensor<4x16xf32>
+  return %c : tensor<4x16xf32>
+}
+
+// -----
+
+#lhs = affine_map<(m, n, k) -> (m, k)>
+#rhs = affine_map<(m, n, k) -> (k, n)>
+#out = affine_map<(m, n, k) -> (m, n)>
+func.func @contract_extra_without_epilogue(%a: tensor<4x8xf32>, %b: tensor<8x16xf32>, %x: tensor<4x16xf32>, %e: tensor<4x16xf32>) -> tensor<4x16xf32> {
+  // expected-error@+1 {{extra operands need an epilogue that reads them}}
+  %c = tamis.contract ins(%a, %b : tensor<4x8xf32>, tensor<8x16xf32>) extras(%x : tensor<4x16xf32>) outs(%e : tensor<4x16xf32>)
+    maps [#lhs, #rhs, #out, #out] iterators ["parallel", "parallel", "reduction"] pad [0, 0] accumulator f32 -> tensor<4x16xf32>
+  return %c : tensor<4x16xf32>
+}
+
+// -----
+
+func.func @quantize_needs_axis(%x: tensor<4x8xf32>, %s: tensor<4xf32>) -> tensor<4x8xi8> {
+  // expected-error@+1 {{a scale of rank 1 needs an axis}}
+  %q = tamis.quantize %x, %s : tensor<4x8xf32>, tensor<4xf32> -> tensor<4x8xi8>
+  return %q : tensor<4x8xi8>
+}
+
+// -----
+
+func.func @quantize_axis_range(%x: tensor<4x8xf32>, %s: tensor<4xf32>) -> tensor<4x8xi8> {
+  // expected-error@+1 {{axis 2 is outside the input's rank 2}}
+  %q = tamis.quantize %x, %s {axis = 2 : i64} : tensor<4x8xf32>, tensor<4xf32> -> tensor<4x8xi8>
+  return %q : tensor<4x8xi8>
+}
+
+// -----
+
+func.func @quantize_scale_count(%x: tensor<4x8xf32>, %s: tensor<4xf32>) -> tensor<4x8xi8> {
+  // expected-error@+1 {{expected 8 scales along axis 1, got 4}}
+  %q = tamis.quantize %x, %s {axis = 1 : i64} : tensor<4x8xf32>, tensor<4xf32> -> tensor<4x8xi8>
+  return %q : tensor<4x8xi8>
+}
+
+// -----
+
+func.func @dequantize_float_input(%x: tensor<4x8xf32>, %s: tensor<f32>) -> tensor<4x8xf32> {
+  // expected-error@+1 {{expected integer input and float result}}
+  %q = tamis.dequantize %x, %s : tensor<4x8xf32>, tensor<f32> -> tensor<4x8xf32>
+  return %q : tensor<4x8xf32>
+}
+
+// -----
+
+func.func @dequantize_zero_shape(%x: tensor<4x8xi8>, %s: tensor<f32>, %z: tensor<1xi8>) -> tensor<4x8xf32> {
+  // expected-error@+1 {{scale and zero point differ in shape}}
+  %q = tamis.dequantize %x, %s, %z : tensor<4x8xi8>, tensor<f32>, tensor<1xi8> -> tensor<4x8xf32>
+  return %q : tensor<4x8xf32>
+}
+
+// -----
+
+func.func @dequantize_block(%x: tensor<4x8xi8>, %s: tensor<4x2xf32>) -> tensor<4x8xf32> {
+  // expected-error@+1 {{expected a positive block size, got 0}}
+  %q = tamis.dequantize %x, %s {axis = 1 : i64, block_size = 0 : i64} : tensor<4x8xi8>, tensor<4x2xf32> -> tensor<4x8xf32>
+  return %q : tensor<4x8xf32>
+}

@@ -1,0 +1,68 @@
+// RUN: tamis-opt %s --verify-roundtrip | FileCheck %s
+
+// CHECK-LABEL: func.func @contract_plain
+func.func @contract_plain(%a: tensor<4x8xf32>, %b: tensor<8x16xf32>) -> tensor<4x16xf32> {
+  %e = tensor.empty() : tensor<4x16xf32>
+  // CHECK: tamis.contract ins(%{{.+}}, %{{.+}} : tensor<4x8xf32>, tensor<8x16xf32>)
+  // CHECK-SAME: pad [0, 0] accumulator f32 -> tensor<4x16xf32>
+  %c = tamis.contract ins(%a, %b : tensor<4x8xf32>, tensor<8x16xf32>) outs(%e : tensor<4x16xf32>)
+    maps [affine_map<(m, n, k) -> (m, k)>, affine_map<(m, n, k) -> (k, n)>, affine_map<(m, n, k) -> (m, n)>]
+    iterators ["parallel", "parallel", "reduction"] pad [0, 0] accumulator f32 -> tensor<4x16xf32>
+  return %c : tensor<4x16xf32>
+}
+
+// CHECK-LABEL: func.func @contract_integer
+func.func @contract_integer(%a: tensor<?x8xi8>, %b: tensor<8x16xi8>, %s: tensor<16xi32>, %e: tensor<?x16xi8>) -> tensor<?x16xi8> {
+  %za = arith.constant 3 : i8
+  %zb = arith.constant -5 : i8
+  // CHECK: lhs_zero(%{{.+}} : i8) rhs_zero(%{{.+}} : i8) extras(%{{.+}} : tensor<16xi32>)
+  // CHECK-SAME: {lhs_unsigned} epilogue
+  %c = tamis.contract ins(%a, %b : tensor<?x8xi8>, tensor<8x16xi8>) lhs_zero(%za : i8) rhs_zero(%zb : i8)
+    extras(%s : tensor<16xi32>) outs(%e : tensor<?x16xi8>)
+    maps [affine_map<(m, n, k) -> (m, k)>, affine_map<(m, n, k) -> (k, n)>, affine_map<(m, n, k) -> (m, n)>,
+          affine_map<(m, n, k) -> (n)>]
+    iterators ["parallel", "parallel", "reduction"] pad [0, 0] accumulator i32 {lhs_unsigned} epilogue {
+  ^bb0(%acc: i32, %bias: i32):
+    %sum = arith.addi %acc, %bias : i32
+    %t = arith.trunci %sum : i32 to i8
+    tamis.yield %t : i8
+  } -> tensor<?x16xi8>
+  return %c : tensor<?x16xi8>
+}
+
+// CHECK-LABEL: func.func @contract_buffers
+func.func @contract_buffers(%a: memref<4x8xf32>, %b: memref<8x16xf32>, %c: memref<4x16xf32>) {
+  // CHECK: tamis.contract ins({{.*}}) outs(%{{.+}} : memref<4x16xf32>)
+  tamis.contract ins(%a, %b : memref<4x8xf32>, memref<8x16xf32>) outs(%c : memref<4x16xf32>)
+    maps [affine_map<(m, n, k) -> (m, k)>, affine_map<(m, n, k) -> (k, n)>, affine_map<(m, n, k) -> (m, n)>]
+    iterators ["parallel", "parallel", "reduction"] pad [0, 0] accumulator f32
+  return
+}
+
+// CHECK-LABEL: func.func @quantize_per_tensor
+func.func @quantize_per_tensor(%x: tensor<4x8xf32>, %s: tensor<f32>, %z: tensor<i8>) -> tensor<4x8xi8> {
+  // CHECK: tamis.quantize %{{.+}}, %{{.+}}, %{{.+}} unsigned : tensor<4x8xf32>, tensor<f32>, tensor<i8> -> tensor<4x8xi8>
+  %q = tamis.quantize %x, %s, %z unsigned : tensor<4x8xf32>, tensor<f32>, tensor<i8> -> tensor<4x8xi8>
+  return %q : tensor<4x8xi8>
+}
+
+// CHECK-LABEL: func.func @dequantize_per_axis
+func.func @dequantize_per_axis(%q: tensor<4x8xi8>, %s: tensor<4xf32>) -> tensor<4x8xf32> {
+  // CHECK: tamis.dequantize %{{.+}}, %{{.+}} {axis = 0 : i64} : tensor<4x8xi8>, tensor<4xf32> -> tensor<4x8xf32>
+  %x = tamis.dequantize %q, %s {axis = 0 : i64} : tensor<4x8xi8>, tensor<4xf32> -> tensor<4x8xf32>
+  return %x : tensor<4x8xf32>
+}
+
+// CHECK-LABEL: func.func @check
+func.func @check(%c: i1) {
+  // CHECK: tamis_kernel.check %{{.+}}, 1
+  tamis_kernel.check %c, 1
+  return
+}
+
+// CHECK-LABEL: func.func @store_output
+func.func @store_output(%m: memref<?x2xi64>) {
+  // CHECK: tamis_kernel.store_output %{{.+}}, 0 : memref<?x2xi64>
+  tamis_kernel.store_output %m, 0 : memref<?x2xi64>
+  return
+}
