@@ -33,8 +33,8 @@ using Coefficients = ArrayRef<double>;
 /// Arithmetic on one shape: a scalar or a vector.
 class Calculator {
 public:
-  Calculator(ImplicitLocOpBuilder &b, Type shape, bool fma, bool scalef)
-      : b(b), shape(shape), hasFma(fma), hasScalef(scalef) {}
+  Calculator(ImplicitLocOpBuilder &b, Type shape, bool fma, bool avx512)
+      : b(b), shape(shape), hasFma(fma), hasAvx512(avx512) {}
 
   // Types and constants.
   Type like(Type element) {
@@ -131,7 +131,7 @@ public:
   /// float.
   Value scale(Value x, Value n, Value whole) {
     auto vector = dyn_cast<VectorType>(x.getType());
-    if (hasScalef && vector && vector.getShape() == ArrayRef<int64_t>{16}) {
+    if (hasAvx512 && vector && vector.getShape() == ArrayRef<int64_t>{16}) {
       Value all = arith::ConstantOp::create(
           b, b.getIntegerAttr(b.getIntegerType(16), -1));
       Value rounding = arith::ConstantOp::create(b, b.getI32IntegerAttr(4));
@@ -182,8 +182,24 @@ private:
     return madd(mul(r, r), q, r);
   }
 
+  /// `x wins over y ? x : y` as the instruction, where LLVM would otherwise
+  /// melt the comparison with the one for NaN into four instructions.
+  Value machineExtremum(Value x, Value y, CmpFPredicate wins) {
+    auto vector = dyn_cast<VectorType>(x.getType());
+    if (!hasAvx512 || !vector || vector.getShape() != ArrayRef<int64_t>{16})
+      return select(compare(wins, x, y), x, y);
+    Value rounding = arith::ConstantOp::create(b, b.getI32IntegerAttr(4));
+    StringRef name = wins == CmpFPredicate::OGT ? "llvm.x86.avx512.max.ps.512"
+                                                : "llvm.x86.avx512.min.ps.512";
+    return LLVM::CallIntrinsicOp::create(b, TypeRange{vector},
+                                         b.getStringAttr(name),
+                                         ValueRange{x, y, rounding},
+                                         LLVM::FastmathFlagsAttr{})
+        .getResult(0);
+  }
+
   Type shape;
-  bool hasFma, hasScalef;
+  bool hasFma, hasAvx512;
 };
 
 } // namespace
@@ -463,9 +479,9 @@ static bool isNumber(Value value) {
 Value Calculator::extremum(Value x, Value y, CmpFPredicate wins) {
   if (isNumber(y))
     std::swap(x, y);
-  Value result = select(compare(wins, x, y), x, y);
   if (isNumber(x))
-    return result;
+    return select(compare(wins, x, y), x, y);
+  Value result = machineExtremum(x, y, wins);
   return select(compare(CmpFPredicate::UNO, x, x), x, result);
 }
 

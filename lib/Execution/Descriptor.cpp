@@ -123,15 +123,15 @@ llvm::Constant *DescriptorBuilder::tensors(const Artifact &artifact,
         auto [first, isNew] = firstUse.try_emplace(dim.symbol, position);
         sameAs = isNew ? -1 : first->second;
       }
-      dims.push_back(structure({integer(64, minimum), integer(64, maximum),
-                                integer(64, sameAs)}));
+      dims.push_back(structure(
+          {integer(64, minimum), integer(64, maximum), integer(64, sameAs)}));
       ++position;
     }
-    list.push_back(structure(
-        {text(tensor.name), inputs ? array(dims) : null,
-         integer(32, tensor.dims.size()),
-         integer(32, getDtypeBytes(tensor.dtype)),
-         integer(32, !inputs && tensor.isUnbounded()), integer(32, 0)}));
+    list.push_back(structure({text(tensor.name), inputs ? array(dims) : null,
+                              integer(32, tensor.dims.size()),
+                              integer(32, getDtypeBytes(tensor.dtype)),
+                              integer(32, !inputs && tensor.isUnbounded()),
+                              integer(32, 0)}));
   }
   return array(list);
 }
@@ -141,19 +141,19 @@ DescriptorBuilder::variants(ModuleOp source, const Artifact &artifact) {
   SmallVector<llvm::Constant *> list;
   for (auto [index, target] : llvm::enumerate(artifact.targets)) {
     SmallVector<llvm::Constant *> features;
-    for (StringAttr name : target ? target.getFeatures()
-                                  : ArrayRef<StringAttr>()) {
+    for (StringAttr name :
+         target ? target.getFeatures() : ArrayRef<StringAttr>()) {
       bool known;
       const tamis_feature *feature = findFeature(name.getValue(), known);
       if (!known)
         return source.emitError("target feature '")
                << name.getValue() << "': cannot be checked at run time";
       if (feature)
-        features.push_back(structure(
-            {text(feature->name), integer(32, feature->leaf),
-             integer(32, feature->subleaf), integer(8, feature->reg),
-             integer(8, feature->bit), integer(8, feature->state),
-             integer(8, 0)}));
+        features.push_back(
+            structure({text(feature->name), integer(32, feature->leaf),
+                       integer(32, feature->subleaf), integer(8, feature->reg),
+                       integer(8, feature->bit), integer(8, feature->state),
+                       integer(8, 0)}));
     }
     std::string suffix = std::to_string(index);
     llvm::Function *compute = module.getFunction("tamis_compute_" + suffix);
@@ -173,9 +173,8 @@ static llvm::Function *exportFunction(llvm::Module &module,
                                       llvm::Type *result,
                                       ArrayRef<llvm::Type *> parameters) {
   auto *type = llvm::FunctionType::get(result, parameters, false);
-  auto *target =
-      llvm::Function::Create(type, llvm::GlobalValue::ExternalLinkage,
-                             "tamis_abi_" + name, module);
+  auto *target = llvm::Function::Create(
+      type, llvm::GlobalValue::ExternalLinkage, "tamis_abi_" + name, module);
   target->setVisibility(llvm::GlobalValue::HiddenVisibility);
   target->setDSOLocal(true);
   target->setDoesNotThrow();

@@ -40,8 +40,8 @@ static StringRef bytesOf(const auto &value) {
 }
 
 std::vector<char> emission::buildWeightObject(StringRef weightSymbol,
-                                            int64_t weightBytes,
-                                            StringRef note) {
+                                              int64_t weightBytes,
+                                              StringRef note) {
   // An ELF note: sizes of name and description, type, both padded to 4.
   std::string noteBytes;
   for (uint32_t word : {6u, uint32_t(note.size()), 1u})
@@ -121,7 +121,7 @@ static std::optional<unsigned> findWeightSection(StringRef file,
 }
 
 llvm::Error emission::appendWeights(StringRef path,
-                                  const ParameterLayout &parameters) {
+                                    const ParameterLayout &parameters) {
   auto buffer = llvm::MemoryBuffer::getFile(path, /*IsText=*/false,
                                             /*RequiresNullTerminator=*/false,
                                             /*IsVolatile=*/true);
@@ -154,8 +154,7 @@ llvm::Error emission::appendWeights(StringRef path,
 
   std::error_code error;
   llvm::raw_fd_ostream output(path, error, llvm::sys::fs::CD_OpenExisting,
-                              llvm::sys::fs::FA_Write,
-                              llvm::sys::fs::OF_None);
+                              llvm::sys::fs::FA_Write, llvm::sys::fs::OF_None);
   if (error)
     return llvm::errorCodeToError(error);
   output << file;

@@ -3,9 +3,9 @@
 // Emission from first to last step.
 #include "tamis/Execution/Emit.h"
 #include "Emission.h"
+#include "mlir/Dialect/LLVMIR/LLVMDialect.h"
 #include "tamis/Execution/Header.h"
 #include "tamis/Target/Target.h"
-#include "mlir/Dialect/LLVMIR/LLVMDialect.h"
 #include "llvm/ADT/StringExtras.h"
 #include "llvm/Bitcode/BitcodeWriter.h"
 #include "llvm/IR/Constants.h"
@@ -25,7 +25,9 @@ std::string mlir::tamis::makePrefix(StringRef path) {
   std::string prefix;
   for (char c : llvm::sys::path::stem(path))
     prefix += llvm::isAlnum(c) ? c : '_';
-  if (prefix.empty() || llvm::isDigit(prefix[0]))
+  if (prefix.empty() || prefix == "_")
+    return "model";
+  if (llvm::isDigit(prefix[0]))
     prefix = "model_" + prefix;
   return prefix;
 }
@@ -66,9 +68,9 @@ static int64_t findWorkspaceBytes(const llvm::Module &module,
     if (!function || function->size() != 1)
       return -1;
     auto *ret = dyn_cast<llvm::ReturnInst>(function->front().getTerminator());
-    auto *value = ret ? dyn_cast_or_null<llvm::ConstantInt>(
-                            ret->getReturnValue())
-                      : nullptr;
+    auto *value =
+        ret ? dyn_cast_or_null<llvm::ConstantInt>(ret->getReturnValue())
+            : nullptr;
     if (!value)
       return -1;
     bytes = std::max(bytes, value->getSExtValue());
@@ -81,8 +83,8 @@ static std::string makeNote(const Artifact &artifact, ArrayRef<uint8_t> hash) {
   llvm::json::Array variants;
   for (TargetAttr target : artifact.targets) {
     llvm::json::Array features;
-    for (StringAttr name : target ? target.getFeatures()
-                                  : ArrayRef<StringAttr>()) {
+    for (StringAttr name :
+         target ? target.getFeatures() : ArrayRef<StringAttr>()) {
       bool known;
       if (findFeature(name.getValue(), known))
         features.push_back(name.getValue());
@@ -111,11 +113,12 @@ hashArtifact(StringRef object, const ParameterLayout &parameters) {
   return hasher.final<32>();
 }
 
-/// Writes everything but the linked kinds.
-static LogicalResult writeText(llvm::Module &module,
-                               llvm::TargetMachine &machine,
-                               EmitOptions::Kind kind,
-                               llvm::raw_pwrite_stream &output) {
+/// The text (or bitcode) of the kinds that are not linked.
+static LogicalResult generateText(llvm::Module &module,
+                                  llvm::TargetMachine &machine,
+                                  EmitOptions::Kind kind,
+                                  SmallVectorImpl<char> &text) {
+  llvm::raw_svector_ostream output(text);
   switch (kind) {
   case EmitOptions::Kind::LLVMIR:
     module.print(output, nullptr);
@@ -148,10 +151,9 @@ static LogicalResult writeLinked(ModuleOp source, llvm::Module &module,
   StringRef objects[] = {code, StringRef(extra.data(), extra.size())};
   bool threaded = artifact.interface.threads > 1;
   if (llvm::Error error =
-          relocatable
-              ? linkObject(objects, path, threaded)
-              : linkLibrary(objects, path, threaded,
-                            ArrayRef<uint8_t>(*hash).take_front(20)))
+          relocatable ? linkObject(objects, path, threaded)
+                      : linkLibrary(objects, path, threaded,
+                                    ArrayRef<uint8_t>(*hash).take_front(20)))
     return source.emitError(llvm::toString(std::move(error)));
   if (weightBytes)
     if (llvm::Error error = appendWeights(path, parameters))
@@ -182,6 +184,18 @@ LogicalResult mlir::tamis::emitArtifact(ModuleOp source,
   optimize(*module, *machine, options.optLevel);
   artifact->workspaceBytes = findWorkspaceBytes(*module, *artifact);
 
+  bool linked = options.kind == EmitOptions::Kind::SharedLibrary ||
+                options.kind == EmitOptions::Kind::Object;
+  SmallVector<char, 0> text;
+  if (!linked && failed(generateText(*module, *machine, options.kind, text)))
+    return source.emitError("no assembly for this target");
+  if (outputPath == "-") {
+    if (linked)
+      return source.emitError("a library or an object needs an output file");
+    llvm::outs() << StringRef(text.data(), text.size());
+    return success();
+  }
+
   // A temporary beside the target, so that the rename cannot cross devices;
   // removed on every path but success.
   int descriptor;
@@ -191,13 +205,9 @@ LogicalResult mlir::tamis::emitArtifact(ModuleOp source,
     return source.emitError("'")
            << outputPath << "': cannot be written: " << error.message();
   llvm::FileRemover remover(temporary);
-  bool linked = options.kind == EmitOptions::Kind::SharedLibrary ||
-                options.kind == EmitOptions::Kind::Object;
   {
     llvm::raw_fd_ostream output(descriptor, /*shouldClose=*/true);
-    if (!linked &&
-        failed(writeText(*module, *machine, options.kind, output)))
-      return source.emitError("no assembly for this target");
+    output << StringRef(text.data(), text.size());
     output.flush();
     if (output.has_error()) {
       std::error_code error = output.error();
@@ -208,21 +218,22 @@ LogicalResult mlir::tamis::emitArtifact(ModuleOp source,
   }
   if (linked &&
       failed(writeLinked(source, *module, *machine, *artifact, parameters,
-                         temporary,
-                         options.kind == EmitOptions::Kind::Object)))
+                         temporary, options.kind == EmitOptions::Kind::Object)))
     return failure();
   if (std::error_code error = llvm::sys::fs::rename(temporary, outputPath))
     return source.emitError("'")
            << outputPath << "': cannot be written: " << error.message();
   remover.releaseFile();
-  if (options.writeHeader) {
-    SmallString<128> headerPath(outputPath);
-    llvm::sys::path::replace_extension(headerPath, "h");
-    HeaderFacts facts{artifact->prefix, artifact->workspaceBytes,
-                      artifact->hasRunStatic};
-    if (llvm::Error error =
-            emitHeader(artifact->interface, facts, headerPath))
-      return source.emitError(llvm::toString(std::move(error)));
+  if (!options.writeHeader)
+    return success();
+  SmallString<128> headerPath(outputPath);
+  llvm::sys::path::replace_extension(headerPath, "h");
+  HeaderFacts facts{artifact->prefix, artifact->workspaceBytes,
+                    artifact->hasRunStatic};
+  if (llvm::Error error = emitHeader(artifact->interface, facts, headerPath)) {
+    (void)llvm::sys::fs::remove(outputPath);
+    return source.emitError("'")
+           << headerPath << "': " << llvm::toString(std::move(error));
   }
   return success();
 }

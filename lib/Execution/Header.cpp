@@ -47,7 +47,8 @@ typedef struct tamis_host {
 
 )";
 
-static constexpr StringLiteral kPrototypes = R"(/** Version of this interface; equals @P@_ABI_VERSION. */
+static constexpr StringLiteral kPrototypes =
+    R"(/** Version of this interface; equals @P@_ABI_VERSION. */
 uint32_t @p@_abi_version(void);
 
 /** The model's inputs, outputs and metadata as JSON. */
@@ -119,8 +120,8 @@ std::string mlir::tamis::makeHeader(const ModelInterface &interface,
   std::string upper = StringRef(facts.prefix).upper();
   auto paste = [&](StringRef pattern) {
     std::string pasted = pattern.str();
-    for (auto [mark, word] : {std::pair<StringRef, StringRef>{"@p@", facts.prefix},
-                              {"@P@", upper}})
+    for (auto [mark, word] :
+         {std::pair<StringRef, StringRef>{"@p@", facts.prefix}, {"@P@", upper}})
       for (size_t at; (at = pasted.find(mark)) != std::string::npos;)
         pasted.replace(at, mark.size(), word);
     stream << pasted;

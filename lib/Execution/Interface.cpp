@@ -40,29 +40,29 @@ static LogicalResult readTensors(ModuleOp module, DictionaryAttr interface,
                                  std::vector<InterfaceTensor> &tensors) {
   auto list = interface.getAs<ArrayAttr>(field);
   if (!list)
-    return module.emitError() << "'" << kInterface << "': expected an array '"
-                              << field << "'";
+    return module.emitError()
+           << "'" << kInterface << "': expected an array '" << field << "'";
   for (Attribute entry : list) {
     auto fields = dyn_cast<DictionaryAttr>(entry);
     auto name = fields ? fields.getAs<StringAttr>("name") : StringAttr();
     auto dtype = fields ? fields.getAs<StringAttr>("dtype") : StringAttr();
     auto dims = fields ? fields.getAs<ArrayAttr>("dims") : ArrayAttr();
     if (!name || !dtype || !dims)
-      return module.emitError() << "'" << kInterface << "': '" << field
-                                << "': expected name, dtype and dims, got "
-                                << entry;
+      return module.emitError()
+             << "'" << kInterface << "': '" << field
+             << "': expected name, dtype and dims, got " << entry;
     if (!getDtypeBytes(dtype))
-      return module.emitError() << "'" << kInterface << "': '" << name.getValue()
-                                << "': unknown dtype " << dtype;
+      return module.emitError()
+             << "'" << kInterface << "': '" << name.getValue()
+             << "': unknown dtype " << dtype;
     InterfaceTensor tensor{name.str(), dtype.str(), {}};
     for (Attribute dim : dims) {
       auto size = dyn_cast<IntegerAttr>(dim);
       auto symbol = dyn_cast<StringAttr>(dim);
       if ((!size || size.getInt() < 0) && (!symbol || symbol.empty()))
-        return module.emitError() << "'" << kInterface << "': '"
-                                  << name.getValue()
-                                  << "': expected a size or a symbol, got "
-                                  << dim;
+        return module.emitError()
+               << "'" << kInterface << "': '" << name.getValue()
+               << "': expected a size or a symbol, got " << dim;
       tensor.dims.push_back(size ? InterfaceDim{size.getInt(), ""}
                                  : InterfaceDim{-1, symbol.str()});
     }
@@ -83,8 +83,8 @@ static void readMetadata(DictionaryAttr dictionary,
 FailureOr<ModelInterface> ModelInterface::get(ModuleOp module) {
   auto attribute = module->getAttrOfType<DictionaryAttr>(kInterface);
   if (!attribute)
-    return module.emitError() << "expected the module attribute '"
-                              << kInterface << "'";
+    return module.emitError()
+           << "expected the module attribute '" << kInterface << "'";
   ModelInterface interface;
   if (failed(readTensors(module, attribute, "inputs", interface.inputs)) ||
       failed(readTensors(module, attribute, "outputs", interface.outputs)))
@@ -100,8 +100,7 @@ FailureOr<ModelInterface> ModelInterface::get(ModuleOp module) {
                << "': expected two sizes in order, got " << entry.getValue();
       interface.ranges[entry.getName().str()] = {bounds[0], bounds[1]};
     }
-  readMetadata(attribute.getAs<DictionaryAttr>("metadata"),
-               interface.metadata);
+  readMetadata(attribute.getAs<DictionaryAttr>("metadata"), interface.metadata);
   if (auto producer = attribute.getAs<StringAttr>("producer"))
     interface.producer = producer.str();
   if (auto threads = attribute.getAs<IntegerAttr>("threads"))
@@ -114,8 +113,8 @@ static FailureOr<InterfaceTensor> readMainTensor(func::FuncOp main, Type type,
                                                  DictionaryAttr attributes,
                                                  StringRef fallbackName) {
   auto shaped = dyn_cast<ShapedType>(type);
-  auto dtype = attributes ? attributes.getAs<StringAttr>("tamis.dtype")
-                          : StringAttr();
+  auto dtype =
+      attributes ? attributes.getAs<StringAttr>("tamis.dtype") : StringAttr();
   auto name =
       attributes ? attributes.getAs<StringAttr>("tamis.name") : StringAttr();
   auto dims =

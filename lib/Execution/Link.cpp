@@ -18,7 +18,8 @@
 LLD_HAS_DRIVER(elf)
 
 #define EMBEDDED(name)                                                         \
-  extern "C" const char tamis_embedded_##name[], tamis_embedded_##name##_end[]; \
+  extern "C" const char tamis_embedded_##name[],                               \
+      tamis_embedded_##name##_end[];                                           \
   static StringRef name##File() {                                              \
     return StringRef(tamis_embedded_##name,                                    \
                      tamis_embedded_##name##_end - tamis_embedded_##name);     \
@@ -49,7 +50,8 @@ public:
       bytes = bytes.drop_front(written);
     }
   }
-  MemoryFile(MemoryFile &&other) : descriptor(std::exchange(other.descriptor, -1)) {}
+  MemoryFile(MemoryFile &&other)
+      : descriptor(std::exchange(other.descriptor, -1)) {}
   ~MemoryFile() {
     if (descriptor >= 0)
       close(descriptor);

@@ -82,8 +82,7 @@ static llvm::Expected<ModelInterface> parseInterface(StringRef text) {
             (*bounds)[1].getAsInteger().value_or(INT64_MAX)};
   if (const llvm::json::Object *metadata = object->getObject("metadata"))
     for (const auto &[key, text] : *metadata)
-      interface.metadata[key.str()] =
-          text.getAsString().value_or("").str();
+      interface.metadata[key.str()] = text.getAsString().value_or("").str();
   interface.producer = object->getString("producer").value_or("").str();
   interface.threads = object->getInteger("threads").value_or(1);
   return interface;
@@ -103,8 +102,9 @@ static llvm::Error checkNote(StringRef path, const ArtifactNote &note) {
     if (missing.empty())
       missing = lacking;
   }
-  return createStringError("'" + path + "': this processor lacks the feature '" +
-                           missing + "' the model was compiled for");
+  return createStringError("'" + path +
+                           "': this processor lacks the feature '" + missing +
+                           "' the model was compiled for");
 }
 
 llvm::Error CompiledModel::bind(StringRef path, const LoadOptions &options) {
@@ -245,8 +245,8 @@ CompiledModel::run(ArrayRef<const void *> inputs,
           TAMIS_ALIGNMENT,
           llvm::alignTo(std::max<int64_t>(bytes, 1), TAMIS_ALIGNMENT)));
       if (!outputs[index].data)
-        return createStringError("output '" + tensor.name + "': " +
-                                 Twine(bytes) +
+        return createStringError("output '" + tensor.name +
+                                 "': " + Twine(bytes) +
                                  " bytes could not be allocated");
       pointers[index] = outputs[index].data.get();
     }

@@ -2,11 +2,11 @@
 //
 // LLVM's middle end and back end, in this process.
 #include "Emission.h"
+#include "llvm-c/Target.h"
 #include "llvm/Analysis/TargetLibraryInfo.h"
 #include "llvm/IR/LegacyPassManager.h"
 #include "llvm/MC/TargetRegistry.h"
 #include "llvm/Passes/PassBuilder.h"
-#include "llvm-c/Target.h"
 
 #include <mutex>
 
@@ -44,7 +44,7 @@ emission::createMachine(ModuleOp source, StringRef arch, unsigned optLevel) {
 }
 
 void emission::optimize(llvm::Module &module, llvm::TargetMachine &machine,
-                      unsigned optLevel) {
+                        unsigned optLevel) {
   llvm::PipelineTuningOptions tuning;
   tuning.LoopVectorization = optLevel >= 2;
   tuning.SLPVectorization = optLevel >= 2;
@@ -67,13 +67,13 @@ void emission::optimize(llvm::Module &module, llvm::TargetMachine &machine,
 }
 
 LogicalResult emission::generateCode(llvm::Module &module,
-                                   llvm::TargetMachine &machine, bool assembly,
-                                   llvm::raw_pwrite_stream &output) {
+                                     llvm::TargetMachine &machine,
+                                     bool assembly,
+                                     llvm::raw_pwrite_stream &output) {
   llvm::legacy::PassManager passes;
   if (machine.addPassesToEmitFile(passes, output, nullptr,
-                                  assembly
-                                      ? llvm::CodeGenFileType::AssemblyFile
-                                      : llvm::CodeGenFileType::ObjectFile,
+                                  assembly ? llvm::CodeGenFileType::AssemblyFile
+                                           : llvm::CodeGenFileType::ObjectFile,
                                   /*DisableVerify=*/true))
     return failure();
   passes.run(module);

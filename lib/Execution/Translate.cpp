@@ -2,12 +2,12 @@
 //
 // From the LLVM dialect to LLVM IR.
 #include "Emission.h"
-#include "tamis/Target/Target.h"
 #include "mlir/Dialect/LLVMIR/LLVMDialect.h"
 #include "mlir/Dialect/MLProgram/IR/MLProgram.h"
 #include "mlir/Target/LLVMIR/Dialect/Builtin/BuiltinToLLVMIRTranslation.h"
 #include "mlir/Target/LLVMIR/Dialect/LLVMIR/LLVMToLLVMIRTranslation.h"
 #include "mlir/Target/LLVMIR/Export.h"
+#include "tamis/Target/Target.h"
 
 using namespace mlir;
 using namespace mlir::tamis;
@@ -20,9 +20,9 @@ static void setTarget(llvm::Function &function, TargetAttr target) {
     return;
   function.addFnAttr("target-features", target.getFeatureString());
   bool has512 = target.hasFeature("avx512f");
-  function.addFnAttr("tune-cpu", has512                       ? "x86-64-v4"
+  function.addFnAttr("tune-cpu", has512                      ? "x86-64-v4"
                                  : target.hasFeature("avx2") ? "x86-64-v3"
-                                                              : "x86-64");
+                                                             : "x86-64");
   // The generic tuning avoids 512-bit vectors, for old machines' clocks.
   if (has512)
     function.addFnAttr("prefer-vector-width", "512");
@@ -30,7 +30,7 @@ static void setTarget(llvm::Function &function, TargetAttr target) {
 
 std::unique_ptr<llvm::Module>
 emission::translate(ModuleOp source, llvm::LLVMContext &context,
-                  llvm::TargetMachine &machine) {
+                    llvm::TargetMachine &machine) {
   DialectRegistry registry;
   registerBuiltinDialectTranslation(registry);
   registerLLVMDialectTranslation(registry);

@@ -136,10 +136,14 @@ FailureOr<ContractionDims> mlir::tamis::classifyContraction(
   dims.run = dims.reductions.empty() ? 0 : 1;
   if (step == 1)
     return dims;
-  if (dims.depthwise)
-    return fail("depthwise products are lane by lane");
   if (dims.reductions.empty())
     return dims;
+  // Depthwise steps are interleaved from whole vectors of channels.
+  if (dims.depthwise) {
+    if (ShapedType::isDynamic(bounds[dims.reductions.back()]))
+      return fail("a depthwise window has no static size");
+    return dims;
+  }
   // The innermost reduction must be contiguous. Where it does not fill steps,
   // the next one out joins if together they are contiguous.
   unsigned inner = dims.reductions.back();

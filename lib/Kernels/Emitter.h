@@ -59,6 +59,11 @@ struct Place {
   SmallVector<OpFoldResult> extras;
 };
 
+/// A piece of a walked dimension.
+struct Range {
+  OpFoldResult lower, upper;
+};
+
 /// The columns of a block: full vectors, the last ones perhaps masked.
 struct Columns {
   int64_t vectors = 1;
@@ -81,6 +86,8 @@ private:
   Loop makeLoop(unsigned dim);
   static bool merge(IndexBuilder &b, Loop &outer, const Loop &inner);
   Place advance(const Place &place, const Loop &loop, OpFoldResult by);
+  Loop &cacheLoop();
+  void emitTasks(const Place &start);
   void emitGroups(unsigned level, Place place);
   void emitOuterRows(unsigned level, Place place);
   void emitCacheBlocks(Place place);
@@ -122,6 +129,10 @@ private:
   /// reduction (0: contiguous) and the stride of the outer one.
   int64_t brokenRun = 0;
   OpFoldResult brokenStride;
+
+  /// What the current task walks: of the outermost group, of the cache-blocked
+  /// rows, of the panels.
+  Range groupRange, rowRange, panelRange;
 
   /// i32 zero points as the instruction sees them; null where zero.
   Value lhsZero, rhsZero;

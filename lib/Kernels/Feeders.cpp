@@ -111,7 +111,7 @@ struct Reduction {
     for (int64_t r = 0; r < rows; ++r)
       rowOffsets.push_back(b.multiply(e.rows.back().lhs, b.constant(r)));
     if (e.rhsZero)
-      ones = makeOnes(e.step);
+      ones = makeOnes(0, e.step);
   }
 
   Value index(Offset offset, OpFoldResult more = {}) {
@@ -126,13 +126,14 @@ struct Reduction {
     return b.value(b.add(at, b.constant(known)));
   }
 
-  /// A weight vector of ones in the first `count` elements of every step.
-  Value makeOnes(int64_t count) {
+  /// A weight vector of ones in elements [begin, end) of every step.
+  Value makeOnes(int64_t begin, int64_t end) {
     Type element = cast<MemRefType>(e.op.getRhs().getType()).getElementType();
     SmallVector<Attribute> values;
     for (int64_t lane = 0; lane < e.lanes; ++lane)
       for (int64_t s = 0; s < e.step; ++s)
-        values.push_back(b.getIntegerAttr(element, s < count ? 1 : 0));
+        values.push_back(
+            b.getIntegerAttr(element, s >= begin && s < end ? 1 : 0));
     auto type = VectorType::get(e.lanes * e.step, element);
     Value one =
         arith::ConstantOp::create(b, DenseElementsAttr::get(type, values));
@@ -174,10 +175,134 @@ struct Reduction {
     } else {
       value = vector::LoadOp::create(b, type, e.lhs.flat, at);
     }
-    value = e.instruction.buildLhs(b, b.getLoc(), value, e.op.getLhsUnsigned());
+    if (e.step == 1)
+      value =
+          e.instruction.buildLhs(b, b.getLoc(), value, e.op.getLhsUnsigned());
     if (cached)
       *cached = value;
     return value;
+  }
+
+  /// The channel vectors of `step` positions, element s of lane c at
+  /// c * step + s. Positions that do not exist are null and become zero.
+  Value interleave(ArrayRef<Value> positions) {
+    Type element = cast<MemRefType>(e.lhs.flat.getType()).getElementType();
+    auto narrow = VectorType::get(e.lanes, element);
+    Value zero;
+    SmallVector<Value> parts;
+    for (Value position : positions) {
+      if (!position && !zero)
+        zero = arith::ConstantOp::create(b, b.getZeroAttr(narrow));
+      parts.push_back(position ? position : zero);
+    }
+    // Concatenate, so that loads become insertions from memory, then transpose
+    // by 32-bit words and by bytes: each is one machine permutation.
+    int64_t size = e.lanes;
+    while (parts.size() > 1) {
+      SmallVector<Value> next;
+      auto order = llvm::to_vector(llvm::seq<int64_t>(0, 2 * size));
+      for (size_t i = 0; i < parts.size(); i += 2)
+        next.push_back(
+            vector::ShuffleOp::create(b, parts[i], parts[i + 1], order));
+      parts = std::move(next);
+      size *= 2;
+    }
+    Value all = parts.front();
+    SmallVector<int64_t> order;
+    if (e.step == 4) {
+      auto words = VectorType::get(e.lanes, b.getI32Type());
+      Value view = vector::BitCastOp::create(b, words, all);
+      for (int64_t lane = 0; lane < e.lanes; ++lane)
+        order.push_back(lane % 4 * (e.lanes / 4) + lane / 4);
+      view = vector::ShuffleOp::create(b, view, view, order);
+      all = vector::BitCastOp::create(b, all.getType(), view);
+      order.clear();
+      for (int64_t i = 0; i < 4 * e.lanes; ++i)
+        order.push_back(i / 16 * 16 + i % 4 * 4 + i / 4 % 4);
+    } else {
+      for (int64_t i = 0; i < e.step * e.lanes; ++i)
+        order.push_back(i % e.step * e.lanes + i / e.step);
+    }
+    return vector::ShuffleOp::create(b, all, all, order);
+  }
+
+  /// A packed weight vector whose steps begin `shift` elements later, the first
+  /// ones taken from the end of the vector before it.
+  Value shiftWeights(Value weights, Value before, int64_t shift) {
+    auto type = cast<VectorType>(weights.getType());
+    unsigned bits = type.getElementTypeBitWidth();
+    auto words = VectorType::get(e.lanes, b.getIntegerType(bits * e.step));
+    auto amount = [&](int64_t elements) -> Value {
+      return arith::ConstantOp::create(
+          b, DenseElementsAttr::get(
+                 words, b.getIntegerAttr(words.getElementType(),
+                                         int64_t(bits) * elements)));
+    };
+    Value result = arith::ShLIOp::create(
+        b, vector::BitCastOp::create(b, words, weights), amount(shift));
+    if (before) {
+      Value carried =
+          arith::ShRUIOp::create(b, vector::BitCastOp::create(b, words, before),
+                                 amount(e.step - shift));
+      result = arith::OrIOp::create(b, result, carried);
+    }
+    return vector::BitCastOp::create(b, type, result);
+  }
+
+  /// A row of a depthwise window by an instruction of several steps. Positions
+  /// are interleaved once for all rows of the block whose windows fit into the
+  /// same steps; the weights of the later ones are shifted.
+  void multiplyWindow(Offset lhs, Offset rhs, MutableArrayRef<Value> acc) {
+    const Loop &run = e.reductions.back();
+    auto &instruction = e.instruction;
+    int64_t size = *getConstantIntValue(run.extent);
+    int64_t steps = llvm::divideCeil(size, e.step);
+    auto rowStride = getConstantIntValue(e.rows.back().lhs);
+    auto runStride = getConstantIntValue(run.lhs);
+    bool overlap = rowStride && runStride && *rowStride == *runStride;
+    int64_t shared = overlap ? steps * e.step - size + 1 : 1;
+    for (int64_t j = 0; j < columns.vectors; ++j) {
+      SmallVector<Value> loadedWeights;
+      for (int64_t q = 0; q < steps; ++q)
+        loadedWeights.push_back(
+            loadWeights(move(rhs, run.rhs, b.constant(q)), j));
+      SmallVector<SmallVector<Value>> weights(std::min(shared, rows));
+      for (auto [shift, list] : llvm::enumerate(weights))
+        for (int64_t q = 0; q < steps; ++q) {
+          Value value = loadedWeights[q];
+          if (shift)
+            value =
+                shiftWeights(value, q ? loadedWeights[q - 1] : Value(), shift);
+          list.push_back(instruction.buildRhs(b, b.getLoc(), value));
+        }
+      for (int64_t first = 0; first < rows; first += shared) {
+        int64_t count = std::min(shared, rows - first);
+        for (int64_t q = 0; q < steps; ++q) {
+          SmallVector<Value> positions;
+          for (int64_t s = 0; s < e.step; ++s) {
+            int64_t position = q * e.step + s;
+            positions.push_back(
+                position < size + count - 1
+                    ? loadChannels(move(lhs, run.lhs, b.constant(position)),
+                                   first, j)
+                    : Value());
+          }
+          Value row = instruction.buildLhs(b, b.getLoc(), interleave(positions),
+                                           e.op.getLhsUnsigned());
+          for (int64_t i = 0; i < count; ++i) {
+            int64_t at = (first + i) * columns.vectors + j;
+            acc[at] = instruction.buildMultiplyAccumulate(
+                b, b.getLoc(), row, weights[i][q], acc[at]);
+            if (!ones)
+              continue;
+            Value &rowSum = acc[rows * columns.vectors + at];
+            rowSum = instruction.buildMultiplyAccumulate(
+                b, b.getLoc(), row,
+                makeOnes(i - q * e.step, i - q * e.step + size), rowSum);
+          }
+        }
+      }
+    }
   }
 
   /// `count` elements of row `r` from run element `element` on, the rest of the
@@ -240,7 +365,7 @@ struct Reduction {
       weights.push_back(
           instruction.buildRhs(b, b.getLoc(), loadWeights(rhs, j)));
     if (ones && !stepOnes)
-      stepOnes = count == e.step ? ones : makeOnes(count);
+      stepOnes = count == e.step ? ones : makeOnes(0, count);
     int64_t sumsAt = rows * columns.vectors;
     int64_t sumsPerRow = e.dims.depthwise ? columns.vectors : 1;
     for (int64_t r = 0; r < rows; ++r) {
@@ -298,6 +423,8 @@ struct Reduction {
 
   /// The innermost reduction: whole steps, unrolled, and the partial one.
   void reduceRun(Offset lhs, Offset rhs, SmallVectorImpl<Value> &acc) {
+    if (e.dims.depthwise && e.step > 1)
+      return multiplyWindow(lhs, rhs, acc);
     const Loop &run = e.reductions.back();
     int64_t products = rows * columns.vectors;
     OpFoldResult steps = b.divide(run.extent, e.step);

@@ -335,14 +335,70 @@ LogicalResult Emitter::emit() {
   Place start;
   start.lhs = start.rhs = start.out = start.sums = b.constant(0);
   start.extras.assign(extras.size(), b.constant(0));
-  emitGroups(0, start);
+  auto whole = [&](OpFoldResult extent) {
+    return Range{b.constant(0), extent};
+  };
+  if (!groups.empty())
+    groupRange = whole(groups.front().extent);
+  rowRange = whole(cacheLoop().extent);
+  panelRange = whole(b.ceilDivide(column.extent, op.getTile()[1] * lanes));
+  if (op.getTasks() > 1)
+    emitTasks(start);
+  else
+    emitGroups(0, start);
   return success();
+}
+
+Loop &Emitter::cacheLoop() {
+  return rows.size() > 1 ? rows[rows.size() - 2] : rows.back();
+}
+
+/// Splits the dimension that gives the most even pieces: groups, then rows,
+/// then panels. The reduction is never split, so results do not depend on the
+/// number of threads.
+void Emitter::emitTasks(const Place &start) {
+  int64_t tasks = op.getTasks();
+  struct Candidate {
+    Range *range;
+    int64_t unit;
+  };
+  SmallVector<Candidate> candidates;
+  if (!groups.empty())
+    candidates.push_back({&groupRange, 1});
+  candidates.push_back({&rowRange, rows.size() > 1 ? 1 : op.getTile()[0]});
+  candidates.push_back({&panelRange, 1});
+  auto evenness = [&](const Candidate &c) {
+    auto extent = getConstantIntValue(c.range->upper);
+    if (!extent)
+      return 0.9;
+    int64_t pieces = llvm::divideCeil(*extent, c.unit);
+    return double(pieces) / double(llvm::divideCeil(pieces, tasks) * tasks);
+  };
+  Candidate best = candidates.front();
+  for (const Candidate &c : candidates)
+    if (evenness(c) > evenness(best) + 0.05)
+      best = c;
+  auto forall = scf::ForallOp::create(
+      b, ArrayRef<OpFoldResult>{b.constant(tasks)}, ValueRange(), std::nullopt);
+  OpBuilder::InsertionGuard guard(b);
+  b.setInsertionPointToStart(forall.getBody());
+  OpFoldResult extent = best.range->upper;
+  OpFoldResult chunk =
+      b.multiply(b.ceilDivide(b.ceilDivide(extent, best.unit), tasks),
+                 b.constant(best.unit));
+  OpFoldResult lower = b.multiply(forall.getInductionVar(0), chunk);
+  best.range->upper = b.minimum(b.add(lower, chunk), extent);
+  best.range->lower = b.minimum(lower, extent);
+  emitGroups(0, start);
 }
 
 void Emitter::emitGroups(unsigned level, Place place) {
   if (level == groups.size())
     return emitOuterRows(0, place);
-  b.loop(b.constant(0), groups[level].extent, 1, [&](OpFoldResult i) {
+  Range range{b.constant(0), groups[level].extent};
+  if (level == 0)
+    range = groupRange;
+  b.loop(range.lower, range.upper, 1, [&](OpFoldResult i) {
     emitGroups(level + 1, advance(place, groups[level], i));
   });
 }
@@ -357,13 +413,12 @@ void Emitter::emitOuterRows(unsigned level, Place place) {
 
 void Emitter::emitCacheBlocks(Place place) {
   int64_t positions = op.getTile()[2];
-  OpFoldResult extent =
-      rows.size() > 1 ? rows[rows.size() - 2].extent : rows.back().extent;
-  auto known = getConstantIntValue(extent);
+  auto [lower, upper] = rowRange;
+  auto known = getConstantIntValue(b.subtract(upper, lower));
   if (positions == 0 || (known && *known <= positions))
-    return emitPanels(place, b.constant(0), extent);
-  b.loop(b.constant(0), extent, positions, [&](OpFoldResult i) {
-    emitPanels(place, i, b.minimum(b.add(i, b.constant(positions)), extent));
+    return emitPanels(place, lower, upper);
+  b.loop(lower, upper, positions, [&, upper = upper](OpFoldResult i) {
+    emitPanels(place, i, b.minimum(b.add(i, b.constant(positions)), upper));
   });
 }
 
@@ -385,37 +440,39 @@ void Emitter::emitPanels(Place place, OpFoldResult lower, OpFoldResult upper) {
 
   OpFoldResult full = b.divide(column.extent, width);
   OpFoldResult tail = b.remainder(column.extent, width);
-  b.loop(b.constant(0), full, 1, [&](OpFoldResult p) {
+  OpFoldResult end = b.minimum(panelRange.upper, full);
+  b.loop(panelRange.lower, end, 1, [&](OpFoldResult p) {
     Columns columns;
     columns.vectors = vectors;
     columns.masks.assign(vectors, Value());
     emitPanel(advance(place, panel, p), columns, lower, upper);
   });
-  auto maskType = VectorType::get(lanes, b.getI1Type());
-  if (auto known = getConstantIntValue(tail)) {
-    if (*known == 0)
-      return;
-    Columns columns;
-    columns.vectors = llvm::divideCeil(*known, lanes);
-    columns.masks.assign(columns.vectors, Value());
-    if (int64_t last = *known % lanes) {
-      SmallVector<bool> bits(lanes, false);
-      std::fill_n(bits.begin(), last, true);
-      columns.masks.back() = arith::ConstantOp::create(
-          b, DenseElementsAttr::get(maskType, ArrayRef<bool>(bits)));
-    }
-    return emitPanel(advance(place, panel, full), columns, lower, upper);
-  }
-  Value any = arith::CmpIOp::create(b, arith::CmpIPredicate::ne, b.value(tail),
-                                    b.value(b.constant(0)));
-  auto branch = scf::IfOp::create(b, any, /*withElseRegion=*/false);
+  auto knownTail = getConstantIntValue(tail);
+  if (knownTail == 0)
+    return;
+  // The task that walks to the end has the panel that is not full.
   OpBuilder::InsertionGuard guard(b);
-  b.setInsertionPointToStart(branch.thenBlock());
+  auto only = getConstantIntValue(panelRange.upper);
+  if (!only || !knownTail) {
+    Value mine = arith::CmpIOp::create(
+        b, arith::CmpIPredicate::ugt, b.value(panelRange.upper), b.value(full));
+    auto branch = scf::IfOp::create(b, mine, /*withElseRegion=*/false);
+    b.setInsertionPointToStart(branch.thenBlock());
+  }
+  auto maskType = VectorType::get(lanes, b.getI1Type());
   Columns columns;
-  columns.vectors = vectors;
-  for (int64_t j = 0; j < vectors; ++j)
-    columns.masks.push_back(vector::CreateMaskOp::create(
-        b, maskType, b.value(b.subtract(tail, b.constant(j * lanes)))));
+  columns.vectors = knownTail ? llvm::divideCeil(*knownTail, lanes) : vectors;
+  columns.masks.assign(columns.vectors, Value());
+  if (!knownTail) {
+    for (int64_t j = 0; j < vectors; ++j)
+      columns.masks[j] = vector::CreateMaskOp::create(
+          b, maskType, b.value(b.subtract(tail, b.constant(j * lanes))));
+  } else if (int64_t last = *knownTail % lanes) {
+    SmallVector<bool> bits(lanes, false);
+    std::fill_n(bits.begin(), last, true);
+    columns.masks.back() = arith::ConstantOp::create(
+        b, DenseElementsAttr::get(maskType, ArrayRef<bool>(bits)));
+  }
   emitPanel(advance(place, panel, full), columns, lower, upper);
 }
 

@@ -35,6 +35,7 @@ struct Decision {
   ContractionDims dims;
   SmallVector<int64_t> bounds;
   Tiling tiling;
+  int64_t tasks = 1;
   bool packed;
   /// Taken from every rhs element when it is packed.
   int64_t rhsOffset = 0;
@@ -152,6 +153,20 @@ static bool isVectorizable(Region &region) {
   return true;
 }
 
+/// How many pieces are worth waking workers for.
+static int64_t chooseTasks(const Decision &decision, int64_t threads) {
+  // A vector of products takes about 0.3 ns; less than some 25 us of them per
+  // worker costs more to hand out than to do.
+  constexpr double kVectorsPerTask = 25e3 / 0.3;
+  double products = 1;
+  for (int64_t bound : decision.bounds)
+    products *= ShapedType::isDynamic(bound) ? 128.0 : double(bound);
+  products /= double(decision.instruction.getLanes() *
+                     decision.instruction.getReductionStep());
+  return std::clamp<int64_t>(int64_t(products / kVectorsPerTask), 1,
+                             std::max<int64_t>(1, threads));
+}
+
 static FailureOr<Decision> decide(ContractOp op, TargetAttr target,
                                   std::string &reason) {
   Type lhs = getElementTypeOrSelf(op.getLhs().getType());
@@ -231,6 +246,7 @@ static FailureOr<Decision> decide(ContractOp op, TargetAttr target,
   problem.l2 = target.getL2();
   describeRows(op, dims, decision.bounds, problem);
   decision.tiling = chooseTiling(problem);
+  decision.tasks = chooseTasks(decision, target.getThreads());
   return decision;
 }
 
@@ -429,8 +445,9 @@ static void apply(RewriterBase &rewriter, ContractOp op,
       op.getIteratorTypesAttr(), b.getDenseI64ArrayAttr(decision.bounds),
       op.getAccumulatorAttr(), decision.instruction,
       b.getDenseI64ArrayAttr({tiling.rows, tiling.vectors, tiling.positions}),
-      b.getI64IntegerAttr(1), decision.packed ? b.getUnitAttr() : UnitAttr(),
-      op.getLhsUnsignedAttr(), op.getRhsUnsignedAttr(), op.getOriginAttr());
+      b.getI64IntegerAttr(decision.tasks),
+      decision.packed ? b.getUnitAttr() : UnitAttr(), op.getLhsUnsignedAttr(),
+      op.getRhsUnsignedAttr(), op.getOriginAttr());
   rewriter.inlineRegionBefore(op.getEpilogue(), contract.getEpilogue(),
                               contract.getEpilogue().begin());
   rewriter.replaceOp(op, contract.getResult());

@@ -11,8 +11,9 @@
 using namespace mlir;
 using namespace mlir::tamis;
 
-/// Extent assumed of a dimension only run time knows.
-static constexpr int64_t kTypicalExtent = 128;
+/// Extents assumed of a dimension only run time knows: a block must be good
+/// for all of them.
+static constexpr int64_t kTypicalExtents[] = {128, 77, 50};
 
 /// Cycles of one reduction step of a block: one multiplication a cycle, loads
 /// beside them, and at least the latency of a chain of dependent additions.
@@ -24,11 +25,10 @@ static double stepCost(int64_t rows, int64_t vectors, bool depthwise) {
 }
 
 Tiling mlir::tamis::chooseTiling(const TilingProblem &problem) {
-  int64_t rowExtent = ShapedType::isDynamic(problem.rowExtent)
-                          ? kTypicalExtent
-                          : problem.rowExtent;
-  int64_t columns =
-      ShapedType::isDynamic(problem.columns) ? kTypicalExtent : problem.columns;
+  bool isDynamic = ShapedType::isDynamic(problem.rowExtent);
+  int64_t rowExtent = isDynamic ? kTypicalExtents[0] : problem.rowExtent;
+  int64_t columns = ShapedType::isDynamic(problem.columns) ? kTypicalExtents[0]
+                                                           : problem.columns;
   int64_t vectorsWanted = llvm::divideCeil(columns, problem.lanes);
   int64_t maxVectors = problem.depthwise ? 4 : rowExtent < 4 ? 8 : 6;
   Tiling best{1, 1, 0};
@@ -45,11 +45,22 @@ Tiling mlir::tamis::chooseTiling(const TilingProblem &problem) {
     for (int64_t rows = 1; rows <= std::min(maxRows, rowExtent); ++rows) {
       double panels = double(vectorsWanted / vectors);
       int64_t tailVectors = vectorsWanted % vectors;
-      int64_t blocks = rowExtent / rows, tail = rowExtent % rows;
       auto rowsCost = [&](int64_t v) {
-        double cost = double(blocks) * stepCost(rows, v, problem.depthwise);
-        if (tail)
-          cost += stepCost(tail, v, problem.depthwise);
+        auto step = [&](int64_t r) {
+          return stepCost(r, v, problem.depthwise);
+        };
+        if (!isDynamic)
+          return double(rowExtent / rows) * step(rows) +
+                 (rowExtent % rows ? step(rowExtent % rows) : 0.0);
+        // The generator finishes with blocks of four rows and of one.
+        double cost = 0;
+        for (int64_t extent : kTypicalExtents) {
+          int64_t rest = extent % rows;
+          cost += double(extent / rows) * step(rows);
+          if (rows > 4)
+            cost += double(rest / 4) * step(4), rest %= 4;
+          cost += double(rest) * step(1);
+        }
         return cost;
       };
       double cost = panels * rowsCost(vectors);

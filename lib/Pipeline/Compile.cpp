@@ -6,6 +6,7 @@
 #include "tamis/IR/Tamis.h"
 #include "tamis/InitAll.h"
 #include "tamis/Pipeline/Pipeline.h"
+#include "tamis/Pipeline/Variants.h"
 #include "tamis/Target/ParameterLayout.h"
 #include "tamis/Target/Target.h"
 #include "mlir/Dialect/Affine/IR/AffineOps.h"
@@ -82,28 +83,30 @@ public:
         parseTargets(&context, options.target, options.threads, emitError);
     if (failed(targets))
       return failure();
-    if (!module->getOperation()->hasAttr(kTargetAttrName))
+    // An artifact for MLIR input keeps the target written in the module.
+    if (module->getOperation()->hasAttr(kTargetAttrName))
+      targets->resize(1);
+    else
       module->getOperation()->setAttr(kTargetAttrName, targets->front());
     module->getOperation()->setAttr(
         "tamis.policy",
         PolicyAttr::get(&context, options.strict, options.allowBf16));
 
-    std::optional<ParameterLayout> parameters;
     for (int i = first; i <= last; ++i) {
       const Stage &stage = getStages()[i];
+      if (stage.name == "plan")
+        split(*targets);
       if (failed(runStage(stage)))
         return failure();
       // Weights are final from here on; codegen turns them into offsets.
-      if (stage.name == "pack" || (i == first && first > getStageIndex("pack"))) {
-        auto layout = ParameterLayout::get(*module);
-        if (failed(layout))
+      if (stage.name == "pack" || (i == first && first > getStageIndex("pack")))
+        if (failed(layOutParameters()))
           return failure();
-        parameters = *layout;
-      }
     }
+    mergeVariants(getModules());
     if (last < getStageIndex("emit") || options.emit == EmitKind::MLIR)
-      return writeModule(output);
-    return emit(*parameters, output);
+      return writeModule(*module, output);
+    return emit(output);
   }
 
 private:
@@ -116,30 +119,64 @@ private:
     return *registry;
   }
 
+  /// One module per further target.
+  void split(ArrayRef<TargetAttr> targets) {
+    for (TargetAttr target : targets.drop_front()) {
+      OwningOpRef<ModuleOp> copy = module->clone();
+      copy->getOperation()->setAttr(kTargetAttrName, target);
+      others.push_back(std::move(copy));
+    }
+  }
+
+  SmallVector<ModuleOp> getModules() {
+    SmallVector<ModuleOp> list{*module};
+    for (OwningOpRef<ModuleOp> &other : others)
+      list.push_back(*other);
+    return list;
+  }
+
+  LogicalResult layOutParameters() {
+    if (!others.empty())
+      unifyParameters(getModules());
+    auto layout = ParameterLayout::get(*module);
+    if (failed(layout))
+      return failure();
+    parameters = *layout;
+    return success();
+  }
+
   LogicalResult runStage(const Stage &stage) {
-    PassManager pm(&context, ModuleOp::getOperationName());
-    if (options.timing)
-      pm.enableTiming();
-    if (options.statistics)
-      pm.enableStatistics();
-    stage.populate(pm, options);
-    if (failed(pm.run(*module)))
-      return failure();
-    if (failed(verifyContract(stage)))
-      return failure();
-    if (options.dumpStages.empty())
-      return success();
+    CompileOptions local = options;
+    for (auto [variant, target] : llvm::enumerate(getModules())) {
+      local.variant = variant;
+      PassManager pm(&context, ModuleOp::getOperationName());
+      if (options.timing)
+        pm.enableTiming();
+      if (options.statistics)
+        pm.enableStatistics();
+      stage.populate(pm, local);
+      if (failed(pm.run(target)) || failed(verifyContract(target, stage)))
+        return failure();
+      if (!options.dumpStages.empty() && failed(dump(target, stage, variant)))
+        return failure();
+    }
+    return success();
+  }
+
+  LogicalResult dump(ModuleOp target, const Stage &stage, size_t variant) {
     SmallString<128> path(options.dumpStages);
     if (std::error_code error = llvm::sys::fs::create_directories(path))
       return mlir::emitError(UnknownLoc::get(&context))
              << "cannot create '" << path << "': " << error.message();
-    llvm::sys::path::append(path, stage.name + ".mlir");
-    return writeModule(path);
+    std::string suffix = variant ? "." + std::to_string(variant) : "";
+    llvm::sys::path::append(path, stage.name + suffix + ".mlir");
+    return writeModule(target, path);
   }
 
-  LogicalResult verifyContract(const Stage &stage) {
-    WalkResult result = module->walk([&](Operation *op) {
-      if (!llvm::is_contained(stage.forbidden, op->getName().getDialectNamespace()))
+  static LogicalResult verifyContract(ModuleOp target, const Stage &stage) {
+    WalkResult result = target.walk([&](Operation *op) {
+      if (!llvm::is_contained(stage.forbidden,
+                              op->getName().getDialectNamespace()))
         return WalkResult::advance();
       op->emitOpError("is left after stage '")
           << stage.name << "', which promises: " << stage.promise;
@@ -148,22 +185,20 @@ private:
     return failure(result.wasInterrupted());
   }
 
-  LogicalResult writeModule(StringRef path) {
+  LogicalResult writeModule(ModuleOp target, StringRef path) {
     std::string error;
     auto file = openOutputFile(path, &error);
     if (!file)
       return mlir::emitError(UnknownLoc::get(&context)) << error;
-    module->print(file->os(),
-                  OpPrintingFlags().elideLargeElementsAttrs(64).elideLargeResourceString(64));
+    target.print(file->os(), OpPrintingFlags()
+                                 .elideLargeElementsAttrs(64)
+                                 .elideLargeResourceString(64));
     file->os() << '\n';
     file->keep();
     return success();
   }
 
-  LogicalResult emit(const ParameterLayout &parameters, StringRef output) {
-    for (auto global : llvm::make_early_inc_range(
-             module->getOps<ml_program::GlobalOp>()))
-      global.erase();
+  LogicalResult emit(StringRef output) {
     EmitOptions emission;
     emission.prefix = options.prefix;
     emission.optLevel = options.optLevel;
@@ -184,12 +219,14 @@ private:
     }
     emission.writeHeader = options.emit == EmitKind::SharedLibrary ||
                            options.emit == EmitKind::Object;
-    return emitArtifact(*module, parameters, output, emission);
+    return emitArtifact(*module, *parameters, output, emission);
   }
 
   const CompileOptions &options;
   MLIRContext context;
   OwningOpRef<ModuleOp> module;
+  std::vector<OwningOpRef<ModuleOp>> others;
+  std::optional<ParameterLayout> parameters;
 };
 
 } // namespace

@@ -87,7 +87,9 @@ static void populateCodegen(OpPassManager &pm, const CompileOptions &options) {
   LowerParallelOptions parallel;
   parallel.threads = options.threads;
   pm.addPass(createLowerParallel(parallel));
-  pm.addPass(createLowerInterface());
+  LowerInterfaceOptions interface;
+  interface.variant = options.variant;
+  pm.addPass(createLowerInterface(interface));
 }
 
 static void populateEmit(OpPassManager &pm, const CompileOptions &options) {

@@ -23,8 +23,7 @@ static uint16_t half_of_double_bits(uint64_t bits) {
   int32_t exponent = (int32_t)(bits >> 52 & 0x7ff) - 1023;
   uint64_t mantissa = bits & 0xfffffffffffff;
   if (exponent == 1024) /* infinity or a quiet NaN with the payload's top */
-    return sign | 0x7c00 |
-           (mantissa ? 0x200 | (uint16_t)(mantissa >> 42) : 0);
+    return sign | 0x7c00 | (mantissa ? 0x200 | (uint16_t)(mantissa >> 42) : 0);
   if (exponent < -25)
     return sign;
   if (exponent > 15)
@@ -100,7 +99,8 @@ __bf16 __truncdfbf2(double value) {
   /* Round to odd first: the second rounding then sees every lost bit. */
   float near = (float)value;
   uint32_t bits = (bits32){.f = near}.u;
-  if ((double)near != value && near == near && (bits & 0x7fffffff) != 0x7f800000) {
+  if ((double)near != value && near == near &&
+      (bits & 0x7fffffff) != 0x7f800000) {
     /* Truncate towards zero, then set the last bit. */
     double size = value < 0 ? -value : value;
     double found = near < 0 ? -(double)near : (double)near;

@@ -47,8 +47,8 @@ void tamis_rt_release_blocks(tamis_run *run);
 /* Cpus.c: how many CPUs this process may really use. */
 int32_t tamis_rt_usable_cpus(void);
 
-/* Parallel.c or Serial.c: starts workers up to `threads`, the caller included; returns
-   how many threads there will be. */
+/* Parallel.c or Serial.c: starts workers up to `threads`, the caller included;
+   returns how many threads there will be. */
 int32_t tamis_rt_pool_reserve(int32_t threads);
 void tamis_rt_pool_release(tamis_run *run);
 

@@ -17,8 +17,8 @@ void *tamis_rt_host_allocate(const tamis_host *host, int64_t bytes) {
   /* Beyond 2^46 bytes a size is an overflow, not a wish. */
   if (bytes < 0 || bytes > INT64_C(1) << 46)
     return NULL;
-  size_t rounded = ((size_t)bytes + TAMIS_ALIGNMENT - 1) &
-                   ~(size_t)(TAMIS_ALIGNMENT - 1);
+  size_t rounded =
+      ((size_t)bytes + TAMIS_ALIGNMENT - 1) & ~(size_t)(TAMIS_ALIGNMENT - 1);
   if (!rounded)
     rounded = TAMIS_ALIGNMENT;
   if (host && host->allocate)

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
  *
- * The public calls of a compiled model: <prefix>_X jumps to tamis_abi_X. Nothing a caller passes may crash them except a pointer that
- * is neither null nor valid.
+ * The public calls of a compiled model: <prefix>_X jumps to tamis_abi_X.
+ * Nothing a caller passes may crash them except a pointer that is neither null
+ * nor valid.
  */
 #include "Internal.h"
 
@@ -91,8 +92,7 @@ static tamis_status check_dims(const int64_t *dims, const message *out) {
         FAIL(out, TAMIS_ERROR_SHAPE,
              "input '%s': dimension %d: expected %lld as in the other inputs, "
              "got %lld",
-             tensor->name, axis, (long long)dims[dim->same_as],
-             (long long)got);
+             tensor->name, axis, (long long)dims[dim->same_as], (long long)got);
     }
     if (too_large(tensor, dims + first))
       FAIL(out, TAMIS_ERROR_SHAPE,

@@ -184,8 +184,9 @@ static int hold_pool(tamis_run *run) {
     run->pool = POOL_REFUSED;
     struct pool *pool = get_pool();
     /* No workers: a forked child that uses its parent's instance. */
-    if (pool && (atomic_load(&pool->workers) > 0 ||
-                 tamis_rt_pool_reserve(run->threads) > 1) &&
+    if (pool &&
+        (atomic_load(&pool->workers) > 0 ||
+         tamis_rt_pool_reserve(run->threads) > 1) &&
         !atomic_flag_test_and_set(&pool->held))
       run->pool = POOL_HELD;
   }

@@ -110,8 +110,8 @@ writeElements(const ParameterLayout::Parameter &parameter,
   return sink(raw);
 }
 
-LogicalResult ParameterLayout::write(
-    function_ref<LogicalResult(ArrayRef<char>)> sink) const {
+LogicalResult
+ParameterLayout::write(function_ref<LogicalResult(ArrayRef<char>)> sink) const {
   static constexpr char zeros[alignment] = {};
   int64_t position = 0;
   for (const Parameter &parameter : parameters) {

@@ -65,11 +65,14 @@ Type X86MaddAttr::getPackedType(Type rhs) const {
 
 Value X86MaddAttr::buildLhs(OpBuilder &b, Location loc, Value elements,
                             bool lhsUnsigned) const {
-  auto wide = VectorType::get(2, b.getI16Type());
+  int64_t count = cast<VectorType>(elements.getType()).getNumElements();
+  auto wide = VectorType::get(count, b.getI16Type());
   Value pair = lhsUnsigned
                    ? arith::ExtUIOp::create(b, loc, wide, elements).getResult()
                    : arith::ExtSIOp::create(b, loc, wide, elements).getResult();
-  return broadcastGroup(b, loc, pair, getLanes(), b.getI16Type());
+  return count == 2 * getLanes()
+             ? pair
+             : broadcastGroup(b, loc, pair, getLanes(), b.getI16Type());
 }
 
 Value X86MaddAttr::buildRhs(OpBuilder &b, Location loc, Value loaded) const {
@@ -128,6 +131,9 @@ Value X86VnniAttr::buildLhs(OpBuilder &b, Location loc, Value elements,
                                APInt(8, 128)));
     elements = arith::XOrIOp::create(b, loc, elements, top);
   }
+  // A depthwise contraction hands over a whole vector.
+  if (cast<VectorType>(elements.getType()).getNumElements() == 4 * getLanes())
+    return elements;
   return broadcastGroup(b, loc, elements, getLanes(), b.getI8Type());
 }
 

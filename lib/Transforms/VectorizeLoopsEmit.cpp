@@ -37,6 +37,7 @@ double Emitter::costOf(unsigned loop, int64_t width, bool reduction) const {
   }
   double cost = bodyCost() / filled;
   bool sums = nest.hasReductionLoops();
+  int turned = findTransposedLoop(loop, width);
   for (auto [i, access] : llvm::enumerate(nest.accesses)) {
     if (!access.buffer)
       continue;
@@ -46,11 +47,13 @@ double Emitter::costOf(unsigned loop, int64_t width, bool reduction) const {
       cost += isVaryingInside(access) ? 0.3 * weight / filled : 0;
     else if (stride.isOne())
       cost += weight / filled;
+    else if (turned >= 0 && isTurned(access, loop, turned))
+      cost += 0.5;
     else if (stride.isStatic() && stride.factor > 0 && stride.factor <= 4 &&
              !access.written)
       cost += 2 * stride.factor * weight / filled;
     else
-      cost += 2.5 * weight;
+      cost += (access.written ? 4 : 2.5) * weight;
   }
   if (reduction && extent.isStatic())
     cost += 8.0 / std::max<int64_t>(extent.factor, 1);
@@ -246,7 +249,7 @@ void Emitter::emit() {
   ivs.resize(nest.loops.size());
   hoisted.resize(nest.accesses.size());
   preloaded.resize(nest.accesses.size());
-  int transposedLoop = tiling ? findTransposedLoop() : -1;
+  int transposedLoop = findTransposedLoop(vectorLoop, lanes);
   if (transposedLoop >= 0)
     return emitTransposed(transposedLoop);
   emitOuter(0, offsets);

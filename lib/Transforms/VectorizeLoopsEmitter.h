@@ -38,7 +38,8 @@ public:
 
 private:
   // Transposition (VectorizeLoopsTranspose.cpp).
-  int findTransposedLoop() const;
+  int findTransposedLoop(int loop, int64_t width) const;
+  bool isTurned(const Access &access, unsigned loop, unsigned other) const;
   void emitTransposed(unsigned transposedLoop);
   void emitTile(const Values &offsets, unsigned transposedLoop);
   SmallVector<Value> transpose(SmallVector<Value> rows);

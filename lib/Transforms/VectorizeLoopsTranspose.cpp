@@ -8,33 +8,37 @@
 using namespace mlir;
 using namespace mlir::tamis;
 
-/// The loop along which some input lies in memory while the vector loop
-/// strides through it, or -1.
-int Emitter::findTransposedLoop() const {
-  if (vectorLoop < 0 || nest.hasReductionLoops())
+/// The loop along which some input lies in memory while `loop` strides through
+/// it and along the outputs, or -1. Both must fill tiles of `width`.
+int Emitter::findTransposedLoop(int loop, int64_t width) const {
+  if (loop < 0 || !tiling || nest.hasReductionLoops())
     return -1;
   for (Operation &op : nest.body())
     if (isa<linalg::IndexOp, memref::LoadOp>(op))
       return -1;
   for (unsigned i = 0; i < outputs; ++i)
-    if (!nest.accesses[outputAccess(i)].strides[vectorLoop].isOne())
+    if (!nest.accesses[outputAccess(i)].strides[loop].isOne())
       return -1;
-  auto large = [&](unsigned loop) {
-    const Product &extent = nest.loops[loop].extent;
-    return !extent.isStatic() || extent.factor >= std::min<int64_t>(lanes, 16);
+  auto isLarge = [&](unsigned l) {
+    const Product &extent = nest.loops[l].extent;
+    return !extent.isStatic() || extent.factor >= std::min<int64_t>(width, 16);
   };
-  if (!large(vectorLoop))
+  if (!isLarge(loop))
     return -1;
-  for (const Access &access : ArrayRef(nest.accesses).take_front(nest.numInputs())) {
-    if (!access.buffer || access.element.isInteger(1) ||
-        access.strides[vectorLoop].isZero() ||
-        access.strides[vectorLoop].isOne())
-      continue;
-    for (unsigned l = 0; l < nest.loops.size(); ++l)
-      if (int(l) != vectorLoop && access.strides[l].isOne() && large(l))
-        return l;
-  }
+  for (unsigned other = 0; other < nest.loops.size(); ++other)
+    for (unsigned a = 0; a < nest.numInputs(); ++a)
+      if (int(other) != loop && isLarge(other) &&
+          isTurned(nest.accesses[a], loop, other))
+        return other;
   return -1;
+}
+
+/// True if rows of the operand along `other` become vectors along `loop`.
+bool Emitter::isTurned(const Access &access, unsigned loop,
+                       unsigned other) const {
+  return access.buffer && access.read && !access.element.isInteger(1) &&
+         access.strides[other].isOne() && !access.strides[loop].isZero() &&
+         !access.strides[loop].isOne();
 }
 
 /// Whole tiles here; the rim on both sides by the ordinary emitter, as two
@@ -102,10 +106,7 @@ void Emitter::emitTile(const Values &offsets, unsigned transposedLoop) {
   for (unsigned a = 0; a < nest.numInputs(); ++a) {
     const Access &access = nest.accesses[a];
     hoisted[a] = access.scalar;
-    if (!access.buffer || !access.read ||
-        !access.strides[transposedLoop].isOne() ||
-        access.strides[vectorLoop].isZero() ||
-        access.strides[vectorLoop].isOne() || access.element.isInteger(1))
+    if (!isTurned(access, vectorLoop, transposedLoop))
       continue;
     auto type = VectorType::get({lanes}, storedType(access));
     for (int64_t k = 0; k < lanes; ++k)

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 #include "NativeModel.h"
+#include <algorithm>
 #include <cstdlib>
+#include <nanobind/stl/string.h>
 #include <stdexcept>
 
 namespace nb = nanobind;

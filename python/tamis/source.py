@@ -58,8 +58,8 @@ class Source:
         with open(self.path, "rb") as file:
             if not os.fstat(file.fileno()).st_size:
                 raise Error("the file is empty", file=self.path)
-            with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data, memoryview(data) as view:
-                return function(view)
+            # Unmapped when the last view goes: an error's traceback may hold one for a while.
+            return function(memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)))
 
     def external_paths(self, folder=""):
         """Paths of the external data files the initializers name, those that exist."""

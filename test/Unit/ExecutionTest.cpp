@@ -2,14 +2,14 @@
 //
 // Emission, the runtime in the artifact, and loading, by value: hand-written
 // modules are emitted, loaded and run. Usage: ExecutionTest INPUTS OUTPUT.
-#include "tamis/Execution/Emit.h"
-#include "tamis/Execution/Interface.h"
-#include "tamis/Execution/Load.h"
-#include "tamis/IR/Tamis.h"
 #include "mlir/Dialect/LLVMIR/LLVMDialect.h"
 #include "mlir/Dialect/MLProgram/IR/MLProgram.h"
 #include "mlir/IR/MLIRContext.h"
 #include "mlir/Parser/Parser.h"
+#include "tamis/Execution/Emit.h"
+#include "tamis/Execution/Interface.h"
+#include "tamis/Execution/Load.h"
+#include "tamis/IR/Tamis.h"
 #include "llvm/Support/FileSystem.h"
 #include "llvm/Support/MemoryBuffer.h"
 
@@ -300,10 +300,27 @@ static void testVariants() {
   dlclose(library);
 }
 
+/// Objects and text, for the C program and the checks of emit.test.
+static void emitOthers() {
+  using Kind = EmitOptions::Kind;
+  for (StringRef name : {"scale", "exp"})
+    for (auto [kind, extension] :
+         {std::pair(Kind::Object, "o"), std::pair(Kind::LLVMIR, "ll"),
+          std::pair(Kind::Assembly, "s"), std::pair(Kind::Bitcode, "bc")}) {
+      auto module = parseSourceFile<ModuleOp>(
+          inputFolder + "/" + name.str() + ".mlir", &getContext());
+      auto parameters = ParameterLayout::get(*module);
+      EmitOptions options;
+      options.kind = kind;
+      CHECK(succeeded(emitArtifact(
+          *module, *parameters,
+          outputFolder + "/" + name.str() + "." + extension, options)));
+    }
+}
+
 /// Fails with `text` when scale.mlir with `from` replaced by `to` is emitted.
 static void testRefused(StringRef from, StringRef to, StringRef text) {
-  auto buffer =
-      llvm::MemoryBuffer::getFile(inputFolder + "/scale.mlir", true);
+  auto buffer = llvm::MemoryBuffer::getFile(inputFolder + "/scale.mlir", true);
   CHECK(bool(buffer));
   std::string source = (*buffer)->getBuffer().str();
   size_t at = source.find(from.str());
@@ -330,15 +347,14 @@ static void testRefused(StringRef from, StringRef to, StringRef text) {
         llvm::sys::fs::directory_iterator());
 }
 
-/// The library without its last byte, or with one byte changed.
+/// The library cut short, or with a few bytes changed.
 static void testDamaged() {
   std::string whole = outputFolder + "/scale.so", path = outputFolder + "/d.so";
   auto write = [&](StringRef bytes) {
     std::error_code error;
     llvm::raw_fd_ostream(path, error) << bytes;
   };
-  std::string bytes =
-      (*llvm::MemoryBuffer::getFile(whole))->getBuffer().str();
+  std::string bytes = (*llvm::MemoryBuffer::getFile(whole))->getBuffer().str();
   write(StringRef(bytes).drop_back());
   CHECK(failsWith(CompiledModel::load(path).takeError(), "truncated"));
   write(StringRef(bytes).take_front(40));
@@ -376,11 +392,13 @@ int main(int argc, char **argv) {
   testHost();
   testVariants();
   testDamaged();
+  emitOthers();
   testRefused("@tamis_compute_0", "@other", "tamis_compute_0");
   testRefused("\"sse2\"", "\"warp9\"", "target feature 'warp9'");
   testRefused("tamis.interface", "tamis.other", "tamis.interface");
   testRefused("\"float32\"", "\"float31\"", "unknown dtype \"float31\"");
-  testRefused("addressof @row", "addressof @nowhere", "undefined symbol: nowhere");
+  testRefused("addressof @row", "addressof @nowhere",
+              "undefined symbol: nowhere");
   llvm::outs() << (failures ? "failed\n" : "all checks hold\n");
   return failures != 0;
 }

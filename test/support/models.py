@@ -59,3 +59,9 @@ def conv(**attributes):
 def save(made, path):
     onnx.save(made, path)
     return str(path)
+
+
+def conv_open():
+    """A convolution whose image size is open."""
+    weights = np.ones((4, 3, 3, 3), np.float32)
+    return one("Conv", [info("x", [1, 3, "h", "w"])], info("y", None), [const("w", weights)], name="conv")

@@ -31,7 +31,7 @@ class Format(lit.formats.ShTest):
         file = test.getSourcePath()
         if not os.path.dirname(file).endswith(".py"):
             return super().execute(test, lit_config)
-        command = [self.python, "-m", "pytest", "-q", "-x", "--tb=short", "-p", "no:cacheprovider", "--rootdir",
+        command = [self.python, "-m", "pytest", "-q", "--tb=short", "-p", "no:cacheprovider", "--rootdir",
                    test.config.tamis_source_root, "-c", os.path.join(test.config.tamis_source_root, "pyproject.toml"),
                    f"{os.path.dirname(file)}::{os.path.basename(file)}"]
         try:

@@ -33,7 +33,8 @@ struct EmitOptions {
 
 /// Emits `module`, whose parameters were laid out as `parameters` (globals may
 /// still be in the module or already erased), into the file `outputPath`. The
-/// file appears complete or not at all. `module` is only read.
+/// file appears complete or not at all; "-" writes text kinds to stdout.
+/// `module` is only read.
 LogicalResult emitArtifact(ModuleOp module, const ParameterLayout &parameters,
                            StringRef outputPath, const EmitOptions &options);
 

@@ -26,12 +26,12 @@ def Tamis_TargetAttr : Tamis_Attr<"Target", "target"> {
   }];
   let parameters = (ins
     StringRefParameter<"LLVM architecture name">:$arch,
-    ArrayRefParameter<"::mlir::StringAttr", "LLVM target features">:$features,
+    OptionalArrayRefParameter<"::mlir::StringAttr", "LLVM target features">:$features,
     DefaultValuedParameter<"int64_t", "32768">:$l1,
     DefaultValuedParameter<"int64_t", "1048576">:$l2,
     DefaultValuedParameter<"int64_t", "1">:$threads);
   let assemblyFormat = [{
-    `<` $arch `,` `[` $features `]` custom<Sizes>($l1, $l2, $threads) `>`
+    `<` $arch `,` `[` (`]`) : ($features^ `]`)? custom<Sizes>($l1, $l2, $threads) `>`
   }];
   let extraClassDeclaration = [{
     /// True if the feature list holds `feature` (without `+`).

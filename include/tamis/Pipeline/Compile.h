@@ -40,6 +40,9 @@ struct CompileOptions {
   std::string dumpStages;
   /// Prefix of exported symbols; empty: derived from the output's file name.
   std::string prefix;
+  /// Number of the machine being compiled for, where there are several; set by
+  /// compileModel.
+  int64_t variant = 0;
   /// Every contraction through the oracle instead of generated kernels.
   bool oracle = false;
   /// Print pass timing and statistics to stderr.

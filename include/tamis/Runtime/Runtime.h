@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
  *
  * What a compiled model consists of, seen from C. The compiler writes one
- * constant `tamis_model_data` per model and the functions it points to; the runtime
- * (lib/Runtime, linked into every model) implements the public calls
- * on top of it. The first half is repeated in every generated header, which
- * is why the public names carry no model prefix and sit behind a guard.
+ * constant `tamis_model_data` per model and the functions it points to; the
+ * runtime (lib/Runtime, linked into every model) implements the public calls on
+ * top of it. The first half is repeated in every generated header, which is why
+ * the public names carry no model prefix and sit behind a guard.
  */
 #ifndef TAMIS_RUNTIME_RUNTIME_H
 #define TAMIS_RUNTIME_RUNTIME_H
@@ -52,7 +52,7 @@ typedef struct tamis_host {
 typedef struct tamis_feature {
   const char *name;
   uint32_t leaf, subleaf;
-  uint8_t reg;   /* 0 eax, 1 ebx, 2 ecx, 3 edx */
+  uint8_t reg; /* 0 eax, 1 ebx, 2 ecx, 3 edx */
   uint8_t bit;
   uint8_t state; /* what the system must save: a tamis_feature_state */
   uint8_t reserved;
@@ -94,9 +94,8 @@ typedef struct tamis_run tamis_run;
 
 /* The model compiled for one feature list. Later variants are better. */
 typedef struct tamis_variant {
-  uint32_t (*compute)(tamis_run *run, const void *const *inputs,
-                      void **outputs, int64_t *dims, void *workspace,
-                      const void *weights);
+  uint32_t (*compute)(tamis_run *run, const void *const *inputs, void **outputs,
+                      int64_t *dims, void *workspace, const void *weights);
   int64_t (*workspace_size)(const int64_t *dims);
   const tamis_feature *features;
   int64_t feature_count;

@@ -112,18 +112,25 @@ def AssignLayouts : Pass<"tamis-assign-layouts", "::mlir::func::FuncOp"> {
 def MaterializePadding : Pass<"tamis-materialize-padding", "::mlir::func::FuncOp"> {
   let summary = "give every padded contraction an explicit padded operand";
   let description = [{
-    A `tamis.contract` whose lhs maps reach outside the operand gets a
-    `tensor.pad` with real zero and `pad = 0`. Several padded readers of one
-    value share the widest pad through `tensor.extract_slice`; consecutive
-    pads merge. The pad is written as a filled border plus an insertion, so
-    that the producer can store straight into the padded buffer.
+    A `tamis.contract` that reads outside its lhs gets an operand padded with
+    real zero and `pad = 0`; a `tensor.pad` with a constant is treated alike.
+    Several readers of one value share the widest padded buffer through
+    `tensor.extract_slice`; consecutive pads merge. The padded value is a
+    filled border into which the value is inserted, and where the producer
+    writes a fresh destination, it writes into that place instead: the padding
+    then costs the border only. Runs after epilogue fusion, which decides who
+    the producer is.
+
+    Left alone: negative pads, pads of something else than one value.
     Doctest: test/Transforms/materialize-padding.mlir
   }];
   let dependentDialects = ["::mlir::tensor::TensorDialect",
                            "::mlir::linalg::LinalgDialect",
+                           "::mlir::affine::AffineDialect",
                            "::mlir::arith::ArithDialect"];
   let statistics = [
     Statistic<"numPads", "pads", "padded buffers made">,
+    Statistic<"numDirect", "direct", "padded buffers that the producer writes itself">,
     Statistic<"numShared", "shared", "readers that share another reader's padded buffer">
   ];
 }
@@ -173,6 +180,31 @@ def FuseEpilogues : Pass<"tamis-fuse-epilogues"> {
 }
 
 //===-- stage codegen: loops and rows -------------------------------------===//
+
+def FuseRows : Pass<"tamis-fuse-rows", "::mlir::func::FuncOp"> {
+  let summary = "reductions and their neighbours share one loop over rows";
+  let description = [{
+    Input: linalg operations on buffers, before the memory plan. A reduction
+    with the fills, generics and further reductions next to it that touch the
+    same rows of the same buffers (softmax, layer norm, RMS norm, mean)
+    becomes one loop nest over rows, marked `tamis.kernel`, in which each
+    operation works on slices. A temporary that dies in an elementwise
+    operation lives in that operation's destination. A reduction without rows
+    still takes the fill it starts from into one `scf.execute_region`.
+
+    Left alone: neighbours that read a buffer of the group across rows, and
+    buffers with two names. Doctest: test/Transforms/fuse-rows.mlir
+  }];
+  let dependentDialects = ["::mlir::arith::ArithDialect",
+                           "::mlir::linalg::LinalgDialect",
+                           "::mlir::memref::MemRefDialect",
+                           "::mlir::scf::SCFDialect"];
+  let statistics = [
+    Statistic<"numGroups", "groups", "row loops made">,
+    Statistic<"numFused", "fused", "operations moved into row loops">,
+    Statistic<"numHosted", "hosted", "temporaries that live in a destination">
+  ];
+}
 
 def VectorizeLoops : Pass<"tamis-vectorize-loops", "::mlir::func::FuncOp"> {
   let summary = "linalg operations on memrefs become loops over vectors";

@@ -575,6 +575,12 @@ Value Importer::slice(Value input, ArrayRef<OpFoldResult> offsets,
              shape.equal(sizes[index], dim(input, index));
   if (whole)
     return input;
+  // The verifier refuses an offset at the end, even for nothing.
+  auto inputType = cast<RankedTensorType>(input.getType());
+  auto isZero = [](OpFoldResult size) { return isConstantIntValue(size, 0); };
+  if (llvm::any_of(sizes, isZero) ||
+      llvm::is_contained(inputType.getShape(), 0))
+    return empty(sizes, inputType.getElementType());
   return tensor::ExtractSliceOp::create(b, input, offsets, sizes, strides);
 }
 

@@ -2,7 +2,7 @@
 //
 // Matrix products: MatMul and its relatives, Gemm. Each is one tamis.contract
 // whose result is the accumulator; what follows it is elementwise.
-#include "Building.h"
+#include "Arithmetic.h"
 #include "tamis/IR/Tamis.h"
 #include "mlir/Dialect/Linalg/IR/Linalg.h"
 #include "mlir/Dialect/Math/IR/Math.h"

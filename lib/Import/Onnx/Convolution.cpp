@@ -3,7 +3,7 @@
 // Convolutions. One tamis.contract each, of any rank: groups are a batch
 // dimension of the contraction, a depthwise convolution has its channel in all
 // three maps, padding is an attribute.
-#include "Building.h"
+#include "Arithmetic.h"
 #include "mlir/Dialect/Tensor/IR/Tensor.h"
 
 namespace mlir::tamis::onnx {

@@ -791,11 +791,17 @@ LogicalResult importBitShift(Importer &im, const Node &node) {
             Value limit = Importer::constantInt(b, x.getType(), width);
             Value fine = arith::CmpIOp::create(b, arith::CmpIPredicate::ult,
                                                args[1], limit);
+            bool left = direction == "LEFT";
+            if (!left && !isUnsigned(dtype)) {
+              // The sign fills; so it does beyond the width.
+              Value most = Importer::constantInt(b, x.getType(), width - 1);
+              Value amount = arith::SelectOp::create(b, fine, args[1], most);
+              return arith::ShRSIOp::create(b, x, amount);
+            }
             Value amount = arith::SelectOp::create(b, fine, args[1], zero);
             Value shifted =
-                direction == "LEFT"
-                    ? arith::ShLIOp::create(b, x, amount).getResult()
-                    : arith::ShRUIOp::create(b, x, amount).getResult();
+                left ? arith::ShLIOp::create(b, x, amount).getResult()
+                     : arith::ShRUIOp::create(b, x, amount).getResult();
             return arith::SelectOp::create(b, fine, shifted, zero);
           }),
       dtype);

@@ -10,9 +10,19 @@ void mlir::tamis::onnx::registerFamilies(OpTable &table) {
   registerMovement(table);
   registerContraction(table);
   registerConvolution(table);
+  registerConvTranspose(table);
+  registerEinsum(table);
   registerNormalization(table);
   registerSoftmax(table);
   registerQuantization(table);
+  registerQuantizedOps(table);
+  registerRecurrent(table);
+  registerControlFlow(table);
+  registerQuantizedElementwise(table);
+  registerResize(table);
+  registerIndexing(table);
+  registerPooling(table);
+  registerReduction(table);
 }
 
 const OpRow *OpTable::find(StringRef domain, StringRef name,

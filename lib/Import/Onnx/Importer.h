@@ -329,6 +329,8 @@ void registerElementwise(OpTable &table);
 void registerMovement(OpTable &table);
 void registerContraction(OpTable &table);
 void registerConvolution(OpTable &table);
+void registerConvTranspose(OpTable &table);
+void registerEinsum(OpTable &table);
 void registerSoftmax(OpTable &table);
 void registerQuantizedOps(OpTable &table);
 void registerQuantizedElementwise(OpTable &table);

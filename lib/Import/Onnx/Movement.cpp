@@ -74,37 +74,52 @@ LogicalResult importReshape(Importer &im, const Node &node) {
     return failure();
   Sizes from = im.dims(value);
   bool allowZero = im.getInt(node, "allowzero", 0);
+  ShapeMath &shape = im.shape;
   int64_t open = -1;
-  Sizes to, rest;
+  bool maybeOpen = false;
+  Sizes to, rest, isOpen;
   for (auto [index, size] : llvm::enumerate(*wanted)) {
     std::optional<int64_t> known = getConstantIntValue(size);
-    if (known == 0 && !allowZero) {
-      if (index >= from.size())
-        return im.error(node) << "size 0 at dimension " << index
-                              << " copies a dimension that the input of rank "
-                              << from.size() << " does not have";
-      to.push_back(from[index]);
-    } else if (known == -1) {
+    bool copies = index < from.size() && !allowZero;
+    isOpen.push_back(shape.attr(known == -1));
+    if (known == 0 && !allowZero && !copies)
+      return im.error(node) << "size 0 at dimension " << index
+                            << " copies a dimension that the input of rank "
+                            << from.size() << " does not have";
+    if (known && *known < -1)
+      return im.error(node) << "invalid size " << *known << " at dimension "
+                            << index;
+    if (known == -1) {
       if (open >= 0)
         return im.error(node) << "more than one size is -1";
       open = index;
-      to.push_back({});
+      to.push_back(shape.attr(1));
       continue;
-    } else if (known && *known < 0) {
-      return im.error(node) << "invalid size " << *known << " at dimension "
-                            << index;
-    } else {
-      to.push_back(natural(im, size));
     }
-    rest.push_back(to.back());
+    if (known == 0 && copies)
+      size = from[index];
+    if (!known && !shape.atMost(shape.attr(1), size)) {
+      // Only the run tells whether this is 0 or -1.
+      using P = arith::CmpIPredicate;
+      maybeOpen = true;
+      isOpen.back() = shape.compare(P::eq, size, shape.attr(-1));
+      if (copies)
+        size = shape.select(shape.compare(P::eq, size, shape.attr(0)),
+                            from[index], size);
+      size = natural(im, shape.select(isOpen.back(), shape.attr(1), size));
+    }
+    to.push_back(size);
+    rest.push_back(size);
   }
-  if (open >= 0) {
-    std::optional<OpFoldResult> exact = im.shape.exactDiv(from, rest);
-    OpFoldResult total = im.shape.product(from);
-    OpFoldResult others = im.shape.product(rest);
-    to[open] = exact ? *exact : im.shape.floorDiv(total, others);
-    if (isConstantIntValue(others, 0))
+  if (open >= 0 || maybeOpen) {
+    OpFoldResult others = shape.product(rest);
+    if (open >= 0 && isConstantIntValue(others, 0))
       return im.error(node) << "size -1 beside a size of zero";
+    std::optional<OpFoldResult> exact = shape.exactDiv(from, rest);
+    OpFoldResult inferred =
+        exact ? *exact : shape.floorDiv(shape.product(from), others);
+    for (auto [size, bit] : llvm::zip(to, isOpen))
+      size = shape.select(bit, inferred, size);
   }
   if (!im.shape.equalProducts(from, to) &&
       failed(im.requireEqual(node, im.shape.product(from),
@@ -524,8 +539,18 @@ LogicalResult importExpand(Importer &im, const Node &node) {
       return im.error(node) << "negative size " << *known;
     size = natural(im, size);
   }
-  FailureOr<Sizes> sizes =
-      im.broadcastShapes(node, {im.dims(value), *wanted});
+  // A run-time size of 1 keeps the dimension of the input.
+  Sizes from = im.dims(value);
+  for (size_t back = 1; back <= std::min(from.size(), wanted->size()); ++back) {
+    OpFoldResult own = from[from.size() - back];
+    OpFoldResult &size = (*wanted)[wanted->size() - back];
+    if (!getConstantIntValue(size) && !isConstantIntValue(own, 1) &&
+        !im.shape.equal(own, size))
+      size = im.shape.select(im.shape.compare(arith::CmpIPredicate::eq, size,
+                                              im.shape.attr(1)),
+                             own, size);
+  }
+  FailureOr<Sizes> sizes = im.broadcastShapes(node, {from, *wanted});
   if (failed(sizes))
     return failure();
   return finish(im, node, im.broadcast(node, value, *sizes), input.dtype);
@@ -743,8 +768,11 @@ LogicalResult importDepthToSpace(Importer &im, const Node &node) {
   OpFoldResult h = divide(d[2], block), w = divide(d[3], block);
   if (!h || !w)
     return failure();
-  Value moved = im.transpose(im.reshape(value, {d[0], d[1], h, s, w, s}),
-                             {0, 3, 5, 1, 2, 4});
+  SmallVector<int64_t> order = mode == "DCR"
+                                   ? SmallVector<int64_t>{0, 3, 5, 1, 2, 4}
+                                   : SmallVector<int64_t>{0, 1, 3, 5, 2, 4};
+  Value moved =
+      im.transpose(im.reshape(value, {d[0], d[1], h, s, w, s}), order);
   return finish(
       im, node,
       im.reshape(moved, {d[0], shape.mul(d[1], shape.attr(block * block)), h, w}),

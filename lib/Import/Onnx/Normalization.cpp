@@ -2,7 +2,7 @@
 //
 // Normalizations and softmaxes, decomposed into row reductions and elementwise
 // generics in float32 (float64 for float64); the plan stage fuses them.
-#include "Building.h"
+#include "Arithmetic.h"
 #include "mlir/Dialect/Linalg/IR/Linalg.h"
 #include "mlir/Dialect/Math/IR/Math.h"
 #include "mlir/Dialect/Tensor/IR/Tensor.h"

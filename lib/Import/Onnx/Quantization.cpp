@@ -2,7 +2,7 @@
 //
 // QuantizeLinear, DequantizeLinear, DynamicQuantizeLinear, and the arithmetic
 // that all quantized operators share. Rounding is QuantMath's.
-#include "Building.h"
+#include "Arithmetic.h"
 #include "tamis/IR/Tamis.h"
 #include "tamis/Support/QuantMath.h"
 #include "mlir/Dialect/Linalg/IR/Linalg.h"

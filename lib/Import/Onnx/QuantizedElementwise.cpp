@@ -3,7 +3,7 @@
 // Elementwise operators, pools and movements on quantized tensors, in the
 // arithmetic of ONNX Runtime: dequantize, compute in float32, divide by the
 // result's scale, round, add its zero point.
-#include "Building.h"
+#include "Arithmetic.h"
 #include "tamis/Support/QuantMath.h"
 #include "mlir/Dialect/Linalg/IR/Linalg.h"
 #include "mlir/Dialect/Math/IR/Math.h"

@@ -3,7 +3,7 @@
 // Contractions on quantized tensors: QLinearConv, QLinearMatMul, QGemm and the
 // ones that ONNX Runtime's quantizer and optimizer write. The sum is exact in
 // int32; the scale contract is multiplier().
-#include "Building.h"
+#include "Arithmetic.h"
 #include "mlir/Dialect/Linalg/IR/Linalg.h"
 #include "mlir/Dialect/Tensor/IR/Tensor.h"
 

@@ -75,7 +75,24 @@ AffineExpr ShapeMath::newSymbol(Value value, Interval range, AffineExpr lhs,
   AffineExpr expr = b.getAffineSymbolExpr(symbols.size());
   symbols.push_back({value, range, lhs, rhs});
   exprs[value] = expr;
+  scopes.back().recorded.push_back(value);
   return expr;
+}
+
+void ShapeMath::popScope() {
+  for (Value value : scopes.back().recorded)
+    exprs.erase(value);
+  scopes.pop_back();
+}
+
+bool ShapeMath::isDefinedOutside(AffineExpr form, Region &region) {
+  bool outside = true;
+  form.walk([&](AffineExpr part) {
+    if (auto symbol = dyn_cast<AffineSymbolExpr>(part))
+      outside &= !region.isAncestor(
+          symbols[symbol.getPosition()].value.getParentRegion());
+  });
+  return outside;
 }
 
 OpFoldResult ShapeMath::symbol(Value value, int64_t min, int64_t max) {
@@ -158,6 +175,7 @@ Value ShapeMath::build(AffineExpr expr) {
   }
   scopes.back().values[expr] = result;
   exprs[result] = expr;
+  scopes.back().recorded.push_back(result);
   return result;
 }
 

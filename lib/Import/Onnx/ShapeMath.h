@@ -69,7 +69,14 @@ public:
   /// Values built between these two are not used after the second: they lie
   /// in a region that ends.
   void pushScope() { scopes.emplace_back(); }
-  void popScope() { scopes.pop_back(); }
+  void popScope();
+
+  /// The normal form of a size. It outlives the scope of the size's value.
+  AffineExpr form(OpFoldResult size) { return expr(size); }
+  /// The size of a form whose symbols are visible here.
+  OpFoldResult size(AffineExpr form) { return fromExpr(form); }
+  /// True if no symbol of `form` is defined within `region`.
+  bool isDefinedOutside(AffineExpr form, Region &region);
 
 private:
   enum class Kind : unsigned {
@@ -93,6 +100,9 @@ private:
   struct Scope {
     llvm::DenseMap<AffineExpr, Value> values;
     llvm::DenseMap<OpaqueKey, AffineExpr> opaques;
+    /// Values whose form was recorded here: forgotten with the scope, since
+    /// the region may be erased and their addresses used again.
+    llvm::SmallVector<Value> recorded;
   };
 
   AffineExpr expr(OpFoldResult size);

@@ -2,7 +2,7 @@
 //
 // Softmax, LogSoftmax, Hardmax: over one axis from opset 13 on, over all from
 // `axis` to the last before.
-#include "Building.h"
+#include "Arithmetic.h"
 #include "mlir/Dialect/Linalg/IR/Linalg.h"
 #include "mlir/Dialect/Math/IR/Math.h"
 #include <limits>

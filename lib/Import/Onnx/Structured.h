@@ -6,7 +6,7 @@
 #ifndef TAMIS_LIB_IMPORT_ONNX_STRUCTURED_H
 #define TAMIS_LIB_IMPORT_ONNX_STRUCTURED_H
 
-#include "Building.h"
+#include "Arithmetic.h"
 
 namespace mlir::tamis::onnx {
 

@@ -3,8 +3,8 @@
 // What the arithmetic families (contractions, norms, quantized and recurrent
 // operators) share beyond the importer's own blocks: contractions by affine
 // expressions, generics over explicit maps, scalar functions for their bodies.
-#ifndef TAMIS_LIB_IMPORT_ONNX_BUILDING_H
-#define TAMIS_LIB_IMPORT_ONNX_BUILDING_H
+#ifndef TAMIS_LIB_IMPORT_ONNX_ARITHMETIC_H
+#define TAMIS_LIB_IMPORT_ONNX_ARITHMETIC_H
 
 #include "Importer.h"
 #include "mlir/IR/AffineMap.h"
@@ -211,4 +211,4 @@ FailureOr<DynamicQuantized> dynamicQuantize(Importer &im, const Node &node,
 
 } // namespace mlir::tamis::onnx
 
-#endif // TAMIS_LIB_IMPORT_ONNX_BUILDING_H
+#endif // TAMIS_LIB_IMPORT_ONNX_ARITHMETIC_H

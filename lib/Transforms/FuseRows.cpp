@@ -1,0 +1,472 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// Softmax and the norms arrive as a reduction, elementwise operations, another
+// reduction, and so on, over the same rows. Doing all of it for one row before
+// the next keeps the row in L1. This works on buffers, where what an operation
+// touches is plain to see and where the destination can hold what used to be a
+// temporary.
+#include "tamis/Transforms/Passes.h"
+#include "mlir/Dialect/Linalg/IR/Linalg.h"
+#include "mlir/Dialect/MemRef/IR/MemRef.h"
+#include "mlir/Dialect/SCF/IR/SCF.h"
+#include "mlir/IR/IRMapping.h"
+#include "mlir/Interfaces/ValueBoundsOpInterface.h"
+#include "mlir/Interfaces/ViewLikeInterface.h"
+#include <map>
+
+namespace mlir::tamis {
+#define GEN_PASS_DEF_FUSEROWS
+#include "tamis/Transforms/Passes.h.inc"
+} // namespace mlir::tamis
+
+using namespace mlir;
+using namespace mlir::tamis;
+
+namespace {
+
+/// Operations of one block that share their row loops. Row dimension k is
+/// dimension rowDims[op][k] of an operation and axis axes[buffer][k] of a
+/// buffer.
+struct RowGroup {
+  SmallVector<linalg::LinalgOp> ops; // in block order
+  DenseMap<Operation *, SmallVector<unsigned>> rowDims;
+  DenseMap<Value, SmallVector<unsigned>> axes;
+  llvm::SmallDenseSet<Value> irregular; // read whole by some operation
+  llvm::SmallDenseSet<Value> written;
+  SmallVector<std::pair<Value, unsigned>> extents; // a buffer's axis per row
+  unsigned rank() const { return extents.size(); }
+
+  /// Adds `op` at either end if it works row by row on the group's rows.
+  bool add(linalg::LinalgOp op, bool atEnd);
+};
+
+} // namespace
+
+static Value getBase(Value value) {
+  while (auto view = value.getDefiningOp<ViewLikeOpInterface>())
+    value = view.getViewSource();
+  return value;
+}
+
+static bool isRowOp(Operation *op) {
+  auto linalgOp = dyn_cast<linalg::LinalgOp>(op);
+  return linalgOp && linalgOp.hasPureBufferSemantics() &&
+         isa<linalg::GenericOp, linalg::FillOp>(op);
+}
+
+/// Only the plain dimension itself may mention `dim` in `map`; its position,
+/// or -1 if the map does not mention it, or nullopt.
+static std::optional<int> plainPosition(AffineMap map, unsigned dim) {
+  int position = -1;
+  for (auto [i, expr] : llvm::enumerate(map.getResults())) {
+    if (!expr.isFunctionOfDim(dim))
+      continue;
+    if (!isa<AffineDimExpr>(expr) || position >= 0)
+      return std::nullopt;
+    position = i;
+  }
+  return position;
+}
+
+bool RowGroup::add(linalg::LinalgOp op, bool atEnd) {
+  SmallVector<std::optional<unsigned>> found(rank());
+  bool shares = false;
+  auto note = [&](unsigned k, AffineExpr expr) {
+    auto dim = dyn_cast<AffineDimExpr>(expr);
+    if (!dim || (found[k] && *found[k] != dim.getPosition()))
+      return false;
+    found[k] = dim.getPosition();
+    return true;
+  };
+  for (OpOperand &operand : op->getOpOperands()) {
+    auto it = axes.find(operand.get());
+    if (it == axes.end())
+      continue;
+    bool writes = op.isDpsInit(&operand) || written.contains(operand.get());
+    AffineMap map = op.getMatchingIndexingMap(&operand);
+    for (unsigned k = 0; k < rank() && writes; ++k)
+      if (!note(k, map.getResult(it->second[k])))
+        return false;
+    shares |= writes;
+  }
+  if (!shares) {
+    // A fill of another buffer with the same rows.
+    if (!isa<linalg::FillOp>(op))
+      return false;
+    Value output = op.getDpsInits()[0];
+    if (cast<MemRefType>(output.getType()).getRank() < int64_t(rank()))
+      return false;
+    for (unsigned k = 0; k < rank(); ++k) {
+      FailureOr<bool> equal = ValueBoundsConstraintSet::areEqual(
+          {output, int64_t(k)}, {extents[k].first, int64_t(extents[k].second)});
+      if (failed(equal) || !*equal)
+        return false;
+      found[k] = k;
+    }
+  }
+  SmallVector<unsigned> dims;
+  auto iterators = op.getIteratorTypesArray();
+  for (std::optional<unsigned> dim : found) {
+    if (!dim || iterators[*dim] != utils::IteratorType::parallel ||
+        llvm::is_contained(dims, *dim))
+      return false;
+    dims.push_back(*dim);
+  }
+
+  // What the operation touches, and whether row by row.
+  DenseMap<Value, SmallVector<unsigned>> touched;
+  llvm::SmallDenseSet<Value> whole, stores;
+  for (OpOperand &operand : op->getOpOperands()) {
+    if (!isa<MemRefType>(operand.get().getType()))
+      continue;
+    bool read = op.isDpsInit(&operand) ||
+                !op.getMatchingBlockArgument(&operand).use_empty();
+    if (op.isDpsInit(&operand))
+      stores.insert(operand.get());
+    else if (!read)
+      continue;
+    AffineMap map = op.getMatchingIndexingMap(&operand);
+    SmallVector<unsigned> positions;
+    for (unsigned dim : dims) {
+      std::optional<int> position = plainPosition(map, dim);
+      if (!position)
+        return false;
+      if (*position >= 0)
+        positions.push_back(*position);
+    }
+    if (positions.size() == rank()) {
+      auto [it, isNew] = touched.try_emplace(operand.get(), positions);
+      if (!isNew && it->second != positions)
+        whole.insert(operand.get());
+    } else {
+      whole.insert(operand.get());
+    }
+  }
+  op->getRegion(0).walk(
+      [&](memref::LoadOp load) { whole.insert(load.getMemRef()); });
+  for (Value value : stores)
+    if (whole.contains(value) || irregular.contains(value))
+      return false;
+  for (Value value : whole)
+    if (written.contains(value))
+      return false;
+  for (auto &[value, positions] : touched)
+    if (auto it = axes.find(value); it != axes.end() && it->second != positions) {
+      if (stores.contains(value) || written.contains(value))
+        return false;
+      whole.insert(value);
+    }
+  // Two names of one memory, one of them written, are beyond this analysis.
+  auto clash = [&](Value x, bool xWritten, Value y, bool yWritten) {
+    return x != y && (xWritten || yWritten) && getBase(x) == getBase(y);
+  };
+  SmallVector<Value> mine(whole.begin(), whole.end());
+  for (auto &[value, positions] : touched)
+    mine.push_back(value);
+  SmallVector<Value> theirs(irregular.begin(), irregular.end());
+  for (auto &[value, positions] : axes)
+    theirs.push_back(value);
+  llvm::append_range(theirs, mine);
+  for (Value x : mine)
+    for (Value y : theirs)
+      if (clash(x, stores.contains(x), y,
+                written.contains(y) || stores.contains(y)))
+        return false;
+
+  for (auto &[value, positions] : touched)
+    axes.try_emplace(value, positions);
+  irregular.insert(whole.begin(), whole.end());
+  written.insert(stores.begin(), stores.end());
+  rowDims[op] = dims;
+  ops.insert(atEnd ? ops.end() : ops.begin(), op);
+  return true;
+}
+
+/// The rows of a reduction: what its result is indexed by, without the
+/// innermost dimension of its input if that is none to be summed, because that
+/// one becomes vectors.
+static SmallVector<unsigned> chooseRows(linalg::LinalgOp op) {
+  AffineMap output = op.getMatchingIndexingMap(op.getDpsInitOperand(0));
+  OpOperand *widest = nullptr;
+  for (OpOperand *input : op.getDpsInputOperands())
+    if (isa<MemRefType>(input->get().getType()) &&
+        !op.getMatchingBlockArgument(input).use_empty() &&
+        (!widest || op.getMatchingIndexingMap(input).getNumResults() >
+                        op.getMatchingIndexingMap(widest).getNumResults()))
+      widest = input;
+  if (!widest || !output.isProjectedPermutation())
+    return {};
+  AffineMap input = op.getMatchingIndexingMap(widest);
+  if (input.getNumResults() == 0)
+    return {};
+  auto iterators = op.getIteratorTypesArray();
+  SmallVector<int64_t> ranges = op.getStaticLoopRanges();
+  auto last = dyn_cast<AffineDimExpr>(input.getResults().back());
+  if (!last)
+    return {};
+  // Short sums are better done for many rows at once.
+  if (iterators[last.getPosition()] == utils::IteratorType::reduction &&
+      ranges[last.getPosition()] > 0 && ranges[last.getPosition()] < 8)
+    return {};
+  SmallVector<unsigned> rows;
+  for (AffineExpr expr : output.getResults()) {
+    unsigned dim = cast<AffineDimExpr>(expr).getPosition();
+    if (dim == last.getPosition())
+      continue;
+    bool plain = llvm::all_of(op.getIndexingMapsArray(), [&](AffineMap map) {
+      return plainPosition(map, dim).has_value();
+    });
+    if (plain)
+      rows.push_back(dim);
+  }
+  return rows;
+}
+
+namespace {
+struct FuseRows : public tamis::impl::FuseRowsBase<FuseRows> {
+  using FuseRowsBase::FuseRowsBase;
+
+  void runOnOperation() override {
+    SmallVector<linalg::LinalgOp> seeds;
+    getOperation()->walk([&](linalg::GenericOp op) {
+      if (isRowOp(op) && op.getNumReductionLoops() > 0 &&
+          !op->getParentOp()->hasAttr("tamis.kernel"))
+        seeds.push_back(op);
+    });
+    llvm::SmallPtrSet<Operation *, 16> done;
+    for (linalg::LinalgOp seed : seeds) {
+      if (done.contains(seed))
+        continue;
+      RowGroup group = grow(seed);
+      if (group.ops.size() < 2)
+        continue;
+      for (linalg::LinalgOp op : group.ops)
+        done.insert(op);
+      emit(group);
+      ++numGroups;
+      numFused += group.ops.size();
+    }
+  }
+
+  RowGroup grow(linalg::LinalgOp seed) {
+    RowGroup group;
+    Value output = seed.getDpsInits()[0];
+    AffineMap map = seed.getMatchingIndexingMap(seed.getDpsInitOperand(0));
+    for (unsigned dim : chooseRows(seed))
+      group.extents.push_back({output, *plainPosition(map, dim)});
+    // The seed itself enters through its first result.
+    SmallVector<unsigned> positions;
+    for (auto &[buffer, axis] : group.extents)
+      positions.push_back(axis);
+    group.axes[output] = positions;
+    group.written.insert(output);
+    if (!group.add(seed, /*atEnd=*/true))
+      return RowGroup();
+    auto passable = [](Operation *op) {
+      return isMemoryEffectFree(op) || isa<memref::AllocOp>(op);
+    };
+    for (Operation *op = seed->getPrevNode(); op; op = op->getPrevNode()) {
+      if (passable(op))
+        continue;
+      if (!isRowOp(op))
+        break;
+      // Without rows only the start value belongs to the sum.
+      bool fills = isa<linalg::FillOp>(op) &&
+                   llvm::is_contained(seed.getDpsInits(),
+                                      cast<linalg::FillOp>(op).getOutputs()[0]);
+      if ((group.rank() == 0 && !fills) ||
+          !group.add(cast<linalg::LinalgOp>(op), /*atEnd=*/false))
+        break;
+    }
+    if (group.rank() == 0)
+      return group;
+    for (Operation *op = seed->getNextNode(); op; op = op->getNextNode()) {
+      if (passable(op))
+        continue;
+      if (!isRowOp(op) ||
+          !group.add(cast<linalg::LinalgOp>(op), /*atEnd=*/true))
+        break;
+    }
+    return group;
+  }
+
+  /// A temporary that dies in an operation writing a buffer of the same shape,
+  /// element by element, can live in that buffer from the start.
+  DenseMap<Value, Value> findHosts(RowGroup &group) {
+    DenseMap<Value, Value> hosts;
+    for (Value buffer : group.written) {
+      auto alloc = buffer.getDefiningOp<memref::AllocOp>();
+      if (!alloc)
+        continue;
+      linalg::LinalgOp lastUser;
+      bool inside = llvm::all_of(buffer.getUsers(), [&](Operation *user) {
+        auto it = llvm::find(group.ops, user);
+        if (it == group.ops.end())
+          return false;
+        if (!lastUser || lastUser->isBeforeInBlock(user))
+          lastUser = *it;
+        return true;
+      });
+      if (!inside || lastUser.getNumDpsInits() != 1 ||
+          lastUser.getNumReductionLoops() > 0)
+        continue;
+      OpOperand *init = lastUser.getDpsInitOperand(0);
+      Value host = init->get();
+      if (host == buffer || host.getType() != buffer.getType() ||
+          hosts.contains(host) || !lastUser.getMatchingBlockArgument(init).use_empty())
+        continue;
+      bool sameElements = true, read = false;
+      for (OpOperand &operand : lastUser->getOpOperands()) {
+        if (operand.get() == buffer) {
+          read = true;
+          sameElements &= lastUser.getMatchingIndexingMap(&operand) ==
+                          lastUser.getMatchingIndexingMap(init);
+        }
+      }
+      bool untouched = llvm::none_of(group.ops, [&](linalg::LinalgOp op) {
+        return op->isBeforeInBlock(lastUser) &&
+               llvm::is_contained(op->getOperands(), host);
+      });
+      bool taken = llvm::any_of(
+          hosts, [&](auto &entry) { return entry.second == host; });
+      if (read && sameElements && untouched && !taken)
+        hosts[buffer] = host;
+    }
+    return hosts;
+  }
+
+  void emit(RowGroup &group) {
+    llvm::sort(group.ops, [](linalg::LinalgOp x, linalg::LinalgOp y) {
+      return x->isBeforeInBlock(y);
+    });
+    linalg::LinalgOp last = group.ops.back();
+    Location loc = last.getLoc();
+    OpBuilder b(last);
+    DenseMap<Value, Value> hosts = findHosts(group);
+    numHosted += hosts.size();
+    Operation *kernel = nullptr;
+    SmallVector<Value> rows;
+    if (group.rank() == 0) {
+      auto region = scf::ExecuteRegionOp::create(b, loc, TypeRange());
+      kernel = region;
+      b.createBlock(&region.getRegion());
+      auto yield = scf::YieldOp::create(b, loc);
+      b.setInsertionPoint(yield);
+    }
+    Value zero, one;
+    if (group.rank() > 0) {
+      zero = arith::ConstantIndexOp::create(b, loc, 0);
+      one = arith::ConstantIndexOp::create(b, loc, 1);
+    }
+    SmallVector<Value> sizes;
+    for (auto &[buffer, axis] : group.extents) {
+      Value measured = hosts.contains(buffer) ? hosts.lookup(buffer) : buffer;
+      sizes.push_back(b.createOrFold<memref::DimOp>(loc, measured, axis));
+    }
+    for (Value size : sizes) {
+      auto loop = scf::ForOp::create(b, loc, zero, size, one);
+      if (!kernel)
+        kernel = loop;
+      rows.push_back(loop.getInductionVar());
+      b.setInsertionPoint(loop.getBody()->getTerminator());
+    }
+    kernel->setAttr("tamis.kernel", b.getUnitAttr());
+    slices.clear();
+    for (linalg::LinalgOp op : group.ops)
+      emitRow(b, op, group.rowDims[op], rows, hosts);
+    for (linalg::LinalgOp op : llvm::reverse(group.ops))
+      op->erase();
+    for (auto &[buffer, host] : hosts)
+      if (buffer.use_empty())
+        buffer.getDefiningOp()->erase();
+  }
+
+  /// `op` on the slices of its operands at one row.
+  void emitRow(OpBuilder &b, linalg::LinalgOp op, ArrayRef<unsigned> rowDims,
+               ArrayRef<Value> rows, const DenseMap<Value, Value> &hosts) {
+    Location loc = op.getLoc();
+    // Dimensions that stay, renumbered.
+    unsigned kept = 0;
+    SmallVector<AffineExpr> renumbered;
+    for (unsigned d = 0; d < op.getNumLoops(); ++d)
+      renumbered.push_back(llvm::is_contained(rowDims, d)
+                               ? b.getAffineConstantExpr(0)
+                               : b.getAffineDimExpr(kept++));
+    SmallVector<AffineMap> maps;
+    SmallVector<Value> operands;
+    for (OpOperand &operand : op->getOpOperands()) {
+      AffineMap map = op.getMatchingIndexingMap(&operand);
+      Value value = hosts.contains(operand.get()) ? hosts.lookup(operand.get())
+                                                  : operand.get();
+      auto type = dyn_cast<MemRefType>(value.getType());
+      SmallVector<OpFoldResult> offsets, sizes, strides;
+      SmallVector<int64_t> shape;
+      SmallVector<AffineExpr> results;
+      for (auto [axis, expr] : llvm::enumerate(map.getResults())) {
+        auto dim = dyn_cast<AffineDimExpr>(expr);
+        auto it = dim ? llvm::find(rowDims, dim.getPosition()) : rowDims.end();
+        strides.push_back(b.getIndexAttr(1));
+        if (it != rowDims.end()) {
+          offsets.push_back(rows[it - rowDims.begin()]);
+          sizes.push_back(b.getIndexAttr(1));
+          continue;
+        }
+        offsets.push_back(b.getIndexAttr(0));
+        if (type.isDynamicDim(axis))
+          sizes.push_back(b.createOrFold<memref::DimOp>(loc, value, axis));
+        else
+          sizes.push_back(b.getIndexAttr(type.getDimSize(axis)));
+        shape.push_back(type.getDimSize(axis));
+        results.push_back(expr.replaceDims(renumbered));
+      }
+      if (type && results.size() != map.getNumResults()) {
+        // One view per slice, so that a fill and its reader name the same.
+        SmallVector<const void *> key{value.getAsOpaquePointer()};
+        for (OpFoldResult offset : offsets)
+          key.push_back(offset.getOpaqueValue());
+        Value &known = slices[key];
+        if (known) {
+          operands.push_back(known);
+          maps.push_back(AffineMap::get(kept, 0, results, b.getContext()));
+          continue;
+        }
+        auto sliced = memref::SubViewOp::inferRankReducedResultType(
+            shape, type, offsets, sizes, strides);
+        value = memref::SubViewOp::create(b, loc, cast<MemRefType>(sliced),
+                                          value, offsets, sizes, strides);
+        known = value;
+      }
+      operands.push_back(value);
+      maps.push_back(AffineMap::get(kept, 0, results, b.getContext()));
+    }
+    if (isa<linalg::FillOp>(op)) {
+      linalg::FillOp::create(b, loc, operands[0], operands[1]);
+      return;
+    }
+    SmallVector<utils::IteratorType> iterators;
+    for (auto [d, kind] : llvm::enumerate(op.getIteratorTypesArray()))
+      if (!llvm::is_contained(rowDims, d))
+        iterators.push_back(kind);
+    unsigned inputs = op.getNumDpsInputs();
+    auto generic = linalg::GenericOp::create(
+        b, loc, ArrayRef(operands).take_front(inputs),
+        ArrayRef(operands).drop_front(inputs), maps, iterators);
+    IRMapping mapping;
+    op->getRegion(0).cloneInto(&generic.getRegion(), mapping);
+    SmallVector<linalg::IndexOp> indices;
+    generic.getRegion().walk([&](linalg::IndexOp i) { indices.push_back(i); });
+    for (linalg::IndexOp index : indices) {
+      auto it = llvm::find(rowDims, index.getDim());
+      if (it != rowDims.end()) {
+        index.getResult().replaceAllUsesWith(rows[it - rowDims.begin()]);
+        index.erase();
+      } else {
+        auto dim = cast<AffineDimExpr>(renumbered[index.getDim()]);
+        index.setDim(dim.getPosition());
+      }
+    }
+  }
+
+  std::map<SmallVector<const void *>, Value> slices;
+};
+} // namespace

@@ -1,0 +1,58 @@
+// RUN: tamis-opt %s --tamis-lower-contractions --canonicalize | FileCheck %s
+
+#lhs = affine_map<(m, n, k) -> (m, k)>
+#rhs = affine_map<(m, n, k) -> (k, n)>
+#out = affine_map<(m, n, k) -> (m, n)>
+
+// CHECK-LABEL: func.func @accumulators_are_carried
+// CHECK: scf.for {{.+}} iter_args({{.+}}) -> (vector<16xf32>, vector<16xf32>)
+// CHECK-COUNT-2: vector.fma
+// CHECK: arith.maximumf {{.+}} : vector<16xf32>
+// CHECK: vector.store
+func.func @accumulators_are_carried(%x: memref<2x640xf32>, %w: memref<1x1x640x16xf32>, %o: memref<2x16xf32>) {
+  tamis_kernel.contract ins(%x, %w : memref<2x640xf32>, memref<1x1x640x16xf32>) outs(%o : memref<2x16xf32>)
+    maps [#lhs, #rhs, #out] iterators ["parallel", "parallel", "reduction"] bounds [2, 16, 640]
+    accumulator f32 by #tamis.vector_fma<lanes = 16, fused = true> tile [2, 1, 0] {packed} epilogue {
+  ^bb0(%acc: f32):
+    %z = arith.constant 0.0 : f32
+    %r = arith.maximumf %acc, %z : f32
+    tamis.yield %r : f32
+  }
+  return
+}
+
+// CHECK-LABEL: func.func @columns_end_in_a_mask
+// CHECK: vector.maskedstore {{.+}} : memref<{{.+}}>, vector<16xi1>, vector<16xf32>
+func.func @columns_end_in_a_mask(%x: memref<2x8xf32>, %w: memref<1x1x8x16xf32>, %o: memref<2x10xf32>) {
+  tamis_kernel.contract ins(%x, %w : memref<2x8xf32>, memref<1x1x8x16xf32>) outs(%o : memref<2x10xf32>)
+    maps [#lhs, #rhs, #out] iterators ["parallel", "parallel", "reduction"] bounds [2, 10, 8]
+    accumulator f32 by #tamis.vector_fma<lanes = 16, fused = true> tile [2, 1, 0] {packed}
+  return
+}
+
+// CHECK-LABEL: func.func @tasks_become_forall
+// CHECK: scf.forall (%{{.+}}) in (2)
+func.func @tasks_become_forall(%x: memref<64x8xf32>, %w: memref<1x1x8x16xf32>, %o: memref<64x16xf32>) {
+  tamis_kernel.contract ins(%x, %w : memref<64x8xf32>, memref<1x1x8x16xf32>) outs(%o : memref<64x16xf32>)
+    maps [#lhs, #rhs, #out] iterators ["parallel", "parallel", "reduction"] bounds [64, 16, 8]
+    accumulator f32 by #tamis.vector_fma<lanes = 16, fused = true> tile [8, 1, 0] {packed, tasks = 2 : i64}
+  return
+}
+
+// CHECK-LABEL: func.func @integers_by_dot_product
+// CHECK: llvm.call_intrinsic "llvm.x86.avx512.vpdpbusd.512"
+func.func @integers_by_dot_product(%x: memref<2x8xi8>, %w: memref<1x1x2x64xi8>, %o: memref<2x16xi32>) {
+  tamis_kernel.contract ins(%x, %w : memref<2x8xi8>, memref<1x1x2x64xi8>) outs(%o : memref<2x16xi32>)
+    maps [#lhs, #rhs, #out] iterators ["parallel", "parallel", "reduction"] bounds [2, 16, 8]
+    accumulator i32 by #tamis.x86_vnni<lanes = 16> tile [2, 1, 0] {packed, lhs_unsigned}
+  return
+}
+
+// CHECK-LABEL: func.func @activation_is_packed_by_loops
+// CHECK-NOT: tamis_kernel.pack
+// CHECK: memref.load
+func.func @activation_is_packed_by_loops(%w: memref<?x8xf32>, %p: memref<1x?x8x16xf32>) {
+  tamis_kernel.pack ins(%w : memref<?x8xf32>) outs(%p : memref<1x?x8x16xf32>)
+    groups [] column 0 reductions [1] run 1 step 1
+  return
+}

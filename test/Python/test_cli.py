@@ -1,0 +1,136 @@
+# SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+"""The command line, run as a user runs it."""
+import json
+
+import numpy as np
+import pytest
+from support import models
+from support.run import tamis
+
+COMMANDS = ("compile", "run", "benchmark", "explain", "check", "verify", "hardware", "cache clear", "cache info")
+
+
+@pytest.fixture
+def onnx_path(tmp_path):
+    return models.save(models.linear(2), tmp_path / "m.onnx")
+
+
+def works(*arguments):
+    done = tamis(*arguments)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_version():
+    import tamis as package
+
+    assert package.__version__ in works("--version")
+
+
+def test_every_command_has_help_with_an_example():
+    assert "Example" in works("--help")
+    for command in COMMANDS:
+        text = works(*command.split(), "--help")
+        for word in ("Example", f"tamis {command}", "--json", "--verbose", "--quiet", "--seed"):
+            assert word in text, (command, word)
+
+
+def test_compile_and_run(tmp_path, onnx_path):
+    x = np.random.default_rng(0).standard_normal((2, 8)).astype(np.float32)
+    np.savez(tmp_path / "x.npz", x=x)
+    assert "m.so" in works("compile", onnx_path, "-o", tmp_path / "m.so", "--json", tmp_path / "c.json")
+    assert json.load(open(tmp_path / "c.json"))["bytes"] == (tmp_path / "m.so").stat().st_size
+    works("run", tmp_path / "m.so", "--input", tmp_path / "x.npz", "--output", tmp_path / "y.npz")
+    np.testing.assert_allclose(np.load(tmp_path / "y.npz")["y"], models.linear_result(models.linear(2), x), rtol=1e-4, atol=1e-5)
+
+
+def test_default_output_name(tmp_path, onnx_path):
+    works("compile", onnx_path)
+    assert (tmp_path / "m.so").exists()
+
+
+def test_emit_by_suffix(tmp_path, onnx_path):
+    works("compile", onnx_path, "-o", tmp_path / "m.o")
+    assert (tmp_path / "m.o").read_bytes()[:4] == b"\x7fELF" and (tmp_path / "m.h").exists()
+    works("compile", onnx_path, "-o", tmp_path / "m.ll")
+    assert "define" in (tmp_path / "m.ll").read_text()
+
+
+def test_dump_stages(tmp_path, onnx_path):
+    works("compile", onnx_path, "-o", tmp_path / "m.so", "--dump-stages", tmp_path / "stages")
+    assert any(path.suffix == ".mlir" for path in (tmp_path / "stages").iterdir())
+
+
+def test_output_does_not_overwrite_the_model(onnx_path):
+    done = tamis("compile", onnx_path, "-o", onnx_path)
+    assert done.returncode == 1 and "overwrite" in done.stderr
+
+
+def test_run_without_input_is_repeatable(onnx_path):
+    first, again, other = (works("run", onnx_path, "--seed", seed) for seed in (1, 1, 2))
+    assert first == again != other
+
+
+def test_json_on_standard_output(onnx_path):
+    data = json.loads(works("run", onnx_path, "--json", "-", "-q"))
+    assert data["outputs"] == [{"name": "y", "dtype": "float32", "shape": [2, 4], "finite": True}]
+
+
+def test_verify(onnx_path, tmp_path):
+    assert "agrees with ONNX Runtime" in works("verify", onnx_path, "--per-node", "--json", tmp_path / "v.json")
+    data = json.load(open(tmp_path / "v.json"))
+    assert data["agrees"] and len(data["nodes"]) == 2
+
+
+def test_verify_finds_a_wrong_library(tmp_path, onnx_path):
+    made = models.linear(2)
+    made.graph.initializer[1].CopyFrom(models.const("b", np.full(4, 9, np.float32)))
+    other = models.save(made, tmp_path / "other.onnx")
+    works("compile", other, "-o", tmp_path / "other.so")
+    done = tamis("verify", onnx_path, "--compiled", tmp_path / "other.so")
+    assert done.returncode == 1 and "differs from ONNX Runtime" in done.stdout
+
+
+def test_check_names_float_nodes(onnx_path):
+    done = tamis("check", onnx_path, "--require-integer")
+    assert done.returncode == 1 and "node 'gemm' (Gemm)" in done.stdout
+    assert tamis("check", onnx_path).returncode == 0
+
+
+def test_benchmark(tmp_path, onnx_path):
+    text = works("benchmark", onnx_path, "--rounds", 8, "--json", tmp_path / "b.json")
+    assert "median" in text and "limit" in text
+    data = json.load(open(tmp_path / "b.json"))
+    assert [row["engine"] for row in data["rows"]] == ["tamis", "onnxruntime", "openvino"]
+    assert all(row["rounds"] == 8 and not row["problem"] and not row["difference"] for row in data["rows"])
+
+
+def test_benchmark_of_a_library_compares_with_its_model(tmp_path, onnx_path):
+    works("compile", onnx_path, "-o", tmp_path / "m.so")
+    works("benchmark", tmp_path / "m.so", "--compare", onnx_path, "--engine", "tamis,onnxruntime", "--rounds", 8)
+    assert tamis("benchmark", tmp_path / "m.so").returncode == 1
+
+
+def test_explain(onnx_path):
+    works("explain", onnx_path)
+
+
+def test_hardware():
+    data = json.loads(works("hardware", "--seconds", 0.01, "--json", "-", "-q"))
+    assert data["cores"] >= 1 and data["features"] and all(rate > 0 for rate in data["limits"].values())
+
+
+def test_cache_commands(tmp_path, onnx_path):
+    works("run", onnx_path, "--cache", tmp_path / "c")
+    assert "1 files" in works("cache", "info", "--cache", tmp_path / "c")
+    assert "removed 1 files" in works("cache", "clear", "--cache", tmp_path / "c")
+
+
+def test_usage_errors_have_status_2():
+    for arguments in (["nonsense"], ["compile"], ["run", "m.onnx", "--nonsense"], ["benchmark"]):
+        assert tamis(*arguments).returncode == 2
+
+
+def test_quiet_says_nothing(tmp_path, onnx_path):
+    done = tamis("compile", onnx_path, "-o", tmp_path / "m.so", "-q")
+    assert done.stdout == "" and done.stderr == ""

@@ -1,0 +1,61 @@
+# SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+"""The correctness rule."""
+import numpy as np
+from tamis.compare import compare, difference, model_class
+
+WANT = np.array([0, 5, 10], np.float32)
+
+
+def test_error_is_a_share_of_the_range():
+    assert difference(WANT + 0.1, WANT) < 0.0101
+    assert compare("y", WANT + 0.0009, WANT).agrees
+    assert not compare("y", WANT + 0.0011, WANT).agrees
+
+
+def test_class_sets_the_bound():
+    assert compare("y", WANT + 0.09, WANT, kind="fp16").agrees and not compare("y", WANT + 0.09, WANT).agrees
+    assert compare("y", WANT + 0.19, WANT, kind="quantized").agrees
+
+
+def test_reference_that_differs_from_itself_widens_the_bound():
+    assert compare("y", WANT + 0.03, WANT, WANT + 0.01).agrees
+    assert not compare("y", WANT + 0.05, WANT, WANT + 0.01).agrees
+
+
+def test_not_finite_values_have_to_be_the_same():
+    want = np.array([np.nan, np.inf, 1], np.float32)
+    assert compare("y", want.copy(), want).agrees
+    assert not compare("y", np.array([np.nan, -np.inf, 1], np.float32), want).agrees
+    assert not compare("y", np.array([np.nan, np.inf, np.nan], np.float32), want).agrees
+    assert not compare("y", np.array([0, np.inf, 1], np.float32), want).agrees
+
+
+def test_integers_are_equal():
+    want = np.array([1, 100000], np.int64)
+    assert compare("y", want.copy(), want).agrees and not compare("y", want + 1, want).agrees
+    assert compare("y", np.array([True]), np.array([True])).agrees and not compare("y", np.array([False]), np.array([True])).agrees
+
+
+def test_shape_and_dtype_count():
+    assert "expected" in compare("y", WANT[None], WANT).problem
+    assert "expected" in compare("y", WANT.astype(np.float64), WANT).problem
+
+
+def test_classifier_compares_the_winning_class():
+    want = np.array([[0, 1, 1 + 1e-5]], np.float32)
+    got = np.array([[0, 1 + 2e-5, 1]], np.float32)
+    assert compare("y", got, want).agrees
+    assert "class 1 instead of 2" in compare("y", got, want, classifier=True).problem
+    tie = np.array([[0, 1, 1]], np.float32)
+    assert compare("y", got, tie, classifier=True).agrees
+
+
+def test_one_value_has_no_range():
+    assert compare("y", np.array([1000.05], np.float32), np.array([1000], np.float32)).agrees
+    assert not compare("y", np.array([1001], np.float32), np.array([1000], np.float32)).agrees
+
+
+def test_model_class():
+    assert model_class({"Conv"}, {"float32"}) == "float"
+    assert model_class({"Conv"}, {"float16"}) == "fp16"
+    assert model_class({"Conv", "QLinearAdd"}, {"float32"}) == "quantized"

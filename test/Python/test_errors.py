@@ -1,0 +1,58 @@
+# SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+"""tamis.Error: its parts and its text."""
+import numpy as np
+import pytest
+import tamis
+from support import models
+
+
+def refused(made):
+    with pytest.raises(tamis.Error) as caught:
+        tamis.compile(made, cache="off", lazy=False)
+    return caught.value
+
+
+def test_node_and_operator_are_fields():
+    error = refused(models.conv(strides=[0, 0]))
+    assert (error.node, error.op) == ("conv", "Conv")
+    assert "node 'conv' (Conv)" in str(error)
+
+
+def test_file_is_a_field(tmp_path):
+    path = models.save(models.conv(strides=[0, 0]), tmp_path / "bad.onnx")
+    error = refused(path)
+    assert error.file == path and str(error).startswith(path)
+
+
+def test_missing_file():
+    with pytest.raises(tamis.Error, match="no such file"):
+        tamis.compile("nothing.onnx")
+    with pytest.raises(tamis.Error, match="no such file"):
+        tamis.load("nothing.so")
+
+
+def test_what_is_no_library(tmp_path):
+    (tmp_path / "x.so").write_bytes(b"no library")
+    with pytest.raises(tamis.Error):
+        tamis.load(tmp_path / "x.so")
+
+
+@pytest.mark.parametrize("options,words", [({"threads": 0}, "threads"), ({"allow": "fp8"}, "fp8"), ({"input_dims": {"batch": "x"}}, "batch"),
+                                           ({"input_dims": ["batch"]}, "batch"), ({"target": "z80"}, "z80"),
+                                           ({"input_dims": {"batch": (8, 2)}}, "batch")])
+def test_odd_options(options, words):
+    with pytest.raises(tamis.Error, match=words):
+        tamis.compile(models.linear(1), cache="off", **options)
+
+
+def test_unknown_dimension_name():
+    with pytest.raises(tamis.Error, match="sequence"):
+        tamis.compile(models.linear(), cache="off", lazy=False, input_dims={"sequence": 3, "batch": 1})
+
+
+def test_run_time_index_error():
+    made = models.one("Gather", [models.info("x", [4]), models.info("i", [1], models.INT64)], models.info("y", [1]), name="pick")
+    model = tamis.compile(made, cache="off")
+    with pytest.raises(tamis.Error, match="index"):
+        model(np.zeros(4, np.float32), np.array([4]))
+    np.testing.assert_array_equal(model(np.arange(4, dtype=np.float32), np.array([-1])), [3])
