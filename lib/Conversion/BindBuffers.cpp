@@ -7,6 +7,7 @@
 #include "tamis/Execution/Interface.h"
 #include "tamis/IR/Tamis.h"
 #include "tamis/Target/ParameterLayout.h"
+#include "tamis/Target/Target.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/Bufferization/IR/Bufferization.h"
 #include "mlir/Dialect/Func/IR/FuncOps.h"
@@ -85,6 +86,8 @@ struct BindBuffers : impl::BindBuffersBase<BindBuffers> {
         else if (!dim.isStatic() && dim.symbol == "?")
           dim.symbol = tensor.name + ":" + std::to_string(d);
     }
+    if (TargetAttr target = getTarget(module))
+      interface->threads = target.getThreads();
     interface->attach(module);
     return success();
   }

@@ -18,7 +18,9 @@ struct PackEmitter {
   PackOp op;
   IndexBuilder b;
   FlatView source, packed, sums;
-  Type from, to;
+  Type elementFrom, elementTo;
+  int64_t step, width;
+  OpFoldResult runLength, runSteps, columns, columnStride;
 
   PackEmitter(PackOp op, RewriterBase &rewriter)
       : op(op), b(op.getLoc(), rewriter) {
@@ -27,8 +29,8 @@ struct PackEmitter {
     packed = flatten(b, op.getPacked());
     if (op.getSums())
       sums = flatten(b, op.getSums());
-    from = cast<MemRefType>(op.getSource().getType()).getElementType();
-    to = cast<MemRefType>(op.getPacked().getType()).getElementType();
+    elementFrom = cast<MemRefType>(op.getSource().getType()).getElementType();
+    elementTo = cast<MemRefType>(op.getPacked().getType()).getElementType();
   }
 
   OpFoldResult extent(int64_t dim) {
@@ -39,19 +41,20 @@ struct PackEmitter {
   }
 
   Value convert(Value element) {
-    if (from == to && op.getOffset() == 0)
+    if (elementFrom == elementTo && op.getOffset() == 0)
       return element;
-    if (isa<FloatType>(from))
-      return arith::ExtFOp::create(b, to, element);
+    if (isa<FloatType>(elementFrom))
+      return arith::ExtFOp::create(b, elementTo, element);
     Type i32 = b.getI32Type();
-    if (from != i32)
+    if (elementFrom != i32)
       element = op.getIsUnsigned()
                     ? arith::ExtUIOp::create(b, i32, element).getResult()
                     : arith::ExtSIOp::create(b, i32, element).getResult();
     Value offset =
         arith::ConstantOp::create(b, b.getI32IntegerAttr(op.getOffset()));
     element = arith::SubIOp::create(b, element, offset);
-    return to == i32 ? element : arith::TruncIOp::create(b, to, element);
+    return elementTo == i32 ? element
+                            : arith::TruncIOp::create(b, elementTo, element);
   }
 
   /// Walks a list of source dimensions; `index` is the linear position.
@@ -68,53 +71,180 @@ struct PackEmitter {
   }
 
   void emit() {
-    fillZero();
-    int64_t step = op.getStep(), width = op.getWidth();
     ArrayRef<int64_t> reductions = op.getReductions();
-    OpFoldResult runLength = b.constant(1);
+    step = op.getStep();
+    width = op.getWidth();
+    runLength = b.constant(1);
     for (int64_t d : reductions.take_back(op.getRun()))
       runLength = b.multiply(runLength, extent(d));
-    OpFoldResult runSteps = b.ceilDivide(runLength, step);
-    bool hasColumn = op.getColumn() != static_cast<uint64_t>(-1);
-    OpFoldResult columns = hasColumn ? extent(op.getColumn()) : b.constant(1);
-    OpFoldResult columnStride =
-        hasColumn ? source.strides[op.getColumn()] : b.constant(0);
+    runSteps = b.ceilDivide(runLength, step);
+    int64_t column = static_cast<int64_t>(op.getColumn());
+    columns = column >= 0 ? extent(column) : b.constant(1);
+    columnStride = column >= 0 ? source.strides[column] : b.constant(0);
+    if (getConstantIntValue(b.remainder(columns, width)) != 0 ||
+        getConstantIntValue(b.remainder(runLength, step)) != 0)
+      fillZero();
     auto zero = b.constant(0);
-    walk(op.getGroups(), zero, zero, [&](OpFoldResult offset, OpFoldResult g) {
-      walk(reductions.drop_back(op.getRun()), offset, zero,
-           [&](OpFoldResult offset, OpFoldResult outer) {
-             walk(reductions.take_back(op.getRun()), offset, zero,
-                  [&](OpFoldResult offset, OpFoldResult k) {
-                    OpFoldResult row =
-                        b.add(b.multiply(outer, runSteps), b.divide(k, step));
-                    OpFoldResult to = b.add(b.multiply(packed.strides[0], g),
-                                            b.multiply(packed.strides[2], row));
-                    to = b.add(to, b.remainder(k, step));
-                    auto move = [&](OpFoldResult from, OpFoldResult to) {
-                      Value element =
-                          memref::LoadOp::create(b, source.flat, b.value(from));
-                      memref::StoreOp::create(b, convert(element), packed.flat,
-                                              b.value(to));
-                    };
-                    OpFoldResult panels = b.ceilDivide(columns, width);
-                    b.loop(zero, panels, 1, [&](OpFoldResult p) {
-                      OpFoldResult first = b.multiply(p, b.constant(width));
-                      OpFoldResult count = b.minimum(
-                          b.constant(width), b.subtract(columns, first));
-                      OpFoldResult panelTo =
-                          b.add(to, b.multiply(packed.strides[1], p));
-                      OpFoldResult panelFrom =
-                          b.add(offset, b.multiply(columnStride, first));
-                      b.loop(zero, count, 1, [&](OpFoldResult c) {
-                        move(b.add(panelFrom, b.multiply(columnStride, c)),
-                             b.add(panelTo, b.multiply(c, b.constant(step))));
-                      });
-                    });
-                  });
+    walk(op.getGroups(), zero, zero, [&](OpFoldResult from, OpFoldResult g) {
+      OpFoldResult to = b.multiply(packed.strides[0], g);
+      walk(reductions.drop_back(op.getRun()), from, zero,
+           [&](OpFoldResult from, OpFoldResult outer) {
+             emitPanels(from,
+                        b.add(to, b.multiply(packed.strides[2],
+                                             b.multiply(outer, runSteps))));
            });
     });
     if (op.getSums())
       emitSums();
+  }
+
+  /// The panels of one run.
+  void emitPanels(OpFoldResult from, OpFoldResult to) {
+    b.loop(b.constant(0), b.ceilDivide(columns, width), 1, [&](OpFoldResult p) {
+      OpFoldResult first = b.multiply(p, b.constant(width));
+      OpFoldResult count =
+          b.minimum(b.constant(width), b.subtract(columns, first));
+      emitPanel(b.add(from, b.multiply(columnStride, first)),
+                b.add(to, b.multiply(packed.strides[1], p)), count);
+    });
+  }
+
+  void emitPanel(OpFoldResult from, OpFoldResult to, OpFoldResult count) {
+    auto zero = b.constant(0);
+    int64_t block = std::min<int64_t>(width & -width, 16);
+    ArrayRef<int64_t> run = op.getReductions().take_back(op.getRun());
+    bool plain =
+        elementFrom == elementTo && run.size() == 1 && block >= 4 &&
+        (isa<FloatType>(elementTo) ? step == 1 : elementTo.isInteger(8));
+    bool byRows = plain && getConstantIntValue(columnStride) == 1 && step <= 4;
+    bool byColumns = plain &&
+                     getConstantIntValue(source.strides[run.back()]) == 1 &&
+                     llvm::isPowerOf2_64(step);
+    if (!byRows && !byColumns)
+      return emitElements(from, to, zero, count, zero, runLength);
+    OpFoldResult wholeColumns = b.subtract(count, b.remainder(count, block));
+    int64_t depth = byRows ? step : block * step;
+    OpFoldResult wholeRun =
+        b.subtract(runLength, b.remainder(runLength, depth));
+    b.loop(zero, wholeColumns, block, [&](OpFoldResult c) {
+      b.loop(zero, wholeRun, depth, [&](OpFoldResult k) {
+        OpFoldResult at =
+            b.add(from, b.add(b.multiply(columnStride, c),
+                              b.multiply(source.strides[run.back()], k)));
+        OpFoldResult out =
+            b.add(to, b.add(b.multiply(c, b.constant(step)),
+                            b.multiply(packed.strides[2], b.divide(k, step))));
+        byRows ? interleaveRows(at, out, block) : transpose(at, out, block);
+      });
+    });
+    emitElements(from, to, zero, wholeColumns, wholeRun, runLength);
+    emitElements(from, to, wholeColumns, count, zero, runLength);
+  }
+
+  /// One element after the other: columns [c0, c1), run elements [k0, k1).
+  void emitElements(OpFoldResult from, OpFoldResult to, OpFoldResult c0,
+                    OpFoldResult c1, OpFoldResult k0, OpFoldResult k1) {
+    ArrayRef<int64_t> run = op.getReductions().take_back(op.getRun());
+    auto column = [&](OpFoldResult from, OpFoldResult k) {
+      OpFoldResult row =
+          b.add(to, b.add(b.multiply(packed.strides[2], b.divide(k, step)),
+                          b.remainder(k, step)));
+      b.loop(c0, c1, 1, [&](OpFoldResult c) {
+        Value element = memref::LoadOp::create(
+            b, source.flat, b.value(b.add(from, b.multiply(columnStride, c))));
+        memref::StoreOp::create(
+            b, convert(element), packed.flat,
+            b.value(b.add(row, b.multiply(c, b.constant(step)))));
+      });
+    };
+    if (run.size() != 1)
+      return walk(run, from, b.constant(0), column);
+    b.loop(k0, k1, 1, [&](OpFoldResult k) {
+      column(b.add(from, b.multiply(source.strides[run.back()], k)), k);
+    });
+  }
+
+  /// Subtracts the offset from a vector of packed elements; bytes wrap to the
+  /// signed value that was meant.
+  Value lessOffset(Value vector) {
+    if (op.getOffset() == 0)
+      return vector;
+    auto type = cast<VectorType>(vector.getType());
+    Value offset = arith::ConstantOp::create(
+        b, DenseElementsAttr::get(type, APInt(8, op.getOffset())));
+    return arith::SubIOp::create(b, vector, offset);
+  }
+
+  /// `count` columns of one step whose columns are contiguous.
+  void interleaveRows(OpFoldResult from, OpFoldResult to, int64_t count) {
+    ArrayRef<int64_t> run = op.getReductions().take_back(1);
+    SmallVector<Value> rows;
+    for (int64_t s = 0; s < step; ++s)
+      rows.push_back(vector::LoadOp::create(
+          b, VectorType::get(count, elementTo), source.flat,
+          b.value(b.add(
+              from, b.multiply(source.strides[run.back()], b.constant(s))))));
+    // Rows s and s + n/2 first, so that the last round leaves them in order.
+    while (rows.size() > 1) {
+      size_t half = rows.size() / 2;
+      SmallVector<Value> next;
+      for (size_t i = 0; i < half; ++i)
+        next.push_back(zip(rows[i], rows[i + half], 0, 2));
+      rows = std::move(next);
+    }
+    vector::StoreOp::create(b, lessOffset(rows.front()), packed.flat,
+                            b.value(to));
+  }
+
+  /// A square of `count` columns and `count` steps whose steps are contiguous.
+  void transpose(OpFoldResult from, OpFoldResult to, int64_t count) {
+    auto type = VectorType::get(count * step, elementTo);
+    auto words =
+        step == 1
+            ? type
+            : VectorType::get(
+                  count, b.getIntegerType(8 * static_cast<unsigned>(step)));
+    SmallVector<Value> rows;
+    for (int64_t c = 0; c < count; ++c) {
+      Value row = vector::LoadOp::create(
+          b, type, source.flat,
+          b.value(b.add(from, b.multiply(columnStride, b.constant(c)))));
+      row = lessOffset(row);
+      if (words != type)
+        row = vector::BitCastOp::create(b, words, row);
+      rows.push_back(row);
+    }
+    // log2(count) perfect shuffles are a transposition.
+    for (int64_t round = 1; round < count; round *= 2) {
+      SmallVector<Value> next;
+      for (int64_t i = 0; i < count / 2; ++i) {
+        next.push_back(zip(rows[i], rows[i + count / 2], 0, 1));
+        next.push_back(zip(rows[i], rows[i + count / 2], 1, 1));
+      }
+      rows = std::move(next);
+    }
+    for (auto [k, row] : llvm::enumerate(rows)) {
+      Value value = row;
+      if (words != type)
+        value = vector::BitCastOp::create(b, type, value);
+      vector::StoreOp::create(
+          b, value, packed.flat,
+          b.value(b.add(
+              to, b.multiply(packed.strides[2], b.constant(int64_t(k))))));
+    }
+  }
+
+  /// Lanes of x and y alternately: of their half `half` (halves = 1), or all of
+  /// them (halves = 2).
+  Value zip(Value x, Value y, int64_t half, int64_t halves) {
+    int64_t size = cast<VectorType>(x.getType()).getNumElements();
+    int64_t pairs = size * halves / 2;
+    SmallVector<int64_t> order;
+    for (int64_t i = 0; i < pairs; ++i) {
+      order.push_back(half * size / 2 + i);
+      order.push_back(size + half * size / 2 + i);
+    }
+    return vector::ShuffleOp::create(b, x, y, order);
   }
 
   void fillZero() {
@@ -128,9 +258,9 @@ struct PackEmitter {
                     memref::DimOp::create(b, op.getPacked(), i).getResult())
               : b.constant(type.getDimSize(i)));
     // Rows of a panel are whole vectors, so no tail is left.
-    int64_t width = type.getDimSize(3);
-    int64_t lanes = std::min<int64_t>(width & -width, 64);
-    auto vector = VectorType::get(lanes, to);
+    int64_t size = type.getDimSize(3);
+    int64_t lanes = std::min<int64_t>(size & -size, 64);
+    auto vector = VectorType::get(lanes, elementTo);
     Value zero = arith::ConstantOp::create(b, b.getZeroAttr(vector));
     b.loop(b.constant(0), count, lanes, [&](OpFoldResult i) {
       vector::StoreOp::create(b, zero, packed.flat, b.value(i));
@@ -144,7 +274,6 @@ struct PackEmitter {
         return b.constant(type.getDimSize(i));
       return memref::DimOp::create(b, op.getPacked(), i).getResult();
     };
-    int64_t step = op.getStep(), width = op.getWidth();
     OpFoldResult groups = size(0), panels = size(1), steps = size(2);
     auto zero = b.constant(0);
     b.loop(zero, groups, 1, [&](OpFoldResult g) {
@@ -162,10 +291,10 @@ struct PackEmitter {
           OpBuilder::InsertionGuard guard(b);
           b.setInsertionPointToStart(loop.getBody());
           Value row = vector::LoadOp::create(
-              b, VectorType::get(width * step, to), packed.flat,
+              b, VectorType::get(width * step, elementTo), packed.flat,
               b.value(b.add(base, b.multiply(packed.strides[2],
                                              loop.getInductionVar()))));
-          if (!to.isInteger(32))
+          if (!elementTo.isInteger(32))
             row = arith::ExtSIOp::create(b, wide, row);
           Value next = arith::AddIOp::create(b, loop.getRegionIterArg(0), row);
           scf::YieldOp::create(b, next);

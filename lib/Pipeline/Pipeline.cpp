@@ -76,6 +76,8 @@ static void populateCodegen(OpPassManager &pm, const CompileOptions &options) {
   pm.addPass(bufferization::createEmptyTensorEliminationPass());
   pm.addPass(createBufferize());
   addCleanup(pm);
+  // On plain buffers: before the memory plan, which then counts fewer.
+  pm.addNestedPass<func::FuncOp>(createFuseRows());
   // Needs %workspace; before outlining, which passes the error word along.
   pm.addPass(createLowerChecks());
   pm.addPass(createPlanMemory());
@@ -83,6 +85,8 @@ static void populateCodegen(OpPassManager &pm, const CompileOptions &options) {
   pm.addPass(createOutlineKernels());
   pm.addPass(createLowerContractions());
   pm.addNestedPass<func::FuncOp>(createVectorizeLoops());
+  // While scf is there: far arguments of sin and cos take a branch.
+  pm.addPass(createExpandMath());
   pm.addNestedPass<func::FuncOp>(createConvertLinalgToLoopsPass());
   LowerParallelOptions parallel;
   parallel.threads = options.threads;

@@ -142,8 +142,15 @@ bool RowGroup::add(linalg::LinalgOp op, bool atEnd) {
       whole.insert(operand.get());
     }
   }
-  op->getRegion(0).walk(
-      [&](memref::LoadOp load) { whole.insert(load.getMemRef()); });
+  WalkResult pure = op->getRegion(0).walk([&](Operation *inner) {
+    if (auto load = dyn_cast<memref::LoadOp>(inner))
+      whole.insert(load.getMemRef());
+    else if (!isMemoryEffectFree(inner))
+      return WalkResult::interrupt();
+    return WalkResult::advance();
+  });
+  if (pure.wasInterrupted())
+    return false;
   for (Value value : stores)
     if (whole.contains(value) || irregular.contains(value))
       return false;
@@ -373,12 +380,60 @@ struct FuseRows : public tamis::impl::FuseRowsBase<FuseRows> {
     kernel->setAttr("tamis.kernel", b.getUnitAttr());
     slices.clear();
     for (linalg::LinalgOp op : group.ops)
+      divideByReciprocal(group, op);
+    for (linalg::LinalgOp op : group.ops)
       emitRow(b, op, group.rowDims[op], rows, hosts);
     for (linalg::LinalgOp op : llvm::reverse(group.ops))
       op->erase();
     for (auto &[buffer, host] : hosts)
       if (buffer.use_empty())
         buffer.getDefiningOp()->erase();
+  }
+
+  /// Softmax divides a row of exponentials by their sum: one reciprocal per row
+  /// and products instead, unless the policy is strict. The sum is no smaller
+  /// than any dividend, so the quotient stays finite.
+  static void divideByReciprocal(RowGroup &group, linalg::LinalgOp op) {
+    for (Operation *parent = op; parent; parent = parent->getParentOp())
+      if (auto policy = parent->getAttrOfType<PolicyAttr>("tamis.policy"))
+        if (policy.getStrict())
+          return;
+    auto writer = [&](Value argument) -> linalg::LinalgOp {
+      auto block = dyn_cast<BlockArgument>(argument);
+      if (!block || block.getOwner()->getParentOp() != op)
+        return nullptr;
+      Value buffer = op->getOperand(block.getArgNumber());
+      for (linalg::LinalgOp other : llvm::reverse(group.ops))
+        if (other->isBeforeInBlock(op) &&
+            llvm::is_contained(other.getDpsInits(), buffer))
+          return other;
+      return nullptr;
+    };
+    auto lastValue = [](linalg::LinalgOp from) {
+      return from->getRegion(0).front().getTerminator()->getOperand(0)
+          .getDefiningOp();
+    };
+    for (auto division : llvm::make_early_inc_range(
+             op->getRegion(0).getOps<arith::DivFOp>())) {
+      linalg::LinalgOp dividend = writer(division.getLhs());
+      linalg::LinalgOp divisor = writer(division.getRhs());
+      if (!dividend || !divisor || divisor.getNumReductionLoops() == 0 ||
+          !isa_and_nonnull<math::ExpOp>(lastValue(dividend)) ||
+          !isa_and_nonnull<arith::AddFOp>(lastValue(divisor)) ||
+          !llvm::is_contained(divisor->getOperands(),
+                              op->getOperand(cast<BlockArgument>(division.getLhs())
+                                                 .getArgNumber())))
+        continue;
+      OpBuilder b(division);
+      Location loc = division.getLoc();
+      Value one = arith::ConstantOp::create(
+          b, loc, b.getFloatAttr(division.getType(), 1.0));
+      Value inverse = arith::DivFOp::create(b, loc, one, division.getRhs());
+      Value product =
+          arith::MulFOp::create(b, loc, division.getLhs(), inverse);
+      division.replaceAllUsesWith(product);
+      division.erase();
+    }
   }
 
   /// `op` on the slices of its operands at one row.

@@ -372,11 +372,20 @@ void Emitter::emitReducedRow(const Values &offsets) {
         halved.push_back(partial.back());
       partial = halved;
     }
-    auto flags = isa<FloatType>(reduction.neutral.getType())
-                     ? arith::FastMathFlags::reassoc
-                     : arith::FastMathFlags::none;
-    Value sum = vector::ReductionOp::create(b, loc, reduction.kind, partial[0],
-                                            flags);
+    // Halves onto halves: a fixed order on every target.
+    Value sum = partial[0];
+    for (int64_t width = lanes / 2; width >= 1; width /= 2) {
+      SmallVector<int64_t> low, high;
+      for (int64_t l = 0; l < width; ++l) {
+        low.push_back(l);
+        high.push_back(width + l);
+      }
+      sum = vector::makeArithReduction(
+          b, loc, reduction.kind,
+          vector::ShuffleOp::create(b, loc, sum, sum, low),
+          vector::ShuffleOp::create(b, loc, sum, sum, high));
+    }
+    sum = vector::ExtractOp::create(b, loc, sum, 0);
     sum = vector::makeArithReduction(b, loc, reduction.kind,
                                      carried[unroll * outputs + i], sum);
     unsigned a = outputAccess(i);

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 #include "NativeModel.h"
+#include "llvm/Support/JSON.h"
 #include <algorithm>
 #include <cstdlib>
 #include <nanobind/stl/string.h>
@@ -60,8 +61,9 @@ describe(const std::vector<InterfaceTensor> &tensors) {
   for (const InterfaceTensor &tensor : tensors) {
     std::vector<std::string> dims;
     for (const InterfaceDim &dim : tensor.dims)
-      dims.push_back(dim.str());
-    result.emplace_back(tensor.name, tensor.dtype, std::move(dims));
+      dims.push_back(llvm::json::fixUTF8(dim.str()));
+    result.emplace_back(llvm::json::fixUTF8(tensor.name), tensor.dtype,
+                        std::move(dims));
   }
   return result;
 }
@@ -109,7 +111,8 @@ std::vector<TensorTuple> NativeModel::getOutputs() const {
 nb::dict NativeModel::getMetadata() const {
   nb::dict result;
   for (const auto &[key, value] : model->getInterface().metadata)
-    result[key.c_str()] = value;
+    result[nb::cast(llvm::json::fixUTF8(key))] =
+        llvm::json::fixUTF8(value);
   return result;
 }
 

@@ -8,6 +8,7 @@
 #include "tamis/InitAll.h"
 #include "tamis/Pipeline/Compile.h"
 #include "llvm/ADT/StringMap.h"
+#include "llvm/Support/JSON.h"
 #include "llvm/TargetParser/Host.h"
 #include <algorithm>
 #include <dlfcn.h>
@@ -95,7 +96,10 @@ std::vector<MessageTuple> compile(std::optional<std::string> path,
   std::vector<MessageTuple> result;
   for (const Message &m : messages) {
     said |= m.severity == "error";
-    result.emplace_back(m.severity, m.text, m.node, m.op, m.file);
+    // Names come from the model's bytes and need not be UTF-8.
+    result.emplace_back(m.severity, llvm::json::fixUTF8(m.text),
+                        llvm::json::fixUTF8(m.node), llvm::json::fixUTF8(m.op),
+                        m.file);
   }
   if (failed && !said)
     result.emplace_back("error", "compilation failed without a message", "", "",

@@ -207,19 +207,19 @@ def measure(engines, limit_loop, rounds=None, progress=None):
 def check_outputs(engines, path, feeds, kind, classifier=False):
     """Compare what the timed calls left behind with ONNX Runtime's plain graph; fills `difference`."""
     plain, optimised = reference.session(path), reference.session(path, optimised=True)
-    names = [o.name for o in plain.get_outputs()]
-    for index, feed in enumerate(feeds):
-        want, other = reference.run(plain, feed), reference.run(optimised, feed)
+    wanted = [(reference.run(plain, feed), reference.run(optimised, feed)) for feed in feeds]
+    for position, output in enumerate(plain.get_outputs()):
+        if not hasattr(wanted[0][0][position], "dtype"):
+            continue  # a sequence
+        scale = compare.scale_of([want[position] for want, _ in wanted])
         for engine, row in engines:
-            if row.difference or len(row.seconds) <= index:
-                continue
-            got = engine.outputs(index)
-            for name, w, o in zip(names, want, other):
-                if name in got and hasattr(w, "dtype"):
-                    result = compare.compare(name, got[name], w, o, kind, classifier)
-                    if not result.agrees:
-                        row.difference = f"input {index}: {result}"
-                        break
+            for index in range(min(len(feeds), len(row.seconds))):
+                got = engine.outputs(index).get(output.name)
+                if got is None or row.difference:
+                    continue
+                result = compare.compare(output.name, got, *(w[position] for w in wanted[index]), kind, classifier, scale)
+                if not result.agrees:
+                    row.difference = f"input {index}: {result}"
 
 
 def ratio(rows, peer):

@@ -25,13 +25,18 @@ for _module in (compile, run, benchmark, explain, check, verify, hardware, cache
     tamis.add_command(_module.command)
 
 
+def printable(text):
+    """Names come from the model: control characters in them must not reach the terminal."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
+
+
 def main(arguments=None):
     """Run the command; errors become `error:` lines and exit status 1."""
     try:
         status = tamis.main(arguments, standalone_mode=False)
     except Error as error:
         for line in str(error).splitlines():
-            print(f"error: {line}", file=sys.stderr)
+            print(f"error: {printable(line)}", file=sys.stderr)
         status = 1
     except click.ClickException as error:
         error.show()

@@ -39,11 +39,21 @@ def model_class(graph_ops, dtypes):
     return "fp16" if {"float16", "bfloat16"} & set(dtypes) else "float"
 
 
-def difference(got, want):
-    """Largest difference as a share of the range of `want`, infinite where only one side is finite."""
+def scale_of(values):
+    """The range of one output over several calls; its magnitude where all values are the same."""
+    finite = [v[np.isfinite(v)] for v in (np.asarray(value, np.float64).reshape(-1) for value in values)]
+    finite = np.concatenate(finite) if finite else np.empty(0)
+    if not finite.size:
+        return 1.0
+    low, high = finite.min(), finite.max()
+    return float(high - low if high > low else max(abs(high), TIE))
+
+
+def difference(got, want, scale=None):
+    """Largest difference as a share of `scale` (the range of `want`), infinite where only one side is finite."""
     got, want = np.asarray(got), np.asarray(want)
     if want.dtype.kind == "c":
-        return max(difference(got.real, want.real), difference(got.imag, want.imag))
+        return max(difference(got.real, want.real, scale), difference(got.imag, want.imag, scale))
     if want.dtype.kind == "b" or want.size == 0:
         return float(np.any(got != want))
     got, want = got.astype(np.float64), want.astype(np.float64)
@@ -52,20 +62,21 @@ def difference(got, want):
         return float("inf")
     if not finite.any():
         return 0.0
-    low, high = want[finite].min(), want[finite].max()
-    scale = high - low if high > low else max(abs(high), TIE)
-    return float(np.abs(got[finite] - want[finite]).max() / scale)
+    return float(np.abs(got[finite] - want[finite]).max() / (scale or scale_of([want])))
 
 
-def compare(name, got, want, optimised=None, kind="float", classifier=False):
-    """Compare one output with the reference; `optimised` is the reference's own optimised result."""
+def compare(name, got, want, optimised=None, kind="float", classifier=False, scale=None):
+    """Compare one output with the reference; `optimised` is the reference's own optimised result.
+
+    `scale` is the output's range where more calls than this one are known (scale_of): one value has none.
+    """
     got, want = np.asarray(got), np.asarray(want)
     if got.shape != want.shape or got.dtype != want.dtype:
         return Comparison(name, float("inf"), 0, f"expected {want.dtype}{list(want.shape)}, got {got.dtype}{list(got.shape)}")
-    own = difference(optimised, want) if optimised is not None and np.shape(optimised) == want.shape else 0.0
+    own = difference(optimised, want, scale) if optimised is not None and np.shape(optimised) == want.shape else 0.0
     exact = want.dtype.kind in "biu" and kind != "quantized"
     allowed = max(0.0 if exact else TOLERANCE[kind], 4 * own)
-    error = difference(got, want)
+    error = difference(got, want, scale)
     problem = "" if error <= allowed else f"error {error:.1e} of the range, allowed {allowed:.1e}"
     if not problem and classifier and want.ndim and want.shape[-1] > 1 and want.dtype.kind == "f":
         problem = _argmax_problem(got, want)

@@ -39,7 +39,10 @@ def as_array(value):
             return np.from_dlpack(value)
         except (TypeError, RuntimeError, BufferError) as error:
             raise Error(f"cannot take the tensor by DLPack: {error}") from None
-    return np.asarray(value)
+    try:
+        return np.asarray(value)
+    except (TypeError, ValueError) as error:
+        raise Error(f"cannot take {type(value).__name__} as a tensor: {error}") from None
 
 
 def describe(dtype, shape):

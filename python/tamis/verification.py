@@ -32,16 +32,13 @@ def numeric_class(path):
 def end_to_end(model, path, feeds, kind, classifier=False):
     """The worst comparison of each output over all feeds, with ONNX Runtime's unoptimised graph as the reference."""
     plain, optimised = reference.session(path), reference.session(path, optimised=True)
-    worst = {}
-    for feed in feeds:
-        got, want, other = model.run(None, feed), reference.run(plain, feed), reference.run(optimised, feed)
-        names = [o.name for o in plain.get_outputs()]
-        for name, *values in zip(names, got, want, other):
-            result = compare.compare(name, *values, kind, classifier)
-            old = worst.get(result.name)
-            if old is None or (old.agrees, -old.error) > (result.agrees, -result.error):
-                worst[result.name] = result
-    return list(worst.values())
+    calls = [(model.run(None, feed), reference.run(plain, feed), reference.run(optimised, feed)) for feed in feeds]
+    results = []
+    for index, output in enumerate(plain.get_outputs()):
+        scale = compare.scale_of([want[index] for _, want, _ in calls])
+        found = [compare.compare(output.name, *(values[index] for values in call), kind, classifier, scale) for call in calls]
+        results.append(min(found, key=lambda result: (result.agrees, -result.error)))
+    return results
 
 
 def node_by_node(path, feed, options, progress=None):

@@ -61,6 +61,13 @@ def check_value(got, want, case, path):
         return f"{path}: differs by up to {np.nanmax(np.abs(g - w)):.3g}"
 
 
+def _array(value):
+    """Element types numpy lacks come as TensorProto."""
+    import onnx
+
+    return onnx.numpy_helper.to_array(value) if isinstance(value, onnx.TensorProto) else value
+
+
 # Random by definition: only type and shape of the result are given.
 RANDOM = {"Bernoulli", "RandomNormal", "RandomUniform", "RandomNormalLike", "RandomUniformLike", "Multinomial"}
 
@@ -75,6 +82,7 @@ def run_case(case, target):
     except tamis.Error as error:
         return "compile", str(error)
     for index, (inputs, outputs) in enumerate(case.data_sets):
+        inputs, outputs = ([_array(value) for value in values] for values in (inputs, outputs))
         try:
             got = model.run(None, dict(zip(names, inputs)))
         except tamis.Error as error:

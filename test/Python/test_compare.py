@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 """The correctness rule."""
 import numpy as np
-from tamis.compare import compare, difference, model_class
+from tamis.compare import compare, difference, model_class, scale_of
 
 WANT = np.array([0, 5, 10], np.float32)
 
@@ -59,3 +59,10 @@ def test_model_class():
     assert model_class({"Conv"}, {"float32"}) == "float"
     assert model_class({"Conv"}, {"float16"}) == "fp16"
     assert model_class({"Conv", "QLinearAdd"}, {"float32"}) == "quantized"
+
+
+def test_range_of_several_calls():
+    calls = [np.array([v], np.float32) for v in (0.0, 0.5, 1.0)]
+    assert scale_of(calls) == 1.0
+    assert compare("y", np.array([5e-5], np.float32), calls[0], scale=scale_of(calls)).agrees
+    assert not compare("y", np.array([5e-5], np.float32), calls[0]).agrees

@@ -97,7 +97,7 @@ def test_odd_offset_or_length(tmp_path, offset, length):
 def test_short_file(tmp_path):
     made, data = external("weights.bin")
     (tmp_path / "weights.bin").write_bytes(data[:-1])
-    refused(made, tmp_path, "weights.bin")
+    refused(made, tmp_path, "'w'", "external data")
 
 
 def test_bytes_model_has_no_folder(tmp_path, monkeypatch):

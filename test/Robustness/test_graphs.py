@@ -183,3 +183,15 @@ def test_missing_required_attribute(tmp_path):
 def test_too_many_inputs(tmp_path):
     made = models.one("Relu", [info("a", [2]), info("b", [2])], info("y", [2]), name="relu")
     refused(made, tmp_path, "relu")
+
+
+def test_name_with_control_characters(tmp_path):
+    node = helper.make_node("Strange", ["x"], ["y"], name="a\x1b[31mb\u202ec")
+    text = refused(models.model([node], [info("x", [2])], [info("y", [2])]), tmp_path, "Strange")
+    assert "\x1b" not in text and "\u202e" not in text
+
+
+def test_name_that_is_no_utf8(tmp_path):
+    node = helper.make_node("Strange", ["x"], ["y"], name="abcdefgh")
+    data = models.model([node], [info("x", [2])], [info("y", [2])]).SerializeToString()
+    refused(data.replace(b"abcdefgh", b"a\xff\xfe\xe2\x28efgh"[:8]), tmp_path, "Strange")

@@ -201,6 +201,7 @@ Value Importer::constantInt(ImplicitLocOpBuilder &b, Type type,
 ImportedValue Importer::constantValue(std::shared_ptr<const Tensor> tensor) {
   ImportedValue result;
   result.dtype = tensor->dtype;
+  kept.push_back(tensor);
   result.constant = std::move(tensor);
   return result;
 }

@@ -633,9 +633,16 @@ Value Importer::concat(const Node &node, ArrayRef<Value> inputs,
         total[i] = others[i];
     }
   }
-  if (inputs.size() == 1)
+  // Empty pieces contribute nothing, and would be slices at the very end.
+  SmallVector<Value> pieces = llvm::to_vector(
+      llvm::make_filter_range(inputs, [&](Value input) {
+        return !isConstantIntValue(dim(input, dimension), 0);
+      }));
+  if (pieces.empty())
     return inputs.front();
-  Value result = tensor::ConcatOp::create(b, dimension, inputs);
+  if (pieces.size() == 1)
+    return pieces.front();
+  Value result = tensor::ConcatOp::create(b, dimension, pieces);
   auto element = cast<RankedTensorType>(result.getType()).getElementType();
   RankedTensorType wanted = tensorType(total, element);
   if (result.getType() != wanted)

@@ -17,12 +17,17 @@ void mlir::tamis::onnx::registerFamilies(OpTable &table) {
   registerQuantization(table);
   registerQuantizedOps(table);
   registerRecurrent(table);
+  registerSignal(table);
   registerControlFlow(table);
   registerQuantizedElementwise(table);
   registerResize(table);
   registerIndexing(table);
   registerPooling(table);
   registerReduction(table);
+  registerGenerators(table);
+  registerSequence(table);
+  registerSelection(table);
+  registerScatter(table);
 }
 
 const OpRow *OpTable::find(StringRef domain, StringRef name,

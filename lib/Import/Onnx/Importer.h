@@ -311,6 +311,8 @@ private:
   SmallVector<Frame> frames;
   SmallVector<llvm::DenseMap<std::pair<Value, int64_t>, OpFoldResult>> dimScopes;
   llvm::DenseMap<const Tensor *, Value> parameters;
+  // Keys of `parameters` must not be reused.
+  std::vector<std::shared_ptr<const Tensor>> kept;
   llvm::StringMap<const Function *> functions;
   Block *entry = nullptr;
   Operation *lastHoisted = nullptr;
@@ -347,7 +349,6 @@ void registerPooling(OpTable &table);
 void registerScatter(OpTable &table);
 void registerSelection(OpTable &table);
 void registerGenerators(OpTable &table);
-void registerSampling(OpTable &table);
 
 } // namespace mlir::tamis::onnx
 

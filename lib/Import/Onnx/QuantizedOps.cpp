@@ -372,7 +372,6 @@ void registerQuantizedOps(OpTable &table) {
   table.add(
       {ms, "DynamicQuantizeMatMul", 1, {3, 5}, importDynamicQuantizeMatMul});
   table.add({ms, "MatMulNBits", 1, {3, 6}, importMatMulNBits});
-  registerQuantizedElementwise(table);
 }
 
 } // namespace mlir::tamis::onnx

@@ -5,6 +5,7 @@
 // end at `parse` at its bottom.
 #include "Files.h"
 #include "llvm/ADT/ScopeExit.h"
+#include "llvm/Support/ConvertUTF.h"
 #include "llvm/Support/Path.h"
 
 // A wire type that contradicts the field is malformed input, not a bug here.
@@ -32,9 +33,20 @@ constexpr int64_t kMaxDenseBytes = int64_t(64) << 20;
   throw std::runtime_error(text.str());
 }
 
-StringRef text(pbf_reader &reader) {
+/// A `bytes` field.
+StringRef bytesOf(pbf_reader &reader) {
   data_view view = reader.get_view();
   return {view.data(), view.size()};
+}
+
+/// A `string` field: names end up in diagnostics and attributes, which
+/// Python and terminals read as UTF-8.
+StringRef text(pbf_reader &reader) {
+  StringRef result = bytesOf(reader);
+  const auto *begin = reinterpret_cast<const llvm::UTF8 *>(result.data());
+  if (!llvm::isLegalUTF8String(&begin, begin + result.size()))
+    fail("not an ONNX model: a name is not valid UTF-8");
+  return result;
 }
 
 StringRef normalizeDomain(StringRef domain) {
@@ -252,7 +264,7 @@ Attribute Parser::attribute(data_view message) {
     case 1: result.name = text(reader); break;
     case 2: result.f = reader.get_float(); guess = AttrType::Float; break;
     case 3: result.i = reader.get_int64(); guess = AttrType::Int; break;
-    case 4: result.s = text(reader); guess = AttrType::String; break;
+    case 4: result.s = bytesOf(reader); guess = AttrType::String; break;
     case 5:
     case 10:
       guess = reader.tag() == 5 ? AttrType::Tensor : AttrType::Tensors;
@@ -284,7 +296,7 @@ Attribute Parser::attribute(data_view message) {
     case 9:
       guess = AttrType::Strings;
       count(1);
-      result.strings.push_back(text(reader));
+      result.strings.push_back(bytesOf(reader));
       break;
     case 14:
       guess = AttrType::TypeProto;
@@ -562,7 +574,7 @@ Tensor Parser::tensor(data_view message) {
       if (result.strings.empty())
         ++payloads;
       count(1);
-      result.strings.push_back(text(reader));
+      result.strings.push_back(bytesOf(reader));
       break;
     case 8: result.name = text(reader); break;
     case 9:

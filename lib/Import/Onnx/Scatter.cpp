@@ -118,7 +118,7 @@ LogicalResult importScatterElements(Importer &im, const Node &node) {
       updateLimits[i] = im.shape.value(im.dim(updates, i));
   SmallVector<Value> result = loops(
       im, counts, data,
-      [&, data = data, indices = indices, updates = updates, dtype = dtype,
+      [&, indices = indices, updates = updates, dtype = dtype,
        indexType = indexType](ImplicitLocOpBuilder &b, ValueRange position,
                               ValueRange carried) {
         SmallVector<Value> at(position), from(position);

@@ -1,0 +1,22 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// Moves dequantize below operations that only move or select values, so that
+// they handle bytes, and so that what follows meets its quantize.
+#ifndef TAMIS_LIB_TRANSFORMS_QUANTIZEDMOVEMENT_H
+#define TAMIS_LIB_TRANSFORMS_QUANTIZEDMOVEMENT_H
+
+#include "tamis/IR/Tamis.h"
+#include "mlir/IR/PatternMatch.h"
+
+namespace mlir::tamis {
+
+/// True if the two are one value or constants of equal contents.
+bool areEqualParameters(Value a, Value b);
+
+/// Adds the patterns; `moved` counts their successes.
+void populateQuantizedMovementPatterns(RewritePatternSet &patterns,
+                                       int64_t &moved);
+
+} // namespace mlir::tamis
+
+#endif // TAMIS_LIB_TRANSFORMS_QUANTIZEDMOVEMENT_H
