@@ -29,6 +29,8 @@ for name in ("HOME", "TAMIS_MODELS", "ASAN_OPTIONS", "UBSAN_OPTIONS"):
 config.substitutions += [
     ("%python", config.python),
     ("%host_cc", config.host_cc),
+    ("%host_cxx", config.host_cxx),
+    ("%mlir_dir", config.mlir_dir),
     ("%source_root", config.tamis_source_root),
     ("%binary_root", config.tamis_binary_root),
     ("%tamis_libs", config.library_dir),

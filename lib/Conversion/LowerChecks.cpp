@@ -7,12 +7,25 @@
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
+#include "mlir/Dialect/SCF/IR/SCF.h"
 
 namespace mlir::tamis {
 #define GEN_PASS_DEF_LOWERCHECKS
 #include "tamis/Conversion/Passes.h.inc"
 
 namespace {
+
+constexpr int32_t kShapeMismatch = 2;
+
+/// True if only loops and branches of @main lie around `op`: a body of a
+/// structured operation cannot be left.
+bool isInControlFlowOnly(Operation *op) {
+  for (Operation *parent = op->getParentOp(); !isa<func::FuncOp>(parent);
+       parent = parent->getParentOp())
+    if (!isa<scf::SCFDialect>(parent->getDialect()))
+      return false;
+  return true;
+}
 
 struct LowerChecks : impl::LowerChecksBase<LowerChecks> {
   void runOnOperation() override {
@@ -42,7 +55,12 @@ struct LowerChecks : impl::LowerChecksBase<LowerChecks> {
                                            none, code);
       Value old = memref::LoadOp::create(b, where, word, ValueRange{});
       Value now = arith::OrIOp::create(b, where, old, bits);
-      memref::StoreOp::create(b, where, now, word, ValueRange{});
+      auto store =
+          memref::StoreOp::create(b, where, now, word, ValueRange{});
+      // Wrong shapes mean that what follows is out of bounds; everything else
+      // has been clamped.
+      if (check.getCode() == kShapeMismatch && isInControlFlowOnly(check))
+        store->setAttr(kLeaveOnErrorName, b.getUnitAttr());
       check.erase();
     }
   }

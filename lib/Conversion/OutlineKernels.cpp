@@ -99,7 +99,9 @@ struct OutlineKernels : impl::OutlineKernelsBase<OutlineKernels> {
       inside.clone(*constant, mapping);
     for (auto [value, argument] : llvm::zip(operands, entry->getArguments()))
       mapping.map(value, argument);
-    inside.clone(*op, mapping);
+    // Where an operation came from tells layers apart that are otherwise equal.
+    Operation *moved = inside.clone(*op, mapping);
+    Attribute origin = moved->removeAttr("origin");
     func::ReturnOp::create(inside, op->getLoc());
 
     std::string key;
@@ -113,7 +115,9 @@ struct OutlineKernels : impl::OutlineKernelsBase<OutlineKernels> {
     } else {
       function.erase();
     }
-    func::CallOp::create(b, op->getLoc(), it->second, passed);
+    auto call = func::CallOp::create(b, op->getLoc(), it->second, passed);
+    if (origin)
+      call->setAttr("tamis.origin", origin);
     op->erase();
     ++calls;
   }

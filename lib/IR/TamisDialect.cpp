@@ -63,6 +63,7 @@ void TamisDialect::initialize() {
 #define GET_ATTRDEF_LIST
 #include "tamis/IR/TamisAttrs.cpp.inc"
       >();
+  addBytecodeInterface();
 }
 
 void kernel::TamisKernelDialect::initialize() {
@@ -87,4 +88,61 @@ std::string TargetAttr::getFeatureString() const {
     text += feature.getValue();
   }
   return text;
+}
+
+//===-- verifiers of attributes -------------------------------------------===//
+
+using EmitError = function_ref<InFlightDiagnostic()>;
+
+LogicalResult TargetAttr::verify(EmitError emitError, StringRef arch,
+                                 ArrayRef<StringAttr> features, int64_t l1,
+                                 int64_t l2, int64_t threads) {
+  if (arch.empty())
+    return emitError() << "target expected an architecture, got an empty name";
+  for (StringAttr feature : features)
+    if (!feature || feature.empty() || feature.getValue().contains(',') ||
+        feature.getValue().starts_with("+") ||
+        feature.getValue().starts_with("-"))
+      return emitError() << "target feature expected a plain name, got '"
+                         << (feature ? feature.getValue() : "") << "'";
+  for (auto [name, value] :
+       {std::pair("l1", l1), std::pair("l2", l2), std::pair("threads", threads)})
+    if (value <= 0)
+      return emitError() << "target expected " << name << " above 0, got "
+                         << value;
+  return success();
+}
+
+/// Every vector instruction names its lanes; `allowed` empty means any count a
+/// register can have.
+static LogicalResult verifyLanes(EmitError emitError, StringRef name,
+                                 int64_t lanes, ArrayRef<int64_t> allowed) {
+  if (allowed.empty()) {
+    if (lanes > 0 && lanes <= 64 && llvm::isPowerOf2_64(lanes))
+      return success();
+    return emitError() << name
+                       << " expected lanes to be a power of two up to 64, got "
+                       << lanes;
+  }
+  if (llvm::is_contained(allowed, lanes))
+    return success();
+  InFlightDiagnostic error = emitError() << name << " expected ";
+  llvm::interleave(allowed, error, " or ");
+  return error << " lanes, got " << lanes;
+}
+
+LogicalResult VectorFmaAttr::verify(EmitError emitError, int64_t lanes, bool) {
+  return verifyLanes(emitError, getMnemonic(), lanes, {});
+}
+
+LogicalResult VectorMulAttr::verify(EmitError emitError, int64_t lanes) {
+  return verifyLanes(emitError, getMnemonic(), lanes, {});
+}
+
+LogicalResult X86MaddAttr::verify(EmitError emitError, int64_t lanes) {
+  return verifyLanes(emitError, getMnemonic(), lanes, {4, 8, 16});
+}
+
+LogicalResult X86VnniAttr::verify(EmitError emitError, int64_t lanes) {
+  return verifyLanes(emitError, getMnemonic(), lanes, {8, 16});
 }

@@ -65,7 +65,7 @@ LogicalResult PackOp::verify() {
   if (!ok)
     return emitOpError("names a source dimension twice or one outside rank ")
            << source.getRank();
-  if (getRun() > static_cast<int64_t>(getReductions().size()))
+  if (getRun() > getReductions().size())
     return emitOpError("run of ") << getRun() << " exceeds the reductions";
   return success();
 }

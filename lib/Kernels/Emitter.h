@@ -71,6 +71,8 @@ struct Columns {
   SmallVector<Value> masks;
   /// First accumulators of an integer block: the column correction.
   SmallVector<Value> initial;
+  /// The same for rows that do not fill a tile.
+  SmallVector<Value> remainderInitial;
 };
 
 /// Generates the loops of one tamis_kernel.contract on memrefs, in its place.
@@ -86,6 +88,7 @@ private:
   Loop makeLoop(unsigned dim);
   static bool merge(IndexBuilder &b, Loop &outer, const Loop &inner);
   Place advance(const Place &place, const Loop &loop, OpFoldResult by);
+  void makeScratch();
   Loop &cacheLoop();
   void emitTasks(const Place &start);
   void emitGroups(unsigned level, Place place);
@@ -100,15 +103,24 @@ private:
 
   // Feeders.cpp
   void prepareZeroPoints();
+  Value seenZero(Value zero, bool isUnsigned, int64_t offset);
   void prepareInitial(const Place &place, Columns &columns);
+  SmallVector<Value> columnTerm(const Place &place, int64_t vectors,
+                                Value zero);
   SmallVector<Value> reduce(const Place &place, int64_t rows,
                             const Columns &columns);
+
+  // TileBlock.cpp
+  void emitTileBlock(const Place &place, int64_t rows, const Columns &columns);
+  void emitRemainderRows(const Place &place, const Columns &columns,
+                         OpFoldResult lower, OpFoldResult upper);
 
   // Epilogue.cpp
   void finish(const Place &place, int64_t rows, const Columns &columns,
               MutableArrayRef<Value> accumulators);
 
   friend struct Reduction;
+  friend struct TileReduction;
 
   ContractOp op;
   IndexBuilder b;
@@ -130,15 +142,22 @@ private:
   int64_t brokenRun = 0;
   OpFoldResult brokenStride;
 
+  /// Where tile instructions leave accumulators for the epilogue.
+  Value scratch;
+
   /// What the current task walks: of the outermost group, of the cache-blocked
   /// rows, of the panels.
   Range groupRange, rowRange, panelRange;
 
   /// i32 zero points as the instruction sees them; null where zero.
   Value lhsZero, rhsZero;
+  Value remainderLhsZero;
   /// Number of reduced elements, for the constant term.
   OpFoldResult reducedCount;
 };
+
+/// The most reduction bytes of a tile that divide a run of `length` bytes.
+int64_t getTileDepth(int64_t length);
 
 /// Generates the loops of one tamis_kernel.pack on memrefs, in front of it.
 void emitPack(PackOp op, RewriterBase &rewriter);

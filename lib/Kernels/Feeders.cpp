@@ -27,60 +27,76 @@ static constexpr int64_t kUnrolledTaps = 32;
 
 //===-- zero points -------------------------------------------------------===//
 
+/// A zero point as an instruction sees it that offsets elements; null if zero.
+Value Emitter::seenZero(Value zero, bool isUnsigned, int64_t offset) {
+  Type i32 = b.getI32Type();
+  APInt known;
+  if (!zero || matchPattern(zero, m_ConstantInt(&known))) {
+    int64_t value = !zero        ? 0
+                    : isUnsigned ? int64_t(known.getZExtValue())
+                                 : known.getSExtValue();
+    if (value + offset == 0)
+      return {};
+    return arith::ConstantOp::create(b, b.getI32IntegerAttr(value + offset));
+  }
+  if (zero.getType().getIntOrFloatBitWidth() < 32)
+    zero = isUnsigned ? arith::ExtUIOp::create(b, i32, zero).getResult()
+                      : arith::ExtSIOp::create(b, i32, zero).getResult();
+  if (offset == 0)
+    return zero;
+  Value shift = arith::ConstantOp::create(b, b.getI32IntegerAttr(offset));
+  return arith::AddIOp::create(b, zero, shift);
+}
+
 void Emitter::prepareZeroPoints() {
   if (!isInteger)
     return;
-  Type i32 = b.getI32Type();
-  auto widen = [&](Value zero, bool isUnsigned, int64_t offset) -> Value {
-    APInt known;
-    if (!zero || matchPattern(zero, m_ConstantInt(&known))) {
-      int64_t value = !zero        ? 0
-                      : isUnsigned ? int64_t(known.getZExtValue())
-                                   : known.getSExtValue();
-      if (value + offset == 0)
-        return {};
-      return arith::ConstantOp::create(b, b.getI32IntegerAttr(value + offset));
-    }
-    if (zero.getType().getIntOrFloatBitWidth() < 32)
-      zero = isUnsigned ? arith::ExtUIOp::create(b, i32, zero).getResult()
-                        : arith::ExtSIOp::create(b, i32, zero).getResult();
-    if (offset == 0)
-      return zero;
-    Value shift = arith::ConstantOp::create(b, b.getI32IntegerAttr(offset));
-    return arith::AddIOp::create(b, zero, shift);
-  };
-  lhsZero = widen(op.getLhsZero(), op.getLhsUnsigned(),
-                  instruction.getLhsOffset(op.getLhsUnsigned()));
+  bool lhsUnsigned = op.getLhsUnsigned();
+  lhsZero = seenZero(op.getLhsZero(), lhsUnsigned,
+                     instruction.getLhsOffset(lhsUnsigned));
+  if (instruction.isTile())
+    remainderLhsZero = seenZero(
+        op.getLhsZero(), lhsUnsigned,
+        instruction.getRemainderInstruction().getLhsOffset(lhsUnsigned));
   Type packed = cast<MemRefType>(op.getRhs().getType()).getElementType();
   if (op.getRhsZero())
-    rhsZero = widen(op.getRhsZero(), op.getRhsUnsigned(),
-                    packed.isInteger(8) && op.getRhsUnsigned() ? -128 : 0);
+    rhsZero = seenZero(op.getRhsZero(), op.getRhsUnsigned(),
+                       packed.isInteger(8) && op.getRhsUnsigned() ? -128 : 0);
 }
 
-void Emitter::prepareInitial(const Place &place, Columns &columns) {
+SmallVector<Value> Emitter::columnTerm(const Place &place, int64_t vectors,
+                                       Value zeroPoint) {
   auto type = VectorType::get(lanes, op.getAccumulator());
   Value zero = arith::ConstantOp::create(b, b.getZeroAttr(type));
-  columns.initial.assign(columns.vectors, zero);
-  if (!lhsZero || !op.getSums())
-    return;
+  SmallVector<Value> terms(vectors, zero);
+  if (!zeroPoint || !op.getSums())
+    return terms;
   auto splat = [&](Value scalar) -> Value {
     return vector::BroadcastOp::create(b, type, scalar);
   };
-  Value zeroPoint = splat(lhsZero);
+  zeroPoint = splat(zeroPoint);
   Value constantTerm;
   if (rhsZero) {
     Value count =
         arith::IndexCastOp::create(b, b.getI32Type(), b.value(reducedCount));
     constantTerm = splat(arith::MulIOp::create(b, count, rhsZero));
   }
-  for (int64_t j = 0; j < columns.vectors; ++j) {
+  for (int64_t j = 0; j < vectors; ++j) {
     Value sum = vector::LoadOp::create(
         b, type, sums.flat, b.value(b.add(place.sums, b.constant(j * lanes))));
     if (constantTerm)
       sum = arith::SubIOp::create(b, sum, constantTerm);
-    columns.initial[j] = arith::SubIOp::create(
-        b, zero, arith::MulIOp::create(b, sum, zeroPoint));
+    terms[j] = arith::SubIOp::create(b, zero,
+                                     arith::MulIOp::create(b, sum, zeroPoint));
   }
+  return terms;
+}
+
+void Emitter::prepareInitial(const Place &place, Columns &columns) {
+  columns.initial = columnTerm(place, columns.vectors, lhsZero);
+  if (instruction.isTile())
+    columns.remainderInitial =
+        columnTerm(place, columns.vectors, remainderLhsZero);
 }
 
 //===-- reduction ---------------------------------------------------------===//

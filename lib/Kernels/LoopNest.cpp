@@ -335,6 +335,8 @@ LogicalResult Emitter::emit() {
   Place start;
   start.lhs = start.rhs = start.out = start.sums = b.constant(0);
   start.extras.assign(extras.size(), b.constant(0));
+  if (instruction.isTile() && op.getTasks() <= 1)
+    makeScratch();
   auto whole = [&](OpFoldResult extent) {
     return Range{b.constant(0), extent};
   };
@@ -347,6 +349,12 @@ LogicalResult Emitter::emit() {
   else
     emitGroups(0, start);
   return success();
+}
+
+void Emitter::makeScratch() {
+  int64_t size = op.getTile()[0] * op.getTile()[1] * lanes;
+  scratch = memref::AllocaOp::create(b, MemRefType::get({size}, b.getI32Type()),
+                                     b.getI64IntegerAttr(64));
 }
 
 Loop &Emitter::cacheLoop() {
@@ -382,6 +390,8 @@ void Emitter::emitTasks(const Place &start) {
       b, ArrayRef<OpFoldResult>{b.constant(tasks)}, ValueRange(), std::nullopt);
   OpBuilder::InsertionGuard guard(b);
   b.setInsertionPointToStart(forall.getBody());
+  if (instruction.isTile())
+    makeScratch();
   OpFoldResult extent = best.range->upper;
   OpFoldResult chunk =
       b.multiply(b.ceilDivide(b.ceilDivide(extent, best.unit), tasks),
@@ -503,7 +513,8 @@ void Emitter::emitRowBlocks(const Place &place, const Columns &columns,
     OpFoldResult length = b.subtract(upper, from);
     return b.add(from, b.subtract(length, b.remainder(length, count)));
   };
-  if (known && getConstantIntValue(lower) && getConstantIntValue(upper)) {
+  if (known && !instruction.isTile() && getConstantIntValue(lower) &&
+      getConstantIntValue(upper)) {
     OpFoldResult end = wholeBlocks(lower, size);
     blocks(lower, end, size);
     if (int64_t rest = *getConstantIntValue(b.subtract(upper, end)))
@@ -512,6 +523,14 @@ void Emitter::emitRowBlocks(const Place &place, const Columns &columns,
   }
   OpFoldResult end = wholeBlocks(lower, size);
   blocks(lower, end, size);
+  if (instruction.isTile()) {
+    if (size > 16) {
+      lower = end;
+      end = wholeBlocks(lower, size / 2);
+      blocks(lower, end, size / 2);
+    }
+    return emitRemainderRows(place, columns, end, upper);
+  }
   if (known) {
     // Cache blocks are whole register blocks except the last, whose rest is
     // known.
@@ -537,6 +556,8 @@ void Emitter::emitRowBlocks(const Place &place, const Columns &columns,
 
 void Emitter::emitBlock(const Place &place, int64_t count,
                         const Columns &columns) {
+  if (instruction.isTile())
+    return emitTileBlock(place, count, columns);
   SmallVector<Value> accumulators = reduce(place, count, columns);
   finish(place, count, columns, accumulators);
 }

@@ -2,6 +2,7 @@
 //
 // The pass that turns tamis_kernel operations on memrefs into loops.
 #include "Emitter.h"
+#include "mlir/Dialect/AMX/AMXDialect.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/LLVMIR/LLVMDialect.h"
 #include "mlir/Dialect/SCF/IR/SCF.h"

@@ -3,6 +3,7 @@
 // Decides, for every contraction on tensors, the instruction, the tiles and the
 // order of its right operand, and writes the decision down as a
 // tamis_kernel.contract. Nothing is packed or generated here.
+#include "Emitter.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/Linalg/IR/Linalg.h"
 #include "mlir/Dialect/MLProgram/IR/MLProgram.h"
@@ -153,6 +154,24 @@ static bool isVectorizable(Region &region) {
   return true;
 }
 
+/// Tiles read whole steps of lhs in place and keep no row sums; with few rows
+/// they are mostly empty, and dot products win.
+static bool suitsTiles(ContractOp op, const ContractionDims &dims,
+                       ArrayRef<int64_t> bounds) {
+  if (dims.depthwise || dims.reductions.empty())
+    return false;
+  int64_t run = product(ArrayRef(dims.reductions).take_back(dims.run), bounds);
+  if (ShapedType::isDynamic(run) || dims.run > 1 ||
+      kernel::getTileDepth(run) < 32)
+    return false;
+  std::optional<int64_t> zero =
+      getConstant(op.getRhsZero(), op.getRhsUnsigned());
+  if (zero != (op.getRhsUnsigned() ? 128 : 0))
+    return false;
+  int64_t rows = product(dims.rows, bounds);
+  return ShapedType::isDynamic(rows) || rows >= 8;
+}
+
 /// How many pieces are worth waking workers for.
 static int64_t chooseTasks(const Decision &decision, int64_t threads) {
   // A vector of products takes about 0.3 ns; less than some 25 us of them per
@@ -186,15 +205,15 @@ static FailureOr<Decision> decide(ContractOp op, TargetAttr target,
   reason = "no instruction takes these element types";
   bool found = false;
   for (InstructionAttrInterface instruction : getInstructions(target)) {
-    if (instruction.isTile() ||
-        !instruction.accepts(lhs, rhs, op.getAccumulator(), op.getLhsUnsigned(),
+    if (!instruction.accepts(lhs, rhs, op.getAccumulator(), op.getLhsUnsigned(),
                              op.getRhsUnsigned()))
       continue;
     FailureOr<ContractionDims> dims = classifyContraction(
         op.getLhsMap(), op.getRhsMap(), op.getOutMap(), decision.bounds,
         cast<ShapedType>(op.getLhs().getType()).getShape(),
         instruction.getReductionStep(), reason);
-    if (failed(dims))
+    if (failed(dims) ||
+        (instruction.isTile() && !suitsTiles(op, *dims, decision.bounds)))
       continue;
     decision.instruction = instruction;
     decision.dims = *dims;
@@ -243,9 +262,11 @@ static FailureOr<Decision> decide(ContractOp op, TargetAttr target,
   problem.maxAccumulators = instruction.getMaxAccumulators();
   problem.rowSums = isa<IntegerType>(lhs) && !decision.rhsZeroFolded;
   problem.depthwise = dims.depthwise;
+  problem.openReduction = ShapedType::isDynamic(problem.steps);
   problem.l2 = target.getL2();
   describeRows(op, dims, decision.bounds, problem);
-  decision.tiling = chooseTiling(problem);
+  decision.tiling =
+      instruction.isTile() ? chooseTileTiling(problem) : chooseTiling(problem);
   decision.tasks = chooseTasks(decision, target.getThreads());
   return decision;
 }

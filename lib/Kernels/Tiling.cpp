@@ -24,6 +24,17 @@ static double stepCost(int64_t rows, int64_t vectors, bool depthwise) {
   return std::max({products, loads, 4.0}) + 0.1 * loads;
 }
 
+/// The rows of a cache block stay in a third of L2 while all panels pass.
+static int64_t choosePositions(const TilingProblem &problem, int64_t rows) {
+  bool single = problem.outerExtent == 1;
+  int64_t extent = single ? problem.rowExtent : problem.outerExtent;
+  int64_t fits = std::max<int64_t>(
+      1, problem.l2 / 3 / std::max<int64_t>(1, problem.bytesPerPosition));
+  if (single)
+    fits = std::max(rows, fits / rows * rows);
+  return ShapedType::isDynamic(extent) || extent > fits ? fits : 0;
+}
+
 Tiling mlir::tamis::chooseTiling(const TilingProblem &problem) {
   bool isDynamic = ShapedType::isDynamic(problem.rowExtent);
   int64_t rowExtent = isDynamic ? kTypicalExtents[0] : problem.rowExtent;
@@ -43,6 +54,9 @@ Tiling mlir::tamis::chooseTiling(const TilingProblem &problem) {
     if (problem.depthwise)
       maxRows = std::min<int64_t>(maxRows, budget > 16 ? 8 : 4);
     for (int64_t rows = 1; rows <= std::min(maxRows, rowExtent); ++rows) {
+      if (problem.openReduction && rows > 1 &&
+          (rows + 1) * (vectors + 1) > registers)
+        break;
       double panels = double(vectorsWanted / vectors);
       int64_t tailVectors = vectorsWanted % vectors;
       auto rowsCost = [&](int64_t v) {
@@ -72,14 +86,33 @@ Tiling mlir::tamis::chooseTiling(const TilingProblem &problem) {
       }
     }
   }
-  // The rows of a cache block stay in a third of L2 while all panels pass.
-  bool single = problem.outerExtent == 1;
-  int64_t extent = single ? problem.rowExtent : problem.outerExtent;
-  int64_t fits = std::max<int64_t>(
-      1, problem.l2 / 3 / std::max<int64_t>(1, problem.bytesPerPosition));
-  if (single)
-    fits = std::max(best.rows, fits / best.rows * best.rows);
-  if (ShapedType::isDynamic(extent) || extent > fits)
-    best.positions = fits;
+  best.positions = choosePositions(problem, best.rows);
   return best;
+}
+
+Tiling mlir::tamis::chooseTileTiling(const TilingProblem &problem) {
+  int64_t columns = ShapedType::isDynamic(problem.columns) ? kTypicalExtents[0]
+                                                           : problem.columns;
+  // Rows of a tile: what leaves the fewest rows to the remainder, then the
+  // most.
+  int64_t tileRows = 16;
+  if (!ShapedType::isDynamic(problem.rowExtent)) {
+    int64_t extent = problem.rowExtent;
+    auto cost = [&](int64_t r) {
+      // A row of the remainder costs about as much as a whole tile.
+      return extent / r + 2 * (extent % r);
+    };
+    for (int64_t r = 15; r >= 8; --r)
+      if (r <= extent && (tileRows > extent || cost(r) < cost(tileRows)))
+        tileRows = r;
+    tileRows = std::min(tileRows, extent);
+  }
+  bool two = ShapedType::isDynamic(problem.rowExtent) ||
+             problem.rowExtent >= 2 * tileRows;
+  // Two tiles one above the other are told from one by more than 16 rows.
+  two &= 2 * tileRows > 16;
+  int64_t rows = two ? 2 * tileRows : tileRows;
+  Tiling tiling{rows, columns > 16 ? 2 : 1, 0};
+  tiling.positions = choosePositions(problem, rows);
+  return tiling;
 }

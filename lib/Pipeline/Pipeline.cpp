@@ -100,7 +100,11 @@ static void populateEmit(OpPassManager &pm, const CompileOptions &options) {
   addCleanup(pm);
   pm.addPass(createSymbolDCEPass());
   pm.addNestedPass<func::FuncOp>(createConvertVectorToSCFPass());
+  pm.addPass(createLowerMasks());
   pm.addPass(createSCFToControlFlowPass());
+  // Needs blocks to leave to.
+  pm.addNestedPass<func::FuncOp>(createLeaveOnError());
+  pm.addPass(createLowerViews());
   pm.addPass(memref::createExpandStridedMetadataPass());
   pm.addPass(createLowerAffinePass());
   pm.addPass(arith::createArithExpandOpsPass());

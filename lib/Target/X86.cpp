@@ -3,6 +3,7 @@
 // Instructions of x86-64: 8-bit dot products (vpmaddwd on widened pairs,
 // vpdpbusd, AMX tiles). All are exact; vpmaddubsw, which saturates, is not
 // here.
+#include "mlir/Dialect/AMX/AMXDialect.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/LLVMIR/LLVMDialect.h"
 #include "mlir/Dialect/Vector/IR/VectorOps.h"
@@ -154,7 +155,7 @@ Value X86VnniAttr::buildMultiplyAccumulate(OpBuilder &b, Location loc,
 StringRef X86AmxInt8Attr::getInstructionName() const { return "x86_amx_int8"; }
 
 SmallVector<StringRef> X86AmxInt8Attr::getRequiredFeatures() const {
-  return {"amx-tile", "amx-int8", "avx512f"};
+  return {"amx-tile", "amx-int8", "avx512f", "avx512vnni"};
 }
 
 bool X86AmxInt8Attr::accepts(Type lhs, Type rhs, Type accumulator, bool,
@@ -188,6 +189,37 @@ Value X86AmxInt8Attr::buildRhs(OpBuilder &, Location, Value loaded) const {
 Value X86AmxInt8Attr::buildMultiplyAccumulate(OpBuilder &, Location, Value,
                                               Value, Value acc) const {
   return acc;
+}
+
+InstructionAttrInterface X86AmxInt8Attr::getRemainderInstruction() const {
+  return X86VnniAttr::get(getContext(), 16);
+}
+
+Value X86AmxInt8Attr::buildTileZero(OpBuilder &b, Location loc, int64_t rows,
+                                    int64_t columns) const {
+  return amx::TileZeroOp::create(
+      b, loc, amx::TileType::get({rows, columns}, b.getI32Type()));
+}
+
+Value X86AmxInt8Attr::buildTileLoad(OpBuilder &b, Location loc, Value flat,
+                                    Value offset, Value stride, int64_t rows,
+                                    int64_t bytes) const {
+  return amx::TileLoadOp::create(
+      b, loc, amx::TileType::get({rows, bytes}, b.getI8Type()), flat, offset,
+      stride);
+}
+
+Value X86AmxInt8Attr::buildTileMultiply(OpBuilder &b, Location loc, Value lhs,
+                                        Value rhs, Value acc,
+                                        bool lhsUnsigned) const {
+  return amx::TileMulIOp::create(b, loc, acc.getType(), lhs, rhs, acc,
+                                 lhsUnsigned, /*isZextRhs=*/false);
+}
+
+void X86AmxInt8Attr::buildTileStore(OpBuilder &b, Location loc, Value tile,
+                                    Value scratch, Value offset,
+                                    Value stride) const {
+  amx::TileStoreOp::create(b, loc, scratch, offset, tile, stride);
 }
 
 //===-- table -------------------------------------------------------------===//

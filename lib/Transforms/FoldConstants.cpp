@@ -383,7 +383,7 @@ struct FoldConstants : tamis::impl::FoldConstantsBase<FoldConstants> {
                                        : WalkResult::advance();
     });
     for (Operation *op : ops) {
-      if (op->getNumResults() != 1)
+      if (op->getNumResults() != 1 || op->use_empty())
         continue;
       Value value = fold(op);
       if (!value)

@@ -35,18 +35,33 @@ static bool isCheap(linalg::GenericOp op) {
   return multiplications <= 1;
 }
 
-/// True if a contraction feeds `op`: its generic belongs in the epilogue,
-/// which needs it to stay the only reader.
-static bool readsContraction(linalg::GenericOp op) {
-  return llvm::any_of(op.getDpsInputs(), [](Value input) {
-    return input.getDefiningOp<ContractOp>() != nullptr;
-  });
-}
-
 static bool isElementwise(linalg::GenericOp op) {
   return op.getNumParallelLoops() == op.getNumLoops() &&
          op.getNumDpsInits() == 1 &&
          op.getMatchingIndexingMap(op.getDpsInitOperand(0)).isPermutation();
+}
+
+/// The last contraction whose result reaches `value` through elementwise
+/// operations that nothing else reads: those belong in its epilogue.
+static ContractOp getSource(Value value) {
+  Operation *op = value.getDefiningOp();
+  if (auto contract = dyn_cast_if_present<ContractOp>(op))
+    return contract;
+  if (!op || !llvm::all_equal(op->getUsers()))
+    return nullptr;
+  if (isa<tensor::CollapseShapeOp, tensor::ExpandShapeOp>(op))
+    return getSource(op->getOperand(0));
+  auto generic = dyn_cast<linalg::GenericOp>(op);
+  if (!generic || !isElementwise(generic))
+    return nullptr;
+  ContractOp last;
+  for (Value input : generic.getDpsInputs()) {
+    ContractOp source = getSource(input);
+    if (source && source->getBlock() == op->getBlock() &&
+        (!last || last->isBeforeInBlock(source)))
+      last = source;
+  }
+  return last;
 }
 
 /// The decision for the edge `operand` between two generics.
@@ -60,19 +75,29 @@ static bool shouldFuse(OpOperand *operand) {
   if (!map.isProjectedPermutation())
     return false;
   bool cheap = isCheap(producer);
-  // Fewer results than loops: the reader evaluates each element many times.
-  if (map.getNumResults() != consumer.getNumLoops() && !cheap)
-    return false;
   bool onlyReader = llvm::all_of(producer->getUsers(), [&](Operation *user) {
     return user == consumer.getOperation();
   });
-  if (!onlyReader && (!cheap || readsContraction(producer)))
+  if (!onlyReader && !cheap)
     return false;
-  // A body that moves into a broadcast leaves its contraction alone with the
-  // wide result.
-  if (map.getNumResults() != consumer.getNumLoops() &&
-      readsContraction(producer))
+  // Fewer results than loops: the reader evaluates each element many times.
+  bool isRepeated = map.getNumResults() != consumer.getNumLoops();
+  if (isRepeated && !cheap)
     return false;
+  if (ContractOp source = getSource(producer.getResult(0))) {
+    // What reads a contraction goes along with it into the epilogue, so the
+    // reader must be able to. Of two contractions the last takes the reader,
+    // the other keeps its own epilogue.
+    if (!onlyReader || isRepeated || !isElementwise(consumer))
+      return false;
+    for (OpOperand *other : consumer.getDpsInputOperands()) {
+      ContractOp rival = getSource(other->get());
+      if (rival && rival != source &&
+          rival->getBlock() == source->getBlock() &&
+          source->isBeforeInBlock(rival))
+        return false;
+    }
+  }
   return producer.getNumDpsInputs() + consumer.getNumDpsInputs() <=
          kMaxInputs + 1;
 }

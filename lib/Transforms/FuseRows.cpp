@@ -6,6 +6,7 @@
 // touches is plain to see and where the destination can hold what used to be a
 // temporary.
 #include "tamis/Transforms/Passes.h"
+#include "tamis/Transforms/VectorizeNest.h"
 #include "mlir/Dialect/Linalg/IR/Linalg.h"
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
 #include "mlir/Dialect/SCF/IR/SCF.h"
@@ -351,27 +352,50 @@ struct FuseRows : public tamis::impl::FuseRowsBase<FuseRows> {
     OpBuilder b(last);
     DenseMap<Value, Value> hosts = findHosts(group);
     numHosted += hosts.size();
+    SmallVector<Value> sizes;
+    bool loops = false;
+    for (auto &[buffer, axis] : group.extents) {
+      Value measured = hosts.contains(buffer) ? hosts.lookup(buffer) : buffer;
+      sizes.push_back(b.createOrFold<memref::DimOp>(loc, measured, axis));
+      loops |= getConstantIntValue(sizes.back()) != 1;
+    }
+    // A single row needs no loop, but stays one kernel.
     Operation *kernel = nullptr;
-    SmallVector<Value> rows;
-    if (group.rank() == 0) {
+    if (!loops) {
       auto region = scf::ExecuteRegionOp::create(b, loc, TypeRange());
+      region.setNoInline(true);
       kernel = region;
       b.createBlock(&region.getRegion());
       auto yield = scf::YieldOp::create(b, loc);
       b.setInsertionPoint(yield);
     }
-    Value zero, one;
-    if (group.rank() > 0) {
-      zero = arith::ConstantIndexOp::create(b, loc, 0);
-      one = arith::ConstantIndexOp::create(b, loc, 1);
-    }
-    SmallVector<Value> sizes;
-    for (auto &[buffer, axis] : group.extents) {
-      Value measured = hosts.contains(buffer) ? hosts.lookup(buffer) : buffer;
-      sizes.push_back(b.createOrFold<memref::DimOp>(loc, measured, axis));
-    }
+    SmallVector<Value> rows;
+    Value zero = arith::ConstantIndexOp::create(b, loc, 0);
+    Value one = arith::ConstantIndexOp::create(b, loc, 1);
+    int64_t tasks = loops ? countTasks(group) : 1;
     for (Value size : sizes) {
-      auto loop = scf::ForOp::create(b, loc, zero, size, one);
+      if (getConstantIntValue(size) == 1) {
+        rows.push_back(zero);
+        continue;
+      }
+      Value from = zero, to = size;
+      std::optional<int64_t> known = getConstantIntValue(size);
+      int64_t split = known ? std::min(*known, tasks) : tasks;
+      if (!kernel && split > 1) {
+        Value share = b.createOrFold<arith::CeilDivUIOp>(
+            loc, size, arith::ConstantIndexOp::create(b, loc, split));
+        auto forall = scf::ForallOp::create(
+            b, loc, ArrayRef<OpFoldResult>{b.getIndexAttr(split)},
+            ValueRange(), std::nullopt);
+        kernel = forall;
+        b.setInsertionPoint(forall.getTerminator());
+        Value start = arith::MulIOp::create(
+            b, loc, forall.getInductionVars()[0], share);
+        from = arith::MinUIOp::create(b, loc, start, size);
+        to = arith::MinUIOp::create(
+            b, loc, size, arith::AddIOp::create(b, loc, start, share));
+      }
+      auto loop = scf::ForOp::create(b, loc, from, to, one);
       if (!kernel)
         kernel = loop;
       rows.push_back(loop.getInductionVar());
@@ -388,6 +412,22 @@ struct FuseRows : public tamis::impl::FuseRowsBase<FuseRows> {
     for (auto &[buffer, host] : hosts)
       if (buffer.use_empty())
         buffer.getDefiningOp()->erase();
+  }
+
+  /// Threads are woken for work of about 50 microseconds and more.
+  static int64_t countTasks(RowGroup &group) {
+    double work = 0;
+    for (linalg::LinalgOp op : group.ops) {
+      double iterations = 1;
+      for (int64_t range : op.getStaticLoopRanges())
+        iterations *= ShapedType::isDynamic(range) ? 1024 : range;
+      unsigned cost = 1;
+      for (Operation &inner : op->getRegion(0).front())
+        cost += inner.getName().getDialectNamespace() == "math" ? 16 : 1;
+      work += iterations * cost;
+    }
+    VectorTarget target = VectorTarget::of(group.ops.front());
+    return target.tasksFor(work * 32 / target.bits);
   }
 
   /// Softmax divides a row of exponentials by their sum: one reciprocal per row

@@ -530,4 +530,10 @@ void LowerQAT::runOnOperation() {
   for (ContractOp op : contracts)
     if (std::optional<StringRef> reason = lower(op))
       op.emitRemark("contraction left in float: ") << *reason;
+  // What the integers replaced, so that no pass evaluates it. Readers first.
+  SmallVector<Operation *> ops;
+  func.walk([&](Operation *op) { ops.push_back(op); });
+  for (Operation *op : llvm::reverse(ops))
+    if (isOpTriviallyDead(op))
+      op->erase();
 }

@@ -9,6 +9,7 @@
 #include "mlir/Dialect/Linalg/Utils/Utils.h"
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
 #include "mlir/Dialect/MemRef/Utils/MemRefUtils.h"
+#include "mlir/Dialect/LLVMIR/LLVMDialect.h"
 #include "mlir/Dialect/SCF/IR/SCF.h"
 #include "mlir/Dialect/UB/IR/UBOps.h"
 #include "mlir/Dialect/Vector/IR/VectorOps.h"
@@ -60,6 +61,19 @@ struct VectorizeLoops
 
   void runOnOperation() override {
     IRRewriter rewriter(&getContext());
+    // The brackets that held a kernel together have done their work.
+    SmallVector<scf::ExecuteRegionOp> brackets;
+    getOperation()->walk([&](scf::ExecuteRegionOp op) {
+      if (op->hasAttr("tamis.kernel") && op.getRegion().hasOneBlock() &&
+          op->getNumResults() == 0)
+        brackets.push_back(op);
+    });
+    for (scf::ExecuteRegionOp op : brackets) {
+      Block &block = op.getRegion().front();
+      rewriter.eraseOp(block.getTerminator());
+      rewriter.inlineBlockBefore(&block, op);
+      rewriter.eraseOp(op);
+    }
     generalize(rewriter);
     SmallVector<linalg::GenericOp> generics;
     getOperation()->walk([&](linalg::GenericOp op) {
@@ -77,6 +91,13 @@ struct VectorizeLoops
         }
         rewriter.eraseOp(op);
         continue;
+      }
+      if (linalg::GenericOp fill =
+              tabulate(rewriter, op, VectorTarget::of(op))) {
+        rewriter.setInsertionPoint(fill);
+        vectorize(rewriter, fill);
+        rewriter.setInsertionPoint(op);
+        ++numTables;
       }
       vectorize(rewriter, op);
       ++numVectorized;

@@ -273,6 +273,14 @@ LaneValue Emitter::evaluateOp(Operation &op, const Strip &strip, int64_t part,
     if (row && unitStride && !element.isInteger(1))
       return {vector::LoadOp::create(b, loc, vectorType, raw[0], indices),
               Form::Vector};
+    auto cast = load.getIndices().empty()
+                    ? nullptr
+                    : load.getIndices()[0].getDefiningOp<arith::IndexCastUIOp>();
+    if (target.permutesBytes && strip.lanes == 64 && cast &&
+        cast.getIn().getType().isInteger(8) && element.isInteger(8) &&
+        type.getShape() == ArrayRef<int64_t>{256} && unitStride)
+      return {lookUp(raw[0], toVector(lookup(cast.getIn()), 64)),
+              Form::Vector};
     Values elements;
     SmallVector<Value> positions;
     for (LaneValue operand : ArrayRef(operands).drop_front())

@@ -252,7 +252,48 @@ void Emitter::emit() {
   int transposedLoop = findTransposedLoop(vectorLoop, lanes);
   if (transposedLoop >= 0)
     return emitTransposed(transposedLoop);
-  emitOuter(0, offsets);
+  if (!emitTasks(offsets))
+    emitOuter(0, offsets);
+}
+
+/// Splits the outermost parallel loop into tasks if the work is worth it.
+bool Emitter::emitTasks(const Values &offsets) {
+  int split = !outer.empty() ? int(outer[0]) : vectorReduction ? -1 : vectorLoop;
+  if (split < 0 || nest.op->getParentOfType<scf::ForallOp>() ||
+      nest.op->getParentOfType<scf::ForOp>())
+    return false;
+  std::optional<double> work = bodyCost() + nest.accesses.size();
+  for (const NestLoop &loop : nest.loops)
+    work = work && loop.extent.isStatic()
+               ? std::optional(*work * loop.extent.factor / 1.0)
+               : std::nullopt;
+  if (work)
+    *work /= lanes;
+  int64_t tasks = target.tasksFor(work);
+  const Product &extent = nest.loops[split].extent;
+  int64_t unit = split == vectorLoop ? lanes * unroll : 1;
+  if (extent.isStatic())
+    tasks = std::min<int64_t>(tasks, extent.factor / unit);
+  if (tasks < 2)
+    return false;
+  // Tasks of equal whole units; the last one takes what is left.
+  Value whole = extents[split];
+  Value share = b.createOrFold<arith::CeilDivUIOp>(loc, whole,
+                                                   index(tasks * unit));
+  share = mul(share, index(unit));
+  auto forall = scf::ForallOp::create(
+      b, loc, ArrayRef<OpFoldResult>{b.getIndexAttr(tasks)}, ValueRange(),
+      std::nullopt);
+  OpBuilder::InsertionGuard guard(b);
+  b.setInsertionPoint(forall.getTerminator());
+  Value start = mul(forall.getInductionVars()[0], share);
+  start = arith::MinUIOp::create(b, loc, start, whole);
+  Value left = arith::SubIOp::create(b, loc, whole, start);
+  extents[split] = arith::MinUIOp::create(b, loc, left, share);
+  taskStart = start;
+  taskLoop = split;
+  emitOuter(0, advance(offsets, split, start));
+  return true;
 }
 
 void Emitter::emitOuter(unsigned level, Values offsets) {
@@ -272,7 +313,7 @@ void Emitter::emitOuter(unsigned level, Values offsets) {
   }
   unsigned l = outer[level];
   forLoop(index(0), extents[l], 1, {}, [&](Value iv, Values) {
-    ivs[l] = iv;
+    ivs[l] = counter(l, iv);
     emitOuter(level + 1, advance(offsets, l, iv));
     return Values();
   });
@@ -295,7 +336,7 @@ void Emitter::emitParallelStrips(const Values &offsets) {
 void Emitter::emitParallelStrip(const Values &start, Value iv, Strip strip) {
   Values offsets = start;
   if (vectorLoop >= 0) {
-    ivs[vectorLoop] = iv;
+    ivs[vectorLoop] = counter(vectorLoop, iv);
     offsets = advance(start, vectorLoop, iv);
   }
   Values accumulators;

@@ -51,6 +51,7 @@ private:
 
   // Emitting, from the outside in.
   void emitOuter(unsigned level, Values offsets);
+  bool emitTasks(const Values &offsets);
   void emitParallelStrips(const Values &offsets);
   void emitParallelStrip(const Values &offsets, Value iv, Strip strip);
   Values emitReductionLoops(unsigned level, Values offsets, Strip strip,
@@ -72,6 +73,7 @@ private:
   void store(unsigned access, Value offset, int64_t part, const Strip &strip,
              Value value);
   Value loadStrided(unsigned access, Value at, const Strip &strip);
+  Value lookUp(Value table, Value positions);
   Value toVector(LaneValue value, int64_t lanes);
   LaneValue unwritten(const Access &access);
 
@@ -90,6 +92,10 @@ private:
                   const Strip &strip);
   Value firstLanes(Value count);
   Value counting(Type element);
+  /// What linalg.index gives for `loop`, whose counter starts anew per task.
+  Value counter(unsigned loop, Value iv) {
+    return int(loop) == taskLoop ? add(taskStart, iv) : iv;
+  }
   bool isVaryingInside(const Access &access) const;
   unsigned outputAccess(unsigned i) const { return nest.numInputs() + i; }
   Type storedType(const Access &access) {
@@ -110,6 +116,8 @@ private:
   SmallVector<unsigned> inner; // reduction loops other than the vector loop
   SmallVector<Values> strides; // materialized, per access and loop
   Values extents, ivs;
+  int taskLoop = -1;
+  Value taskStart;
   Values hoisted;   // per access: scalar loaded ahead of the strips
   Values preloaded; // per access: the vector of the current tile row
 };

@@ -37,10 +37,19 @@ VectorTarget VectorTarget::of(Operation *op) {
       result.bits = 512;
     else if (target.hasFeature("avx2") || target.hasFeature("avx"))
       result.bits = 256;
+    result.threads = target.getThreads();
+    result.permutesBytes = target.hasFeature("avx512vbmi");
     result.masks =
         target.hasFeature("avx512bw") && target.hasFeature("avx512vl");
   }
   return result;
+}
+
+int64_t VectorTarget::tasksFor(std::optional<double> work) const {
+  constexpr double kWorth = 200000; // vector operations
+  if (threads <= 1 || (work && *work < kWorth))
+    return 1;
+  return threads;
 }
 
 /// Adds scale * expr to `coefficients` and `constant`; false if not linear.

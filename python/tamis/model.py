@@ -102,9 +102,27 @@ class BoundCall:
         return self.outputs
 
 
+# Compiled code holds these one to a byte, extended; ml_dtypes leaves the upper bits undefined.
+NARROW = {"int4": np.int8, "uint4": np.uint8, "int2": np.int8, "uint2": np.uint8}
+
+
 def _raw(arrays):
     """The arrays as the native module takes them: numpy's own element types only."""
-    return [a.view(f"u{a.dtype.itemsize}") if a.dtype.kind == "V" or a.dtype.num > 23 else a for a in arrays]
+    raw = []
+    for array in arrays:
+        if array.dtype.name in NARROW:
+            array = array.astype(NARROW[array.dtype.name])
+        elif array.dtype.kind == "V" or array.dtype.num > 23:
+            array = array.view(f"u{array.dtype.itemsize}")
+        raw.append(array)
+    return raw
+
+
+def _result(data, shape, name):
+    """An output from its bytes."""
+    if name in NARROW:
+        return data.view(NARROW[name]).astype(numpy_dtype(name)).reshape(shape)
+    return data.view(numpy_dtype(name)).reshape(shape)
 
 
 class Model:
@@ -170,7 +188,7 @@ class Model:
             results = self._native.run(_raw(arrays))
         except RuntimeError as error:
             raise Error(str(error), file=self._path) from None
-        return [data.view(numpy_dtype(info.dtype)).reshape(shape) for (data, shape), info in zip(results, self._outputs)]
+        return [_result(data, shape, info.dtype) for (data, shape), info in zip(results, self._outputs)]
 
     def __call__(self, *args, **feed):
         """Run with positional arrays in the order of the inputs, one dict, or keywords.
@@ -194,6 +212,8 @@ class Model:
         for info, shape in zip(self._outputs, shapes):
             if min(shape, default=0) < 0:
                 raise Error(f"output '{info.name}': its shape depends on the data, so it cannot be bound")
+            if info.dtype in NARROW:
+                raise Error(f"output '{info.name}': {info.dtype} cannot be bound")
             dtype, given = numpy_dtype(info.dtype), (outputs or {}).get(info.name)
             if given is None:
                 given = _aligned(shape, dtype)

@@ -19,6 +19,7 @@ ELEMENT_TYPES = {
     16: ("bfloat16", "bfloat16"), 17: ("float8_e4m3fn", "float8e4m3fn"), 18: ("float8_e4m3fnuz", "float8e4m3fnuz"),
     19: ("float8_e5m2", "float8e5m2"), 20: ("float8_e5m2fnuz", "float8e5m2fnuz"), 21: ("uint4", "uint4"),
     22: ("int4", "int4"), 23: ("float4_e2m1fn", "float4e2m1"), 24: ("float8_e8m0fnu", "float8e8m0"),
+    25: ("uint2", "uint2"), 26: ("int2", "int2"),
 }
 RUNTIME_NAMES = dict(ELEMENT_TYPES.values())
 

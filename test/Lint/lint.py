@@ -13,6 +13,7 @@ import sys
 MAX_LINES = 600
 LONG_FILES = {"lib/Transforms/VerifyStage.cpp"}  # all stage contracts in one table
 SOURCES = (".cpp", ".h", ".c", ".td", ".py", ".sh", ".cmake")
+COMMENT = r"^\s*(?://|#|;)?\s*"  # .test files have their directives without one
 DIRECTIVE = r"(?:{prefix})(?:-(?:LABEL|NEXT|NOT|SAME|DAG|EMPTY|COUNT-\d+))?"
 
 
@@ -61,7 +62,7 @@ def directive_colon(tree):
     """FileCheck silently ignores a directive without a colon."""
     for name, text in tree.tests():
         prefixes = "|".join(map(re.escape, _prefixes(text) | {"CHECK"}))
-        pattern = re.compile(r"^\s*(?://|#|;)\s*" + DIRECTIVE.format(prefix=prefixes) + r"(?=\s|$)")
+        pattern = re.compile(COMMENT + DIRECTIVE.format(prefix=prefixes) + r"(?=\s|$)")
         for number, line in enumerate(text.splitlines(), 1):
             if pattern.match(line):
                 yield name, number, "a FileCheck directive without a colon checks nothing"
@@ -73,7 +74,7 @@ def check_without_filecheck(tree):
         if "FileCheck" in _run_lines(text):
             continue
         for number, line in enumerate(text.splitlines(), 1):
-            if re.match(r"^\s*(?://|#|;)\s*" + DIRECTIVE.format(prefix="[A-Z0-9-]*CHECK[A-Z0-9-]*") + ":", line):
+            if re.match(COMMENT + DIRECTIVE.format(prefix="[A-Z0-9-]*CHECK[A-Z0-9-]*") + ":", line):
                 yield name, number, "a CHECK line, but no RUN line calls FileCheck"
                 break
 
@@ -83,12 +84,12 @@ def unused_prefix(tree):
     for name, text in tree.tests():
         known = _prefixes(text)
         for prefix in sorted(known):
-            if not re.search(r"^\s*(?://|#|;).*\b" + DIRECTIVE.format(prefix=re.escape(prefix)) + ":", text, re.M):
+            if not re.search(COMMENT + DIRECTIVE.format(prefix=re.escape(prefix)) + ":", text, re.M):
                 yield name, 1, f"no directive has the prefix {prefix}"
         if not known:
             continue
         for number, line in enumerate(text.splitlines(), 1):
-            match = re.match(r"^\s*(?://|#|;)\s*([A-Z][A-Z0-9_-]*?)(?:-(?:LABEL|NEXT|NOT|SAME|DAG|EMPTY|COUNT-\d+))?:", line)
+            match = re.match(COMMENT + r"([A-Z][A-Z0-9_-]*?)(?:-(?:LABEL|NEXT|NOT|SAME|DAG|EMPTY|COUNT-\d+))?:", line)
             if match and match[1] not in known and "CHECK" in match[1]:
                 yield name, number, f"no FileCheck uses the prefix {match[1]}"
 

@@ -120,7 +120,7 @@ def test_types_that_do_not_fit(tmp_path):
     refused(models.one("Add", [info("a", [2]), info("b", [2], INT64)], info("y", [2]), name="sum"), tmp_path, "sum")
 
 
-@pytest.mark.parametrize("dims", [[1 << 62, 8], [1 << 31, 1 << 31, 1 << 31], [-5], [1 << 40, 1 << 10]])
+@pytest.mark.parametrize("dims", [[1 << 62, 8], [1 << 31, 1 << 31, 1 << 31], [1 << 40, 1 << 10]])
 def test_hostile_input_dimensions(tmp_path, dims):
     refused(models.one("Relu", [info("x", dims)], info("y", None)), tmp_path, "x")
 
@@ -194,4 +194,4 @@ def test_name_with_control_characters(tmp_path):
 def test_name_that_is_no_utf8(tmp_path):
     node = helper.make_node("Strange", ["x"], ["y"], name="abcdefgh")
     data = models.model([node], [info("x", [2])], [info("y", [2])]).SerializeToString()
-    refused(data.replace(b"abcdefgh", b"a\xff\xfe\xe2\x28efgh"[:8]), tmp_path, "Strange")
+    refused(data.replace(b"abcdefgh", b"a\xff\xfe\xe2\x28efgh"[:8]), tmp_path, "UTF-8")

@@ -38,6 +38,9 @@ class VectorDialect;
 namespace scf {
 class SCFDialect;
 }
+namespace cf {
+class ControlFlowDialect;
+}
 namespace tamis {
 
 #define GEN_PASS_DECL

@@ -122,6 +122,43 @@ def LowerParallel : Pass<"tamis-lower-parallel", "::mlir::ModuleOp"> {
     "::mlir::LLVM::LLVMDialect", "::mlir::memref::MemRefDialect"];
 }
 
+def LowerMasks : Pass<"tamis-lower-masks"> {
+  let summary = "vector masks of run-time length become comparisons";
+  let description = [{
+    `vector.create_mask` becomes a comparison of a lane index vector with the
+    length. The interface of `--convert-to-llvm` lacks this, and the pass that
+    has it cannot carry AMX tiles over blocks.
+    Doctest: test/Conversion/lower-masks.mlir
+  }];
+  let dependentDialects = ["::mlir::vector::VectorDialect",
+    "::mlir::arith::ArithDialect"];
+}
+
+def LeaveOnError : Pass<"tamis-leave-on-error", "::mlir::func::FuncOp"> {
+  let summary = "@main returns as soon as a check of shapes has failed";
+  let description = [{
+    After each store into the error word that `--tamis-lower-checks` marked, the
+    function returns if the word is not zero: what follows would read out of
+    bounds. Runs on a control-flow graph, so also inside loops.
+    Doctest: test/Conversion/leave-on-error.mlir
+  }];
+  let dependentDialects = ["::mlir::cf::ControlFlowDialect",
+    "::mlir::arith::ArithDialect"];
+}
+
+def LowerViews : Pass<"tamis-lower-views"> {
+  let summary = "reshapes of dense buffers become reinterpretations";
+  let description = [{
+    `memref.expand_shape` and `memref.collapse_shape` of a buffer without gaps
+    become `memref.reinterpret_cast` with row-major strides. Upstream's
+    expansion of strided metadata crashes on some groups of unit and dynamic
+    dimensions; views with gaps are left to it.
+    Doctest: test/Conversion/lower-views.mlir
+  }];
+  let dependentDialects = ["::mlir::memref::MemRefDialect",
+    "::mlir::arith::ArithDialect"];
+}
+
 def LowerInterface : Pass<"tamis-lower-interface", "::mlir::ModuleOp"> {
   let summary = "the entry points that the runtime calls";
   let description = [{

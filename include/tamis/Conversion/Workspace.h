@@ -5,6 +5,7 @@
 #ifndef TAMIS_CONVERSION_WORKSPACE_H
 #define TAMIS_CONVERSION_WORKSPACE_H
 
+#include "llvm/ADT/StringRef.h"
 #include <cstdint>
 
 namespace mlir::tamis::workspace {
@@ -16,5 +17,12 @@ constexpr int64_t kDims = 16;    // ptr, int64_t dims[] of the call
 constexpr int64_t kHeader = 64;  // where the arena starts
 
 } // namespace mlir::tamis::workspace
+
+namespace mlir::tamis {
+
+/// Marks a store into the error word after which @main may have to return.
+constexpr llvm::StringLiteral kLeaveOnErrorName = "tamis.leave_on_error";
+
+} // namespace mlir::tamis
 
 #endif // TAMIS_CONVERSION_WORKSPACE_H

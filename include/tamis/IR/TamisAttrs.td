@@ -30,6 +30,7 @@ def Tamis_TargetAttr : Tamis_Attr<"Target", "target"> {
     DefaultValuedParameter<"int64_t", "32768">:$l1,
     DefaultValuedParameter<"int64_t", "1048576">:$l2,
     DefaultValuedParameter<"int64_t", "1">:$threads);
+  let genVerifyDecl = 1;
   let assemblyFormat = [{
     `<` $arch `,` `[` (`]`) : ($features^ `]`)? custom<Sizes>($l1, $l2, $threads) `>`
   }];
@@ -70,6 +71,7 @@ def Tamis_VectorFmaAttr : Tamis_InstructionAttr<"VectorFma", "vector_fma"> {
     Example: `#tamis.vector_fma<lanes = 16, fused = true>`
   }];
   let parameters = (ins "int64_t":$lanes, "bool":$fused);
+  let genVerifyDecl = 1;
   let assemblyFormat = "`<` struct(params) `>`";
 }
 
@@ -81,6 +83,7 @@ def Tamis_VectorMulAttr : Tamis_InstructionAttr<"VectorMul", "vector_mul"> {
     Example: `#tamis.vector_mul<lanes = 4>`
   }];
   let parameters = (ins "int64_t":$lanes);
+  let genVerifyDecl = 1;
   let assemblyFormat = "`<` struct(params) `>`";
 }
 
@@ -92,6 +95,7 @@ def Tamis_X86MaddAttr : Tamis_InstructionAttr<"X86Madd", "x86_madd"> {
     Example: `#tamis.x86_madd<lanes = 8>`
   }];
   let parameters = (ins "int64_t":$lanes);
+  let genVerifyDecl = 1;
   let assemblyFormat = "`<` struct(params) `>`";
 }
 
@@ -104,10 +108,14 @@ def Tamis_X86VnniAttr : Tamis_InstructionAttr<"X86Vnni", "x86_vnni"> {
     Example: `#tamis.x86_vnni<lanes = 16>`
   }];
   let parameters = (ins "int64_t":$lanes);
+  let genVerifyDecl = 1;
   let assemblyFormat = "`<` struct(params) `>`";
 }
 
-def Tamis_X86AmxInt8Attr : Tamis_InstructionAttr<"X86AmxInt8", "x86_amx_int8"> {
+def Tamis_X86AmxInt8Attr : Tamis_Attr<"X86AmxInt8", "x86_amx_int8", [
+    DeclareAttrInterfaceMethods<InstructionAttrInterface, [
+      "getLhsOffset", "isTile", "getRemainderInstruction", "buildTileZero", "buildTileLoad",
+      "buildTileMultiply", "buildTileStore"]>]> {
   let summary = "16x16x64 int8 tiles, tdpb[su][su]d";
   let description = [{
     Any sign combination, exact. Weights lie in the vpdpbusd order.

@@ -25,6 +25,12 @@ def Tamis_Dialect : Dialect {
   }];
   let useDefaultAttributePrinterParser = 1;
   let dependentDialects = ["::mlir::arith::ArithDialect"];
+  let extraClassDeclaration = [{
+    /// The version that this build writes into bytecode.
+    static constexpr uint64_t kBytecodeVersion = 1;
+    /// Reading and writing of versions, in TamisBytecode.cpp.
+    void addBytecodeInterface();
+  }];
 }
 
 #endif // TAMIS_IR_DIALECT_TD

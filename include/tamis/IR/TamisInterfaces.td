@@ -66,6 +66,36 @@ def InstructionAttrInterface : AttrInterface<"InstructionAttrInterface"> {
     }], "::mlir::Value", "buildMultiplyAccumulate",
     (ins "::mlir::OpBuilder &":$builder, "::mlir::Location":$loc,
          "::mlir::Value":$lhs, "::mlir::Value":$rhs, "::mlir::Value":$acc)>,
+    InterfaceMethod<[{
+      Tile instructions: what multiplies the rows that do not fill a tile. It
+      reads the same packed weights.
+    }], "::mlir::tamis::InstructionAttrInterface", "getRemainderInstruction",
+    (ins), "", "return {};">,
+    InterfaceMethod<[{
+      Tile instructions: a zero accumulator of `rows` x `columns` elements.
+    }], "::mlir::Value", "buildTileZero",
+    (ins "::mlir::OpBuilder &":$builder, "::mlir::Location":$loc,
+         "int64_t":$rows, "int64_t":$columns), "", "return {};">,
+    InterfaceMethod<[{
+      Tile instructions: reads `rows` rows of `bytes` bytes, `stride` elements
+      apart, from element `offset` of a flat operand.
+    }], "::mlir::Value", "buildTileLoad",
+    (ins "::mlir::OpBuilder &":$builder, "::mlir::Location":$loc,
+         "::mlir::Value":$flat, "::mlir::Value":$offset,
+         "::mlir::Value":$stride, "int64_t":$rows, "int64_t":$bytes),
+    "", "return {};">,
+    InterfaceMethod<[{
+      Tile instructions: `acc + lhs * rhs`.
+    }], "::mlir::Value", "buildTileMultiply",
+    (ins "::mlir::OpBuilder &":$builder, "::mlir::Location":$loc,
+         "::mlir::Value":$lhs, "::mlir::Value":$rhs, "::mlir::Value":$acc,
+         "bool":$lhsUnsigned), "", "return {};">,
+    InterfaceMethod<[{
+      Tile instructions: writes an accumulator to `scratch`.
+    }], "void", "buildTileStore",
+    (ins "::mlir::OpBuilder &":$builder, "::mlir::Location":$loc,
+         "::mlir::Value":$tile, "::mlir::Value":$scratch,
+         "::mlir::Value":$offset, "::mlir::Value":$stride), "", "return;">,
   ];
 }
 

@@ -15,6 +15,13 @@ def TamisKernel_Dialect : Dialect {
   let name = "tamis_kernel";
   let cppNamespace = "::mlir::tamis::kernel";
   let summary = "physical operands of generated kernels (internal)";
+  let description = [{
+    What is decided is written here: which instruction a contraction uses, in
+    which order its right operand lies, where a run-time check stands. Made by
+    `--tamis-select-instructions` and the importer, gone after
+    `--tamis-lower-contractions` and `--tamis-lower-checks`. No stability is
+    promised between versions.
+  }];
   let dependentDialects = ["::mlir::tamis::TamisDialect"];
 }
 
@@ -106,6 +113,14 @@ def TamisKernel_ContractOp : TamisKernel_Op<"contract", [
     `instruction` multiplies; `tile` is rows and vectors of the register block
     and positions of the second-innermost row dimension in a cache block (0:
     all of them); `tasks` is the number of pieces that may run at the same time.
+
+    Example:
+    ```mlir
+    %y = tamis_kernel.contract ins(%x, %p : tensor<?x72xf32>, tensor<1x1x72x32xf32>) outs(%e : tensor<?x32xf32>)
+           maps [affine_map<(m, n, k) -> (m, k)>, affine_map<(m, n, k) -> (k, n)>, affine_map<(m, n, k) -> (m, n)>]
+           iterators ["parallel", "parallel", "reduction"] bounds [-9223372036854775808, 32, 72]
+           accumulator f32 by #tamis.vector_fma<lanes = 16, fused = true> tile [6, 2, 0] {packed} -> tensor<?x32xf32>
+    ```
   }];
   let arguments = (ins AnyShaped:$lhs, AnyShaped:$rhs, Optional<AnyShaped>:$sums,
     Optional<AnySignlessInteger>:$lhs_zero, Optional<AnySignlessInteger>:$rhs_zero,

@@ -95,6 +95,7 @@ def Tamis_ContractOp : Tamis_Op<"contract", [
     (`epilogue` $epilogue^)? (`->` type($result)^)?
   }];
   let hasVerifier = 1;
+  let hasCanonicalizer = 1;
   let extraClassDeclaration = [{
     ::mlir::MutableOperandRange getDpsInitsMutable() { return getInitMutable(); }
     ::mlir::AffineMap getLhsMap();
@@ -111,6 +112,9 @@ def Tamis_ContractOp : Tamis_Op<"contract", [
 
 def Tamis_YieldOp : Tamis_Op<"yield", [Pure, ReturnLike, Terminator]> {
   let summary = "ends a region of a tamis operation with its results";
+  let description = [{
+    Example: `tamis.yield %r : f32`
+  }];
   let arguments = (ins Variadic<AnyType>:$values);
   let assemblyFormat = "attr-dict ($values^ `:` type($values))?";
   let builders = [OpBuilder<(ins), [{ build($_builder, $_state, ::mlir::ValueRange()); }]>];
@@ -142,6 +146,8 @@ def Tamis_QuantizeOp : Tamis_Op<"quantize", [Pure]> {
     type($input) `,` type($scale) (`,` type($zero_point)^)? `->` type($result)
   }];
   let hasVerifier = 1;
+  let hasFolder = 1;
+  let hasCanonicalizer = 1;
 }
 
 def Tamis_DequantizeOp : Tamis_Op<"dequantize", [Pure]> {
@@ -165,6 +171,7 @@ def Tamis_DequantizeOp : Tamis_Op<"dequantize", [Pure]> {
     type($input) `,` type($scale) (`,` type($zero_point)^)? `->` type($result)
   }];
   let hasVerifier = 1;
+  let hasCanonicalizer = 1;
 }
 
 #endif // TAMIS_IR_OPS_TD

@@ -51,7 +51,8 @@ def LowerContractions : Pass<"tamis-lower-contractions"> {
   }];
   let dependentDialects = ["::mlir::arith::ArithDialect",
     "::mlir::memref::MemRefDialect", "::mlir::scf::SCFDialect",
-    "::mlir::vector::VectorDialect", "::mlir::LLVM::LLVMDialect"];
+    "::mlir::vector::VectorDialect", "::mlir::LLVM::LLVMDialect",
+    "::mlir::amx::AMXDialect"];
 }
 
 #endif // TAMIS_KERNELS_PASSES_TD

@@ -25,6 +25,9 @@ struct TilingProblem {
   /// Row sums are accumulated too.
   bool rowSums = false;
   bool depthwise = false;
+  /// Only run time knows how far rows are apart: every row then has a pointer
+  /// of its own, and LLVM's scheduler loads all broadcasts before the products.
+  bool openReduction = false;
   int64_t l2 = 1 << 20;
 };
 
@@ -37,6 +40,9 @@ struct Tiling {
 
 /// The cheapest block by instruction count, tails included.
 Tiling chooseTiling(const TilingProblem &problem);
+
+/// The block of an instruction that multiplies 16 x 16 tiles.
+Tiling chooseTileTiling(const TilingProblem &problem);
 
 } // namespace mlir::tamis
 

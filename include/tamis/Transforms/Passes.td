@@ -216,20 +216,23 @@ def VectorizeLoops : Pass<"tamis-vectorize-loops", "::mlir::func::FuncOp"> {
     scalar tail elsewhere. Loops that all operands walk as one are merged; the
     vector loop is the cheapest by a small cost model: parallel dimensions,
     or a reduction with partial sums in vectors (never for float sums under a
-    strict `tamis.policy`). Chains on one 8-bit input that are costly become a
-    table of 256 results.
+    strict `tamis.policy`). A costly function of one byte becomes a table of its
+    256 values, filled at the start of the call, where the target picks bytes
+    out of registers.
 
     What cannot be modelled (maps that are not linear, bodies with regions)
     becomes scalar loops with a remark. Dense copies are left to memcpy.
     Doctest: test/Transforms/vectorize-loops.mlir
   }];
   let dependentDialects = ["::mlir::arith::ArithDialect",
+                           "::mlir::LLVM::LLVMDialect",
                            "::mlir::memref::MemRefDialect",
                            "::mlir::scf::SCFDialect",
                            "::mlir::ub::UBDialect",
                            "::mlir::vector::VectorDialect"];
   let statistics = [
     Statistic<"numVectorized", "vectorized", "operations turned into vector loops">,
+    Statistic<"numTables", "tables", "functions of one byte made a table">,
     Statistic<"numScalar", "scalar", "operations left to scalar loops">
   ];
 }

@@ -50,7 +50,13 @@ struct NestLoop {
 struct VectorTarget {
   unsigned bits = 128;
   bool masks = false;  ///< masked loads and stores of every element width
+  bool permutesBytes = false; ///< 64 bytes out of 128 in one instruction
+  int64_t threads = 1; ///< upper bound of the task split
   bool strict = false; ///< float sums keep their scalar order
+
+  /// Tasks worth making of so many loop iterations of the given cost; the
+  /// threads are woken for no less than about 50 microseconds of work.
+  int64_t tasksFor(std::optional<double> work) const;
 
   /// Reads `tamis.target` and `tamis.policy` of the operations around `op`.
   static VectorTarget of(Operation *op);
@@ -96,6 +102,12 @@ private:
 
 /// Emits vector loops for `nest` at `b`.
 void emitNest(OpBuilder &b, Nest &nest, const VectorTarget &target);
+
+/// If `op` is a costly function of one byte, a table of its 256 values pays:
+/// fills one ahead of `op`, makes `op` look its values up, and returns the
+/// operation that fills the table.
+linalg::GenericOp tabulate(OpBuilder &b, linalg::GenericOp op,
+                           const VectorTarget &target);
 
 /// Widest element the body computes with, in bits.
 unsigned getWidestBits(Block &body);

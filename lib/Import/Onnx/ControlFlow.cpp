@@ -87,15 +87,109 @@ struct Yielded {
   Type type;
 };
 
-/// Both branches at run time.
-LogicalResult buildIf(Importer &im, const Node &node, Value condition) {
+constexpr StringRef kBranches[] = {"then_branch", "else_branch"};
+
+/// The branch in place, without a condition.
+LogicalResult buildInline(Importer &im, const Node &node, int side) {
+  std::shared_ptr<const Graph> graph = im.getGraph(node, kBranches[side]);
+  SmallVector<ImportedValue> outputs;
+  if (!graph || failed(im.subgraph(node, *graph, {}, outputs)))
+    return failure();
+  if (node.outputs.size() > outputs.size())
+    return im.error(node) << "the branch has " << outputs.size()
+                          << " results, the node " << node.outputs.size();
+  for (size_t i = 0; i < node.outputs.size(); ++i)
+    if (failed(im.out(node, i, outputs[i])))
+      return failure();
+  return success();
+}
+
+/// Only one branch can be built: it is taken, and a run that would take the
+/// other one fails.
+LogicalResult assumeBranch(Importer &im, const Node &node, Value condition,
+                           int side, StringRef reason) {
+  emitRemark(im.b.getLoc()) << "a run that takes the " << kBranches[1 - side]
+                            << " fails: " << reason;
+  Value expected = condition;
+  if (side == 1)
+    expected = arith::XOrIOp::create(
+        im.b, condition, Importer::constantInt(im.b, im.b.getI1Type(), 1));
+  im.check(expected, /*code=*/2);
+  return buildInline(im, node, side);
+}
+
+/// Values of one element each whose ranks differ become scalars.
+void dropUnitRanks(Importer &im, Branch (&branches)[2]) {
+  size_t count =
+      std::min(branches[0].results.size(), branches[1].results.size());
+  for (size_t i = 0; i < count; ++i) {
+    BranchResult *sides[] = {&branches[0].results[i], &branches[1].results[i]};
+    size_t items = std::min(sides[0]->tensors.size(), sides[1]->tensors.size());
+    for (size_t k = 0; k < items; ++k) {
+      RankedTensorType left = tensorTypeOf(sides[0]->tensors[k]);
+      RankedTensorType right = tensorTypeOf(sides[1]->tensors[k]);
+      auto isOne = [](RankedTensorType type) {
+        return type.hasStaticShape() && type.getNumElements() == 1;
+      };
+      if (left.getRank() == right.getRank() || !isOne(left) || !isOne(right))
+        continue;
+      for (int side = 0; side < 2; ++side) {
+        OpBuilder::InsertionGuard guard(im.b);
+        im.b.setInsertionPointToEnd(&branches[side].region.front());
+        im.enterRegion();
+        Value &tensor = sides[side]->tensors[k];
+        tensor = im.reshape(tensor, {});
+        im.leaveRegion();
+        sides[side]->forms[k].clear();
+        sides[side]->indices[k].clear();
+      }
+    }
+  }
+}
+
+/// True if two results have no common type but their rank's.
+bool ranksDiffer(const Branch (&branches)[2]) {
+  for (auto [left, right] :
+       llvm::zip(branches[0].results, branches[1].results))
+    for (auto [a, c] : llvm::zip(left.tensors, right.tensors))
+      if (rankOf(a) != rankOf(c))
+        return true;
+  return false;
+}
+
+/// Both branches at run time. `isShape`: the condition looks at sizes only.
+LogicalResult buildIf(Importer &im, const Node &node, Value condition,
+                      bool isShape) {
   Branch branches[2];
-  StringRef names[] = {"then_branch", "else_branch"};
+  std::string errors[2];
   for (int i = 0; i < 2; ++i) {
     OpBuilder::InsertionGuard guard(im.b);
-    if (failed(buildBranch(im, node, names[i], branches[i])))
-      return failure();
+    ScopedDiagnosticHandler handler(
+        im.b.getContext(), [&](Diagnostic &diagnostic) {
+          if (diagnostic.getSeverity() != DiagnosticSeverity::Error)
+            return failure();
+          if (errors[i].empty())
+            llvm::raw_string_ostream(errors[i])
+                << diagnostic.getLocation() << ": " << diagnostic.str();
+          return success();
+        });
+    if (succeeded(buildBranch(im, node, kBranches[i], branches[i])))
+      errors[i].clear();
+    else if (errors[i].empty())
+      errors[i] = "it cannot be imported";
+    im.forgetError();
   }
+  if (!errors[0].empty() && !errors[1].empty())
+    return im.error(node) << "neither branch can be imported: " << errors[0]
+                          << "; " << errors[1];
+  for (int side = 0; side < 2; ++side)
+    if (!errors[1 - side].empty())
+      return assumeBranch(im, node, condition, side, errors[1 - side]);
+  dropUnitRanks(im, branches);
+  // "If the dimension is 1, squeeze it": exporters mean the squeezed rank.
+  if (isShape && ranksDiffer(branches))
+    return assumeBranch(im, node, condition, 0,
+                        "its result has another rank, and sizes decide");
   size_t count = branches[0].results.size();
   if (branches[1].results.size() != count || node.outputs.size() > count)
     return im.error(node) << "the branches have " << count << " and "
@@ -205,22 +299,10 @@ LogicalResult importIf(Importer &im, const Node &node) {
     return im.error(node) << "the condition must be bool, got "
                           << dtypeName(condition.dtype);
   if (auto known = im.constantInts(condition, 1);
-      known && known->size() == 1) {
-    std::shared_ptr<const Graph> graph =
-        im.getGraph(node, known->front() ? "then_branch" : "else_branch");
-    SmallVector<ImportedValue> outputs;
-    if (!graph || failed(im.subgraph(node, *graph, {}, outputs)))
-      return failure();
-    if (node.outputs.size() > outputs.size())
-      return im.error(node) << "the branch has " << outputs.size()
-                            << " results, the node " << node.outputs.size();
-    for (size_t i = 0; i < node.outputs.size(); ++i)
-      if (failed(im.out(node, i, outputs[i])))
-        return failure();
-    return success();
-  }
+      known && known->size() == 1)
+    return buildInline(im, node, known->front() ? 0 : 1);
   Value bit = im.scalar(condition);
-  return bit ? buildIf(im, node, bit) : failure();
+  return bit ? buildIf(im, node, bit, condition.shadow != nullptr) : failure();
 }
 
 //===-- Loop --------------------------------------------------------------===//

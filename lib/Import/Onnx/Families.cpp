@@ -17,6 +17,8 @@ void mlir::tamis::onnx::registerFamilies(OpTable &table) {
   registerQuantization(table);
   registerQuantizedOps(table);
   registerRecurrent(table);
+  registerAttention(table);
+  registerTransformerOps(table);
   registerSignal(table);
   registerControlFlow(table);
   registerQuantizedElementwise(table);
@@ -25,6 +27,7 @@ void mlir::tamis::onnx::registerFamilies(OpTable &table) {
   registerPooling(table);
   registerReduction(table);
   registerGenerators(table);
+  registerSampling(table);
   registerSequence(table);
   registerSelection(table);
   registerScatter(table);

@@ -272,6 +272,8 @@ public:
   void leaveRegion();
   /// "node 'conv1' (Conv)".
   static std::string describe(const Node &node);
+  /// After a failed attempt to build something that need not be built.
+  void forgetError() { hadError = false; }
 
 private:
   /// A function call being inlined.
@@ -338,6 +340,8 @@ void registerQuantizedOps(OpTable &table);
 void registerQuantizedElementwise(OpTable &table);
 void registerQuantization(OpTable &table);
 void registerRecurrent(OpTable &table);
+void registerAttention(OpTable &table);
+void registerTransformerOps(OpTable &table);
 void registerNormalization(OpTable &table);
 void registerReduction(OpTable &table);
 void registerIndexing(OpTable &table);
@@ -349,6 +353,7 @@ void registerPooling(OpTable &table);
 void registerScatter(OpTable &table);
 void registerSelection(OpTable &table);
 void registerGenerators(OpTable &table);
+void registerSampling(OpTable &table);
 
 } // namespace mlir::tamis::onnx
 

@@ -46,7 +46,7 @@ static RankedTensorType carriedType(Importer &im, const LoopState &state) {
 }
 
 ImportedValue LoopBuilder::argumentOf(LoopState &state, Block *block) {
-  if (state.isInvariant || state.isDropped)
+  if (state.isInvariant || state.isPlaceholder)
     return state.initial;
   Location loc = im.b.getLoc();
   DType dtype = state.initial.dtype;
@@ -71,10 +71,16 @@ ImportedValue LoopBuilder::argumentOf(LoopState &state, Block *block) {
 }
 
 /// Appends what the state yields; true if its type has to change first.
-FailureOr<bool> LoopBuilder::stateResult(LoopState &state,
+FailureOr<bool> LoopBuilder::stateResult(size_t index,
                                          const ImportedValue &result) {
-  if (state.isInvariant || state.isDropped)
+  LoopState &state = states[index];
+  if (state.isInvariant)
     return false;
+  if (state.isPlaceholder) {
+    if (Importer::wants(node, index) && failed(addScan(result, index)))
+      return failure();
+    return false;
+  }
   if (result.sequence || result.dtype != state.initial.dtype)
     return im.error(node) << "a carried value is "
                           << dtypeName(state.initial.dtype)
@@ -98,10 +104,14 @@ FailureOr<bool> LoopBuilder::stateResult(LoopState &state,
     return false;
   }
   int64_t rank = rankOf(state.tensor);
-  if (type.getRank() != rank) {
+  // One element may change between a scalar and a vector of one.
+  RankedTensorType before = tensorTypeOf(state.tensor);
+  bool isOne = type.hasStaticShape() && before.hasStaticShape() &&
+               type.getNumElements() == 1 && before.getNumElements() == 1;
+  if (type.getRank() != rank && !isOne) {
     // A result nobody can have read yet may begin as a placeholder.
     if (!state.isRead) {
-      state.isDropped = true;
+      state.isPlaceholder = true;
       return true;
     }
     return im.error(node) << "a carried value has rank " << rank
@@ -111,6 +121,8 @@ FailureOr<bool> LoopBuilder::stateResult(LoopState &state,
   Value value = im.tensor(result);
   if (!value)
     return failure();
+  if (isOne)
+    value = im.reshape(value, im.dims(state.tensor));
   bool changed = false;
   for (int64_t i = 0; i < rank; ++i)
     if (!state.varies[i] &&
@@ -140,8 +152,8 @@ FailureOr<bool> LoopBuilder::attempt() {
     return failure();
   auto *next = outputs.begin() + hasCondition;
   bool changed = false;
-  for (LoopState &state : states) {
-    auto differs = stateResult(state, *next++);
+  for (size_t i = 0; i < states.size(); ++i) {
+    auto differs = stateResult(i, *next++);
     if (failed(differs))
       return failure();
     changed |= *differs;
@@ -159,28 +171,51 @@ FailureOr<bool> LoopBuilder::attempt() {
         return failure();
   }
   for (int64_t i = 0; i < scanOutputs; ++i) {
-    Scan scan;
     ImportedValue &row = *next++;
-    if (Importer::wants(node, states.size() + i)) {
-      scan.dtype = row.dtype;
-      scan.row = im.tensor(row);
-      if (!scan.row)
-        return failure();
-      for (OpFoldResult size : im.dims(scan.row))
-        scan.forms.push_back(im.shape.form(size));
-    }
-    scans.push_back(scan);
+    if (!Importer::wants(node, states.size() + i))
+      scans.emplace_back();
+    else if (failed(addScan(row, std::nullopt)))
+      return failure();
   }
   return false;
 }
 
 //===-- scan outputs ------------------------------------------------------===//
 
+LogicalResult LoopBuilder::addScan(const ImportedValue &row,
+                                   std::optional<size_t> lastOf) {
+  Scan scan;
+  scan.lastOf = lastOf;
+  scan.dtype = row.dtype;
+  scan.row = im.tensor(row);
+  if (!scan.row)
+    return failure();
+  for (OpFoldResult size : im.dims(scan.row))
+    scan.forms.push_back(im.shape.form(size));
+  scans.push_back(scan);
+  return success();
+}
+
 Value LoopBuilder::scanBuffer(Scan &scan) {
   Type element = elementOf(scan.row);
-  scan.grows = !trips || llvm::any_of(scan.forms, [&](AffineExpr form) {
-                 return !im.shape.isDefinedOutside(form, *region);
-               });
+  bool isOpen = llvm::any_of(scan.forms, [&](AffineExpr form) {
+    return !im.shape.isDefinedOutside(form, *region);
+  });
+  if (scan.lastOf) {
+    if (isOpen) {
+      im.error(node) << "carried value " << *scan.lastOf
+                     << " begins with another rank, and its size is only known "
+                        "within the loop";
+      return nullptr;
+    }
+    Sizes sizes;
+    for (AffineExpr form : scan.forms)
+      sizes.push_back(im.shape.size(form));
+    Value start = im.fill(sizes, im.constant(element, 0));
+    im.setDims(start, sizes);
+    return start;
+  }
+  scan.grows = !trips || isOpen;
   if (!scan.grows) {
     Sizes sizes{*trips};
     for (AffineExpr form : scan.forms)
@@ -198,6 +233,8 @@ Value LoopBuilder::scanBuffer(Scan &scan) {
 /// `buffer` with the row of iteration `step`; a longer one if it grows.
 Value LoopBuilder::storeRow(Scan &scan, Value buffer, Value step) {
   ImplicitLocOpBuilder &b = im.b;
+  if (scan.lastOf)
+    return castTensor(im, scan.row, tensorTypeOf(buffer));
   if (!scan.grows)
     return insertAt(im, scan.row, buffer, 0, step, /*dropped=*/true);
   Sizes rowSizes = typedDims(im, scan.row);
@@ -232,7 +269,7 @@ LogicalResult LoopBuilder::build() {
                              "condition that ends it";
   SmallVector<Value> inits;
   for (LoopState &state : states) {
-    if (state.isInvariant || state.isDropped)
+    if (state.isInvariant || state.isPlaceholder)
       continue;
     if (!state.asIndices) {
       inits.push_back(castTensor(im, state.tensor, carriedType(im, state)));
@@ -250,7 +287,10 @@ LogicalResult LoopBuilder::build() {
   for (Scan &scan : scans) {
     if (!scan.row)
       continue;
-    inits.push_back(scanBuffer(scan));
+    Value buffer = scanBuffer(scan);
+    if (!buffer)
+      return failure();
+    inits.push_back(buffer);
     buffers.push_back(
         block->addArgument(inits.back().getType(), im.b.getLoc()));
   }
@@ -264,7 +304,9 @@ LogicalResult LoopBuilder::build() {
     b.setInsertionPointToEnd(block);
     im.enterRegion();
     auto *buffer = buffers.begin();
-    for (auto [i, scan] : llvm::enumerate(scans)) {
+    size_t output = 0;
+    for (Scan &scan : scans) {
+      size_t i = scan.lastOf ? scanReversed.size() : output++;
       if (!scan.row)
         continue;
       Value step = block->getArgument(0);
@@ -275,9 +317,16 @@ LogicalResult LoopBuilder::build() {
     im.leaveRegion();
   }
 
+  // scf.for folds a cast of an initial value into the loop and would take a
+  // size that changes for the one it begins with; scf.while does not.
+  bool changes = llvm::any_of(scans, [](const Scan &scan) {
+    return scan.grows;
+  }) || llvm::any_of(states, [](const LoopState &state) {
+    return llvm::is_contained(state.varies, true);
+  });
   SmallVector<Value> results;
   Value count = limit;
-  if (!goesOn) {
+  if (!goesOn && !changes) {
     auto loop = scf::ForOp::create(b, zero, limit, one, inits);
     loop.getRegion().takeBody(*region);
     OpBuilder::InsertionGuard guard(b);
@@ -305,7 +354,9 @@ LogicalResult LoopBuilder::build() {
     block->insertArgument(1u, i1, b.getLoc());
     loop.getAfter().takeBody(*region);
     b.setInsertionPointToEnd(block);
-    SmallVector<Value> next{addIndex(b, block->getArgument(0), one), goesOn};
+    SmallVector<Value> next{
+        addIndex(b, block->getArgument(0), one),
+        goesOn ? goesOn : Importer::constantInt(b, i1, 1)};
     llvm::append_range(next, yields);
     scf::YieldOp::create(b, next);
     count = loop.getResult(0);
@@ -314,7 +365,7 @@ LogicalResult LoopBuilder::build() {
 
   size_t next = 0;
   for (auto [i, state] : llvm::enumerate(states)) {
-    if (state.isDropped)
+    if (state.isPlaceholder)
       continue;
     ImportedValue value = state.initial;
     if (!state.isInvariant && state.asIndices) {
@@ -340,13 +391,24 @@ LogicalResult LoopBuilder::build() {
       return failure();
   }
   next = firstBuffer;
-  for (auto [i, scan] : llvm::enumerate(scans)) {
+  size_t output = 0;
+  for (Scan &scan : scans) {
+    size_t i = scan.lastOf ? 0 : output++;
     if (!scan.row)
       continue;
+    if (scan.lastOf) {
+      // Without an iteration the placeholder would be the result.
+      im.check(compareIndex(b, arith::CmpIPredicate::sgt, count, zero),
+               /*code=*/2);
+      im.setDims(results[next], im.dims(inits[next]));
+      if (failed(im.out(node, *scan.lastOf, results[next++], scan.dtype)))
+        return failure();
+      continue;
+    }
     Value rows = results[next];
     im.setDims(rows, scan.grows ? im.dims(rows) : im.dims(inits[next]));
     ++next;
-    if (goesOn && !scan.grows)
+    if (count != limit && !scan.grows)
       rows = keepFirst(im, rows, 0, count);
     if (i < scanAxes.size()) {
       int64_t rank = rankOf(rows);

@@ -18,7 +18,7 @@ struct LoopState {
   bool isInvariant = false; // the body hands it on as it is
 
   // Found out by the builder.
-  bool isDropped = false;   // nobody can tell its type: never read, not given
+  bool isPlaceholder = false; // of another type than what follows it
   bool asIndices = false;   // small integers, carried as index values
   SmallVector<bool> varies; // which sizes change
   Value tensor;             // the initial tensor
@@ -43,8 +43,10 @@ public:
   LogicalResult run();
 
 private:
-  /// A scan output: rows gathered in a buffer.
+  /// A scan output: rows gathered in a buffer. Or the last value of a state
+  /// that begins with a placeholder.
   struct Scan {
+    std::optional<size_t> lastOf;
     DType dtype = DType::Undefined;
     Value row;
     SmallVector<AffineExpr> forms;
@@ -55,7 +57,8 @@ private:
   /// Imports the body into a fresh region; true if the types have changed.
   FailureOr<bool> attempt();
   ImportedValue argumentOf(LoopState &state, Block *block);
-  FailureOr<bool> stateResult(LoopState &state, const ImportedValue &result);
+  FailureOr<bool> stateResult(size_t index, const ImportedValue &result);
+  LogicalResult addScan(const ImportedValue &row, std::optional<size_t> lastOf);
   LogicalResult build();
   Value scanBuffer(Scan &scan);
   Value storeRow(Scan &scan, Value buffer, Value step);

@@ -55,6 +55,9 @@ struct Quantized {
 /// Tensor, scale, zero point at three consecutive inputs.
 FailureOr<Quantized> quantized(Importer &im, const Node &node, size_t first) {
   Quantized q;
+  if (!im.has(node, first) || !im.has(node, first + 1))
+    return im.error(node) << "expected a tensor and its scale as inputs "
+                          << first << " and " << first + 1;
   ImportedValue x = im.in(node, first);
   q.dtype = x.dtype;
   if (!isInteger(q.dtype))
@@ -101,27 +104,75 @@ Value toElement(ImplicitLocOpBuilder &b, const Quantized &q, Value scaled) {
                        isUnsigned(q.dtype), bits);
 }
 
-template <bool isMul>
-LogicalResult importQLinearBinary(Importer &im, const Node &node) {
+/// The zero point of `q` as a float32 scalar.
+Value zeroAsFloat(ImplicitLocOpBuilder &b, const Quantized &q) {
+  Type f32 = b.getF32Type();
+  if (!q.zero)
+    return Importer::constant(b, f32, 0);
+  return isUnsigned(q.dtype)
+             ? b.createOrFold<arith::UIToFPOp>(f32, q.zero)
+             : b.createOrFold<arith::SIToFPOp>(f32, q.zero);
+}
+
+/// `shifted` already holds the zero point: some operators of ONNX Runtime add
+/// it before they round, which differs on ties.
+Value roundShifted(ImplicitLocOpBuilder &b, const Quantized &q,
+                   Value shifted) {
+  unsigned bits = dtypeBytes(q.dtype) * 8;
+  return buildQuantize(b, b.getLoc(), shifted, nullptr, b.getIntegerType(bits),
+                       isUnsigned(q.dtype), bits);
+}
+
+LogicalResult importQLinearMul(Importer &im, const Node &node) {
   auto x = quantized(im, node, 0), y = quantized(im, node, 3);
   if (failed(x) || failed(y))
     return failure();
   auto z = target(im, node, 6, x->dtype);
   if (failed(z))
     return failure();
-  Value scale = isMul ? multiplier(im, x->scale, y->scale, z->scale) : Value();
+  Value scale = multiplier(im, x->scale, y->scale, z->scale);
+  Value zero = zeroAsFloat(im.b, *z);
   Value result = im.elementwise(
       node, ArrayRef<Value>{x->value, y->value}, elementOf(x->value),
       [&](ImplicitLocOpBuilder &b, ValueRange args) -> Value {
-        if (isMul) {
-          Value product = arith::MulIOp::create(b, x->centred(b, args[0]),
-                                                y->centred(b, args[1]));
-          Value real = arith::SIToFPOp::create(b, b.getF32Type(), product);
-          return toElement(b, *z, arith::MulFOp::create(b, real, scale));
-        }
-        Value sum = arith::AddFOp::create(b, x->real(b, args[0]),
-                                          y->real(b, args[1]));
-        return toElement(b, *z, arith::DivFOp::create(b, sum, z->scale));
+        Value product = arith::MulIOp::create(b, x->centred(b, args[0]),
+                                              y->centred(b, args[1]));
+        Value real = arith::SIToFPOp::create(b, b.getF32Type(), product);
+        real = arith::MulFOp::create(b, real, scale);
+        return roundShifted(b, *z, arith::AddFOp::create(b, real, zero));
+      });
+  if (!result)
+    return failure();
+  return im.out(node, 0, result, z->dtype);
+}
+
+/// x * (sx / sz) + (y * (sy / sz) + fixed), where `fixed` gathers the zero
+/// points; fused multiply-adds throughout. This is bit for bit what ONNX
+/// Runtime's vector kernel computes.
+LogicalResult importQLinearAdd(Importer &im, const Node &node) {
+  auto x = quantized(im, node, 0), y = quantized(im, node, 3);
+  if (failed(x) || failed(y))
+    return failure();
+  auto z = target(im, node, 6, x->dtype);
+  if (failed(z))
+    return failure();
+  ImplicitLocOpBuilder &outer = im.b;
+  Type f32 = outer.getF32Type();
+  Value xRatio = outer.createOrFold<arith::DivFOp>(x->scale, z->scale);
+  Value yRatio = outer.createOrFold<arith::DivFOp>(y->scale, z->scale);
+  Value yPart =
+      outer.createOrFold<arith::MulFOp>(yRatio, zeroAsFloat(outer, *y));
+  Value both = outer.createOrFold<math::FmaOp>(
+      xRatio, zeroAsFloat(outer, *x), yPart);
+  Value fixed =
+      outer.createOrFold<arith::SubFOp>(zeroAsFloat(outer, *z), both);
+  Value result = im.elementwise(
+      node, ArrayRef<Value>{x->value, y->value}, elementOf(x->value),
+      [&](ImplicitLocOpBuilder &b, ValueRange args) -> Value {
+        Value first = castScalar(b, args[0], f32, isUnsigned(x->dtype));
+        Value second = castScalar(b, args[1], f32, isUnsigned(y->dtype));
+        Value sum = math::FmaOp::create(b, yRatio, second, fixed);
+        return roundShifted(b, *z, math::FmaOp::create(b, xRatio, first, sum));
       });
   if (!result)
     return failure();
@@ -311,15 +362,15 @@ LogicalResult importQLinearAveragePool(Importer &im, const Node &node) {
     lows.push_back(*ShapeMath::constant(size));
   }
   ImplicitLocOpBuilder &b = im.b;
-  Type i32 = b.getI32Type(), f32 = b.getF32Type();
-  Value wide = unary(im, input, i32,
+  Type f32 = b.getF32Type();
+  Value wide = unary(im, input, f32,
                      [&](ImplicitLocOpBuilder &b, ValueRange args) -> Value {
-                       return x->centred(b, args[0]);
+                       return x->real(b, args[0]);
                      });
   Sizes low(2, im.shape.attr(0)), high(2, im.shape.attr(0));
   low.append(w->low);
   high.append(w->high);
-  Value padded = im.pad(wide, low, high, im.constant(i32, 0));
+  Value padded = im.pad(wide, low, high, im.constant(f32, 0));
   SmallVector<AffineExpr> read{b.getAffineDimExpr(0), b.getAffineDimExpr(1)};
   SmallVector<AffineExpr> taps;
   Sizes outSizes{sizes[0], sizes[1]}, kernel;
@@ -339,13 +390,13 @@ LogicalResult importQLinearAveragePool(Importer &im, const Node &node) {
   SmallVector<utils::IteratorType> iterators(rank + 2,
                                              utils::IteratorType::parallel);
   iterators.append(rank, utils::IteratorType::reduction);
-  Value init = im.fill(outSizes, im.constant(i32, 0));
+  Value init = im.fill(outSizes, im.constant(f32, 0));
   auto summed = linalg::GenericOp::create(
-      b, init.getType(), ValueRange{padded, im.empty(kernel, i32)}, init, maps,
+      b, init.getType(), ValueRange{padded, im.empty(kernel, f32)}, init, maps,
       iterators, [&](OpBuilder &nested, Location loc, ValueRange args) {
         linalg::YieldOp::create(
             nested, loc,
-            arith::AddIOp::create(nested, loc, args[2], args[0]).getResult());
+            arith::AddFOp::create(nested, loc, args[2], args[0]).getResult());
       });
   im.setDims(summed.getResult(0), outSizes);
   int64_t whole = 1;
@@ -354,15 +405,15 @@ LogicalResult importQLinearAveragePool(Importer &im, const Node &node) {
   SmallVector<Value> in;
   for (int64_t i = 0; i < rank; ++i)
     in.push_back(im.shape.value(sizes[2 + i]));
+  Value zero = zeroAsFloat(b, *y);
   Value result = unary(
       im, summed.getResult(0), elementOf(input),
       [&](ImplicitLocOpBuilder &b, ValueRange args) -> Value {
         Value n = includePad ? Importer::constant(b, f32, whole)
                              : coverage(b, *w, lows, in);
-        Value real = arith::MulFOp::create(b, castScalar(b, args[0], f32),
-                                           x->scale);
-        real = arith::DivFOp::create(b, real, n);
-        return toElement(b, *y, arith::DivFOp::create(b, real, y->scale));
+        Value real = arith::DivFOp::create(b, args[0], n);
+        real = arith::DivFOp::create(b, real, y->scale);
+        return roundShifted(b, *y, arith::AddFOp::create(b, real, zero));
       });
   return im.out(node, 0, last ? moveChannels(im, result, false) : result,
                 y->dtype);
@@ -372,18 +423,18 @@ LogicalResult importQLinearAveragePool(Importer &im, const Node &node) {
 
 void registerQuantizedElementwise(OpTable &table) {
   StringRef ms = "com.microsoft";
-  table.add({ms, "QLinearAdd", 1, {7, 8}, importQLinearBinary<false>});
-  table.add({ms, "QLinearMul", 1, {7, 8}, importQLinearBinary<true>});
-  table.add({ms, "QLinearSigmoid", 1, {4, 5}, importQLinearSigmoid});
-  table.add({ms, "QLinearLeakyRelu", 1, {4, 5}, importQLinearLeakyRelu});
-  table.add({ms, "QLinearSoftmax", 1, {5, 5}, importQLinearSoftmax});
+  table.add({ms, "QLinearAdd", 1, {1, 8}, importQLinearAdd});
+  table.add({ms, "QLinearMul", 1, {1, 8}, importQLinearMul});
+  table.add({ms, "QLinearSigmoid", 1, {1, 5}, importQLinearSigmoid});
+  table.add({ms, "QLinearLeakyRelu", 1, {1, 5}, importQLinearLeakyRelu});
+  table.add({ms, "QLinearSoftmax", 1, {1, 5}, importQLinearSoftmax});
   table.add({ms, "QLinearConcat", 1, {5, -1}, importQLinearConcat});
   table.add({ms,
              "QLinearGlobalAveragePool",
              1,
-             {5, 5},
+             {1, 5},
              importQLinearGlobalAveragePool});
-  table.add({ms, "QLinearAveragePool", 1, {4, 5}, importQLinearAveragePool});
+  table.add({ms, "QLinearAveragePool", 1, {1, 5}, importQLinearAveragePool});
 }
 
 } // namespace mlir::tamis::onnx

@@ -87,6 +87,8 @@ LogicalResult importQLinearMatMul(Importer &im, const Node &node) {
     auto bScale = scalarOrVector(im, node, im.in(node, 4), "b_scale");
     if (failed(aScale) || failed(bScale))
       return failure();
+    if (isa<TensorType>(bScale->getType()) && rankOf(*acc) == 0)
+      return im.error(node) << "expected one scale for a scalar result";
     if (isa<TensorType>(bScale->getType()) &&
         failed(im.requireEqual(node, im.dim(*bScale, 0),
                                im.dim(*acc, rankOf(*acc) - 1),
@@ -175,6 +177,8 @@ LogicalResult importQGemm(Importer &im, const Node &node) {
 FailureOr<Value> toFloat(Importer &im, const Node &node, Value acc,
                          Value aScale, Value bScale, size_t biasInput) {
   int64_t last = std::max<int64_t>(rankOf(acc) - 1, 0);
+  if (isa<TensorType>(bScale.getType()) && rankOf(acc) == 0)
+    return im.error(node) << "expected one scale for a scalar result";
   if (isa<TensorType>(bScale.getType()) &&
       failed(im.requireEqual(node, im.dim(bScale, 0), im.dim(acc, last),
                              "the length of b_scale")))

@@ -360,6 +360,8 @@ FailureOr<QuantizedWeights> quantizedWeights(Recurrence &r, size_t weights,
                                              int64_t d) {
   Importer &im = r.im;
   auto part = [&](size_t index) -> FailureOr<ImportedValue> {
+    if (!im.has(r.node, index))
+      return im.error(r.node) << "expected input " << index;
     ImportedValue whole = im.in(r.node, index);
     Value value = im.tensor(whole);
     if (rankOf(value) == 0)
@@ -474,7 +476,7 @@ void registerRecurrent(OpTable &table) {
   table.add({"com.microsoft",
              "DynamicQuantizeLSTM",
              1,
-             {12, 12},
+             {3, 12},
              importDynamicQuantizeLSTM});
 }
 

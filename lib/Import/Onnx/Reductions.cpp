@@ -95,48 +95,48 @@ Value logSumExp(Importer &im, const Node &node, Value x,
   return keepDims || !result ? result : im.dropDims(result, axes);
 }
 
-Value fold(Importer &im, const Node &node, Fold kind, Value x, DType dtype,
-           ArrayRef<int64_t> axes, bool keepDims) {
-  if (kind == Fold::LogSumExp && isFloat(dtype))
-    return logSumExp(im, node, x, axes, keepDims);
-  Type element = elementOf(x);
-  Type type = foldType(element);
-  Value initial;
+Value startOf(Importer &im, Fold kind, Type type, DType dtype) {
   if (kind == Fold::Max)
-    initial = lowestOf(im.b, type, dtype);
-  else if (kind == Fold::Min)
-    initial = highestOf(im.b, type, dtype);
-  else
-    initial = im.constant(type, kind == Fold::Prod ? 1 : 0);
-  auto combine = [&](ImplicitLocOpBuilder &b, Value acc, Value x) -> Value {
-    x = castScalar(b, x, type, isUnsigned(dtype));
-    switch (kind) {
-    case Fold::Max:
-      return largerOf(b, acc, x, dtype);
-    case Fold::Min:
-      return smallerOf(b, acc, x, dtype);
-    case Fold::Prod:
-      return mulElements(b, acc, x);
-    case Fold::L1:
-      return addElements(b, acc, absolute(b, x, dtype));
-    case Fold::L2:
-    case Fold::SumSquare:
-      return addElements(b, acc, mulElements(b, x, x));
-    case Fold::LogSumExp:
-      return addElements(b, acc, throughFloat(b, x, dtype, [&](Value x) -> Value {
-                           return math::ExpOp::create(b, x);
-                         }));
-    default:
-      return addElements(b, acc, x);
-    }
-  };
-  Value result = im.reduce(x, axes, keepDims, initial, combine);
-  Value n = kind == Fold::Mean ? elementsIn(im, x, axes, type) : Value();
+    return lowestOf(im.b, type, dtype);
+  if (kind == Fold::Min)
+    return highestOf(im.b, type, dtype);
+  return im.constant(type, kind == Fold::Prod ? 1 : 0);
+}
+
+/// One more element in the accumulator, of the accumulator's type.
+Value accumulate(ImplicitLocOpBuilder &b, Fold kind, Value acc, Value x,
+                 DType dtype) {
+  x = castScalar(b, x, acc.getType(), isUnsigned(dtype));
+  switch (kind) {
+  case Fold::Max:
+    return largerOf(b, acc, x, dtype);
+  case Fold::Min:
+    return smallerOf(b, acc, x, dtype);
+  case Fold::Prod:
+    return mulElements(b, acc, x);
+  case Fold::L1:
+    return addElements(b, acc, absolute(b, x, dtype));
+  case Fold::L2:
+  case Fold::SumSquare:
+    return addElements(b, acc, mulElements(b, x, x));
+  case Fold::LogSumExp:
+    return addElements(b, acc, throughFloat(b, x, dtype, [&](Value x) -> Value {
+                         return math::ExpOp::create(b, x);
+                       }));
+  default:
+    return addElements(b, acc, x);
+  }
+}
+
+/// What follows the folding, as an element of the result; `n` elements were
+/// folded.
+Value finish(Importer &im, Fold kind, Value folded, Value n, Type element,
+             DType dtype) {
   bool isPlain = kind != Fold::Mean && kind != Fold::L2 &&
                  kind != Fold::LogSum && kind != Fold::LogSumExp;
-  if (isPlain && type == element)
-    return result;
-  return unary(im, result, element,
+  if (isPlain && elementOf(folded) == element)
+    return folded;
+  return unary(im, folded, element,
                [&](ImplicitLocOpBuilder &b, ValueRange args) -> Value {
                  Value y = args[0];
                  if (kind == Fold::Mean)
@@ -153,20 +153,123 @@ Value fold(Importer &im, const Node &node, Fold kind, Value x, DType dtype,
                });
 }
 
-/// The axes by input 1 (from the opset where it is one) or attribute.
-FailureOr<SmallVector<int64_t>> reducedAxes(Importer &im, const Node &node,
-                                            int64_t rank, bool &given) {
-  SmallVector<int64_t> listed;
-  if (ImportedValue axes = im.in(node, 1)) {
-    auto known = im.constantInts(axes);
-    if (!known)
-      return im.error(node) << "axes must be known at compile time";
-    listed = *known;
-  } else {
-    listed = im.getInts(node, "axes", {});
+Value fold(Importer &im, const Node &node, Fold kind, Value x, DType dtype,
+           ArrayRef<int64_t> axes, bool keepDims) {
+  if (kind == Fold::LogSumExp && isFloat(dtype))
+    return logSumExp(im, node, x, axes, keepDims);
+  Type element = elementOf(x), type = foldType(element);
+  Value folded =
+      im.reduce(x, axes, keepDims, startOf(im, kind, type, dtype),
+                [&](ImplicitLocOpBuilder &b, Value acc, Value x) {
+                  return accumulate(b, kind, acc, x, dtype);
+                });
+  Value n = kind == Fold::Mean ? elementsIn(im, x, axes, type) : Value();
+  return finish(im, kind, folded, n, element, dtype);
+}
+
+/// Axes that only run time knows: a loop over the input that adds to the
+/// element its position falls on.
+FailureOr<Value> foldOpen(Importer &im, const Node &node, Fold kind, Value x,
+                          DType dtype, const ImportedValue &axes,
+                          bool keepDims) {
+  auto listed = im.indices(node, axes);
+  if (failed(listed))
+    return failure();
+  int64_t rank = rankOf(x), dropped = listed->size();
+  if (dropped > rank)
+    return im.error(node) << "there are " << dropped << " axes for rank "
+                          << rank;
+  ImplicitLocOpBuilder &b = im.b;
+  ShapeMath &shape = im.shape;
+  SmallVector<Value> bits(rank, Importer::constantInt(b, b.getI1Type(), 0));
+  for (OpFoldResult axis : *listed) {
+    Value at = im.checkedIndex(shape.value(axis), shape.attr(rank));
+    for (int64_t i = 0; i < rank; ++i)
+      bits[i] = arith::OrIOp::create(
+          b, bits[i],
+          compareIndex(b, arith::CmpIPredicate::eq, at, indexConstant(b, i)));
   }
-  given = !listed.empty();
-  if (!given && !im.getInt(node, "noop_with_empty_axes", 0))
+  Sizes from = im.dims(x), kept, folded;
+  for (int64_t i = 0; i < rank; ++i) {
+    Value flag =
+        arith::IndexCastUIOp::create(b, b.getIndexType(), bits[i]);
+    OpFoldResult isReduced = shape.symbol(flag, 0, 1);
+    kept.push_back(shape.select(isReduced, shape.attr(1), from[i]));
+    folded.push_back(shape.select(isReduced, from[i], shape.attr(1)));
+  }
+  Type element = elementOf(x), type = foldType(element);
+  auto target = [&](ImplicitLocOpBuilder &b, ValueRange at) {
+    SmallVector<Value> result;
+    for (auto [index, bit] : llvm::zip(at, bits))
+      result.push_back(
+          arith::SelectOp::create(b, bit, indexConstant(b, 0), index));
+    return result;
+  };
+  auto run = [&](Fold kind, Value shift) {
+    Value start = im.fill(kept, startOf(im, kind, type, dtype));
+    im.setDims(start, kept);
+    return loops(im, from, start,
+                 [&](ImplicitLocOpBuilder &b, ValueRange at, ValueRange state) {
+                   SmallVector<Value> to = target(b, at);
+                   Value next = castScalar(b, tensor::ExtractOp::create(b, x, at),
+                                           type, isUnsigned(dtype));
+                   if (shift)
+                     next = arith::SubFOp::create(
+                         b, next, tensor::ExtractOp::create(b, shift, to));
+                   Value acc = tensor::ExtractOp::create(b, state[0], to);
+                   Value sum = accumulate(b, kind, acc, next, dtype);
+                   return SmallVector<Value>{
+                       tensor::InsertOp::create(b, sum, state[0], to)
+                           .getResult()};
+                 })[0];
+  };
+  Value shift;
+  if (kind == Fold::LogSumExp && isFloat(dtype))
+    shift = run(Fold::Max, nullptr);
+  Value result = run(kind, shift);
+  Value n;
+  if (kind == Fold::Mean) {
+    OpFoldResult count = shape.max(shape.product(folded), shape.attr(1));
+    n = fromIndex(b, shape.value(count), type);
+  }
+  result = finish(im, kind, result, n, shift ? type : element, dtype);
+  if (shift) {
+    result = im.elementwise(
+        node, ArrayRef<Value>{result, shift}, element,
+        [&](ImplicitLocOpBuilder &b, ValueRange args) -> Value {
+          return castScalar(b, arith::AddFOp::create(b, args[0], args[1]),
+                            element);
+        });
+    if (!result)
+      return failure();
+  }
+  if (keepDims)
+    return result;
+  // The p-th size of the result is that of the p-th axis that stays.
+  Sizes sizes(rank - dropped, shape.attr(1));
+  OpFoldResult place = shape.attr(0);
+  for (int64_t i = 0; i < rank; ++i) {
+    OpFoldResult flag =
+        shape.symbol(arith::IndexCastUIOp::create(b, b.getIndexType(), bits[i]),
+                     0, 1);
+    OpFoldResult stays = shape.sub(shape.attr(1), flag);
+    for (auto [p, size] : llvm::enumerate(sizes)) {
+      OpFoldResult here = shape.mul(
+          stays, shape.compare(arith::CmpIPredicate::eq, place, shape.attr(p)));
+      size = shape.select(here, from[i], size);
+    }
+    place = shape.add(place, stays);
+  }
+  return im.reshape(result, sizes);
+}
+
+/// The known axes by input 1 or attribute.
+FailureOr<SmallVector<int64_t>> reducedAxes(Importer &im, const Node &node,
+                                            int64_t rank) {
+  SmallVector<int64_t> listed = im.getInts(node, "axes", {});
+  if (auto known = im.constantInts(im.in(node, 1)))
+    listed = *known;
+  if (listed.empty() && !im.getInt(node, "noop_with_empty_axes", 0))
     return axesFrom(0, rank);
   return im.axes(node, listed, rank);
 }
@@ -177,13 +280,22 @@ LogicalResult importReduce(Importer &im, const Node &node) {
   Value x = im.tensor(input);
   if (!x)
     return failure();
-  bool given = false;
-  auto axes = reducedAxes(im, node, rankOf(x), given);
-  if (failed(axes))
-    return failure();
   if (input.dtype == DType::Bool && kind != Fold::Max && kind != Fold::Min)
     return im.error(node) << "expected numbers, got bool";
   bool keepDims = im.getInt(node, "keepdims", 1) != 0;
+  if (ImportedValue open = im.in(node, 1); open && !im.constantInts(open)) {
+    RankedTensorType type = im.type(open);
+    if (!type)
+      return failure();
+    if (type.getShape() != ArrayRef<int64_t>{0}) {
+      auto result = foldOpen(im, node, kind, x, input.dtype, open, keepDims);
+      return failed(result) ? failure()
+                            : im.out(node, 0, *result, input.dtype);
+    }
+  }
+  auto axes = reducedAxes(im, node, rankOf(x));
+  if (failed(axes))
+    return failure();
   Value result = fold(im, node, kind, x, input.dtype, *axes, keepDims);
   return result ? im.out(node, 0, result, input.dtype) : failure();
 }
@@ -302,6 +414,58 @@ LogicalResult importArg(Importer &im, const Node &node) {
   return im.out(node, 0, result, DType::Int64);
 }
 
+/// Running sums and products along an axis that only run time knows: each
+/// element follows the one before it, which the loop has written already.
+FailureOr<Value> cumulateOpen(Importer &im, const Node &node, bool isSum,
+                              bool exclusive, bool reverse) {
+  Value x = im.tensor(node, 0);
+  int64_t rank = rankOf(x);
+  auto listed = im.indices(node, 1);
+  if (failed(listed))
+    return failure();
+  if (listed->size() != 1 || rank < 1)
+    return im.error(node) << "expected one axis and rank 1 or more";
+  Value axis = im.checkedIndex(im.shape.value(listed->front()),
+                               im.shape.attr(rank));
+  Sizes sizes = im.dims(x);
+  SmallVector<Value> extents;
+  for (OpFoldResult size : sizes)
+    extents.push_back(im.shape.value(size));
+  Type element = elementOf(x);
+  Value neutral = im.constant(element, isSum ? 0 : 1);
+  return loops(
+      im, sizes, im.empty(sizes, element),
+      [&](ImplicitLocOpBuilder &b, ValueRange step, ValueRange carried) {
+        Value zero = indexConstant(b, 0), one = indexConstant(b, 1);
+        SmallVector<Value> at(step), before;
+        Value isFirst = Importer::constantInt(b, b.getI1Type(), 0);
+        for (int64_t i = 0; i < rank; ++i) {
+          Value last = subIndex(b, extents[i], one);
+          if (reverse)
+            at[i] = subIndex(b, last, step[i]);
+          Value along = compareIndex(b, arith::CmpIPredicate::eq, axis,
+                                     indexConstant(b, i));
+          Value first = compareIndex(b, arith::CmpIPredicate::eq, step[i], zero);
+          isFirst = arith::OrIOp::create(
+              b, isFirst, arith::AndIOp::create(b, along, first));
+          Value moved = reverse ? addIndex(b, at[i], one)
+                                : subIndex(b, at[i], one);
+          Value previous = arith::SelectOp::create(b, along, moved, at[i]);
+          before.push_back(Importer::clampIndex(
+              b, arith::MaxSIOp::create(b, previous, zero), extents[i]));
+        }
+        Value sum = tensor::ExtractOp::create(b, carried[0], before);
+        sum = arith::SelectOp::create(b, isFirst, neutral, sum);
+        Value next =
+            tensor::ExtractOp::create(b, x, exclusive ? before : at);
+        if (exclusive)
+          next = arith::SelectOp::create(b, isFirst, neutral, next);
+        sum = isSum ? addElements(b, sum, next) : mulElements(b, sum, next);
+        return SmallVector<Value>{
+            tensor::InsertOp::create(b, sum, carried[0], at).getResult()};
+      })[0];
+}
+
 /// Running sums and products: one pass along the axis for each row.
 template <bool isSum>
 LogicalResult importCumulative(Importer &im, const Node &node) {
@@ -309,15 +473,18 @@ LogicalResult importCumulative(Importer &im, const Node &node) {
   Value x = im.tensor(input);
   if (!x)
     return failure();
+  bool exclusive = im.getInt(node, "exclusive", 0) != 0;
+  bool reverse = im.getInt(node, "reverse", 0) != 0;
   auto listed = im.constantInts(im.in(node, 1));
-  if (!listed || listed->size() != 1)
-    return im.error(node) << "the axis must be one integer known at compile "
-                             "time";
+  if (!listed) {
+    auto result = cumulateOpen(im, node, isSum, exclusive, reverse);
+    return failed(result) ? failure() : im.out(node, 0, *result, input.dtype);
+  }
+  if (listed->size() != 1)
+    return im.error(node) << "expected one axis, got " << listed->size();
   auto axis = im.axis(node, listed->front(), rankOf(x));
   if (failed(axis))
     return failure();
-  bool exclusive = im.getInt(node, "exclusive", 0) != 0;
-  bool reverse = im.getInt(node, "reverse", 0) != 0;
   Type element = elementOf(x), type = foldType(element);
   Sizes sizes = im.dims(x), outer = sizes;
   outer.erase(outer.begin() + *axis);

@@ -23,11 +23,27 @@ constexpr int64_t kTableEntries = 1 << 16;
 struct Task {
   int64_t dim;
   OpFoldResult in, out;
-  std::optional<float> scale; // open where both sizes decide at run time
+  std::optional<float> scale;
+  Value openScale = nullptr; // f32; null: the sizes decide
   float roiStart = 0, roiEnd = 1;
 };
 
 //===-- sizes -------------------------------------------------------------===//
+
+/// floor(in * scale), or that rounded, at run time. A scale that is not a
+/// sensible number gives a size the checks of memory refuse.
+OpFoldResult openSize(Importer &im, OpFoldResult in, Value scale, bool rounds) {
+  Type f32 = im.b.getF32Type();
+  Value wide = fromIndex(im.b, im.shape.value(in), f32);
+  Value size = arith::MulFOp::create(im.b, wide, scale);
+  if (rounds)
+    size = math::RoundOp::create(im.b, size);
+  size = arith::MaxNumFOp::create(im.b, size, im.constant(f32, 0));
+  size = arith::MinimumFOp::create(im.b, size, im.constant(f32, 0x1p40));
+  Value whole = arith::FPToSIOp::create(im.b, im.b.getI64Type(), size);
+  return im.shape.symbol(toIndex(im.b, whole, DType::Int64), 0,
+                         int64_t(1) << 40);
+}
 
 /// floor(in * scale).
 OpFoldResult scaledSize(Importer &im, OpFoldResult in, float scale) {
@@ -40,11 +56,7 @@ OpFoldResult scaledSize(Importer &im, OpFoldResult in, float scale) {
   if (inverse == std::floor(inverse))
     return im.shape.floorDiv(in,
                              im.shape.attr(static_cast<int64_t>(inverse)));
-  Type f32 = im.b.getF32Type();
-  Value wide = fromIndex(im.b, im.shape.value(in), f32);
-  Value size = arith::MulFOp::create(im.b, wide, im.constant(f32, scale));
-  Value whole = arith::FPToSIOp::create(im.b, im.b.getI64Type(), size);
-  return im.shape.symbol(toIndex(im.b, whole, DType::Int64), 0, INT64_MAX);
+  return openSize(im, in, im.constant(im.b.getF32Type(), scale), false);
 }
 
 /// Fills sizes and scales of `tasks` from the inputs of `node`.
@@ -62,9 +74,23 @@ LogicalResult readSizes(Importer &im, const Node &node,
     return im.error(node) << "expected scales or sizes";
   size_t count = tasks.size();
   if (!bySizes) {
-    auto scales = im.constantFloats(im.in(node, scalesInput));
-    if (!scales)
-      return im.error(node) << "scales must be known at compile time";
+    ImportedValue given = im.in(node, scalesInput);
+    auto scales = im.constantFloats(given);
+    if (!scales) {
+      Value tensor = im.tensor(given);
+      if (!tensor)
+        return failure();
+      if (!elementOf(tensor).isF32() ||
+          tensorTypeOf(tensor).getShape() !=
+              ArrayRef<int64_t>{static_cast<int64_t>(count)})
+        return im.error(node) << "expected " << count << " float32 scales";
+      for (auto [i, task] : llvm::enumerate(tasks)) {
+        task.openScale = tensor::ExtractOp::create(
+            im.b, tensor, ValueRange{indexConstant(im.b, i)});
+        task.out = openSize(im, task.in, task.openScale, false);
+      }
+      return success();
+    }
     if (scales->size() != count)
       return im.error(node) << "expected " << count << " scales, got "
                             << scales->size();
@@ -100,13 +126,36 @@ LogicalResult readSizes(Importer &im, const Node &node,
                              "value '"
                           << policy << "'";
   std::optional<float> scale;
+  bool smaller = policy == "not_larger";
+  if (llvm::any_of(*sizes, [](OpFoldResult size) {
+        return !ShapeMath::constant(size);
+      })) {
+    Type f32 = im.b.getF32Type();
+    Value open;
+    for (auto [task, size] : llvm::zip(tasks, *sizes)) {
+      Value ratio = arith::DivFOp::create(
+          im.b, fromIndex(im.b, im.shape.value(size), f32),
+          fromIndex(im.b, im.shape.value(task.in), f32));
+      if (!open)
+        open = ratio;
+      else if (smaller)
+        open = arith::MinimumFOp::create(im.b, open, ratio);
+      else
+        open = arith::MaximumFOp::create(im.b, open, ratio);
+    }
+    for (Task &task : tasks) {
+      task.openScale = open;
+      task.out = openSize(im, task.in, open, true);
+    }
+    return success();
+  }
   for (auto [task, size] : llvm::zip(tasks, *sizes)) {
     auto in = ShapeMath::constant(task.in), out = ShapeMath::constant(size);
     if (!in || !out || *in < 1)
-      return im.error(node) << "keep_aspect_ratio_policy needs sizes known at "
-                               "compile time";
+      return im.error(node) << "keep_aspect_ratio_policy needs input sizes "
+                               "known at compile time";
     float ratio = static_cast<float>(*out) / static_cast<float>(*in);
-    if (!scale || (policy == "not_larger" ? ratio < *scale : ratio > *scale))
+    if (!scale || (smaller ? ratio < *scale : ratio > *scale))
       scale = ratio;
   }
   for (Task &task : tasks) {
@@ -404,6 +453,8 @@ Value readComputed(Importer &im, Value x, const ResizeOptions &options,
                   task.roiEnd};
   if (task.scale)
     axis.scale = *task.scale;
+  else if (task.openScale)
+    axis.scale = Number(task.openScale);
   else
     axis.scale = Number(arith::DivFOp::create(
                             im.b, fromIndex(im.b, im.shape.value(task.out), f32),
@@ -502,7 +553,7 @@ LogicalResult resize(Importer &im, const Node &node, Value x, DType dtype,
   SmallVector<int64_t> factors(rankOf(x), 1);
   bool repeats = false;
   for (const Task &task : tasks) {
-    bool keeps = im.shape.equal(task.in, task.out) &&
+    bool keeps = im.shape.equal(task.in, task.out) && !task.openScale &&
                  (!task.scale || *task.scale == 1);
     if (keeps && !crops)
       continue;

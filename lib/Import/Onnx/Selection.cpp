@@ -40,12 +40,19 @@ LogicalResult importOneHot(Importer &im, const Node &node) {
       return im.error(node) << "depth must be one number";
     depth = given->front();
   } else {
-    auto known = im.constantScalar(depthInput);
-    if (!known || !(*known < 1e12))
-      return im.error(node) << "a depth of type "
-                            << dtypeName(depthInput.dtype)
-                            << " must be known at compile time";
-    depth = im.shape.attr(static_cast<int64_t>(*known));
+    Value scalar = im.scalar(depthInput);
+    if (!scalar || !isa<FloatType>(scalar.getType()))
+      return im.error(node) << "depth must be a number, got "
+                            << dtypeName(depthInput.dtype);
+    Type type = scalar.getType();
+    scalar = arith::MinimumFOp::create(
+        im.b, arith::MaxNumFOp::create(im.b, scalar, im.constant(type, 0)),
+        im.constant(type, 32768));
+    Value whole = arith::FPToSIOp::create(im.b, im.b.getI64Type(), scalar);
+    depth = im.shape.symbol(toIndex(im.b, whole, DType::Int64), 0, 32768);
+    if (auto known = im.constantScalar(depthInput))
+      depth = im.shape.attr(
+          static_cast<int64_t>(std::min(std::max(*known, 0.0), 32768.0)));
   }
   if (auto known = ShapeMath::constant(depth); known && *known < 0)
     return im.error(node) << "depth " << *known << " is negative";

@@ -1,0 +1,473 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// Attention (opset 23 on) and RotaryEmbedding in decomposed form: two
+// contractions around a softmax, masks added between. Heads that share a key
+// stay a dimension of the contraction, so nothing is repeated.
+#include "Arithmetic.h"
+#include "mlir/Dialect/Linalg/IR/Linalg.h"
+#include "mlir/Dialect/Math/IR/Math.h"
+#include "mlir/Dialect/Tensor/IR/Tensor.h"
+#include <cmath>
+#include <limits>
+
+namespace mlir::tamis::onnx {
+
+namespace {
+
+constexpr double kNever = -std::numeric_limits<double>::infinity();
+
+/// (batch, heads, sequence, head size) from either layout.
+FailureOr<Value> splitHeads(Importer &im, const Node &node, Value x,
+                            int64_t heads, StringRef name) {
+  if (rankOf(x) == 4)
+    return x;
+  if (failed(im.requireRank(node, x, 3, name)))
+    return failure();
+  auto hidden = ShapeMath::constant(im.dim(x, 2));
+  if (heads <= 0 || !hidden || *hidden % heads != 0)
+    return im.error(node) << "expected a known last dimension of " << name
+                          << " divisible by " << heads << " heads";
+  Value split = im.reshape(x, {im.dim(x, 0), im.dim(x, 1), im.shape.attr(heads),
+                               im.shape.attr(*hidden / heads)});
+  return im.transpose(split, {0, 2, 1, 3});
+}
+
+/// The operands of one attention, all (batch, heads, sequence, head size).
+struct Heads {
+  Value q, k, v;
+  int64_t qHeads = 0, kvHeads = 0;
+  bool merged = false; // inputs had rank 3
+};
+
+FailureOr<Heads> readHeads(Importer &im, const Node &node) {
+  Heads h;
+  Value q = im.tensor(node, 0), k = im.tensor(node, 1), v = im.tensor(node, 2);
+  h.merged = rankOf(q) == 3;
+  h.qHeads = im.getInt(node, "q_num_heads", 0);
+  h.kvHeads = im.getInt(node, "kv_num_heads", 0);
+  auto qs = splitHeads(im, node, q, h.qHeads, "Q");
+  auto ks = splitHeads(im, node, k, h.kvHeads, "K");
+  auto vs = splitHeads(im, node, v, h.kvHeads, "V");
+  if (failed(qs) || failed(ks) || failed(vs))
+    return failure();
+  h.q = *qs;
+  h.k = *ks;
+  h.v = *vs;
+  auto qHeads = ShapeMath::constant(im.dim(h.q, 1));
+  auto kvHeads = ShapeMath::constant(im.dim(h.k, 1));
+  if (!qHeads || !kvHeads || *kvHeads == 0 || *qHeads % *kvHeads != 0)
+    return im.error(node) << "expected a known number of query heads divisible "
+                             "by that of key heads";
+  h.qHeads = *qHeads;
+  h.kvHeads = *kvHeads;
+  return h;
+}
+
+/// The product of (b, kvHeads, groups, s, k) and (b, kvHeads, t, k) over k, or
+/// over t if `overRows`, as (b, heads, s, ...).
+Value perHead(Importer &im, const Node &node, const Heads &h, Value x, Value y,
+              bool overRows) {
+  int64_t groups = h.qHeads / h.kvHeads;
+  MLIRContext *context = im.b.getContext();
+  Sizes xs = im.dims(x), ys = im.dims(y);
+  Contraction c;
+  AffineExpr b, head, group, s, n, k;
+  bindDims(context, b, head, s, n, k);
+  c.dims = 5;
+  c.lhsExprs = {b, head};
+  c.outExprs = {b, head};
+  Sizes sizes{xs[0], im.shape.attr(h.kvHeads)};
+  if (groups > 1) {
+    group = im.b.getAffineDimExpr(c.dims++);
+    c.lhsExprs.push_back(group);
+    c.outExprs.push_back(group);
+    sizes.push_back(im.shape.attr(groups));
+    x = im.reshape(x, {xs[0], im.shape.attr(h.kvHeads),
+                       im.shape.attr(groups), xs[2], xs[3]});
+  }
+  c.lhsExprs.append({s, k});
+  c.outExprs.append({s, n});
+  c.rhsExprs = {b, head, overRows ? k : n, overRows ? n : k};
+  OpFoldResult columns = overRows ? ys[3] : ys[2];
+  sizes.append({xs[2], columns});
+  c.lhs = {x};
+  c.rhs = {y};
+  Value product = contract(im, node, c, sizes);
+  if (groups == 1)
+    return product;
+  return im.reshape(product,
+                    {xs[0], im.shape.attr(h.qHeads), xs[2], columns});
+}
+
+/// What decides which keys a query sees.
+struct Masking {
+  Value mask;    // bool or float, at most rank 4; or null
+  Value lengths; // int64 per batch entry, or null
+  Value past;    // index: position of the first query
+  bool causal = false;
+  int64_t left = -1, right = -1;
+  bool isOpen() const { return !mask && !lengths && !causal && left < 0 &&
+                               right < 0; }
+};
+
+/// The additive bias over (batch | 1, heads | 1, queries, keys), or null.
+FailureOr<Value> bias(Importer &im, const Node &node, const Masking &m,
+                      Value scores) {
+  if (m.isOpen())
+    return Value();
+  ImplicitLocOpBuilder &outer = im.b;
+  Type type = elementOf(scores), index = outer.getIndexType();
+  Sizes sizes = im.dims(scores);
+  Value total = im.shape.value(sizes[2]);
+  SmallVector<Value> inputs;
+  SmallVector<AffineMap> maps;
+  Sizes out{im.shape.attr(1), im.shape.attr(1), sizes[2], sizes[3]};
+  int64_t maskRank = m.mask ? rankOf(m.mask) : 0;
+  if (maskRank > 4 || (m.mask && maskRank < 1))
+    return im.error(node) << "expected a mask of rank 1 to 4, got rank "
+                          << maskRank;
+  MLIRContext *context = outer.getContext();
+  if (m.mask) {
+    Value mask = m.mask;
+    // A mask may end early; keys beyond it are not seen.
+    OpFoldResult have = im.dim(mask, maskRank - 1);
+    if (!im.shape.equal(have, sizes[3]) &&
+        ShapeMath::constant(have) != 1) {
+      Sizes low(maskRank, im.shape.attr(0)), high(low);
+      high.back() = im.shape.max(im.shape.sub(sizes[3], have),
+                                 im.shape.attr(0));
+      Type element = elementOf(mask);
+      Value padding = element.isInteger(1)
+                          ? im.constant(element, 0)
+                          : im.constant(element, kNever);
+      mask = im.pad(mask, low, high, padding);
+    }
+    SmallVector<AffineExpr> exprs;
+    SmallVector<int64_t> drop;
+    for (int64_t i = 0; i < maskRank; ++i) {
+      int64_t at = 4 - maskRank + i;
+      if (ShapeMath::constant(im.dim(mask, i)) == 1 &&
+          ShapeMath::constant(sizes[at]) != 1) {
+        drop.push_back(i);
+        continue;
+      }
+      if (failed(im.requireEqual(node, im.dim(mask, i), sizes[at],
+                                 "a dimension of the mask")))
+        return failure();
+      exprs.push_back(outer.getAffineDimExpr(at));
+      out[at] = sizes[at];
+    }
+    if (!drop.empty())
+      mask = im.dropDims(mask, drop);
+    inputs.push_back(mask);
+    maps.push_back(AffineMap::get(4, 0, exprs, context));
+  }
+  if (m.lengths) {
+    out[0] = sizes[0];
+    inputs.push_back(m.lengths);
+    maps.push_back(AffineMap::get(4, 0, outer.getAffineDimExpr(0)));
+  }
+  return generic(
+      im, inputs, maps, out, type,
+      [&](ImplicitLocOpBuilder &b, ValueRange args) -> Value {
+        Value zero = Importer::constant(b, type, 0);
+        Value never = Importer::constant(b, type, kNever);
+        Value result = zero, allowed;
+        auto require = [&](arith::CmpIPredicate p, Value l, Value r) {
+          Value fits = arith::CmpIOp::create(b, p, l, r);
+          allowed = allowed ? arith::AndIOp::create(b, allowed, fits).getResult()
+                            : fits;
+        };
+        if (m.mask) {
+          if (args[0].getType().isInteger(1))
+            result = arith::SelectOp::create(b, args[0], zero, never);
+          else
+            result = castScalar(b, args[0], type);
+        }
+        Value key = linalg::IndexOp::create(b, 3);
+        Value first = m.past;
+        if (m.lengths) {
+          Value length = arith::IndexCastOp::create(b, index, args.back());
+          require(arith::CmpIPredicate::slt, key, length);
+          if (!first)
+            first = arith::SubIOp::create(b, length, total);
+        }
+        Value query = linalg::IndexOp::create(b, 2);
+        if (first)
+          query = arith::AddIOp::create(b, query, first);
+        auto offset = [&](int64_t by) -> Value {
+          return arith::AddIOp::create(b, query,
+                                       arith::ConstantIndexOp::create(b, by));
+        };
+        if (m.causal)
+          require(arith::CmpIPredicate::sle, key, query);
+        if (m.left >= 0)
+          require(arith::CmpIPredicate::sge, key, offset(-m.left));
+        if (m.right >= 0)
+          require(arith::CmpIPredicate::sle, key, offset(m.right));
+        if (allowed)
+          result = arith::SelectOp::create(b, allowed, result, never);
+        return result;
+      });
+}
+
+/// Softmax over the last dimension in which a row without any key is zero.
+Value maskedSoftmax(Importer &im, const Node &node, Value scores) {
+  int64_t last = rankOf(scores) - 1;
+  Type type = elementOf(scores);
+  Value highest = maximum(im, scores, {last});
+  Value e = im.elementwise(
+      node, ArrayRef<Value>{scores, highest}, type,
+      [&](ImplicitLocOpBuilder &b, ValueRange args) -> Value {
+        Value empty = arith::CmpFOp::create(b, arith::CmpFPredicate::OEQ,
+                                            args[1],
+                                            Importer::constant(b, type, kNever));
+        Value from = arith::SelectOp::create(
+            b, empty, Importer::constant(b, type, 0), args[1]);
+        return math::ExpOp::create(b, arith::SubFOp::create(b, args[0], from));
+      });
+  if (!e)
+    return nullptr;
+  Value total = sum(im, e, {last});
+  return im.elementwise(
+      node, ArrayRef<Value>{e, total}, type,
+      [&](ImplicitLocOpBuilder &b, ValueRange args) -> Value {
+        Value zero = Importer::constant(b, type, 0);
+        Value empty = arith::CmpFOp::create(b, arith::CmpFPredicate::OEQ,
+                                            args[1], zero);
+        return arith::SelectOp::create(
+            b, empty, zero, arith::DivFOp::create(b, args[0], args[1]));
+      });
+}
+
+/// Puts the cached keys or values in front of the new ones.
+FailureOr<Value> withPast(Importer &im, const Node &node, size_t index,
+                          Value now) {
+  if (!im.has(node, index))
+    return now;
+  Value past = im.tensor(node, index);
+  if (failed(im.requireRank(node, past, 4, "a cache")))
+    return failure();
+  Value both = im.concat(node, {past, now}, 2);
+  if (!both)
+    return failure();
+  return both;
+}
+
+LogicalResult importAttention(Importer &im, const Node &node) {
+  ImportedValue input = im.in(node, 0);
+  if (!isFloat(input.dtype))
+    return im.error(node) << "expected a float Q, got "
+                          << dtypeName(input.dtype);
+  FailureOr<Heads> h = readHeads(im, node);
+  if (failed(h))
+    return failure();
+  auto headSize = ShapeMath::constant(im.dim(h->q, 3));
+  if (!headSize || *headSize == 0)
+    return im.error(node) << "expected a known head size";
+  if (failed(im.requireEqual(node, im.dim(h->k, 3), im.dim(h->q, 3),
+                             "the head size of K")))
+    return failure();
+  Masking m;
+  if (im.has(node, 3))
+    m.mask = im.tensor(node, 3);
+  if (im.has(node, 4))
+    m.past = im.shape.value(im.dim(im.tensor(node, 4), 2));
+  if (im.has(node, 6))
+    m.lengths = im.tensor(node, 6);
+  m.causal = im.getInt(node, "is_causal", 0) != 0;
+  m.left = im.getInt(node, "left_window_size", -1);
+  m.right = im.getInt(node, "right_window_size", -1);
+  auto keys = withPast(im, node, 4, h->k);
+  auto values = withPast(im, node, 5, h->v);
+  if (failed(keys) || failed(values))
+    return failure();
+  h->k = *keys;
+  h->v = *values;
+  double scale = im.attr(node, "scale") ? im.getFloat(node, "scale", 1)
+                                        : 1 / std::sqrt(double(*headSize));
+  double cap = im.getFloat(node, "softcap", 0);
+  int64_t mode = im.getInt(node, "qk_matmul_output_mode", 0);
+  Type element = im.elementType(input.dtype);
+
+  Value raw = perHead(im, node, *h, h->q, h->k, /*overRows=*/false);
+  Type type = elementOf(raw);
+  raw = unary(im, raw, type,
+              [&](ImplicitLocOpBuilder &b, ValueRange args) -> Value {
+                return arith::MulFOp::create(b, args[0],
+                                             Importer::constant(b, type, scale));
+              });
+  Value capped = raw;
+  if (cap > 0)
+    capped = unary(im, raw, type,
+                   [&](ImplicitLocOpBuilder &b, ValueRange args) -> Value {
+                     Value limit = Importer::constant(b, type, cap);
+                     Value inner = arith::DivFOp::create(b, args[0], limit);
+                     return arith::MulFOp::create(
+                         b, math::TanhOp::create(b, inner), limit);
+                   });
+  auto additive = bias(im, node, m, capped);
+  if (failed(additive))
+    return failure();
+  Value biased = capped;
+  if (*additive) {
+    biased = im.elementwise(
+        node, ArrayRef<Value>{capped, *additive}, type,
+        [&](ImplicitLocOpBuilder &b, ValueRange args) -> Value {
+          return arith::AddFOp::create(b, args[0], args[1]);
+        });
+    if (!biased)
+      return failure();
+  }
+  Value weights = *additive
+                      ? maskedSoftmax(im, node, biased)
+                      : softmax(im, node, biased, {rankOf(biased) - 1});
+  if (!weights)
+    return failure();
+  if (im.wants(node, 3)) {
+    // The orders of modes 1 and 2 follow the operator's version 25.
+    Value shown = mode == 0   ? raw
+                  : mode == 1 ? capped
+                  : mode == 2 ? biased
+                              : weights;
+    if (failed(im.out(node, 3, convert(im, shown, element), input.dtype)))
+      return failure();
+  }
+  Value y = perHead(im, node, *h, convert(im, weights, element), h->v,
+                    /*overRows=*/true);
+  y = convert(im, y, element);
+  if (h->merged) {
+    auto valueSize = ShapeMath::constant(im.dim(y, 3));
+    if (!valueSize)
+      return im.error(node) << "expected a known head size of V";
+    y = im.transpose(y, {0, 2, 1, 3});
+    y = im.reshape(y, {im.dim(y, 0), im.dim(y, 1),
+                       im.shape.attr(h->qHeads * *valueSize)});
+  }
+  if (failed(im.out(node, 0, y, input.dtype)) ||
+      (im.wants(node, 1) && failed(im.out(node, 1, h->k, im.in(node, 1).dtype))))
+    return failure();
+  return im.wants(node, 2) ? im.out(node, 2, h->v, im.in(node, 2).dtype)
+                           : success();
+}
+
+LogicalResult importRotaryEmbedding(Importer &im, const Node &node) {
+  ImportedValue input = im.in(node, 0);
+  Value x = im.tensor(input);
+  if (!isFloat(input.dtype))
+    return im.error(node) << "expected a float tensor, got "
+                          << dtypeName(input.dtype);
+  bool merged = rankOf(x) == 3;
+  auto split = splitHeads(im, node, x, im.getInt(node, "num_heads", 0), "X");
+  if (failed(split))
+    return failure();
+  x = *split;
+  ShapeMath &s = im.shape;
+  auto headSize = ShapeMath::constant(im.dim(x, 3));
+  int64_t rotated = im.getInt(node, "rotary_embedding_dim", 0);
+  if (rotated == 0 && headSize)
+    rotated = *headSize;
+  if (!headSize || rotated <= 0 || rotated > *headSize || rotated % 2 != 0)
+    return im.error(node) << "expected an even rotary_embedding_dim of at most "
+                             "the known head size, got "
+                          << rotated;
+  bool interleaved = im.getInt(node, "interleaved", 0) != 0;
+  int64_t half = rotated / 2;
+  Value cos = im.tensor(node, 1), sin = im.tensor(node, 2);
+  Sizes sizes = im.dims(x);
+  bool byPosition = im.has(node, 3);
+  Value positions;
+  if (byPosition) {
+    positions = im.tensor(node, 3);
+    if (failed(im.requireRank(node, positions, 2, "position_ids")) ||
+        failed(im.requireEqual(node, im.dim(positions, 0), sizes[0],
+                               "a dimension of position_ids")) ||
+        failed(im.requireEqual(node, im.dim(positions, 1), sizes[2],
+                               "a dimension of position_ids")))
+      return failure();
+    im.checkIndices(positions, im.dim(cos, 0));
+  }
+  for (Value cache : {cos, sin}) {
+    int64_t rank = byPosition ? 2 : 3;
+    if (failed(im.requireRank(node, cache, rank, "a cache")) ||
+        failed(im.requireEqual(node, im.dim(cache, rank - 1), s.attr(half),
+                               "the last dimension of a cache")) ||
+        failed(im.requireEqual(node, im.dim(cache, 0), im.dim(cos, 0),
+                               "a dimension of a cache")))
+      return failure();
+    if (!byPosition && (failed(im.requireEqual(node, im.dim(cache, 0), sizes[0],
+                                               "a dimension of a cache")) ||
+                        failed(im.requireEqual(node, im.dim(cache, 1), sizes[2],
+                                               "a dimension of a cache"))))
+      return failure();
+  }
+  Value rows = s.value(im.dim(cos, 0));
+  Type element = elementOf(x), type = computeType(element);
+  Value y = generic(
+      im, {}, {}, sizes, element,
+      [&](ImplicitLocOpBuilder &b, ValueRange) -> Value {
+        auto c = [&](int64_t value) -> Value {
+          return arith::ConstantIndexOp::create(b, value);
+        };
+        SmallVector<Value> at;
+        for (int64_t i = 0; i < 4; ++i)
+          at.push_back(linalg::IndexOp::create(b, i));
+        Value self = tensor::ExtractOp::create(b, x, at);
+        Value d = at[3], pair, isSecond, other;
+        if (interleaved) {
+          pair = arith::DivUIOp::create(b, d, c(2));
+          isSecond = arith::CmpIOp::create(
+              b, arith::CmpIPredicate::ne, arith::RemUIOp::create(b, d, c(2)),
+              c(0));
+          other = arith::XOrIOp::create(b, d, c(1));
+        } else {
+          isSecond =
+              arith::CmpIOp::create(b, arith::CmpIPredicate::uge, d, c(half));
+          Value back = arith::SubIOp::create(b, d, c(half));
+          pair = arith::SelectOp::create(b, isSecond, back, d);
+          other = arith::SelectOp::create(
+              b, isSecond, back, arith::AddIOp::create(b, d, c(half)));
+        }
+        // Elements behind the rotated part read some valid place for nothing.
+        pair = arith::MinUIOp::create(b, pair, c(half - 1));
+        other = arith::MinUIOp::create(b, other, c(*headSize - 1));
+        SmallVector<Value> place;
+        if (byPosition) {
+          Value position = tensor::ExtractOp::create(
+              b, positions, ValueRange{at[0], at[2]});
+          position = arith::IndexCastOp::create(b, b.getIndexType(), position);
+          place = {Importer::clampIndex(b, position, rows), pair};
+        } else {
+          place = {at[0], at[2], pair};
+        }
+        auto read = [&](Value from, ValueRange where) {
+          return castScalar(b, tensor::ExtractOp::create(b, from, where), type);
+        };
+        Value cosine = read(cos, place), sine = read(sin, place);
+        Value x1 = castScalar(b, self, type);
+        Value x2 = read(x, ValueRange{at[0], at[1], at[2], other});
+        Value direct = arith::MulFOp::create(b, x1, cosine);
+        Value cross = arith::MulFOp::create(b, x2, sine);
+        Value turned = arith::SelectOp::create(
+            b, isSecond, arith::AddFOp::create(b, direct, cross),
+            arith::SubFOp::create(b, direct, cross));
+        Value inside =
+            arith::CmpIOp::create(b, arith::CmpIPredicate::ult, d, c(rotated));
+        return arith::SelectOp::create(b, inside, castScalar(b, turned, element),
+                                       self);
+      });
+  if (merged) {
+    y = im.transpose(y, {0, 2, 1, 3});
+    y = im.reshape(y, im.dims(im.tensor(input)));
+  }
+  return im.out(node, 0, y, input.dtype);
+}
+
+} // namespace
+
+void registerAttention(OpTable &table) {
+  table.add({"", "Attention", 23, {3, 7}, importAttention});
+  table.add({"", "RotaryEmbedding", 23, {3, 4}, importRotaryEmbedding});
+}
+
+} // namespace mlir::tamis::onnx

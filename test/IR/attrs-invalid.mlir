@@ -1,0 +1,44 @@
+// RUN: tamis-opt %s -split-input-file -verify-diagnostics
+
+// expected-error@+1 {{target expected an architecture, got an empty name}}
+func.func private @target_arch() attributes {a = #tamis.target<"", []>}
+
+// -----
+
+// expected-error@+1 {{target feature expected a plain name, got '+avx2'}}
+func.func private @target_feature() attributes {a = #tamis.target<"x86_64", ["+avx2"]>}
+
+// -----
+
+// expected-error@+1 {{target expected threads above 0, got 0}}
+func.func private @target_threads() attributes {a = #tamis.target<"x86_64", [], threads = 0>}
+
+// -----
+
+// expected-error@+1 {{expected l1, l2 or threads}}
+func.func private @target_size_name() attributes {a = #tamis.target<"x86_64", [], l3 = 1>}
+
+// -----
+
+// expected-error@+1 {{duplicate or unknown struct parameter name: speed}}
+func.func private @policy_name() attributes {a = #tamis.policy<speed = true>}
+
+// -----
+
+// expected-error@+1 {{vector_fma expected lanes to be a power of two up to 64, got 3}}
+func.func private @fma_lanes() attributes {a = #tamis.vector_fma<lanes = 3, fused = true>}
+
+// -----
+
+// expected-error@+1 {{vector_mul expected lanes to be a power of two up to 64, got 0}}
+func.func private @mul_lanes() attributes {a = #tamis.vector_mul<lanes = 0>}
+
+// -----
+
+// expected-error@+1 {{x86_madd expected 4 or 8 or 16 lanes, got 32}}
+func.func private @madd_lanes() attributes {a = #tamis.x86_madd<lanes = 32>}
+
+// -----
+
+// expected-error@+1 {{x86_vnni expected 8 or 16 lanes, got 4}}
+func.func private @vnni_lanes() attributes {a = #tamis.x86_vnni<lanes = 4>}

@@ -1,0 +1,33 @@
+// RUN: tamis-opt %s --verify-roundtrip | FileCheck %s
+
+// CHECK-LABEL: func.func private @targets
+// CHECK-SAME: a = #tamis.target<"x86_64", []>
+// CHECK-SAME: b = #tamis.target<"x86_64", ["avx2", "fma"], l1 = 49152, l2 = 524288, threads = 2>
+// CHECK-SAME: c = #tamis.target<"x86_64", ["avx2"], threads = 4>
+func.func private @targets() attributes {
+  a = #tamis.target<"x86_64", []>,
+  b = #tamis.target<"x86_64", ["avx2", "fma"], threads = 2, l2 = 524288, l1 = 49152>,
+  c = #tamis.target<"x86_64", ["avx2"], l1 = 32768, threads = 4>
+}
+
+// CHECK-LABEL: func.func private @policies
+// CHECK-SAME: a = #tamis.policy<strict = true>
+// CHECK-SAME: b = #tamis.policy<allowBf16 = true>
+func.func private @policies() attributes {
+  a = #tamis.policy<strict = true>,
+  b = #tamis.policy<strict = false, allowBf16 = true>
+}
+
+// CHECK-LABEL: func.func private @instructions
+// CHECK-SAME: a = #tamis.vector_fma<lanes = 16, fused = true>
+// CHECK-SAME: b = #tamis.vector_mul<lanes = 4>
+// CHECK-SAME: c = #tamis.x86_madd<lanes = 8>
+// CHECK-SAME: d = #tamis.x86_vnni<lanes = 16>
+// CHECK-SAME: e = #tamis.x86_amx_int8
+func.func private @instructions() attributes {
+  a = #tamis.vector_fma<lanes = 16, fused = true>,
+  b = #tamis.vector_mul<lanes = 4>,
+  c = #tamis.x86_madd<lanes = 8>,
+  d = #tamis.x86_vnni<lanes = 16>,
+  e = #tamis.x86_amx_int8
+}

@@ -1,0 +1,267 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+// RUN: tamis-opt %s --tamis-lower-qat --canonicalize --verify-diagnostics | FileCheck %s
+// RUN: tamis-opt %s --tamis-lower-qat --tamis-lower-qat --canonicalize --verify-diagnostics | FileCheck %s
+
+#l = affine_map<(m, n, k) -> (m, k)>
+#r = affine_map<(m, n, k) -> (k, n)>
+#o = affine_map<(m, n, k) -> (m, n)>
+#id = affine_map<(d0, d1) -> (d0, d1)>
+#col = affine_map<(d0, d1) -> (d1)>
+
+// Scales per output channel, an i32 bias in the accumulator's scale, relu6.
+// CHECK-LABEL: func.func @bias_clip_quantize
+// CHECK-SAME: %[[X:[^: ]+]]: tensor<4x3xi8>, %[[W:[^: ]+]]: tensor<3x2xi8>
+// CHECK-DAG: %[[BIAS:.+]] = arith.constant dense<[10, -20]> : tensor<2xi32>
+// CHECK: %[[ACC:.+]] = tamis.contract ins(%[[X]], %[[W]] : tensor<4x3xi8>, tensor<3x2xi8>) lhs_zero(%{{.+}} : i8) outs(%{{.+}} : tensor<4x2xi32>) {{.+}} accumulator i32 {lhs_unsigned}
+// CHECK: linalg.generic
+// CHECK: %[[P:.+]] = arith.mulf
+// CHECK-NEXT: arith.divf %[[P]]
+// CHECK: %[[Y:.+]] = linalg.generic {{.+}} ins(%[[ACC]], %[[BIAS]],
+// CHECK: %[[S:.+]] = arith.addi
+// CHECK: %[[F:.+]] = arith.sitofp %[[S]] : i32 to f32
+// CHECK: %[[M:.+]] = arith.mulf %[[F]]
+// CHECK: %[[LOW:.+]] = arith.maxnumf %[[M]]
+// CHECK: %[[SIX:.+]] = arith.divf
+// CHECK: %[[STEPS:.+]] = math.roundeven %[[SIX]]
+// CHECK: arith.minnumf %[[LOW]], %[[STEPS]]
+// CHECK: math.roundeven
+// CHECK: return %[[Y]] : tensor<4x2xi8>
+func.func @bias_clip_quantize(%xq: tensor<4x3xi8>, %wq: tensor<3x2xi8>) -> tensor<4x2xi8> {
+  %sx = arith.constant dense<0.5> : tensor<f32>
+  %zx = arith.constant dense<7> : tensor<i8>
+  %sw = arith.constant dense<[0.25, 0.125]> : tensor<2xf32>
+  %zw = arith.constant dense<0> : tensor<2xi8>
+  %sb = arith.constant dense<[0.125, 0.0625]> : tensor<2xf32>
+  %bq = arith.constant dense<[10, -20]> : tensor<2xi32>
+  %sy = arith.constant dense<0.1> : tensor<f32>
+  %zy = arith.constant dense<-3> : tensor<i8>
+  %x = tamis.dequantize %xq, %sx, %zx unsigned : tensor<4x3xi8>, tensor<f32>, tensor<i8> -> tensor<4x3xf32>
+  %w = tamis.dequantize %wq, %sw, %zw {axis = 1} : tensor<3x2xi8>, tensor<2xf32>, tensor<2xi8> -> tensor<3x2xf32>
+  %b = tamis.dequantize %bq, %sb {axis = 0} : tensor<2xi32>, tensor<2xf32> -> tensor<2xf32>
+  %e = tensor.empty() : tensor<4x2xf32>
+  %y = tamis.contract ins(%x, %w : tensor<4x3xf32>, tensor<3x2xf32>) outs(%e : tensor<4x2xf32>)
+    maps [#l, #r, #o] iterators ["parallel", "parallel", "reduction"] pad [0, 0] accumulator f32 -> tensor<4x2xf32>
+  %z = linalg.generic {indexing_maps = [#id, #col, #id], iterator_types = ["parallel", "parallel"]}
+      ins(%y, %b : tensor<4x2xf32>, tensor<2xf32>) outs(%e : tensor<4x2xf32>) {
+  ^bb0(%p: f32, %q: f32, %u: f32):
+    %t = arith.addf %p, %q : f32
+    linalg.yield %t : f32
+  } -> tensor<4x2xf32>
+  %c = linalg.generic {indexing_maps = [#id, #id], iterator_types = ["parallel", "parallel"]}
+      ins(%z : tensor<4x2xf32>) outs(%e : tensor<4x2xf32>) {
+  ^bb0(%p: f32, %u: f32):
+    %low = arith.constant 0.0 : f32
+    %high = arith.constant 6.0 : f32
+    %t = arith.maximumf %p, %low : f32
+    %v = arith.minimumf %t, %high : f32
+    linalg.yield %v : f32
+  } -> tensor<4x2xf32>
+  %q = tamis.quantize %c, %sy, %zy : tensor<4x2xf32>, tensor<f32>, tensor<i8> -> tensor<4x2xi8>
+  return %q : tensor<4x2xi8>
+}
+
+// A float bias becomes the integers it rounds to.
+// CHECK-LABEL: func.func @float_bias
+// CHECK: %[[ACC:.+]] = tamis.contract {{.+}} accumulator i32
+// CHECK: arith.divf
+// CHECK: math.roundeven
+// CHECK: linalg.generic {{.+}} ins(%[[ACC]], %{{.+}}, %{{.+}} : tensor<4x2xi32>, tensor<2xi32>, tensor<f32>)
+// CHECK-NOT: tamis.quantize
+// CHECK: return
+func.func @float_bias(%xq: tensor<4x3xi8>, %wq: tensor<3x2xi8>) -> tensor<4x2xi8> {
+  %s = arith.constant dense<0.5> : tensor<f32>
+  %b = arith.constant dense<[1.5, 2.5]> : tensor<2xf32>
+  %x = tamis.dequantize %xq, %s : tensor<4x3xi8>, tensor<f32> -> tensor<4x3xf32>
+  %w = tamis.dequantize %wq, %s : tensor<3x2xi8>, tensor<f32> -> tensor<3x2xf32>
+  %e = tensor.empty() : tensor<4x2xf32>
+  %y = tamis.contract ins(%x, %w : tensor<4x3xf32>, tensor<3x2xf32>) outs(%e : tensor<4x2xf32>)
+    maps [#l, #r, #o] iterators ["parallel", "parallel", "reduction"] pad [0, 0] accumulator f32 -> tensor<4x2xf32>
+  %z = linalg.generic {indexing_maps = [#id, #col, #id], iterator_types = ["parallel", "parallel"]}
+      ins(%y, %b : tensor<4x2xf32>, tensor<2xf32>) outs(%e : tensor<4x2xf32>) {
+  ^bb0(%p: f32, %q: f32, %u: f32):
+    %t = arith.addf %p, %q : f32
+    linalg.yield %t : f32
+  } -> tensor<4x2xf32>
+  %q = tamis.quantize %z, %s : tensor<4x2xf32>, tensor<f32> -> tensor<4x2xi8>
+  return %q : tensor<4x2xi8>
+}
+
+// CHECK-LABEL: func.func @scales_without_quantize
+// CHECK: %[[ACC:.+]] = tamis.contract {{.+}} accumulator i32
+// CHECK: %[[Y:.+]] = linalg.generic {{.+}} ins(%[[ACC]], %{{.+}} : tensor<4x2xi32>, tensor<f32>)
+// CHECK: %[[F:.+]] = arith.sitofp
+// CHECK-NEXT: arith.mulf %[[F]]
+// CHECK: return %[[Y]] : tensor<4x2xf32>
+func.func @scales_without_quantize(%xq: tensor<4x3xi8>, %wq: tensor<3x2xi8>) -> tensor<4x2xf32> {
+  %s = arith.constant dense<0.5> : tensor<f32>
+  %x = tamis.dequantize %xq, %s : tensor<4x3xi8>, tensor<f32> -> tensor<4x3xf32>
+  %w = tamis.dequantize %wq, %s : tensor<3x2xi8>, tensor<f32> -> tensor<3x2xf32>
+  %e = tensor.empty() : tensor<4x2xf32>
+  %y = tamis.contract ins(%x, %w : tensor<4x3xf32>, tensor<3x2xf32>) outs(%e : tensor<4x2xf32>)
+    maps [#l, #r, #o] iterators ["parallel", "parallel", "reduction"] pad [0, 0] accumulator f32 -> tensor<4x2xf32>
+  return %y : tensor<4x2xf32>
+}
+
+#gl = affine_map<(g, n, o, k) -> (n, g, k)>
+#gr = affine_map<(g, n, o, k) -> (g, o, k)>
+#go = affine_map<(g, n, o, k) -> (n, g, o)>
+// The scales per channel split as the channels do.
+// CHECK-LABEL: func.func @groups
+// CHECK-SAME: %[[X:[^: ]+]]: tensor<4x6xi8>, %[[W:[^: ]+]]: tensor<4x3xi8>
+// CHECK-DAG: %[[XE:.+]] = tensor.expand_shape %[[X]] {{.+}} : tensor<4x6xi8> into tensor<4x2x3xi8>
+// CHECK-DAG: %[[WE:.+]] = tensor.expand_shape %[[W]] {{.+}} : tensor<4x3xi8> into tensor<2x2x3xi8>
+// CHECK: tamis.contract ins(%[[XE]], %[[WE]] :
+// CHECK: %[[Q:.+]] = linalg.generic {{.+}} ins(%{{.+}}, %{{.+}}, %{{.+}} : tensor<4x2x2xi32>, tensor<2x2xi32>, tensor<2x2xf32>)
+// CHECK: tensor.collapse_shape %[[Q]] {{.+}} : tensor<4x2x2xi8> into tensor<4x4xi8>
+func.func @groups(%xq: tensor<4x6xi8>, %wq: tensor<4x3xi8>) -> tensor<4x4xi8> {
+  %s = arith.constant dense<0.5> : tensor<f32>
+  %sw = arith.constant dense<[0.5, 0.25, 0.5, 0.25]> : tensor<4xf32>
+  %bq = arith.constant dense<[1, 2, 3, 4]> : tensor<4xi32>
+  %sb = arith.constant dense<[0.25, 0.125, 0.25, 0.125]> : tensor<4xf32>
+  %x = tamis.dequantize %xq, %s : tensor<4x6xi8>, tensor<f32> -> tensor<4x6xf32>
+  %w = tamis.dequantize %wq, %sw {axis = 0} : tensor<4x3xi8>, tensor<4xf32> -> tensor<4x3xf32>
+  %b = tamis.dequantize %bq, %sb {axis = 0} : tensor<4xi32>, tensor<4xf32> -> tensor<4xf32>
+  %xe = tensor.expand_shape %x [[0], [1, 2]] output_shape [4, 2, 3] : tensor<4x6xf32> into tensor<4x2x3xf32>
+  %we = tensor.expand_shape %w [[0, 1], [2]] output_shape [2, 2, 3] : tensor<4x3xf32> into tensor<2x2x3xf32>
+  %e = tensor.empty() : tensor<4x2x2xf32>
+  %y = tamis.contract ins(%xe, %we : tensor<4x2x3xf32>, tensor<2x2x3xf32>) outs(%e : tensor<4x2x2xf32>)
+    maps [#gl, #gr, #go] iterators ["parallel", "parallel", "parallel", "reduction"] pad [0, 0, 0] accumulator f32 -> tensor<4x2x2xf32>
+  %c = tensor.collapse_shape %y [[0], [1, 2]] : tensor<4x2x2xf32> into tensor<4x4xf32>
+  %f = tensor.empty() : tensor<4x4xf32>
+  %z = linalg.generic {indexing_maps = [#id, #col, #id], iterator_types = ["parallel", "parallel"]}
+      ins(%c, %b : tensor<4x4xf32>, tensor<4xf32>) outs(%f : tensor<4x4xf32>) {
+  ^bb0(%p: f32, %q: f32, %u: f32):
+    %t = arith.addf %p, %q : f32
+    linalg.yield %t : f32
+  } -> tensor<4x4xf32>
+  %q = tamis.quantize %z, %s : tensor<4x4xf32>, tensor<f32> -> tensor<4x4xi8>
+  return %q : tensor<4x4xi8>
+}
+
+#window = affine_map<(d0, d1) -> (d0 * 2 + d1)>
+#taps = affine_map<(d0, d1) -> (d1)>
+#at = affine_map<(d0, d1) -> (d0)>
+// Pad with zero, a maximum over windows, concat, reshape: all on bytes.
+// CHECK-LABEL: func.func @moves_bytes
+// CHECK-SAME: %[[X:[^: ]+]]: tensor<7xi8>
+// CHECK-DAG: %[[LOW:.+]] = arith.constant -128 : i8
+// CHECK-DAG: %[[ZERO:.+]] = arith.constant 5 : i8
+// CHECK: tensor.pad %[[X]] low[0] high[1]
+// CHECK: tensor.yield %[[ZERO]] : i8
+// CHECK: tensor.pad
+// CHECK: tensor.yield %[[LOW]] : i8
+// CHECK: linalg.fill ins(%[[LOW]] : i8)
+// CHECK: arith.maxsi
+// CHECK: tensor.concat dim(0) {{.+}} -> tensor<8xi8>
+// CHECK: %[[R:.+]] = tensor.expand_shape {{.+}} : tensor<8xi8> into tensor<2x4xi8>
+// CHECK: return %[[R]]
+func.func @moves_bytes(%xq: tensor<7xi8>) -> tensor<2x4xi8> {
+  %s = arith.constant dense<0.5> : tensor<f32>
+  %z = arith.constant dense<5> : tensor<i8>
+  %zero = arith.constant 0.0 : f32
+  %lowest = arith.constant 0xFF800000 : f32
+  %x = tamis.dequantize %xq, %s, %z : tensor<7xi8>, tensor<f32>, tensor<i8> -> tensor<7xf32>
+  %p = tensor.pad %x low[0] high[1] {
+  ^bb0(%i: index):
+    tensor.yield %zero : f32
+  } : tensor<7xf32> to tensor<8xf32>
+  %pp = tensor.pad %p low[1] high[0] {
+  ^bb0(%i: index):
+    tensor.yield %lowest : f32
+  } : tensor<8xf32> to tensor<9xf32>
+  %k = tensor.empty() : tensor<3xf32>
+  %e = tensor.empty() : tensor<4xf32>
+  %f = linalg.fill ins(%lowest : f32) outs(%e : tensor<4xf32>) -> tensor<4xf32>
+  %m = linalg.generic {indexing_maps = [#window, #taps, #at], iterator_types = ["parallel", "reduction"]}
+      ins(%pp, %k : tensor<9xf32>, tensor<3xf32>) outs(%f : tensor<4xf32>) {
+  ^bb0(%a: f32, %u: f32, %o: f32):
+    %r = arith.maximumf %o, %a : f32
+    linalg.yield %r : f32
+  } -> tensor<4xf32>
+  %c = tensor.concat dim(0) %m, %m : (tensor<4xf32>, tensor<4xf32>) -> tensor<8xf32>
+  %r = tensor.expand_shape %c [[0, 1]] output_shape [2, 4] : tensor<8xf32> into tensor<2x4xf32>
+  %q = tamis.quantize %r, %s, %z : tensor<2x4xf32>, tensor<f32>, tensor<i8> -> tensor<2x4xi8>
+  return %q : tensor<2x4xi8>
+}
+
+// CHECK-LABEL: func.func @keeps_float_operand
+// CHECK: tamis.contract {{.+}} accumulator f32
+func.func @keeps_float_operand(%x: tensor<4x3xf32>, %wq: tensor<3x2xi8>) -> tensor<4x2xf32> {
+  %s = arith.constant dense<0.5> : tensor<f32>
+  %w = tamis.dequantize %wq, %s : tensor<3x2xi8>, tensor<f32> -> tensor<3x2xf32>
+  %e = tensor.empty() : tensor<4x2xf32>
+  // expected-remark @below {{contraction left in float: its first operand is not dequantized}}
+  %y = tamis.contract ins(%x, %w : tensor<4x3xf32>, tensor<3x2xf32>) outs(%e : tensor<4x2xf32>)
+    maps [#l, #r, #o] iterators ["parallel", "parallel", "reduction"] pad [0, 0] accumulator f32 -> tensor<4x2xf32>
+  return %y : tensor<4x2xf32>
+}
+
+// CHECK-LABEL: func.func @keeps_scales_along_the_sum
+// CHECK: tamis.contract {{.+}} accumulator f32
+func.func @keeps_scales_along_the_sum(%xq: tensor<4x3xi8>, %wq: tensor<3x2xi8>) -> tensor<4x2xf32> {
+  %s = arith.constant dense<0.5> : tensor<f32>
+  %sw = arith.constant dense<[0.5, 0.25, 0.125]> : tensor<3xf32>
+  %x = tamis.dequantize %xq, %s : tensor<4x3xi8>, tensor<f32> -> tensor<4x3xf32>
+  %w = tamis.dequantize %wq, %sw {axis = 0} : tensor<3x2xi8>, tensor<3xf32> -> tensor<3x2xf32>
+  %e = tensor.empty() : tensor<4x2xf32>
+  // expected-remark @below {{contraction left in float: its second operand's scales follow a dimension that is summed over}}
+  %y = tamis.contract ins(%x, %w : tensor<4x3xf32>, tensor<3x2xf32>) outs(%e : tensor<4x2xf32>)
+    maps [#l, #r, #o] iterators ["parallel", "parallel", "reduction"] pad [0, 0] accumulator f32 -> tensor<4x2xf32>
+  return %y : tensor<4x2xf32>
+}
+
+// CHECK-LABEL: func.func @keeps_block_scales
+// CHECK: tamis.contract {{.+}} accumulator f32
+func.func @keeps_block_scales(%xq: tensor<4x4xi8>, %wq: tensor<4x2xi8>) -> tensor<4x2xf32> {
+  %s = arith.constant dense<0.5> : tensor<f32>
+  %sw = arith.constant dense<0.5> : tensor<2x2xf32>
+  %x = tamis.dequantize %xq, %s : tensor<4x4xi8>, tensor<f32> -> tensor<4x4xf32>
+  %w = tamis.dequantize %wq, %sw {axis = 0, block_size = 2} : tensor<4x2xi8>, tensor<2x2xf32> -> tensor<4x2xf32>
+  %e = tensor.empty() : tensor<4x2xf32>
+  // expected-remark @below {{contraction left in float: its second operand has block-wise scales}}
+  %y = tamis.contract ins(%x, %w : tensor<4x4xf32>, tensor<4x2xf32>) outs(%e : tensor<4x2xf32>)
+    maps [#l, #r, #o] iterators ["parallel", "parallel", "reduction"] pad [0, 0] accumulator f32 -> tensor<4x2xf32>
+  return %y : tensor<4x2xf32>
+}
+
+// CHECK-LABEL: func.func @keeps_zero_points_that_differ
+// CHECK: tamis.contract {{.+}} accumulator f32
+func.func @keeps_zero_points_that_differ(%xq: tensor<4x3xi8>, %wq: tensor<3x2xi8>) -> tensor<4x2xf32> {
+  %s = arith.constant dense<0.5> : tensor<f32>
+  %sw = arith.constant dense<[0.5, 0.25]> : tensor<2xf32>
+  %zw = arith.constant dense<[1, 2]> : tensor<2xi8>
+  %x = tamis.dequantize %xq, %s : tensor<4x3xi8>, tensor<f32> -> tensor<4x3xf32>
+  %w = tamis.dequantize %wq, %sw, %zw {axis = 1} : tensor<3x2xi8>, tensor<2xf32>, tensor<2xi8> -> tensor<3x2xf32>
+  %e = tensor.empty() : tensor<4x2xf32>
+  // expected-remark @below {{contraction left in float: its second operand has more than one zero point}}
+  %y = tamis.contract ins(%x, %w : tensor<4x3xf32>, tensor<3x2xf32>) outs(%e : tensor<4x2xf32>)
+    maps [#l, #r, #o] iterators ["parallel", "parallel", "reduction"] pad [0, 0] accumulator f32 -> tensor<4x2xf32>
+  return %y : tensor<4x2xf32>
+}
+
+// Another reader needs the float, rounded once at most.
+// CHECK-LABEL: func.func @keeps_quantize_of_shared_result
+// CHECK: tamis.contract {{.+}} accumulator i32
+// CHECK: tamis.quantize
+func.func @keeps_quantize_of_shared_result(%xq: tensor<4x3xi8>, %wq: tensor<3x2xi8>) -> (tensor<4x2xf32>, tensor<4x2xi8>) {
+  %s = arith.constant dense<0.5> : tensor<f32>
+  %x = tamis.dequantize %xq, %s : tensor<4x3xi8>, tensor<f32> -> tensor<4x3xf32>
+  %w = tamis.dequantize %wq, %s : tensor<3x2xi8>, tensor<f32> -> tensor<3x2xf32>
+  %e = tensor.empty() : tensor<4x2xf32>
+  %y = tamis.contract ins(%x, %w : tensor<4x3xf32>, tensor<3x2xf32>) outs(%e : tensor<4x2xf32>)
+    maps [#l, #r, #o] iterators ["parallel", "parallel", "reduction"] pad [0, 0] accumulator f32 -> tensor<4x2xf32>
+  %q = tamis.quantize %y, %s : tensor<4x2xf32>, tensor<f32> -> tensor<4x2xi8>
+  return %y, %q : tensor<4x2xf32>, tensor<4x2xi8>
+}
+
+// CHECK-LABEL: func.func @keeps_concat_of_different_scales
+// CHECK-COUNT-2: tamis.dequantize
+// CHECK: tensor.concat {{.+}} -> tensor<8xf32>
+func.func @keeps_concat_of_different_scales(%a: tensor<4xi8>, %b: tensor<4xi8>) -> tensor<8xf32> {
+  %s = arith.constant dense<0.5> : tensor<f32>
+  %t = arith.constant dense<0.25> : tensor<f32>
+  %x = tamis.dequantize %a, %s : tensor<4xi8>, tensor<f32> -> tensor<4xf32>
+  %y = tamis.dequantize %b, %t : tensor<4xi8>, tensor<f32> -> tensor<4xf32>
+  %c = tensor.concat dim(0) %x, %y : (tensor<4xf32>, tensor<4xf32>) -> tensor<8xf32>
+  return %c : tensor<8xf32>
+}

@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+// RUN: tamis-opt %s --tamis-lower-quantization | FileCheck %s
+// RUN: tamis-opt %s --tamis-lower-quantization --tamis-lower-quantization | FileCheck %s
+
+// CHECK-DAG: #[[ID:.+]] = affine_map<(d0, d1) -> (d0, d1)>
+// CHECK-DAG: #[[NONE:.+]] = affine_map<(d0, d1) -> ()>
+// CHECK-DAG: #[[ROW:.+]] = affine_map<(d0, d1) -> (d0)>
+// CHECK-DAG: #[[BLOCK:.+]] = affine_map<(d0, d1, d2) -> (d0, d2)>
+// CHECK-DAG: #[[RAGGED:.+]] = affine_map<(d0, d1) -> (d0 floordiv 32, d1)>
+
+// Divide, clamp to the range less the zero point, round, convert, add it.
+// CHECK-LABEL: func.func @quantize_per_tensor
+// CHECK: linalg.generic {indexing_maps = [#[[ID]], #[[NONE]], #[[NONE]], #[[ID]]]
+// CHECK: ^bb0(%[[X:.+]]: f32, %[[S:.+]]: f32, %[[Z:.+]]: i8, %{{.+}}: i8):
+// CHECK: %[[Q:.+]] = arith.divf %[[X]], %[[S]]
+// CHECK: %[[W:.+]] = arith.extui %[[Z]] : i8 to i32
+// CHECK: %[[F:.+]] = arith.sitofp %[[W]]
+// CHECK: %[[LOW:.+]] = arith.subf %{{.+}}, %[[F]]
+// CHECK: %[[HIGH:.+]] = arith.subf %{{.+}}, %[[F]]
+// CHECK: %[[A:.+]] = arith.maxnumf %[[Q]], %[[LOW]]
+// CHECK: %[[B:.+]] = arith.minnumf %[[A]], %[[HIGH]]
+// CHECK: %[[R:.+]] = math.roundeven %[[B]]
+// CHECK: %[[I:.+]] = arith.fptosi %[[R]] : f32 to i32
+// CHECK: %[[T:.+]] = arith.addi %[[I]], %[[W]]
+// CHECK: arith.trunci %[[T]] : i32 to i8
+func.func @quantize_per_tensor(%x: tensor<4x?xf32>, %s: tensor<f32>, %z: tensor<i8>) -> tensor<4x?xi8> {
+  %q = tamis.quantize %x, %s, %z unsigned : tensor<4x?xf32>, tensor<f32>, tensor<i8> -> tensor<4x?xi8>
+  return %q : tensor<4x?xi8>
+}
+
+// Four bits in i8, a zero point known to be zero, half precision input.
+// CHECK-LABEL: func.func @quantize_narrow
+// CHECK: linalg.generic {indexing_maps = [#[[ID]], #[[ROW]], #[[ID]]]
+// CHECK: arith.extf {{.+}} : f16 to f32
+// CHECK: arith.constant -8.000000e+00 : f32
+// CHECK: arith.constant 7.000000e+00 : f32
+// CHECK-NOT: arith.addi
+// CHECK: return
+func.func @quantize_narrow(%x: tensor<4x8xf16>, %s: tensor<4xf32>) -> tensor<4x8xi8> {
+  %z = arith.constant dense<0> : tensor<4xi8>
+  %q = tamis.quantize %x, %s, %z {axis = 0, bits = 4} : tensor<4x8xf16>, tensor<4xf32>, tensor<4xi8> -> tensor<4x8xi8>
+  return %q : tensor<4x8xi8>
+}
+
+// 2^31 - 1 has no float: its neighbour below keeps the conversion defined.
+// CHECK-LABEL: func.func @quantize_to_i32
+// CHECK: arith.constant -2.14748365E+9 : f32
+// CHECK: arith.constant 2.14748352E+9 : f32
+func.func @quantize_to_i32(%x: tensor<4xf32>, %s: tensor<f32>) -> tensor<4xi32> {
+  %q = tamis.quantize %x, %s : tensor<4xf32>, tensor<f32> -> tensor<4xi32>
+  return %q : tensor<4xi32>
+}
+
+// CHECK-LABEL: func.func @dequantize_per_axis
+// CHECK: linalg.generic {indexing_maps = [#[[ID]], #[[ROW]], #[[ROW]], #[[ID]]]
+// CHECK: ^bb0(%[[Q:.+]]: i8, %[[S:.+]]: f32, %[[Z:.+]]: i8, %{{.+}}: f32):
+// CHECK: %[[QW:.+]] = arith.extsi %[[Q]] : i8 to i32
+// CHECK: %[[ZW:.+]] = arith.extsi %[[Z]] : i8 to i32
+// CHECK: %[[D:.+]] = arith.subi %[[QW]], %[[ZW]]
+// CHECK: %[[F:.+]] = arith.sitofp %[[D]] : i32 to f32
+// CHECK: arith.mulf %[[F]], %[[S]]
+func.func @dequantize_per_axis(%q: tensor<4x8xi8>, %s: tensor<4xf32>, %z: tensor<4xi8>) -> tensor<4x8xf32> {
+  %x = tamis.dequantize %q, %s, %z {axis = 0} : tensor<4x8xi8>, tensor<4xf32>, tensor<4xi8> -> tensor<4x8xf32>
+  return %x : tensor<4x8xf32>
+}
+
+// CHECK-LABEL: func.func @dequantize_by_blocks
+// CHECK: %[[E:.+]] = tensor.expand_shape %{{.+}} : tensor<64x4xi8> into tensor<2x32x4xi8>
+// CHECK: %[[G:.+]] = linalg.generic {indexing_maps = [#{{.+}}, #[[BLOCK]], #{{.+}}]{{.+}} ins(%[[E]],
+// CHECK: tensor.collapse_shape %[[G]] {{.+}} : tensor<2x32x4xf32> into tensor<64x4xf32>
+func.func @dequantize_by_blocks(%q: tensor<64x4xi8>, %s: tensor<2x4xf32>) -> tensor<64x4xf32> {
+  %x = tamis.dequantize %q, %s {axis = 0, block_size = 32} : tensor<64x4xi8>, tensor<2x4xf32> -> tensor<64x4xf32>
+  return %x : tensor<64x4xf32>
+}
+
+// CHECK-LABEL: func.func @keeps_axis_that_blocks_do_not_divide
+// CHECK-NOT: tensor.expand_shape
+// CHECK: linalg.generic {indexing_maps = [#[[ID]], #[[RAGGED]], #[[ID]]]
+func.func @keeps_axis_that_blocks_do_not_divide(%q: tensor<60x4xi8>, %s: tensor<2x4xf32>) -> tensor<60x4xf32> {
+  %x = tamis.dequantize %q, %s {axis = 0, block_size = 32} : tensor<60x4xi8>, tensor<2x4xf32> -> tensor<60x4xf32>
+  return %x : tensor<60x4xf32>
+}
