@@ -10,6 +10,7 @@
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "mlir/Dialect/LLVMIR/LLVMDialect.h"
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
+#include "mlir/Dialect/SCF/IR/SCF.h"
 
 namespace mlir::tamis {
 #define GEN_PASS_DEF_LOWERINTERFACE
@@ -72,6 +73,24 @@ struct PointerBuilder {
     return UnrealizedConversionCastOp::create(b, loc, type, d).getResult(0);
   }
 };
+
+/// A copy from a buffer with gaps, which LLVM's conversion would leave to a
+/// function of MLIR's runner.
+void copyElements(OpBuilder &b, Location loc, Value source, Value target) {
+  Value zero = arith::ConstantIndexOp::create(b, loc, 0);
+  Value one = arith::ConstantIndexOp::create(b, loc, 1);
+  SmallVector<Value> sizes;
+  int64_t rank = cast<MemRefType>(source.getType()).getRank();
+  for (int64_t d = 0; d < rank; ++d)
+    sizes.push_back(memref::DimOp::create(b, loc, source, d));
+  scf::buildLoopNest(
+      b, loc, SmallVector<Value>(rank, zero), sizes,
+      SmallVector<Value>(rank, one),
+      [&](OpBuilder &nested, Location loc, ValueRange at) {
+        Value element = memref::LoadOp::create(nested, loc, source, at);
+        memref::StoreOp::create(nested, loc, element, target, at);
+      });
+}
 
 struct LowerInterface : impl::LowerInterfaceBase<LowerInterface> {
   using LowerInterfaceBase::LowerInterfaceBase;
@@ -259,8 +278,11 @@ struct LowerInterface : impl::LowerInterfaceBase<LowerInterface> {
         Value pointer = func::CallOp::create(p.b, p.loc, output,
                                              ValueRange{ctx, index, bytes})
                             .getResult(0);
-        memref::CopyOp::create(p.b, p.loc, source,
-                               p.makeMemref(dense, pointer, sizes));
+        Value target = p.makeMemref(dense, pointer, sizes);
+        if (type.getLayout().isIdentity())
+          memref::CopyOp::create(p.b, p.loc, source, target);
+        else
+          copyElements(p.b, p.loc, source, target);
       } else {
         Value pointer =
             func::CallOp::create(p.b, p.loc, allocate, ValueRange{ctx, bytes})

@@ -99,8 +99,15 @@ struct OutlineKernels : impl::OutlineKernelsBase<OutlineKernels> {
       inside.clone(*constant, mapping);
     for (auto [value, argument] : llvm::zip(operands, entry->getArguments()))
       mapping.map(value, argument);
-    // Where an operation came from tells layers apart that are otherwise equal.
     Operation *moved = inside.clone(*op, mapping);
+    // Views inside follow the types of what they look at.
+    moved->walk<WalkOrder::PreOrder>([](memref::SubViewOp view) {
+      view.getResult().setType(memref::SubViewOp::inferRankReducedResultType(
+          view.getType().getShape(), view.getSourceType(),
+          view.getMixedOffsets(), view.getMixedSizes(),
+          view.getMixedStrides()));
+    });
+    // Where an operation came from tells layers apart that are otherwise equal.
     Attribute origin = moved->removeAttr("origin");
     func::ReturnOp::create(inside, op->getLoc());
 

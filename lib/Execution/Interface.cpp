@@ -13,8 +13,9 @@ static constexpr StringLiteral kInterface = "tamis.interface";
 
 int64_t mlir::tamis::getDtypeBytes(StringRef dtype) {
   return llvm::StringSwitch<int64_t>(dtype)
-      .Cases({"bool", "int8", "uint8", "float8_e4m3fn", "float8_e5m2", "int4",
-              "uint4"},
+      .Cases({"bool", "int8", "uint8", "int4", "uint4", "int2", "uint2",
+              "float8_e4m3fn", "float8_e4m3fnuz", "float8_e5m2",
+              "float8_e5m2fnuz", "float8_e8m0fnu", "float4_e2m1fn"},
              1)
       .Cases({"int16", "uint16", "float16", "bfloat16"}, 2)
       .Cases({"int32", "uint32", "float32"}, 4)

@@ -105,7 +105,11 @@ public:
     }
     mergeVariants(getModules());
     if (last < getStageIndex("emit") || options.emit == EmitKind::MLIR)
-      return writeModule(*module, output);
+      return writeModule(*module, output, /*elide=*/false);
+    // Their bytes are written by emission, through the layout.
+    for (auto global :
+         llvm::make_early_inc_range(module->getOps<ml_program::GlobalOp>()))
+      global.erase();
     return emit(output);
   }
 
@@ -170,7 +174,7 @@ private:
              << "cannot create '" << path << "': " << error.message();
     std::string suffix = variant ? "." + std::to_string(variant) : "";
     llvm::sys::path::append(path, stage.name + suffix + ".mlir");
-    return writeModule(target, path);
+    return writeModule(target, path, /*elide=*/true);
   }
 
   static LogicalResult verifyContract(ModuleOp target, const Stage &stage) {
@@ -185,14 +189,16 @@ private:
     return failure(result.wasInterrupted());
   }
 
-  LogicalResult writeModule(ModuleOp target, StringRef path) {
+  /// Large constants are left out of dumps that people read.
+  LogicalResult writeModule(ModuleOp target, StringRef path, bool elide) {
     std::string error;
     auto file = openOutputFile(path, &error);
     if (!file)
       return mlir::emitError(UnknownLoc::get(&context)) << error;
-    target.print(file->os(), OpPrintingFlags()
-                                 .elideLargeElementsAttrs(64)
-                                 .elideLargeResourceString(64));
+    OpPrintingFlags flags;
+    if (elide)
+      flags.elideLargeElementsAttrs(64).elideLargeResourceString(64);
+    target.print(file->os(), flags);
     file->os() << '\n';
     file->keep();
     return success();

@@ -54,7 +54,8 @@ void mlir::tamis::mergeVariants(ArrayRef<ModuleOp> variants) {
     SymbolTable table(module);
     for (Operation &op : llvm::make_early_inc_range(*module.getBody())) {
       if (isa<ml_program::GlobalOp>(op)) {
-        op.erase();
+        if (number > 0) // the first has them all
+          op.erase();
         continue;
       }
       auto symbol = dyn_cast<SymbolOpInterface>(op);

@@ -525,6 +525,10 @@ struct FuseRows : public tamis::impl::FuseRowsBase<FuseRows> {
           maps.push_back(AffineMap::get(kept, 0, results, b.getContext()));
           continue;
         }
+        // A row of one is a constant value: the type knows it, so must the op.
+        for (OpFoldResult &offset : offsets)
+          if (std::optional<int64_t> constant = getConstantIntValue(offset))
+            offset = b.getIndexAttr(*constant);
         auto sliced = memref::SubViewOp::inferRankReducedResultType(
             shape, type, offsets, sizes, strides);
         value = memref::SubViewOp::create(b, loc, cast<MemRefType>(sliced),

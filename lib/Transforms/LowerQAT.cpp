@@ -9,6 +9,7 @@
 #include "tamis/Transforms/Passes.h"
 #include "mlir/IR/IRMapping.h"
 #include "mlir/IR/Matchers.h"
+#include "mlir/Interfaces/SideEffectInterfaces.h"
 #include "mlir/Transforms/GreedyPatternRewriteDriver.h"
 #include <cmath>
 #include <cstring>
@@ -532,7 +533,7 @@ void LowerQAT::runOnOperation() {
       op.emitRemark("contraction left in float: ") << *reason;
   // What the integers replaced, so that no pass evaluates it. Readers first.
   SmallVector<Operation *> ops;
-  func.walk([&](Operation *op) { ops.push_back(op); });
+  func.walk<WalkOrder::PreOrder>([&](Operation *op) { ops.push_back(op); });
   for (Operation *op : llvm::reverse(ops))
     if (isOpTriviallyDead(op))
       op->erase();

@@ -256,19 +256,30 @@ void Emitter::emit() {
     emitOuter(0, offsets);
 }
 
-/// Splits the outermost parallel loop into tasks if the work is worth it.
+/// Splits a parallel loop into tasks if the work is worth it: the outermost
+/// that gives every thread an iteration.
 bool Emitter::emitTasks(const Values &offsets) {
+  if (target.threads <= 1)
+    return false;
+  for (unsigned l : outer) {
+    const Product &extent = nest.loops[l].extent;
+    if (extent.isStatic() && extent.factor < target.threads)
+      continue;
+    llvm::erase(outer, l);
+    outer.insert(outer.begin(), l);
+    break;
+  }
   int split = !outer.empty() ? int(outer[0]) : vectorReduction ? -1 : vectorLoop;
   if (split < 0 || nest.op->getParentOfType<scf::ForallOp>() ||
       nest.op->getParentOfType<scf::ForOp>())
     return false;
-  std::optional<double> work = bodyCost() + nest.accesses.size();
-  for (const NestLoop &loop : nest.loops)
-    work = work && loop.extent.isStatic()
-               ? std::optional(*work * loop.extent.factor / 1.0)
-               : std::nullopt;
-  if (work)
-    *work /= lanes;
+  std::optional<double> work = (bodyCost() + nest.accesses.size()) / lanes;
+  for (const NestLoop &loop : nest.loops) {
+    if (loop.extent.isStatic() && work)
+      *work *= loop.extent.factor;
+    else
+      work = std::nullopt;
+  }
   int64_t tasks = target.tasksFor(work);
   const Product &extent = nest.loops[split].extent;
   int64_t unit = split == vectorLoop ? lanes * unroll : 1;

@@ -160,3 +160,23 @@ func.func @dequantize_sinks_cast(%q: tensor<4x8xi8>, %s: tensor<f32>) -> tensor<
   %x = tamis.dequantize %c, %s : tensor<?x8xi8>, tensor<f32> -> tensor<?x8xf32>
   return %x : tensor<?x8xf32>
 }
+
+// CHECK-LABEL: func.func @contract_takes_static_destination
+func.func @contract_takes_static_destination(%a: tensor<?x8xf32>, %b: tensor<8x16xf32>, %e: tensor<4x16xf32>) -> tensor<?x16xf32> {
+  // CHECK: %[[C:.+]] = tamis.contract {{.*}} -> tensor<4x16xf32>
+  // CHECK: tensor.cast %[[C]]
+  %d = tensor.cast %e : tensor<4x16xf32> to tensor<?x16xf32>
+  %c = tamis.contract ins(%a, %b : tensor<?x8xf32>, tensor<8x16xf32>) outs(%d : tensor<?x16xf32>)
+    maps [#lhs, #rhs, #out] iterators ["parallel", "parallel", "reduction"] pad [0, 0] accumulator f32 -> tensor<?x16xf32>
+  return %c : tensor<?x16xf32>
+}
+
+// CHECK-LABEL: func.func @kernel_contract_takes_static_operands
+func.func @kernel_contract_takes_static_operands(%a: tensor<4x8xf32>, %b: tensor<1x1x8x16xf32>, %e: tensor<?x16xf32>) -> tensor<?x16xf32> {
+  // CHECK: tamis_kernel.contract ins(%{{.+}}, %{{.+}} : tensor<4x8xf32>, tensor<1x1x8x16xf32>)
+  %d = tensor.cast %a : tensor<4x8xf32> to tensor<?x8xf32>
+  %c = tamis_kernel.contract ins(%d, %b : tensor<?x8xf32>, tensor<1x1x8x16xf32>) outs(%e : tensor<?x16xf32>)
+    maps [#lhs, #rhs, #out] iterators ["parallel", "parallel", "reduction"] bounds [-9223372036854775808, 16, 8]
+    accumulator f32 by #tamis.vector_fma<lanes = 16, fused = true> tile [6, 1, 0] {packed} -> tensor<?x16xf32>
+  return %c : tensor<?x16xf32>
+}

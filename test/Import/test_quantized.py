@@ -111,3 +111,37 @@ def test_matmul_of_packed_weights(bits, block, zeros):
         p["z"] = v.integers(np.uint8, n * ((blocks * bits + 7) // 8))
     check(microsoft("MatMulNBits", "x b s z" if zeros else "x b s", K=k, N=n, bits=bits, block_size=block),
           {"x": v.floats(2, 3, k)}, p)
+
+
+@pytest.mark.parametrize("name", ["FLOAT8E4M3FN", "FLOAT8E4M3FNUZ", "FLOAT8E5M2", "FLOAT8E5M2FNUZ", "FLOAT4E2M1"])
+def test_small_floats_convert_as_in_onnx(name):
+    import onnx
+    import tamis
+    from oracle import model
+
+    dtype = getattr(onnx.TensorProto, name)
+    exponents = np.exp2(np.arange(-20, 18, 0.37)).astype(np.float32)
+    x = np.concatenate([exponents, -exponents, np.float32([0.0, -0.0, np.nan, np.inf, -np.inf])])
+    compiled = tamis.compile(model([node("Cast", "x", "c", to=dtype), node("Cast", "c", "y", to=F32)], {"x": x}, opset=23))
+    kind = onnx.helper.tensor_dtype_to_np_dtype(dtype)
+    largest = np.float32(onnx.numpy_helper.saturate_cast(np.float32([1e30]), kind)[0])
+    want = np.where(np.isnan(x), x, np.clip(x, -largest, largest)).astype(kind).astype(np.float32)
+    np.testing.assert_array_equal(compiled.run(None, {"x": x})[0], want)
+
+
+@pytest.mark.parametrize("dtype", ["UINT4", "INT4", "UINT2", "INT2"])
+def test_narrow_integers_quantize_and_return(dtype):
+    import onnx
+    import tamis
+    from oracle import model
+
+    v = Values()
+    x = 3 * v.floats(6, 5)
+    scale = v.scales(6) * 50
+    to = getattr(onnx.TensorProto, dtype)
+    compiled = tamis.compile(model([node("QuantizeLinear", "x s", "q", axis=0, output_dtype=to),
+                                    node("DequantizeLinear", "q s", axis=0)], {"x": x}, {"s": scale}, opset=25))
+    bits, signed = int(dtype[-1]), dtype[0] == "I"
+    low, high = (-2 ** (bits - 1), 2 ** (bits - 1) - 1) if signed else (0, 2 ** bits - 1)
+    want = np.clip(np.rint(x / scale[:, None]), low, high) * scale[:, None]
+    np.testing.assert_array_equal(compiled.run(None, {"x": x})[0], want.astype(np.float32))

@@ -173,3 +173,60 @@ func.func @scalar_rest_without_masks(%a: memref<37xf32>, %o: memref<37xf32>) {
   return
 }
 }
+
+// -----
+
+#four = #tamis.target<"x86_64", ["avx2", "fma"], threads = 4>
+#all = affine_map<(i, j) -> (i, j)>
+#column = affine_map<(i, j) -> (j)>
+
+module attributes {tamis.target = #four} {
+// 1000 rows in four tasks of 250.
+// CHECK-LABEL: func.func @splits_large_work
+// CHECK: scf.forall (%{{.+}}) in (4)
+// CHECK: arith.minui
+// CHECK: scf.for
+func.func @splits_large_work(%a: memref<1000x1000xf32>, %b: memref<1000xf32>, %o: memref<1000x1000xf32>) {
+  linalg.generic {indexing_maps = [#all, #column, #all], iterator_types = ["parallel", "parallel"]}
+      ins(%a, %b : memref<1000x1000xf32>, memref<1000xf32>) outs(%o : memref<1000x1000xf32>) {
+  ^bb0(%x: f32, %y: f32, %z: f32):
+    %s = arith.addf %x, %y : f32
+    linalg.yield %s : f32
+  }
+  return
+}
+
+// CHECK-LABEL: func.func @keeps_small_work_whole
+// CHECK-NOT: scf.forall
+// CHECK: return
+func.func @keeps_small_work_whole(%a: memref<100x100xf32>, %o: memref<100x100xf32>) {
+  linalg.generic {indexing_maps = [#all, #all], iterator_types = ["parallel", "parallel"]}
+      ins(%a : memref<100x100xf32>) outs(%o : memref<100x100xf32>) {
+  ^bb0(%x: f32, %z: f32):
+    %s = arith.negf %x : f32
+    linalg.yield %s : f32
+  }
+  return
+}
+}
+
+// -----
+
+module attributes {tamis.target = #tamis.target<"x86_64", ["avx2", "fma", "avx512f", "avx512bw", "avx512vl", "avx512vbmi"]>} {
+// 256 values once, then 64 lookups in two instructions and a choice.
+// CHECK-LABEL: func.func @costly_function_of_a_byte
+// CHECK: memref.alloca() {{.*}}memref<256xi8>
+// CHECK: math.tanh
+// CHECK-COUNT-2: llvm.call_intrinsic "llvm.x86.avx512.vpermi2var.qi.512"
+func.func @costly_function_of_a_byte(%a: memref<8192xi8>, %o: memref<8192xi8>) {
+  linalg.generic {indexing_maps = [affine_map<(i) -> (i)>, affine_map<(i) -> (i)>], iterator_types = ["parallel"]}
+      ins(%a : memref<8192xi8>) outs(%o : memref<8192xi8>) {
+  ^bb0(%x: i8, %z: i8):
+    %f = arith.sitofp %x : i8 to f32
+    %t = math.tanh %f : f32
+    %i = arith.fptosi %t : f32 to i8
+    linalg.yield %i : i8
+  }
+  return
+}
+}

@@ -169,7 +169,8 @@ def LowerInterface : Pass<"tamis-lower-interface", "::mlir::ModuleOp"> {
   let options = [Option<"variant", "variant", "int64_t", "0",
                         "number of the target variant">];
   let dependentDialects = ["::mlir::LLVM::LLVMDialect",
-    "::mlir::memref::MemRefDialect", "::mlir::arith::ArithDialect"];
+    "::mlir::memref::MemRefDialect", "::mlir::arith::ArithDialect",
+    "::mlir::scf::SCFDialect"];
 }
 
 def ExpandMath : Pass<"tamis-expand-math"> {

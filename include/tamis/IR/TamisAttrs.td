@@ -32,7 +32,7 @@ def Tamis_TargetAttr : Tamis_Attr<"Target", "target"> {
     DefaultValuedParameter<"int64_t", "1">:$threads);
   let genVerifyDecl = 1;
   let assemblyFormat = [{
-    `<` $arch `,` `[` (`]`) : ($features^ `]`)? custom<Sizes>($l1, $l2, $threads) `>`
+    `<` $arch `,` `[` (`]`) : ($features^ `]`)? `` custom<Sizes>($l1, $l2, $threads) `>`
   }];
   let extraClassDeclaration = [{
     /// True if the feature list holds `feature` (without `+`).

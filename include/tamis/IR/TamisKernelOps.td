@@ -145,6 +145,7 @@ def TamisKernel_ContractOp : TamisKernel_Op<"contract", [
     (`epilogue` $epilogue^)? (`->` type($result)^)?
   }];
   let hasVerifier = 1;
+  let hasCanonicalizer = 1;
   let extraClassDeclaration = [{
     ::mlir::MutableOperandRange getDpsInitsMutable() { return getInitMutable(); }
     ::mlir::AffineMap getMap(unsigned i);

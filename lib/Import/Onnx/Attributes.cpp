@@ -163,6 +163,13 @@ Type Importer::elementType(DType dtype) {
   case DType::Float16: return b.getF16Type();
   case DType::BFloat16: return b.getBF16Type();
   case DType::Bool: return b.getI1Type();
+  // Codes: Minifloat.h gives them a meaning.
+  case DType::Float8E4M3FN:
+  case DType::Float8E4M3FNUZ:
+  case DType::Float8E5M2:
+  case DType::Float8E5M2FNUZ:
+  case DType::Float8E8M0:
+  case DType::Float4E2M1:
   case DType::Int2:
   case DType::UInt2:
   case DType::Int4:

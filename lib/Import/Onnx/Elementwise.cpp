@@ -4,6 +4,7 @@
 // bfloat16 are computed in float32 and rounded once; integer operations are
 // total (a zero divisor gives zero, shifts beyond the width give zero).
 #include "Importer.h"
+#include "Minifloat.h"
 #include "mlir/Dialect/Math/IR/Math.h"
 #include "llvm/ADT/bit.h"
 #include <cmath>
@@ -78,6 +79,10 @@ static Value wrapNarrow(Builder_ &b, Value value, DType dtype) {
 Value Importer::castScalar(Builder_ &b, Value value, DType from, DType to) {
   if (from == to)
     return value;
+  if (isMinifloat(from))
+    return castScalar(b, decodeMinifloat(b, value, from), DType::Float, to);
+  if (isMinifloat(to))
+    return encodeMinifloat(b, castScalar(b, value, from, DType::Float), to);
   auto target = [&]() -> Type {
     switch (to) {
     case DType::Float: return b.getF32Type();
@@ -103,7 +108,11 @@ Value Importer::castScalar(Builder_ &b, Value value, DType from, DType to) {
     if (to == DType::Bool)
       return arith::CmpFOp::create(b, arith::CmpFPredicate::UNE, value,
                                    constant(b, value.getType(), 0));
-    return castFloatToInt(b, value, target, to);
+    if (integerBits(to) >= 8)
+      return castFloatToInt(b, value, target, to);
+    // Narrow integers keep the lowest bits of an int32, as ONNX's own tests.
+    Value wide = castFloatToInt(b, value, b.getI32Type(), DType::Int32);
+    return wrapNarrow(b, arith::TruncIOp::create(b, target, wide), to);
   }
   if (to == DType::Bool)
     return arith::CmpIOp::create(b, arith::CmpIPredicate::ne, value,
@@ -137,9 +146,18 @@ Value Importer::cast(const Node &node, Value input, DType from, DType to) {
     error(node) << "unsupported element type " << dtypeName(to);
     return nullptr;
   }
+  bool saturate = getInt(node, "saturate", 1) != 0;
+  StringRef mode = getString(node, "round_mode", "up");
+  PowerRounding power = mode == "down"      ? PowerRounding::Down
+                        : mode == "nearest" ? PowerRounding::Nearest
+                                            : PowerRounding::Up;
   return elementwise(node, ArrayRef<Value>(input), element,
                      [&](Builder_ &b, ValueRange args) {
-                       return castScalar(b, args[0], from, to);
+                       if (!isMinifloat(to))
+                         return castScalar(b, args[0], from, to);
+                       return encodeMinifloat(
+                           b, castScalar(b, args[0], from, DType::Float), to,
+                           saturate, power);
                      });
 }
 
@@ -224,6 +242,83 @@ LogicalResult importUnary(Importer &im, const Node &node) {
 template <typename Op>
 Value mathOp(Builder_ &b, Value x) {
   return Op::create(b, x);
+}
+
+/// sign(x) log(|x| + sqrt(x^2 + 1)), by log1p so that small arguments keep
+/// their digits.
+Value asinh(Builder_ &b, Value x) {
+  Value one = like(b, x, 1);
+  Value size = math::AbsFOp::create(b, x);
+  Value square = arith::MulFOp::create(b, size, size);
+  Value root =
+      math::SqrtOp::create(b, arith::AddFOp::create(b, square, one));
+  Value rest = arith::DivFOp::create(
+      b, square, arith::AddFOp::create(b, one, root));
+  Value small =
+      math::Log1pOp::create(b, arith::AddFOp::create(b, size, rest));
+  // The square of a large argument overflows; there it is log(2 |x|).
+  Value large = arith::AddFOp::create(b, math::LogOp::create(b, size),
+                                      like(b, x, 0.69314718055994531));
+  Value isLarge = arith::CmpFOp::create(b, arith::CmpFPredicate::OGT, size,
+                                        like(b, x, 1e15));
+  Value result = arith::SelectOp::create(b, isLarge, large, small);
+  return math::CopySignOp::create(b, result, x);
+}
+
+/// log(x + sqrt(x^2 - 1)).
+Value acosh(Builder_ &b, Value x) {
+  Value one = like(b, x, 1);
+  Value above = arith::SubFOp::create(b, x, one);
+  Value product =
+      arith::MulFOp::create(b, above, arith::AddFOp::create(b, x, one));
+  Value root = math::SqrtOp::create(b, product);
+  Value small =
+      math::Log1pOp::create(b, arith::AddFOp::create(b, above, root));
+  Value large = arith::AddFOp::create(b, math::LogOp::create(b, x),
+                                      like(b, x, 0.69314718055994531));
+  Value isLarge = arith::CmpFOp::create(b, arith::CmpFPredicate::OGT, x,
+                                        like(b, x, 1e15));
+  return arith::SelectOp::create(b, isLarge, large, small);
+}
+
+/// log((1 + x) / (1 - x)) / 2.
+Value atanh(Builder_ &b, Value x) {
+  Value twice = arith::AddFOp::create(b, x, x);
+  Value ratio = arith::DivFOp::create(
+      b, twice, arith::SubFOp::create(b, like(b, x, 1), x));
+  return arith::MulFOp::create(b, like(b, x, 0.5),
+                               math::Log1pOp::create(b, ratio));
+}
+
+/// x^n of int64 by squaring. What overflows wraps, and is zero where n > 63;
+/// negative powers are rounded towards zero.
+Value integerPower(Builder_ &b, Value x, Value n) {
+  using P = arith::CmpIPredicate;
+  Type type = x.getType();
+  Value zero = Importer::constantInt(b, type, 0);
+  Value one = Importer::constantInt(b, type, 1);
+  Value square = x, rest = n, result = one;
+  for (int bit = 0; bit < 6; ++bit) {
+    Value odd = arith::CmpIOp::create(
+        b, P::ne, arith::AndIOp::create(b, rest, one), zero);
+    Value factor = arith::SelectOp::create(b, odd, square, one);
+    result = arith::MulIOp::create(b, result, factor);
+    square = arith::MulIOp::create(b, square, square);
+    rest = arith::ShRUIOp::create(b, rest, one);
+  }
+  Value minus = Importer::constantInt(b, type, -1);
+  Value isOne = arith::CmpIOp::create(b, P::eq, x, one);
+  Value isMinus = arith::CmpIOp::create(b, P::eq, x, minus);
+  Value odd = arith::CmpIOp::create(
+      b, P::ne, arith::AndIOp::create(b, n, one), zero);
+  Value sign = arith::SelectOp::create(b, odd, minus, one);
+  Value small = arith::SelectOp::create(b, isMinus, sign, zero);
+  small = arith::SelectOp::create(b, isOne, one, small);
+  Value negative = arith::CmpIOp::create(b, P::slt, n, zero);
+  Value limit = Importer::constantInt(b, type, 64);
+  Value beyond = arith::CmpIOp::create(b, P::sge, n, limit);
+  Value outside = arith::OrIOp::create(b, negative, beyond);
+  return arith::SelectOp::create(b, outside, small, result);
 }
 
 Value sigmoid(Builder_ &b, Value x) {
@@ -617,7 +712,7 @@ LogicalResult importPow(Importer &im, const Node &node) {
                   Importer::castScalar(b, args[0], dtype, DType::Int64);
               Value times =
                   Importer::castScalar(b, args[1], power, DType::Int64);
-              Value result = math::IPowIOp::create(b, wide, times);
+              Value result = integerPower(b, wide, times);
               return Importer::castScalar(b, result, DType::Int64, dtype);
             }
             bool twice = dtype == DType::Double || isInteger(dtype);
@@ -917,11 +1012,11 @@ void mlir::tamis::onnx::registerElementwise(OpTable &table) {
     table.add({"", name, 1, {2, 2}, fn});
   };
   unary("Acos", importUnary<mathOp<math::AcosOp>>);
-  unary("Acosh", importUnary<mathOp<math::AcoshOp>>);
+  unary("Acosh", importUnary<acosh>);
   unary("Asin", importUnary<mathOp<math::AsinOp>>);
-  unary("Asinh", importUnary<mathOp<math::AsinhOp>>);
+  unary("Asinh", importUnary<asinh>);
   unary("Atan", importUnary<mathOp<math::AtanOp>>);
-  unary("Atanh", importUnary<mathOp<math::AtanhOp>>);
+  unary("Atanh", importUnary<atanh>);
   unary("Ceil", importUnary<mathOp<math::CeilOp>>);
   unary("Cos", importUnary<mathOp<math::CosOp>>);
   unary("Cosh", importUnary<mathOp<math::CoshOp>>);

@@ -3,6 +3,7 @@
 // QuantizeLinear, DequantizeLinear, DynamicQuantizeLinear, and the arithmetic
 // that all quantized operators share. Rounding is QuantMath's.
 #include "Arithmetic.h"
+#include "Minifloat.h"
 #include "tamis/IR/Tamis.h"
 #include "tamis/Support/QuantMath.h"
 #include "mlir/Dialect/Linalg/IR/Linalg.h"
@@ -239,6 +240,28 @@ bool isQuantized(DType dtype) {
   }
 }
 
+/// body(element, scale as float32) over `x`, the scale broadcast per tensor or
+/// axis: what small floats, which have no zero point, are quantized with.
+FailureOr<Value>
+scaleElements(Importer &im, const Node &node, Value x, const Parameters &p,
+              Type element,
+              llvm::function_ref<Value(ImplicitLocOpBuilder &, Value, Value)>
+                  body) {
+  if (p.blockSize)
+    return im.error(node) << "blocks of small floats are not supported";
+  int64_t rank = rankOf(x);
+  SmallVector<AffineExpr> exprs;
+  if (p.axis)
+    exprs.push_back(im.b.getAffineDimExpr(p.axis.getInt()));
+  AffineMap maps[] = {im.b.getMultiDimIdentityMap(rank),
+                      AffineMap::get(rank, 0, exprs, im.b.getContext())};
+  return generic(im, {x, p.scale}, maps, im.dims(x), element,
+                 [&](ImplicitLocOpBuilder &b, ValueRange args) -> Value {
+                   return body(b, args[0],
+                               castScalar(b, args[1], b.getF32Type()));
+                 });
+}
+
 LogicalResult importQuantizeLinear(Importer &im, const Node &node) {
   ImportedValue input = im.in(node, 0);
   Value x = im.tensor(input);
@@ -249,7 +272,7 @@ LogicalResult importQuantizeLinear(Importer &im, const Node &node) {
   if (wanted != DType::Undefined && wanted != dtype)
     return im.error(node) << "output_dtype is " << dtypeName(wanted)
                           << ", the zero point " << dtypeName(dtype);
-  if (!isQuantized(dtype))
+  if (!isQuantized(dtype) && !isMinifloat(dtype))
     return im.error(node) << "quantization to " << dtypeName(dtype)
                           << " is not supported";
   if (input.dtype == DType::Int32)
@@ -260,6 +283,17 @@ LogicalResult importQuantizeLinear(Importer &im, const Node &node) {
   FailureOr<Parameters> p = readParameters(im, node, x);
   if (failed(p))
     return failure();
+  if (isMinifloat(dtype)) {
+    bool saturate = im.getInt(node, "saturate", 1) != 0;
+    auto y = scaleElements(
+        im, node, x, *p, im.elementType(dtype),
+        [&](ImplicitLocOpBuilder &b, Value value, Value scale) {
+          Value scaled = arith::DivFOp::create(
+              b, castScalar(b, value, b.getF32Type()), scale);
+          return encodeMinifloat(b, scaled, dtype, saturate);
+        });
+    return failed(y) ? failure() : im.out(node, 0, *y, dtype);
+  }
   int64_t bits = narrowBits(dtype);
   Value y = QuantizeOp::create(
       im.b, tensorTypeOf(x).clone(im.elementType(dtype)), x, p->scale, p->zero,
@@ -273,7 +307,8 @@ LogicalResult importQuantizeLinear(Importer &im, const Node &node) {
 LogicalResult importDequantizeLinear(Importer &im, const Node &node) {
   ImportedValue input = im.in(node, 0);
   Value x = im.tensor(input);
-  if (!isQuantized(input.dtype) && input.dtype != DType::Int32)
+  if (!isQuantized(input.dtype) && !isMinifloat(input.dtype) &&
+      input.dtype != DType::Int32)
     return im.error(node) << "dequantization of " << dtypeName(input.dtype)
                           << " is not supported";
   if (im.has(node, 2) && im.in(node, 2).dtype != input.dtype)
@@ -290,8 +325,18 @@ LogicalResult importDequantizeLinear(Importer &im, const Node &node) {
   if (!isFloat(dtype))
     return im.error(node) << "expected a float output_dtype, got "
                           << dtypeName(dtype);
+  Type element = im.elementType(dtype);
+  if (isMinifloat(input.dtype)) {
+    auto y = scaleElements(
+        im, node, x, *p, element,
+        [&](ImplicitLocOpBuilder &b, Value code, Value scale) {
+          Value real = decodeMinifloat(b, code, input.dtype);
+          return castScalar(b, arith::MulFOp::create(b, real, scale), element);
+        });
+    return failed(y) ? failure() : im.out(node, 0, *y, dtype);
+  }
   Value y = DequantizeOp::create(
-      im.b, tensorTypeOf(x).clone(im.elementType(dtype)), x, p->scale, p->zero,
+      im.b, tensorTypeOf(x).clone(element), x, p->scale, p->zero,
       isUnsigned(input.dtype), p->axis, p->blockSize,
       im.b.getStringAttr(node.name));
   im.setDims(y, im.dims(x));

@@ -19,153 +19,6 @@ namespace {
 /// Longer results compute their indices instead of reading a table.
 constexpr int64_t kTableEntries = 1 << 16;
 
-/// One dimension to resize.
-struct Task {
-  int64_t dim;
-  OpFoldResult in, out;
-  std::optional<float> scale;
-  Value openScale = nullptr; // f32; null: the sizes decide
-  float roiStart = 0, roiEnd = 1;
-};
-
-//===-- sizes -------------------------------------------------------------===//
-
-/// floor(in * scale), or that rounded, at run time. A scale that is not a
-/// sensible number gives a size the checks of memory refuse.
-OpFoldResult openSize(Importer &im, OpFoldResult in, Value scale, bool rounds) {
-  Type f32 = im.b.getF32Type();
-  Value wide = fromIndex(im.b, im.shape.value(in), f32);
-  Value size = arith::MulFOp::create(im.b, wide, scale);
-  if (rounds)
-    size = math::RoundOp::create(im.b, size);
-  size = arith::MaxNumFOp::create(im.b, size, im.constant(f32, 0));
-  size = arith::MinimumFOp::create(im.b, size, im.constant(f32, 0x1p40));
-  Value whole = arith::FPToSIOp::create(im.b, im.b.getI64Type(), size);
-  return im.shape.symbol(toIndex(im.b, whole, DType::Int64), 0,
-                         int64_t(1) << 40);
-}
-
-/// floor(in * scale).
-OpFoldResult scaledSize(Importer &im, OpFoldResult in, float scale) {
-  if (auto known = ShapeMath::constant(in))
-    return im.shape.attr(static_cast<int64_t>(
-        std::floor(static_cast<float>(*known) * scale)));
-  if (scale == std::floor(scale))
-    return im.shape.mul(in, im.shape.attr(static_cast<int64_t>(scale)));
-  float inverse = 1 / scale;
-  if (inverse == std::floor(inverse))
-    return im.shape.floorDiv(in,
-                             im.shape.attr(static_cast<int64_t>(inverse)));
-  return openSize(im, in, im.constant(im.b.getF32Type(), scale), false);
-}
-
-/// Fills sizes and scales of `tasks` from the inputs of `node`.
-LogicalResult readSizes(Importer &im, const Node &node,
-                        SmallVectorImpl<Task> &tasks, int scalesInput,
-                        int sizesInput) {
-  auto present = [&](int input) {
-    if (input < 0 || !im.has(node, input))
-      return false;
-    RankedTensorType type = im.type(im.in(node, input));
-    return type && !(type.getRank() == 1 && type.getDimSize(0) == 0);
-  };
-  bool bySizes = present(sizesInput);
-  if (!bySizes && !present(scalesInput))
-    return im.error(node) << "expected scales or sizes";
-  size_t count = tasks.size();
-  if (!bySizes) {
-    ImportedValue given = im.in(node, scalesInput);
-    auto scales = im.constantFloats(given);
-    if (!scales) {
-      Value tensor = im.tensor(given);
-      if (!tensor)
-        return failure();
-      if (!elementOf(tensor).isF32() ||
-          tensorTypeOf(tensor).getShape() !=
-              ArrayRef<int64_t>{static_cast<int64_t>(count)})
-        return im.error(node) << "expected " << count << " float32 scales";
-      for (auto [i, task] : llvm::enumerate(tasks)) {
-        task.openScale = tensor::ExtractOp::create(
-            im.b, tensor, ValueRange{indexConstant(im.b, i)});
-        task.out = openSize(im, task.in, task.openScale, false);
-      }
-      return success();
-    }
-    if (scales->size() != count)
-      return im.error(node) << "expected " << count << " scales, got "
-                            << scales->size();
-    for (auto [task, scale] : llvm::zip(tasks, *scales)) {
-      if (!(scale > 0) || scale > 65536)
-        return im.error(node) << "scale " << scale << " is out of range";
-      task.scale = static_cast<float>(scale);
-      task.out = scaledSize(im, task.in, *task.scale);
-    }
-    return success();
-  }
-  auto sizes = im.indices(node, im.in(node, sizesInput));
-  if (failed(sizes))
-    return failure();
-  if (sizes->size() != count)
-    return im.error(node) << "expected " << count << " sizes, got "
-                          << sizes->size();
-  StringRef policy =
-      im.getString(node, "keep_aspect_ratio_policy", "stretch");
-  if (policy == "stretch") {
-    for (auto [task, size] : llvm::zip(tasks, *sizes)) {
-      task.out = size;
-      auto in = ShapeMath::constant(task.in), out = ShapeMath::constant(size);
-      if (out && *out < 0)
-        return im.error(node) << "size " << *out << " is negative";
-      if (in && out && *in > 0)
-        task.scale = static_cast<float>(*out) / static_cast<float>(*in);
-    }
-    return success();
-  }
-  if (policy != "not_larger" && policy != "not_smaller")
-    return im.error(node) << "attribute 'keep_aspect_ratio_policy' has unknown "
-                             "value '"
-                          << policy << "'";
-  std::optional<float> scale;
-  bool smaller = policy == "not_larger";
-  if (llvm::any_of(*sizes, [](OpFoldResult size) {
-        return !ShapeMath::constant(size);
-      })) {
-    Type f32 = im.b.getF32Type();
-    Value open;
-    for (auto [task, size] : llvm::zip(tasks, *sizes)) {
-      Value ratio = arith::DivFOp::create(
-          im.b, fromIndex(im.b, im.shape.value(size), f32),
-          fromIndex(im.b, im.shape.value(task.in), f32));
-      if (!open)
-        open = ratio;
-      else if (smaller)
-        open = arith::MinimumFOp::create(im.b, open, ratio);
-      else
-        open = arith::MaximumFOp::create(im.b, open, ratio);
-    }
-    for (Task &task : tasks) {
-      task.openScale = open;
-      task.out = openSize(im, task.in, open, true);
-    }
-    return success();
-  }
-  for (auto [task, size] : llvm::zip(tasks, *sizes)) {
-    auto in = ShapeMath::constant(task.in), out = ShapeMath::constant(size);
-    if (!in || !out || *in < 1)
-      return im.error(node) << "keep_aspect_ratio_policy needs input sizes "
-                               "known at compile time";
-    float ratio = static_cast<float>(*out) / static_cast<float>(*in);
-    if (!scale || (smaller ? ratio < *scale : ratio > *scale))
-      scale = ratio;
-  }
-  for (Task &task : tasks) {
-    task.scale = scale;
-    task.out = im.shape.attr(static_cast<int64_t>(std::round(
-        *scale * static_cast<float>(*ShapeMath::constant(task.in)))));
-  }
-  return success();
-}
-
 FailureOr<ResizeOptions> readOptions(Importer &im, const Node &node,
                                      bool modern) {
   ResizeOptions options;
@@ -227,7 +80,7 @@ FailureOr<ResizeOptions> readOptions(Importer &im, const Node &node,
 
 /// How often each element repeats if the resize is nearest by a whole factor.
 std::optional<int64_t> wholeFactor(Importer &im, const ResizeOptions &options,
-                                   const Task &task) {
+                                   const ResizeTask &task) {
   if (options.mode != ResizeMode::Nearest || !task.scale ||
       *task.scale != std::floor(*task.scale) || *task.scale < 1)
     return std::nullopt;
@@ -441,7 +294,7 @@ Value readUnrolled(Importer &im, Value x, int64_t dim, const Table &table,
 
 /// Open sizes: indices and weights are computed where they are used.
 Value readComputed(Importer &im, Value x, const ResizeOptions &options,
-                   const Task &task, ArrayRef<OpFoldResult> sizes,
+                   const ResizeTask &task, ArrayRef<OpFoldResult> sizes,
                    bool weighted) {
   Type f32 = im.b.getF32Type();
   auto number = [&](OpFoldResult size) {
@@ -489,7 +342,7 @@ Value readComputed(Importer &im, Value x, const ResizeOptions &options,
 }
 
 FailureOr<Value> resizeDim(Importer &im, const Node &node, Value x,
-                           const ResizeOptions &options, const Task &task,
+                           const ResizeOptions &options, const ResizeTask &task,
                            bool weighted) {
   Sizes sizes = im.dims(x);
   sizes[task.dim] = task.out;
@@ -547,12 +400,12 @@ Value toElement(Importer &im, Value x, Type element, DType dtype,
 }
 
 LogicalResult resize(Importer &im, const Node &node, Value x, DType dtype,
-                     const ResizeOptions &options, ArrayRef<Task> tasks) {
+                     const ResizeOptions &options, ArrayRef<ResizeTask> tasks) {
   bool crops = options.transform == Transform::TfCropAndResize;
-  SmallVector<Task> left;
+  SmallVector<ResizeTask> left;
   SmallVector<int64_t> factors(rankOf(x), 1);
   bool repeats = false;
-  for (const Task &task : tasks) {
+  for (const ResizeTask &task : tasks) {
     bool keeps = im.shape.equal(task.in, task.out) && !task.openScale &&
                  (!task.scale || *task.scale == 1);
     if (keeps && !crops)
@@ -574,7 +427,7 @@ LogicalResult resize(Importer &im, const Node &node, Value x, DType dtype,
     return im.error(node) << "cannot interpolate bool";
   if (weighted)
     x = convert(im, x, im.b.getF32Type(), isUnsigned(dtype));
-  for (const Task &task : left) {
+  for (const ResizeTask &task : left) {
     bool doubles = options.mode == ResizeMode::Linear && !options.antialias &&
                    (options.transform == Transform::HalfPixel ||
                     options.transform == Transform::PytorchHalfPixel) &&
@@ -610,7 +463,7 @@ LogicalResult importResize(Importer &im, const Node &node) {
   auto axes = im.axes(node, im.getInts(node, "axes", axesFrom(0, rank)), rank);
   if (failed(axes))
     return failure();
-  SmallVector<Task> tasks;
+  SmallVector<ResizeTask> tasks;
   for (int64_t axis : *axes)
     tasks.push_back({axis, im.dim(x, axis), {}, std::nullopt});
   if (isUpsample && opset < 9) {
@@ -624,7 +477,7 @@ LogicalResult importResize(Importer &im, const Node &node) {
       task.scale = scale;
       task.out = scaledSize(im, task.in, scale);
     }
-  } else if (failed(readSizes(im, node, tasks, modern ? 2 : 1,
+  } else if (failed(readResizeSizes(im, node, tasks, modern ? 2 : 1,
                               modern ? 3 : -1))) {
     return failure();
   }

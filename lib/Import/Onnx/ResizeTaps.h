@@ -49,6 +49,23 @@ struct ResizeAxis {
   float roiStart = 0, roiEnd = 1;
 };
 
+/// One dimension to resize.
+struct ResizeTask {
+  int64_t dim = 0;
+  OpFoldResult in, out;
+  std::optional<float> scale;
+  Value openScale; // f32; null: the sizes decide
+  float roiStart = 0, roiEnd = 1;
+};
+
+/// floor(in * scale).
+OpFoldResult scaledSize(Importer &im, OpFoldResult in, float scale);
+/// Fills sizes and scales of `tasks` from the inputs of `node`; an input index
+/// below zero is none.
+LogicalResult readResizeSizes(Importer &im, const Node &node,
+                              SmallVectorImpl<ResizeTask> &tasks,
+                              int scalesInput, int sizesInput);
+
 /// The position in the input of position `x` of the result.
 Number originalPosition(ImplicitLocOpBuilder &b, const ResizeOptions &options,
                         const ResizeAxis &axis, Number x);

@@ -444,11 +444,8 @@ LogicalResult importCol2Im(Importer &im, const Node &node) {
   Value x = im.tensor(input);
   if (!x || failed(im.requireRank(node, x, 3, "input")))
     return failure();
-  auto block = im.constantInts(im.in(node, 2));
-  if (!block)
-    return im.error(node) << "block_shape must be known at compile time";
-  auto imageSizes = im.indices(node, 1);
-  if (failed(imageSizes))
+  auto imageSizes = im.indices(node, 1), block = im.indices(node, 2);
+  if (failed(imageSizes) || failed(block))
     return failure();
   size_t spatial = imageSizes->size();
   SmallVector<int64_t> ones(spatial, 1), zeros(2 * spatial, 0);
@@ -460,31 +457,29 @@ LogicalResult importCol2Im(Importer &im, const Node &node) {
     return im.error(node) << "block_shape, strides, dilations and pads must "
                              "fit "
                           << spatial << " dimensions";
-  int64_t area = 1;
-  for (size_t i = 0; i < spatial; ++i) {
-    if ((*block)[i] < 1 || strides[i] < 1 || dilations[i] < 1 ||
-        (*block)[i] > 65536)
-      return im.error(node) << "blocks, strides and dilations must be positive";
-    area *= (*block)[i];
-    if (area > (int64_t(1) << 32))
-      return im.error(node) << "the block is too large";
-  }
   ShapeMath &shape = im.shape;
-  auto channels =
-      shape.exactDiv({im.dim(x, 1)}, {shape.attr(area)});
-  if (!channels)
-    return im.error(node) << "dimension 1 must be a multiple of the block's "
-                          << area << " elements";
+  for (size_t i = 0; i < spatial; ++i) {
+    auto known = ShapeMath::constant((*block)[i]);
+    if ((known && *known < 1) || strides[i] < 1 || dilations[i] < 1)
+      return im.error(node) << "blocks, strides and dilations must be positive";
+    (*block)[i] = shape.max((*block)[i], shape.attr(1));
+  }
+  OpFoldResult area = shape.product(*block);
+  OpFoldResult channels = shape.floorDiv(im.dim(x, 1), area);
+  if (failed(im.requireEqual(node, im.dim(x, 1), shape.mul(channels, area),
+                             "dimension 1 and a multiple of the block")))
+    return failure();
   // The patches of each dimension.
-  Sizes counts{im.dim(x, 0), *channels}, columns, sizes = counts;
-  for (int64_t size : *block)
-    counts.push_back(shape.attr(size));
+  Sizes counts{im.dim(x, 0), channels}, columns, sizes = counts;
+  llvm::append_range(counts, *block);
   for (size_t i = 0; i < spatial; ++i) {
     OpFoldResult size = shape.max((*imageSizes)[i], shape.attr(0));
     sizes.push_back(size);
     OpFoldResult room = shape.sub(
         shape.add(size, shape.attr(pads[i] + pads[spatial + i])),
-        shape.attr(dilations[i] * ((*block)[i] - 1) + 1));
+        shape.add(shape.mul(shape.sub((*block)[i], shape.attr(1)),
+                            shape.attr(dilations[i])),
+                  shape.attr(1)));
     columns.push_back(
         shape.max(shape.add(shape.floorDiv(room, shape.attr(strides[i])),
                             shape.attr(1)),
@@ -494,9 +489,10 @@ LogicalResult importCol2Im(Importer &im, const Node &node) {
   if (failed(im.requireEqual(node, im.dim(x, 2), shape.product(columns),
                              "number of columns")))
     return failure();
-  SmallVector<Value> columnSizes, extents;
+  SmallVector<Value> columnSizes, extents, blockSizes;
   for (size_t i = 0; i < spatial; ++i) {
     columnSizes.push_back(shape.value(columns[i]));
+    blockSizes.push_back(shape.value((*block)[i]));
     extents.push_back(shape.value(sizes[2 + i]));
   }
   Value rowLimit = shape.value(im.dim(x, 1));
@@ -512,7 +508,7 @@ LogicalResult importCol2Im(Importer &im, const Node &node) {
         Value inside = Importer::constantInt(b, b.getI1Type(), 1);
         for (size_t i = 0; i < spatial; ++i) {
           Value k = at[2 + i], o = at[2 + spatial + i];
-          row = addIndex(b, mulIndex(b, row, indexConstant(b, (*block)[i])), k);
+          row = addIndex(b, mulIndex(b, row, blockSizes[i]), k);
           column = addIndex(b, mulIndex(b, column, columnSizes[i]), o);
           Value p = addIndex(
               b, mulIndex(b, o, indexConstant(b, strides[i])),

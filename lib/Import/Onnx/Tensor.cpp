@@ -34,8 +34,8 @@ StringRef mlir::tamis::onnx::dtypeName(DType dtype) {
   case DType::Float8E5M2FNUZ: return "float8_e5m2fnuz";
   case DType::UInt4: return "uint4";
   case DType::Int4: return "int4";
-  case DType::Float4E2M1: return "float4_e2m1";
-  case DType::Float8E8M0: return "float8_e8m0";
+  case DType::Float4E2M1: return "float4_e2m1fn";
+  case DType::Float8E8M0: return "float8_e8m0fnu";
   case DType::UInt2: return "uint2";
   case DType::Int2: return "int2";
   }

@@ -13,7 +13,7 @@ TARGETS = {
     "vbmi": (["sse2", "avx", "avx2", "fma", "f16c", "avx512f", "avx512bw", "avx512vl", "avx512dq", "avx512vbmi"],
              "-mavx2 -mfma -mf16c -mavx512f -mavx512bw -mavx512vl -mavx512dq -mavx512vbmi"),
 }
-PASSES = ("builtin.module(func.func(tamis-fuse-rows),canonicalize,cse,func.func(tamis-vectorize-loops),canonicalize,"
+PASSES = ("builtin.module(func.func(tamis-fuse-rows),canonicalize,cse,func.func(tamis-vectorize-loops),scf-forall-to-for,canonicalize,"
           "tamis-expand-math,canonicalize,cse,convert-scf-to-cf,expand-strided-metadata,lower-affine,"
           "convert-vector-to-llvm,convert-math-to-llvm,convert-math-to-libm,convert-arith-to-llvm,"
           "convert-index-to-llvm,finalize-memref-to-llvm,convert-func-to-llvm,convert-cf-to-llvm,convert-ub-to-llvm,"
@@ -44,7 +44,7 @@ class Module:
         policy = ", tamis.policy = #tamis.policy<strict = true>" if strict else ""
         stem = os.path.join(folder, target + ("-strict" if strict else ""))
         with open(stem + ".mlir", "w", encoding="utf8") as file:
-            file.write(f'module attributes {{tamis.target = #tamis.target<"x86_64", [{names}]>{policy}}} {{\n{text}}}\n')
+            file.write(f'module attributes {{tamis.target = #tamis.target<"x86_64", [{names}], threads = 3>{policy}}} {{\n{text}}}\n')
         lowered = subprocess.run(["tamis-opt", stem + ".mlir", "--pass-pipeline=" + PASSES], check=True,
                                  stdout=subprocess.PIPE, text=True).stdout
         lowered = re.sub(r"^module attributes .*\{$", "module {", lowered, count=1, flags=re.M)

@@ -135,6 +135,12 @@ case("quantize", [("memref<5x70xf32>", "d0, d1")], [("memref<5x70xi8>", "d0, d1"
 x = RNG.integers(-128, 128, (5, 70)).astype(np.int8)
 case("widen", [("memref<5x70xi8>", "d0, d1")] * 2, [("memref<5x70xi32>", "d0, d1")], "pp", WIDEN, [x, x],
      [x.astype(np.int32) + x.view(np.uint8)])
+x = rand(300, 1001)
+for name, type in (("large", "memref<300x1001xf32>"), ("large_open", "memref<?x?xf32>")):
+    case(name, [(type, "d0, d1")], [(type, "d0, d1")], "pp",
+         "    %r = math.exp %x0 : f32\n    linalg.yield %r : f32", [x], [np.exp(x)])
+case("large_count", [], [("memref<3000x1001xi64>", "d0, d1")], "pp", COUNT, [],
+     [np.arange(3000)[:, None] * 100 + np.arange(1001)])
 for count in (256, 5000):
     x = np.resize(np.arange(-128, 128, dtype=np.int16), count).astype(np.int8)
     case(f"sigmoid_of_{count}_bytes", [(f"memref<{count}xi8>", "d0")], [(f"memref<{count}xi8>", "d0")], "p", SIGMOID8, [x],
@@ -179,11 +185,11 @@ def softmax(name, shape):
             + "  return\n}\n")
 
 
-for extents in ((3, 5, 37), (1, 1000), (64, 128)):
+for extents in ((3, 5, 37), (1, 1000), (64, 128), (50, 4001)):
     x = rand(*extents) * 4
     e = np.exp(x - x.max(-1, keepdims=True))
     name = "softmax_" + "_".join(map(str, extents))
-    CASES.append((name, softmax(name, extents), [x], [e / e.sum(-1, keepdims=True)], 1e-6))
+    CASES.append((name, softmax(name, extents), [x], [e / e.sum(-1, keepdims=True)], 2e-5))
 
 
 def main(folder):

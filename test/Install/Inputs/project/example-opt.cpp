@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// The smallest tool: parse a file, run a Tamis pass, print.
+// The smallest tool: parse a file, look at it, run a Tamis pass, print.
 #include "mlir/IR/BuiltinOps.h"
 #include "mlir/IR/DialectRegistry.h"
 #include "mlir/Parser/Parser.h"
@@ -16,7 +16,9 @@ int main(int, char **argv) {
   auto module = mlir::parseSourceFile<mlir::ModuleOp>(argv[1], &context);
   if (!module)
     return 1;
-  module->walk([](mlir::tamis::ContractOp op) { op.emitRemark("found"); });
+  module->walk([](mlir::tamis::ContractOp op) {
+    llvm::outs() << "// " << op->getName() << " of " << op.getAccumulator() << "\n";
+  });
   mlir::PassManager pm(&context);
   pm.addPass(mlir::tamis::createTamisToLinalg());
   if (failed(pm.run(*module)))
