@@ -35,6 +35,27 @@ describeTensors(const std::vector<InterfaceTensor> &tensors) {
   return list;
 }
 
+/// The layers of a report as JSON objects.
+static llvm::json::Array describeLayers(ArrayAttr layers) {
+  llvm::json::Array list;
+  if (!layers)
+    return list;
+  for (auto layer : layers.getAsRange<DictionaryAttr>()) {
+    llvm::json::Object object;
+    for (NamedAttribute fact : layer) {
+      std::string key = toUTF8(fact.getName().getValue());
+      if (auto text = dyn_cast<StringAttr>(fact.getValue()))
+        object[key] = toUTF8(text.getValue());
+      else if (auto number = dyn_cast<IntegerAttr>(fact.getValue()))
+        object[key] = number.getInt();
+      else if (auto numbers = dyn_cast<DenseI64ArrayAttr>(fact.getValue()))
+        object[key] = llvm::json::Array(numbers.asArrayRef());
+    }
+    list.push_back(std::move(object));
+  }
+  return list;
+}
+
 std::string emission::describe(const Artifact &artifact) {
   llvm::json::Object ranges, metadata;
   for (auto &[symbol, range] : artifact.interface.ranges)
@@ -50,6 +71,7 @@ std::string emission::describe(const Artifact &artifact) {
       {"ranges", std::move(ranges)},
       {"metadata", std::move(metadata)},
       {"threads", artifact.interface.threads},
+      {"layers", describeLayers(artifact.interface.layers)},
       {"run_static", artifact.hasRunStatic}};
   return llvm::formatv("{0}", llvm::json::Value(std::move(object))).str();
 }

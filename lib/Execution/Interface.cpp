@@ -106,6 +106,7 @@ FailureOr<ModelInterface> ModelInterface::get(ModuleOp module) {
     interface.producer = producer.str();
   if (auto threads = attribute.getAs<IntegerAttr>("threads"))
     interface.threads = std::max<int64_t>(1, threads.getInt());
+  interface.layers = attribute.getAs<ArrayAttr>("layers");
   return interface;
 }
 
@@ -182,6 +183,7 @@ FailureOr<ModelInterface> ModelInterface::fromMain(ModuleOp module) {
                interface.metadata);
   if (auto producer = module->getAttrOfType<StringAttr>("tamis.producer"))
     interface.producer = producer.str();
+  interface.layers = module->getAttrOfType<ArrayAttr>("tamis.layers");
   return interface;
 }
 
@@ -208,14 +210,14 @@ void ModelInterface::attach(ModuleOp module) const {
         symbol, builder.getDenseI64ArrayAttr({range.first, range.second})));
   for (auto &[key, text] : metadata)
     texts.push_back(builder.getNamedAttr(key, builder.getStringAttr(text)));
-  module->setAttr(
-      kInterface,
-      builder.getDictionaryAttr(
-          {builder.getNamedAttr("inputs", tensors(inputs)),
-           builder.getNamedAttr("outputs", tensors(outputs)),
-           builder.getNamedAttr("ranges", builder.getDictionaryAttr(bounds)),
-           builder.getNamedAttr("metadata", builder.getDictionaryAttr(texts)),
-           builder.getNamedAttr("producer", builder.getStringAttr(producer)),
-           builder.getNamedAttr("threads",
-                                builder.getI64IntegerAttr(threads))}));
+  SmallVector<NamedAttribute> entries = {
+      builder.getNamedAttr("inputs", tensors(inputs)),
+      builder.getNamedAttr("outputs", tensors(outputs)),
+      builder.getNamedAttr("ranges", builder.getDictionaryAttr(bounds)),
+      builder.getNamedAttr("metadata", builder.getDictionaryAttr(texts)),
+      builder.getNamedAttr("producer", builder.getStringAttr(producer)),
+      builder.getNamedAttr("threads", builder.getI64IntegerAttr(threads))};
+  if (layers)
+    entries.push_back(builder.getNamedAttr("layers", layers));
+  module->setAttr(kInterface, builder.getDictionaryAttr(entries));
 }

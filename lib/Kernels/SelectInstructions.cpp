@@ -496,6 +496,7 @@ struct SelectInstructions
         ++numLeft;
         LLVM_DEBUG(op.emitRemark()
                    << "left to the generic lowering: " << reason);
+        op->setAttr(kReasonAttrName, StringAttr::get(context, reason));
         continue;
       }
       apply(rewriter, op, *decision);

@@ -79,6 +79,9 @@ public:
       return emitError() << "there is no stage '" << options.from << "'";
     if (last < 0)
       return emitError() << "there is no stage '" << options.to << "'";
+    if (last < first)
+      return emitError() << "stage '" << options.to << "' does not come after '"
+                         << options.from << "'";
     auto targets =
         parseTargets(&context, options.target, options.threads, emitError);
     if (failed(targets))
@@ -92,6 +95,9 @@ public:
         "tamis.policy",
         PolicyAttr::get(&context, options.strict, options.allowBf16));
 
+    // Before `emit` drops the parameters, which nothing reads any more.
+    if (first > getStageIndex("pack") && failed(layOutParameters()))
+      return failure();
     for (int i = first; i <= last; ++i) {
       const Stage &stage = getStages()[i];
       if (stage.name == "plan")
@@ -99,9 +105,8 @@ public:
       if (failed(runStage(stage)))
         return failure();
       // Weights are final from here on; codegen turns them into offsets.
-      if (stage.name == "pack" || (i == first && first > getStageIndex("pack")))
-        if (failed(layOutParameters()))
-          return failure();
+      if (stage.name == "pack" && failed(layOutParameters()))
+        return failure();
     }
     mergeVariants(getModules());
     if (last < getStageIndex("emit") || options.emit == EmitKind::MLIR)

@@ -57,6 +57,7 @@ static void populatePlan(OpPassManager &pm, const CompileOptions &options) {
   addCleanup(pm);
   // After fusion, because an epilogue decides what an output element is.
   pm.addPass(createSelectInstructions());
+  pm.addPass(createReportDecisions());
 }
 
 static void populatePack(OpPassManager &pm, const CompileOptions &options) {
@@ -87,6 +88,8 @@ static void populateCodegen(OpPassManager &pm, const CompileOptions &options) {
   pm.addNestedPass<func::FuncOp>(createVectorizeLoops());
   // While scf is there: far arguments of sin and cos take a branch.
   pm.addPass(createExpandMath());
+  // What VectorizeLoops has left; before the loops of linalg.
+  pm.addNestedPass<func::FuncOp>(createLowerCopies());
   pm.addNestedPass<func::FuncOp>(createConvertLinalgToLoopsPass());
   LowerParallelOptions parallel;
   parallel.threads = options.threads;

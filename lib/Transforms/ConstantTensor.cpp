@@ -92,8 +92,8 @@ std::optional<ConstantTensor> tamis::readConstant(Attribute attr) {
   return constant;
 }
 
-std::optional<ConstantTensor>
-tamis::getConstantTensor(Value value, SymbolTable &symbols) {
+std::optional<ConstantTensor> tamis::getConstantTensor(Value value,
+                                                       SymbolTable &symbols) {
   Operation *op = value.getDefiningOp();
   if (!op)
     return std::nullopt;
@@ -133,9 +133,9 @@ static void copyRow(char *to, int64_t toStride, const char *from,
     std::memcpy(to + i * toStride, from + i * fromStride, sizeof(T));
 }
 
-void tamis::copyStrided(char *to, ArrayRef<int64_t> toStrides,
-                        const char *from, ArrayRef<int64_t> fromStrides,
-                        ArrayRef<int64_t> shape, int64_t elementBytes) {
+void tamis::copyStrided(char *to, ArrayRef<int64_t> toStrides, const char *from,
+                        ArrayRef<int64_t> fromStrides, ArrayRef<int64_t> shape,
+                        int64_t elementBytes) {
   if (llvm::is_contained(shape, 0))
     return;
   int64_t rank = shape.size();
@@ -189,9 +189,9 @@ ml_program::GlobalOp ConstantWriter::makeGlobal(Location loc,
                                                 ml_program::GlobalOp like) {
   OpBuilder b(module.getContext());
   StringRef name = like ? like.getSymName() : "constant";
-  auto global = ml_program::GlobalOp::create(
-      b, loc, name, type, /*is_mutable=*/false, value,
-      b.getStringAttr("private"));
+  auto global =
+      ml_program::GlobalOp::create(b, loc, name, type, /*is_mutable=*/false,
+                                   value, b.getStringAttr("private"));
   if (like)
     global->setDiscardableAttrs(
         llvm::to_vector(like->getDiscardableAttrDictionary()));

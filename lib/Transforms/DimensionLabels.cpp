@@ -11,9 +11,10 @@ using namespace mlir::tamis;
 
 bool DimensionLabels::isFree(Value value) {
   Operation *op = value.getDefiningOp();
-  return op && (isa<tensor::EmptyOp, linalg::FillOp,
-                    ml_program::GlobalLoadConstOp>(op) ||
-                op->hasTrait<OpTrait::ConstantLike>());
+  return op &&
+         (isa<tensor::EmptyOp, linalg::FillOp, ml_program::GlobalLoadConstOp>(
+              op) ||
+          op->hasTrait<OpTrait::ConstantLike>());
 }
 
 bool DimensionLabels::isConvolution(ContractOp op) {
@@ -82,8 +83,7 @@ void DimensionLabels::visit(Operation *op) {
         for (OpOperand &operand : op->getOpOperands())
           tie(op, operand.get(), op.getMatchingIndexingMap(&operand));
         for (OpResult result : op->getResults())
-          tie(op, result,
-              op.getIndexingMapMatchingResult(result));
+          tie(op, result, op.getIndexingMapMatchingResult(result));
         // A body that gathers names its loops by linalg.index.
         op.walk([&](tensor::ExtractOp extract) {
           if (isFree(extract.getTensor()))
@@ -168,8 +168,8 @@ bool DimensionLabels::visitMerge(Operation *op) {
       };
     };
     if (parts.size() > 1) {
-      bool all = llvm::all_of(parts, is(channelLeaders)) ||
-                 is(channelLeaders)(merged);
+      bool all =
+          llvm::all_of(parts, is(channelLeaders)) || is(channelLeaders)(merged);
       if (!all || llvm::any_of(parts, is(otherLeaders)) ||
           is(otherLeaders)(merged))
         continue;

@@ -5,10 +5,10 @@
 #ifndef TAMIS_LIB_TRANSFORMS_DIMENSIONLABELS_H
 #define TAMIS_LIB_TRANSFORMS_DIMENSIONLABELS_H
 
-#include "tamis/IR/Tamis.h"
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "mlir/Dialect/Linalg/IR/Linalg.h"
 #include "mlir/Dialect/Tensor/IR/Tensor.h"
+#include "tamis/IR/Tamis.h"
 #include "llvm/ADT/EquivalenceClasses.h"
 
 namespace mlir::tamis {

@@ -4,10 +4,10 @@
 // int64: a double holds every narrower float, and +, -, *, / computed in double
 // and rounded once to float or half are the correctly rounded results.
 #include "EvaluateBody.h"
-#include "tamis/Transforms/ConstantTensor.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/Math/IR/Math.h"
 #include "mlir/IR/Matchers.h"
+#include "tamis/Transforms/ConstantTensor.h"
 #include "llvm/ADT/TypeSwitch.h"
 #include "llvm/Support/MathExtras.h"
 #include <cmath>
@@ -105,8 +105,8 @@ bool tamis::canEvaluateBody(linalg::GenericOp op) {
              arith::ShRUIOp, arith::ExtFOp, arith::TruncFOp, arith::ExtSIOp,
              arith::ExtUIOp, arith::TruncIOp, arith::SIToFPOp, arith::UIToFPOp,
              arith::FPToSIOp, arith::FPToUIOp, arith::IndexCastOp,
-             arith::SelectOp, arith::MaxSIOp, arith::MinSIOp,
-             math::RoundEvenOp, math::AbsFOp, math::SqrtOp>(inner))
+             arith::SelectOp, arith::MaxSIOp, arith::MinSIOp, math::RoundEvenOp,
+             math::AbsFOp, math::SqrtOp>(inner))
       return false;
     for (Type type : inner.getResultTypes())
       if (!isSupported(type))
@@ -151,10 +151,10 @@ static LogicalResult evaluate(Operation *op, int64_t n,
       double value = std::trunc(f(0, k));
       if (!(value >= low && value <= high))
         return failure();
-      out.i[k] = wrap(width, value < 0
-                                 ? static_cast<int64_t>(value)
-                                 : static_cast<int64_t>(
-                                       static_cast<uint64_t>(value)));
+      out.i[k] =
+          wrap(width, value < 0
+                          ? static_cast<int64_t>(value)
+                          : static_cast<int64_t>(static_cast<uint64_t>(value)));
     }
     return success();
   };
@@ -240,9 +240,8 @@ static LogicalResult evaluate(Operation *op, int64_t n,
         return integers([&](int64_t k) { return std::min(i(0, k), i(1, k)); });
       })
       .Case([&](arith::ShLIOp) {
-        return shift([&](int64_t k) {
-          return int64_t(uint64_t(i(0, k)) << i(1, k));
-        });
+        return shift(
+            [&](int64_t k) { return int64_t(uint64_t(i(0, k)) << i(1, k)); });
       })
       .Case([&](arith::ShRSIOp) {
         return shift([&](int64_t k) { return i(0, k) >> i(1, k); });
@@ -277,7 +276,8 @@ static LogicalResult fillLanes(Attribute attr, Lanes &lanes) {
     return success();
   }
   if (auto integer = dyn_cast<IntegerAttr>(attr)) {
-    std::fill(lanes.i.begin(), lanes.i.end(), integer.getValue().getSExtValue());
+    std::fill(lanes.i.begin(), lanes.i.end(),
+              integer.getValue().getSExtValue());
     return success();
   }
   return failure();
@@ -312,8 +312,7 @@ forEachRow(ArrayRef<int64_t> shape, ArrayRef<EvaluationInput> inputs,
   }
 }
 
-LogicalResult tamis::evaluateBody(linalg::GenericOp op,
-                                  ArrayRef<int64_t> shape,
+LogicalResult tamis::evaluateBody(linalg::GenericOp op, ArrayRef<int64_t> shape,
                                   ArrayRef<EvaluationInput> inputs, char *to) {
   Block *body = op.getBody();
   Value yielded = body->getTerminator()->getOperand(0);
@@ -424,9 +423,9 @@ LogicalResult tamis::foldBody(linalg::GenericOp op, ArrayRef<int64_t> shape,
   return forEachRow(shape, inputs, [&](ArrayRef<const char *> at) {
     for (int64_t k = 0; k < rowSize; ++k, to += bytes) {
       for (auto [input, pointer] : llvm::zip_equal(inputs, at))
-        values[input.argument] =
-            readElement(input.argument.getType(),
-                        pointer + (shape.empty() ? 0 : input.strides.back() * k));
+        values[input.argument] = readElement(
+            input.argument.getType(),
+            pointer + (shape.empty() ? 0 : input.strides.back() * k));
       for (Operation &inner : body->without_terminator()) {
         SmallVector<Attribute> operands;
         for (Value operand : inner.getOperands())

@@ -4,10 +4,10 @@
 // layout and type, and every pass that wants another one just writes the
 // transpose, reshape or cast; this pass does it to the bytes.
 #include "EvaluateBody.h"
-#include "tamis/Transforms/ConstantTensor.h"
-#include "tamis/Transforms/Passes.h"
 #include "mlir/IR/AsmState.h"
 #include "mlir/IR/Matchers.h"
+#include "tamis/Transforms/ConstantTensor.h"
+#include "tamis/Transforms/Passes.h"
 #include "llvm/ADT/TypeSwitch.h"
 #include <cstring>
 
@@ -44,8 +44,8 @@ static bool linearize(AffineExpr expr, int64_t factor,
   if (binary.getKind() != AffineExprKind::Mul)
     return false;
   auto scale = dyn_cast<AffineConstantExpr>(binary.getRHS());
-  return scale && linearize(binary.getLHS(), factor * scale.getValue(), dims,
-                            constant);
+  return scale &&
+         linearize(binary.getLHS(), factor * scale.getValue(), dims, constant);
 }
 
 namespace {
@@ -113,9 +113,8 @@ struct FoldConstants : tamis::impl::FoldConstantsBase<FoldConstants> {
     SmallVector<int64_t> strides = source->getStrides(), wide;
     auto type = cast<RankedTensorType>(op->getResult(0).getType());
     for (int64_t dim = 0, from = 0; dim < type.getRank(); ++dim)
-      wide.push_back(llvm::is_contained(op.getDimensions(), dim)
-                         ? 0
-                         : strides[from++]);
+      wide.push_back(
+          llvm::is_contained(op.getDimensions(), dim) ? 0 : strides[from++]);
     return gather(op, *source, 0, wide);
   }
 
@@ -156,8 +155,7 @@ struct FoldConstants : tamis::impl::FoldConstantsBase<FoldConstants> {
 
   /// The result as several pieces on top of each other, the first of which
   /// covers all of it.
-  Value assemble(Operation *op, RankedTensorType type,
-                 ArrayRef<Piece> pieces) {
+  Value assemble(Operation *op, RankedTensorType type, ArrayRef<Piece> pieces) {
     int64_t sourceBytes = 0;
     bool splat = true;
     ml_program::GlobalOp like;
@@ -264,9 +262,8 @@ struct FoldConstants : tamis::impl::FoldConstantsBase<FoldConstants> {
     if (!source)
       return nullptr;
     int64_t offset = 0;
-    for (auto [index, stride, size] :
-         llvm::zip_equal(op.getIndices(), source->getStrides(),
-                         source->type.getShape())) {
+    for (auto [index, stride, size] : llvm::zip_equal(
+             op.getIndices(), source->getStrides(), source->type.getShape())) {
       llvm::APInt at;
       if (!matchPattern(index, m_ConstantInt(&at)) || at.isNegative() ||
           at.getSExtValue() >= size)
@@ -344,8 +341,8 @@ struct FoldConstants : tamis::impl::FoldConstantsBase<FoldConstants> {
     if (!blob)
       return nullptr;
     char *to = blob->getMutableData().data();
-    bool done = canEvaluateBody(op) &&
-                succeeded(evaluateBody(op, shape, inputs, to));
+    bool done =
+        canEvaluateBody(op) && succeeded(evaluateBody(op, shape, inputs, to));
     if (!done && storage.getNumElements() <= kFoldedElements)
       done = succeeded(foldBody(op, shape, inputs, to));
     if (!done)

@@ -3,10 +3,10 @@
 // Elementwise fusion: upstream's patterns under our decision which producers
 // may be merged. A value that is read once never needs memory; a value that is
 // cheaper to compute than to store is computed by each reader.
-#include "tamis/Transforms/Passes.h"
 #include "mlir/Dialect/Linalg/Transforms/Transforms.h"
 #include "mlir/Dialect/Tensor/Transforms/Transforms.h"
 #include "mlir/Transforms/GreedyPatternRewriteDriver.h"
+#include "tamis/Transforms/Passes.h"
 
 namespace mlir::tamis {
 #define GEN_PASS_DEF_FUSEELEMENTWISE
@@ -92,8 +92,7 @@ static bool shouldFuse(OpOperand *operand) {
       return false;
     for (OpOperand *other : consumer.getDpsInputOperands()) {
       ContractOp rival = getSource(other->get());
-      if (rival && rival != source &&
-          rival->getBlock() == source->getBlock() &&
+      if (rival && rival != source && rival->getBlock() == source->getBlock() &&
           source->isBeforeInBlock(rival))
         return false;
     }
@@ -114,7 +113,8 @@ static bool shouldMoveReshape(OpOperand *operand) {
     return generic && isElementwise(generic);
   };
   if (auto collapse = dyn_cast<tensor::CollapseShapeOp>(producer))
-    return isGeneric(consumer) && isGeneric(collapse.getSrc().getDefiningOp()) &&
+    return isGeneric(consumer) &&
+           isGeneric(collapse.getSrc().getDefiningOp()) &&
            collapse.getSrc().hasOneUse();
   if (isa<tensor::ExpandShapeOp>(consumer))
     return isGeneric(producer) && consumer->hasOneUse() &&
@@ -144,8 +144,8 @@ struct FuseElementwise : tamis::impl::FuseElementwiseBase<FuseElementwise> {
     GreedyRewriteConfig config;
     // Producers first, so that a chain ends up in its last reader.
     config.setUseTopDownTraversal(true);
-    if (failed(applyPatternsGreedily(getOperation(), std::move(patterns),
-                                     config)))
+    if (failed(
+            applyPatternsGreedily(getOperation(), std::move(patterns), config)))
       return signalPassFailure();
     getOperation()->walk([&](linalg::GenericOp) { ++numAfter; });
   }

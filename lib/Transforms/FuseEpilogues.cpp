@@ -3,11 +3,11 @@
 // Moves elementwise readers of a contraction into its epilogue region, so that
 // bias, activation, residual sum and requantization happen on accumulators in
 // registers and the raw sum never reaches memory.
-#include "tamis/Transforms/Passes.h"
 #include "mlir/Dialect/Linalg/Transforms/Transforms.h"
 #include "mlir/Dialect/Tensor/Transforms/Transforms.h"
 #include "mlir/IR/IRMapping.h"
 #include "mlir/Transforms/GreedyPatternRewriteDriver.h"
+#include "tamis/Transforms/Passes.h"
 
 namespace mlir::tamis {
 #define GEN_PASS_DEF_FUSEEPILOGUES
@@ -44,10 +44,9 @@ static Refusal checkReader(ContractOp contract, linalg::GenericOp generic) {
     return Refusal::OtherBlock;
   if (generic.getNumDpsInits() != 1 ||
       generic.getNumParallelLoops() != generic.getNumLoops() ||
-      !llvm::all_of(generic.getIndexingMapsArray(),
-                    [](AffineMap map) {
-                      return map.isProjectedPermutation();
-                    }) ||
+      !llvm::all_of(
+          generic.getIndexingMapsArray(),
+          [](AffineMap map) { return map.isProjectedPermutation(); }) ||
       !generic.getMatchingIndexingMap(generic.getDpsInitOperand(0))
            .isPermutation() ||
       generic.hasIndexSemantics())
@@ -178,8 +177,7 @@ static ContractOp absorbTranspose(ContractOp contract,
   SmallVector<AffineExpr> results;
   for (int64_t i : permutation)
     results.push_back(maps[2].getResult(i));
-  maps[2] =
-      AffineMap::get(maps[2].getNumDims(), 0, results, b.getContext());
+  maps[2] = AffineMap::get(maps[2].getNumDims(), 0, results, b.getContext());
   ContractOp moved = cloneWith(b, contract.getLoc(), contract,
                                contract.getExtras(), maps, transpose.getInit());
   moved.getEpilogue().takeBody(contract.getEpilogue());

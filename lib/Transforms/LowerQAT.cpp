@@ -4,13 +4,13 @@
 // formula (docs/Numerics.md): exact integer sums, one float scale
 // (x_scale * w_scale) / y_scale, one rounding.
 #include "QuantizedMovement.h"
-#include "tamis/Support/QuantMath.h"
-#include "tamis/Transforms/ConstantTensor.h"
-#include "tamis/Transforms/Passes.h"
 #include "mlir/IR/IRMapping.h"
 #include "mlir/IR/Matchers.h"
 #include "mlir/Interfaces/SideEffectInterfaces.h"
 #include "mlir/Transforms/GreedyPatternRewriteDriver.h"
+#include "tamis/Support/QuantMath.h"
+#include "tamis/Transforms/ConstantTensor.h"
+#include "tamis/Transforms/Passes.h"
 #include <cmath>
 #include <cstring>
 
@@ -103,8 +103,7 @@ static Value combineScales(OpBuilder &b, Location loc, Value x, Value w,
       b, loc, tensor::getMixedSizes(b, loc, w), b.getF32Type(), inputs, maps,
       [](OpBuilder &b, Location loc, ValueRange args) -> Value {
         Value s = arith::MulFOp::create(b, loc, args[0], args[1]);
-        return args.size() == 4 ? arith::DivFOp::create(b, loc, s, args[2])
-                                : s;
+        return args.size() == 4 ? arith::DivFOp::create(b, loc, s, args[2]) : s;
       });
 }
 
@@ -168,8 +167,7 @@ static bool readGeneric(linalg::GenericOp op, Value x, OpOperand *&bias,
   auto getFloat = [&](Value value) -> std::optional<double> {
     auto argument = dyn_cast<BlockArgument>(value);
     if (argument && argument.getOwner() == op.getBody())
-      return getConstantFloat(
-          op.getMatchingOpOperand(argument)->get());
+      return getConstantFloat(op.getMatchingOpOperand(argument)->get());
     return getConstantFloat(value);
   };
   for (Operation &inner : op.getBody()->without_terminator()) {
@@ -321,16 +319,16 @@ Value LowerQAT::makeBias(OpBuilder &b, Tail &tail, DequantizeOp x,
   };
   if (!type.getRank())
     tail.biasMap = productScale.map;
-  return buildGeneric(
-      b, loc, tensor::getMixedSizes(b, loc, wide), b.getI32Type(),
-      {tail.bias, productScale.value},
-      {getMap(tail.bias), getMap(productScale.value)},
-      [](OpBuilder &b, Location loc, ValueRange args) {
-        Value units = arith::DivFOp::create(b, loc, args[0], args[1]);
-        return buildQuantize(b, loc, units, nullptr,
-                             cast<IntegerType>(b.getI32Type()),
-                             /*isUnsigned=*/false, 32);
-      });
+  return buildGeneric(b, loc, tensor::getMixedSizes(b, loc, wide),
+                      b.getI32Type(), {tail.bias, productScale.value},
+                      {getMap(tail.bias), getMap(productScale.value)},
+                      [](OpBuilder &b, Location loc, ValueRange args) {
+                        Value units =
+                            arith::DivFOp::create(b, loc, args[0], args[1]);
+                        return buildQuantize(b, loc, units, nullptr,
+                                             cast<IntegerType>(b.getI32Type()),
+                                             /*isUnsigned=*/false, 32);
+                      });
 }
 
 std::optional<StringRef> LowerQAT::lower(ContractOp op) {
@@ -375,7 +373,7 @@ std::optional<StringRef> LowerQAT::lower(ContractOp op) {
       std::optional<unsigned> at = out.getResultPosition(loop);
       if (!at)
         return refuse("its second operand's scales follow a dimension that "
-                         "is summed over");
+                      "is summed over");
       scaleExprs.push_back(getAffineDimExpr(*at, context));
       scaleShape.push_back(getType(op.getRhs()).getDimSize(dim));
     }
@@ -416,16 +414,14 @@ std::optional<StringRef> LowerQAT::lower(ContractOp op) {
   Parameter productScale{combineScales(b, loc, x.getScale(), wScale, nullptr),
                          scaleMap};
 
-  SmallVector<OpFoldResult> sizes =
-      tensor::getMixedSizes(b, loc, op.getInit());
+  SmallVector<OpFoldResult> sizes = tensor::getMixedSizes(b, loc, op.getInit());
   Value init = tensor::EmptyOp::create(b, loc, sizes, b.getI32Type());
   auto zero = [&](Value tensor) { return getScalar(b, loc, tensor); };
   auto integer = ContractOp::create(
       b, loc, init.getType(), x.getInput(), rhs, zero(x.getZeroPoint()),
       zero(wZero), ValueRange(), init, op.getIndexingMapsAttr(),
-      op.getIteratorTypesAttr(), op.getPadAttr(),
-      TypeAttr::get(b.getI32Type()), x.getIsUnsignedAttr(),
-      w.getIsUnsignedAttr(), op.getOriginAttr());
+      op.getIteratorTypesAttr(), op.getPadAttr(), TypeAttr::get(b.getI32Type()),
+      x.getIsUnsignedAttr(), w.getIsUnsignedAttr(), op.getOriginAttr());
   ++numContractions;
   AffineMap identity = b.getMultiDimIdentityMap(rank);
   Type f32 = b.getF32Type();

@@ -2,10 +2,10 @@
 //
 // What quantize and dequantize mean, as linalg.generic: after this pass
 // quantization is ordinary elementwise arithmetic and fuses like it.
-#include "tamis/Support/QuantMath.h"
-#include "tamis/Transforms/Passes.h"
 #include "mlir/IR/Matchers.h"
 #include "mlir/IR/PatternMatch.h"
+#include "tamis/Support/QuantMath.h"
+#include "tamis/Transforms/Passes.h"
 
 namespace mlir::tamis {
 #define GEN_PASS_DEF_LOWERQUANTIZATION
@@ -66,8 +66,7 @@ struct Lowering {
       bool split = !ShapedType::isDynamic(size) && size % block == 0 &&
                    resultType.getNumDynamicDims() == 0;
       for (int64_t i = 0; i < rank; ++i)
-        parameter.push_back(
-            b.getAffineDimExpr(split && i > axis ? i + 1 : i));
+        parameter.push_back(b.getAffineDimExpr(split && i > axis ? i + 1 : i));
       if (split) {
         input = splitAxis(b, loc, input, axis, block);
         auto wide = cast<RankedTensorType>(input.getType());
@@ -107,13 +106,13 @@ struct Lowering {
             b, loc, resultType, inputs, init, maps, iterators,
             [&](OpBuilder &nested, Location at, ValueRange args) {
               Value zero = hasZero ? args[2] : Value();
-              linalg::YieldOp::create(
-                  nested, at, body(nested, at, args[0], args[1], zero));
+              linalg::YieldOp::create(nested, at,
+                                      body(nested, at, args[0], args[1], zero));
             })
             .getResult(0);
     if (!groups.empty())
-      result = tensor::CollapseShapeOp::create(b, loc, originalType, result,
-                                               groups);
+      result =
+          tensor::CollapseShapeOp::create(b, loc, originalType, result, groups);
     op.replaceAllUsesWith(result);
     op.erase();
   }
@@ -151,17 +150,17 @@ struct LowerQuantization
     OpBuilder b(op);
     Type type = cast<RankedTensorType>(op.getType()).getElementType();
     bool isUnsigned = op.getIsUnsigned();
-    Lowering<DequantizeOp>{op, b}.run([&](OpBuilder &b, Location loc, Value q,
-                                          Value scale, Value zero) {
-      Type f32 = b.getF32Type(), i32 = b.getI32Type();
-      Value wide = castInteger(b, loc, q, i32, isUnsigned);
-      if (zero)
-        wide = arith::SubIOp::create(
-            b, loc, wide, castInteger(b, loc, zero, i32, isUnsigned));
-      Value x = arith::SIToFPOp::create(b, loc, f32, wide);
-      x = arith::MulFOp::create(b, loc, x, castFloat(b, loc, scale, f32));
-      return castFloat(b, loc, x, type);
-    });
+    Lowering<DequantizeOp>{op, b}.run(
+        [&](OpBuilder &b, Location loc, Value q, Value scale, Value zero) {
+          Type f32 = b.getF32Type(), i32 = b.getI32Type();
+          Value wide = castInteger(b, loc, q, i32, isUnsigned);
+          if (zero)
+            wide = arith::SubIOp::create(
+                b, loc, wide, castInteger(b, loc, zero, i32, isUnsigned));
+          Value x = arith::SIToFPOp::create(b, loc, f32, wide);
+          x = arith::MulFOp::create(b, loc, x, castFloat(b, loc, scale, f32));
+          return castFloat(b, loc, x, type);
+        });
   }
 
   void runOnOperation() override {

@@ -3,11 +3,11 @@
 // Padding as memory: a kernel that never tests whether it is inside the image
 // is simpler and faster, and a border is cheap if the producer of the image
 // stores between it.
-#include "tamis/Transforms/Passes.h"
 #include "mlir/Dialect/Affine/IR/AffineOps.h"
 #include "mlir/Dialect/Utils/StaticValueUtils.h"
 #include "mlir/IR/Matchers.h"
 #include "mlir/Transforms/GreedyPatternRewriteDriver.h"
+#include "tamis/Transforms/Passes.h"
 
 namespace mlir::tamis {
 #define GEN_PASS_DEF_MATERIALIZEPADDING
@@ -64,9 +64,9 @@ static bool padOperand(ContractOp op) {
       for (OpFoldResult range : ranges)
         operands.push_back(range ? range : OpFoldResult(b.getIndexAttr(1)));
       operands.push_back(tensor::getMixedSize(b, loc, op.getLhs(), i));
-      auto map = AffineMap::get(
-          0, operands.size(), {extent, getAffineConstantExpr(0, context)},
-          context);
+      auto map =
+          AffineMap::get(0, operands.size(),
+                         {extent, getAffineConstantExpr(0, context)}, context);
       after = affine::makeComposedFoldedAffineMax(b, loc, map, operands);
     }
     high.push_back(after);
@@ -183,13 +183,11 @@ void MaterializePadding::collect(SmallVectorImpl<PadGroup> &groups) {
 /// null: it can write somewhere else as well.
 static DestinationStyleOpInterface getFreeProducer(Value value) {
   Operation *op = value.getDefiningOp();
-  if (!op || !isa<linalg::LinalgOp, ContractOp>(op) ||
-      op->getNumResults() != 1)
+  if (!op || !isa<linalg::LinalgOp, ContractOp>(op) || op->getNumResults() != 1)
     return nullptr;
   auto producer = cast<DestinationStyleOpInterface>(op);
-  return producer.getDpsInits()[0].getDefiningOp<tensor::EmptyOp>()
-             ? producer
-             : nullptr;
+  return producer.getDpsInits()[0].getDefiningOp<tensor::EmptyOp>() ? producer
+                                                                    : nullptr;
 }
 
 void MaterializePadding::write(PadGroup &group) {
@@ -233,13 +231,12 @@ void MaterializePadding::write(PadGroup &group) {
   for (int64_t i = 0; i < rank; ++i)
     padded.push_back(
         add(s0 + s1 + s2, {sizes[i], group.low[i], group.high[i]}));
-  Value buffer =
-      tensor::EmptyOp::create(b, loc, padded, type.getElementType());
+  Value buffer = tensor::EmptyOp::create(b, loc, padded, type.getElementType());
   auto bufferType = cast<RankedTensorType>(buffer.getType());
   auto fill = [&](ArrayRef<OpFoldResult> offsets,
                   ArrayRef<OpFoldResult> extents) {
-    Value slab = tensor::ExtractSliceOp::create(b, loc, buffer, offsets,
-                                                extents, ones);
+    Value slab =
+        tensor::ExtractSliceOp::create(b, loc, buffer, offsets, extents, ones);
     slab = linalg::FillOp::create(b, loc, value, slab).getResult(0);
     buffer = tensor::InsertSliceOp::create(b, loc, slab, buffer, offsets,
                                            extents, ones);
@@ -282,9 +279,8 @@ void MaterializePadding::write(PadGroup &group) {
       for (int64_t i = 0; i < rank; ++i) {
         offsets.push_back(
             add(s0 - s1, {group.low[i], pad.getMixedLowPad()[i]}));
-        extents.push_back(add(s0 + s1 + s2,
-                              {sizes[i], pad.getMixedLowPad()[i],
-                               pad.getMixedHighPad()[i]}));
+        extents.push_back(add(s0 + s1 + s2, {sizes[i], pad.getMixedLowPad()[i],
+                                             pad.getMixedHighPad()[i]}));
       }
       result = tensor::ExtractSliceOp::create(b, loc, result, offsets, extents,
                                               ones);

@@ -2,12 +2,12 @@
 //
 // dequantize(x) then move = move(x) then dequantize.
 #include "QuantizedMovement.h"
-#include "tamis/Support/QuantMath.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/Linalg/IR/Linalg.h"
 #include "mlir/Dialect/Tensor/IR/Tensor.h"
 #include "mlir/IR/IRMapping.h"
 #include "mlir/IR/Matchers.h"
+#include "tamis/Support/QuantMath.h"
 
 using namespace mlir;
 using namespace mlir::tamis;
@@ -40,10 +40,10 @@ static bool haveEqualParameters(DequantizeOp a, DequantizeOp b) {
 /// `like` applied to `integers`, of the float type `type`.
 static Value dequantize(PatternRewriter &b, DequantizeOp like, Value integers,
                         Type type, IntegerAttr axis) {
-  return DequantizeOp::create(
-      b, like.getLoc(), type, integers, like.getScale(), like.getZeroPoint(),
-      like.getIsUnsignedAttr(), axis, like.getBlockSizeAttr(),
-      like.getOriginAttr());
+  return DequantizeOp::create(b, like.getLoc(), type, integers, like.getScale(),
+                              like.getZeroPoint(), like.getIsUnsignedAttr(),
+                              axis, like.getBlockSizeAttr(),
+                              like.getOriginAttr());
 }
 
 static Type asInteger(Type type, DequantizeOp from) {
@@ -87,14 +87,13 @@ struct SinkBelowTranspose : OpRewritePattern<linalg::TransposeOp> {
       return failure();
     IntegerAttr axis = dq.getAxisAttr();
     if (axis)
-      axis = b.getI64IntegerAttr(
-          llvm::find(op.getPermutation(), axis.getInt()) -
-          op.getPermutation().begin());
+      axis =
+          b.getI64IntegerAttr(llvm::find(op.getPermutation(), axis.getInt()) -
+                              op.getPermutation().begin());
     Type type = op->getResult(0).getType();
     auto integers = cast<RankedTensorType>(asInteger(type, dq));
     Value init = tensor::EmptyOp::create(
-        b, op.getLoc(),
-        tensor::getMixedSizes(b, op.getLoc(), op.getInit()),
+        b, op.getLoc(), tensor::getMixedSizes(b, op.getLoc(), op.getInit()),
         integers.getElementType());
     Value moving = linalg::TransposeOp::create(b, op.getLoc(), dq.getInput(),
                                                init, op.getPermutation())
@@ -150,9 +149,9 @@ struct SinkBelowPad : OpRewritePattern<tensor::PadOp> {
     else
       zero = arith::ConstantOp::create(b, loc,
                                        b.getZeroAttr(type.getElementType()));
-    Value moving = tensor::PadOp::create(
-        b, loc, type, dq.getInput(), op.getMixedLowPad(),
-        op.getMixedHighPad(), zero, op.getNofold());
+    Value moving =
+        tensor::PadOp::create(b, loc, type, dq.getInput(), op.getMixedLowPad(),
+                              op.getMixedHighPad(), zero, op.getNofold());
     b.replaceOp(op, dequantize(b, dq, moving, op.getType(), nullptr));
     ++moved;
     return success();
@@ -205,15 +204,14 @@ struct SinkBelowMaximum : OpRewritePattern<linalg::GenericOp> {
     auto elementType = cast<IntegerType>(integers.getElementType());
     bool isUnsigned = dq.getIsUnsigned();
     auto [low, high] = getQuantRange(elementType.getWidth(), isUnsigned);
-    Value lowest = arith::ConstantOp::create(
-        b, loc, b.getIntegerAttr(elementType, low));
+    Value lowest =
+        arith::ConstantOp::create(b, loc, b.getIntegerAttr(elementType, low));
     SmallVector<Value> inputs(op.getDpsInputs());
     inputs[0] = dq.getInput();
     if (pad)
       inputs[0] = tensor::PadOp::create(
           b, pad.getLoc(), asInteger(pad.getType(), dq), dq.getInput(),
-          pad.getMixedLowPad(), pad.getMixedHighPad(), lowest,
-          pad.getNofold());
+          pad.getMixedLowPad(), pad.getMixedHighPad(), lowest, pad.getNofold());
     Value init = tensor::EmptyOp::create(
         b, loc, tensor::getMixedSizes(b, loc, fill.getOutputs()[0]),
         elementType);
@@ -225,11 +223,11 @@ struct SinkBelowMaximum : OpRewritePattern<linalg::GenericOp> {
             [&](OpBuilder &nested, Location at, ValueRange args) {
               Value result;
               if (isUnsigned)
-                result = arith::MaxUIOp::create(nested, at, args[0],
-                                                args.back());
+                result =
+                    arith::MaxUIOp::create(nested, at, args[0], args.back());
               else
-                result = arith::MaxSIOp::create(nested, at, args[0],
-                                                args.back());
+                result =
+                    arith::MaxSIOp::create(nested, at, args[0], args.back());
               linalg::YieldOp::create(nested, at, result);
             })
             .getResult(0);
@@ -267,9 +265,9 @@ struct DropRoundTrip : OpRewritePattern<QuantizeOp> {
 
 void tamis::populateQuantizedMovementPatterns(RewritePatternSet &patterns,
                                               int64_t &moved) {
-  patterns.add<SinkBelow<tensor::CollapseShapeOp>,
-               SinkBelow<tensor::ExpandShapeOp>,
-               SinkBelow<tensor::ExtractSliceOp>, SinkBelow<tensor::CastOp>,
-               SinkBelowTranspose, SinkBelowConcat, SinkBelowPad,
-               SinkBelowMaximum, DropRoundTrip>(patterns.getContext(), moved);
+  patterns
+      .add<SinkBelow<tensor::CollapseShapeOp>, SinkBelow<tensor::ExpandShapeOp>,
+           SinkBelow<tensor::ExtractSliceOp>, SinkBelow<tensor::CastOp>,
+           SinkBelowTranspose, SinkBelowConcat, SinkBelowPad, SinkBelowMaximum,
+           DropRoundTrip>(patterns.getContext(), moved);
 }

@@ -5,8 +5,8 @@
 #ifndef TAMIS_LIB_TRANSFORMS_QUANTIZEDMOVEMENT_H
 #define TAMIS_LIB_TRANSFORMS_QUANTIZEDMOVEMENT_H
 
-#include "tamis/IR/Tamis.h"
 #include "mlir/IR/PatternMatch.h"
+#include "tamis/IR/Tamis.h"
 
 namespace mlir::tamis {
 

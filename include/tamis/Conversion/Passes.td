@@ -146,6 +146,16 @@ def LeaveOnError : Pass<"tamis-leave-on-error", "::mlir::func::FuncOp"> {
     "::mlir::arith::ArithDialect"];
 }
 
+def LowerCopies : Pass<"tamis-lower-copies", "::mlir::func::FuncOp"> {
+  let summary = "copies between strided views to linalg.generic";
+  let description = [{
+    Input: memrefs, outlined. Output: every `memref.copy` left is between
+    buffers without a layout, which is one memcpy. Test:
+    `test/Conversion/lower-copies.mlir`.
+  }];
+  let dependentDialects = ["::mlir::linalg::LinalgDialect"];
+}
+
 def LowerViews : Pass<"tamis-lower-views"> {
   let summary = "reshapes of dense buffers become reinterpretations";
   let description = [{

@@ -50,6 +50,9 @@ struct ModelInterface {
   std::string producer;
   /// Upper bound of the task split.
   int64_t threads = 1;
+  /// What was decided for each layer: dictionaries of strings, integers and
+  /// lists of integers, written by `--tamis-report-decisions`; may be null.
+  ArrayAttr layers;
 
   /// True if every dimension of every input and output is known.
   bool isStatic() const;

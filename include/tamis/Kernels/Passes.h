@@ -17,6 +17,9 @@ namespace tamis {
 #define GEN_PASS_REGISTRATION
 #include "tamis/Kernels/Passes.h.inc"
 
+/// On a contraction that no instruction takes: why, as text.
+inline constexpr llvm::StringLiteral kReasonAttrName = "tamis.reason";
+
 /// Lets one-shot bufferization take the operations of `tamis_kernel`.
 void registerKernelExternalModels(DialectRegistry &registry);
 

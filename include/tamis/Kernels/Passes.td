@@ -27,6 +27,17 @@ def SelectInstructions : Pass<"tamis-select-instructions", "::mlir::ModuleOp"> {
     Statistic<"numLeft", "left", "Contractions left to the generic lowering">];
 }
 
+def ReportDecisions : Pass<"tamis-report-decisions", "::mlir::ModuleOp"> {
+  let summary = "writes down what was decided for each contraction";
+  let description = [{
+    Sets the module attribute `tamis.layers`: one dictionary per contraction with
+    the node it came from, its shape, multiplications, storage of the weights,
+    instruction, register block and tasks, or the reason why it takes the
+    generic lowering. The artifact carries it; `tamis explain` prints it.
+    test/Kernels/report-decisions.mlir
+  }];
+}
+
 def PackParameters : Pass<"tamis-pack-parameters", "::mlir::ModuleOp"> {
   let summary = "packs constant right operands at compile time";
   let description = [{

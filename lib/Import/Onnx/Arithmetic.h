@@ -74,6 +74,9 @@ Value sum(Importer &im, Value x, ArrayRef<int64_t> axes, bool keepDims = true);
 Value maximum(Importer &im, Value x, ArrayRef<int64_t> axes);
 /// exp(x - max) / sum over `axes`, of x's element type.
 Value softmax(Importer &im, const Node &node, Value x, ArrayRef<int64_t> axes);
+/// Its logarithm, by x - max - log(sum).
+Value logSoftmax(Importer &im, const Node &node, Value x,
+                 ArrayRef<int64_t> axes);
 /// A float32 constant.
 Value constantTensorOf(Importer &im, ArrayRef<int64_t> shape,
                        ArrayRef<float> values);

@@ -16,13 +16,15 @@ using Builder_ = ImplicitLocOpBuilder;
 
 //===-- casts -------------------------------------------------------------===//
 
+/// Bits of an element in ONNX's memory.
 static unsigned integerBits(DType dtype) {
   switch (dtype) {
   case DType::Bool: return 1;
   case DType::Int2:
   case DType::UInt2: return 2;
   case DType::Int4:
-  case DType::UInt4: return 4;
+  case DType::UInt4:
+  case DType::Float4E2M1: return 4;
   default: return dtypeBytes(dtype) * 8;
   }
 }
@@ -71,7 +73,7 @@ static Value wrapNarrow(Builder_ &b, Value value, DType dtype) {
     return value;
   Value shift = Importer::constantInt(b, value.getType(), 8 - bits);
   Value high = arith::ShLIOp::create(b, value, shift);
-  if (isUnsigned(dtype))
+  if (isUnsigned(dtype) || !isInteger(dtype))
     return arith::ShRUIOp::create(b, high, shift);
   return arith::ShRSIOp::create(b, high, shift);
 }
@@ -977,6 +979,60 @@ LogicalResult importCast(Importer &im, const Node &node) {
                : failure();
 }
 
+LogicalResult importBitCast(Importer &im, const Node &node) {
+  ImportedValue input = im.in(node, 0);
+  DType from = input.dtype, to = static_cast<DType>(im.getInt(node, "to", 0));
+  Type source = im.elementType(from), target = im.elementType(to);
+  if (!source || !target)
+    return im.error(node) << "unsupported element type "
+                          << dtypeName(source ? to : from);
+  // Bool is a byte in ONNX, i1 here.
+  auto bits = [](DType dtype) {
+    return dtype == DType::Bool ? 8 : integerBits(dtype);
+  };
+  if (bits(from) != bits(to))
+    return im.error(node) << "expected types of the same width, got "
+                          << dtypeName(from) << " and " << dtypeName(to);
+  return finish(im, node,
+                im.elementwise(
+                    node, input, target,
+                    [&](Builder_ &b, ValueRange args) -> Value {
+                      if (from == to)
+                        return args[0];
+                      if (from == DType::Bool)
+                        return arith::ExtUIOp::create(b, target, args[0]);
+                      if (to == DType::Bool)
+                        return Importer::castScalar(b, args[0], from, to);
+                      if (source != target)
+                        return arith::BitcastOp::create(b, target, args[0]);
+                      return wrapNarrow(b, args[0], to);
+                    }),
+                to);
+}
+
+/// x sigmoid(alpha x) times the second input.
+LogicalResult importSwiGlu(Importer &im, const Node &node) {
+  if (failed(sameTypes(im, node, isFloat, "float")))
+    return failure();
+  float alpha = im.getFloat(node, "alpha", 1.0f);
+  DType dtype = im.in(node, 0).dtype;
+  Type element = im.elementType(dtype);
+  SmallVector<ImportedValue> operands = allInputs(im, node);
+  return finish(
+      im, node,
+      im.elementwise(
+          node, operands, element,
+          [&](Builder_ &b, ValueRange args) {
+            Value x = widen(b, args[0]);
+            Value gate = sigmoid(
+                b, arith::MulFOp::create(b, x, like(b, x, alpha)));
+            Value swish = arith::MulFOp::create(b, x, gate);
+            return narrow(
+                b, arith::MulFOp::create(b, swish, widen(b, args[1])), element);
+          }),
+      dtype);
+}
+
 /// com.microsoft: bias added before the activation.
 LogicalResult importBiasGelu(Importer &im, const Node &node) {
   if (failed(sameTypes(im, node, isFloat, "float")))
@@ -1069,6 +1125,8 @@ void mlir::tamis::onnx::registerElementwise(OpTable &table) {
                          "BitwiseXor"})
     binary(name, importLogic);
   binary("BitShift", importBitShift);
+  binary("SwiGLU", importSwiGlu);
+  unary("BitCast", importBitCast);
   binary("CastLike", importCast);
 
   for (StringRef name : {"Min", "Max", "Sum", "Mean"})

@@ -14,6 +14,7 @@ void mlir::tamis::onnx::registerFamilies(OpTable &table) {
   registerEinsum(table);
   registerNormalization(table);
   registerSoftmax(table);
+  registerLosses(table);
   registerQuantization(table);
   registerQuantizedOps(table);
   registerRecurrent(table);

@@ -20,6 +20,8 @@ using namespace mlir;
 using namespace mlir::tamis;
 using namespace mlir::tamis::onnx;
 
+/// What later versions change cannot be known.
+static constexpr int64_t kNewestOpset = 28;
 /// Nodes that inlined calls may add up to.
 static constexpr int64_t kInliningBudget = 100'000;
 
@@ -101,6 +103,19 @@ struct Missing {
 
 /// Reports every operator of the model that has no row, all at once.
 LogicalResult Importer::checkOperators() {
+  auto isKnown = [&](ArrayRef<OperatorSet> sets) -> LogicalResult {
+    for (const OperatorSet &set : sets)
+      if (set.domain.empty() && set.version > kNewestOpset)
+        return emitError(module.getLoc())
+               << "operator set " << set.version << " is newer than "
+               << kNewestOpset << ", the newest one known";
+    return success();
+  };
+  if (failed(isKnown(model.operatorSets)))
+    return failure();
+  for (const Function &function : model.functions)
+    if (failed(isKnown(function.operatorSets)))
+      return failure();
   llvm::MapVector<std::string, Missing, llvm::StringMap<unsigned>> missing;
   auto check = [&](auto &self, const Graph &graph) -> void {
     for (const Node &node : graph.nodes) {

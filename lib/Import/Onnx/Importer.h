@@ -336,6 +336,7 @@ void registerConvolution(OpTable &table);
 void registerConvTranspose(OpTable &table);
 void registerEinsum(OpTable &table);
 void registerSoftmax(OpTable &table);
+void registerLosses(OpTable &table);
 void registerQuantizedOps(OpTable &table);
 void registerQuantizedElementwise(OpTable &table);
 void registerQuantization(OpTable &table);

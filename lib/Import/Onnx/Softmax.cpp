@@ -9,6 +9,32 @@
 
 namespace mlir::tamis::onnx {
 
+Value logSoftmax(Importer &im, const Node &node, Value input,
+                 ArrayRef<int64_t> axes) {
+  Type element = elementOf(input), type = computeType(element);
+  Value highest = maximum(im, input, axes);
+  Value shifted = im.elementwise(
+      node, ArrayRef<Value>{input, highest}, type,
+      [&](ImplicitLocOpBuilder &b, ValueRange args) -> Value {
+        return arith::SubFOp::create(b, castScalar(b, args[0], type), args[1]);
+      });
+  Value total = im.reduce(
+      shifted, axes, /*keepDims=*/true, im.constant(type, 0),
+      [&](ImplicitLocOpBuilder &b, Value acc, Value value) -> Value {
+        return arith::AddFOp::create(b, acc, math::ExpOp::create(b, value));
+      });
+  Value log = unary(im, total, type,
+                    [&](ImplicitLocOpBuilder &b, ValueRange args) -> Value {
+                      return math::LogOp::create(b, args[0]);
+                    });
+  return im.elementwise(
+      node, ArrayRef<Value>{shifted, log}, element,
+      [&](ImplicitLocOpBuilder &b, ValueRange args) -> Value {
+        return castScalar(b, arith::SubFOp::create(b, args[0], args[1]),
+                          element);
+      });
+}
+
 namespace {
 
 /// The reduced axes, or a reported failure.
@@ -47,32 +73,8 @@ LogicalResult importLogSoftmax(Importer &im, const Node &node) {
   auto axes = softmaxAxes(im, node, x);
   if (failed(axes))
     return failure();
-  Value input = im.tensor(x);
-  Type element = elementOf(input), type = computeType(element);
-  Value highest = maximum(im, input, *axes);
-  Value shifted = im.elementwise(
-      node, ArrayRef<Value>{input, highest}, type,
-      [&](ImplicitLocOpBuilder &b, ValueRange args) -> Value {
-        return arith::SubFOp::create(b, castScalar(b, args[0], type), args[1]);
-      });
-  Value total = im.reduce(
-      shifted, *axes, /*keepDims=*/true, im.constant(type, 0),
-      [&](ImplicitLocOpBuilder &b, Value acc, Value value) -> Value {
-        return arith::AddFOp::create(b, acc, math::ExpOp::create(b, value));
-      });
-  Value log = unary(im, total, type,
-                    [&](ImplicitLocOpBuilder &b, ValueRange args) -> Value {
-                      return math::LogOp::create(b, args[0]);
-                    });
-  Value y = im.elementwise(
-      node, ArrayRef<Value>{shifted, log}, element,
-      [&](ImplicitLocOpBuilder &b, ValueRange args) -> Value {
-        return castScalar(b, arith::SubFOp::create(b, args[0], args[1]),
-                          element);
-      });
-  if (!y)
-    return failure();
-  return im.out(node, 0, y, x.dtype);
+  Value y = logSoftmax(im, node, im.tensor(x), *axes);
+  return y ? im.out(node, 0, y, x.dtype) : failure();
 }
 
 /// The position within `axes` of each element, row-major, as int64.

@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// The decisions of `plan`, in the model's own names, for people.
+#include "tamis/IR/Tamis.h"
+#include "tamis/Kernels/Passes.h"
+#include "mlir/Dialect/Func/IR/FuncOps.h"
+#include "mlir/IR/Builders.h"
+
+namespace mlir::tamis {
+#define GEN_PASS_DEF_REPORTDECISIONS
+#include "tamis/Kernels/Passes.h.inc"
+} // namespace mlir::tamis
+
+using namespace mlir;
+using namespace mlir::tamis;
+
+namespace {
+
+std::string getTypeText(Value value) {
+  std::string text;
+  llvm::raw_string_ostream(text)
+      << cast<ShapedType>(value.getType()).getElementType();
+  return text;
+}
+
+/// What both forms of a contraction have: node, types and work.
+NamedAttrList describe(Builder &b, std::optional<StringRef> origin, Value lhs,
+                       Value rhs, Value init, ArrayRef<int64_t> bounds) {
+  NamedAttrList facts;
+  facts.set("node", b.getStringAttr(origin.value_or("")));
+  facts.set("types", b.getStringAttr(getTypeText(lhs) + " x " +
+                                     getTypeText(rhs) + " -> " +
+                                     getTypeText(init)));
+  facts.set("bounds", b.getDenseI64ArrayAttr(bounds));
+  int64_t products = 1;
+  for (int64_t bound : bounds)
+    products *= ShapedType::isDynamic(bound) ? 1 : bound;
+  facts.set("macs", b.getI64IntegerAttr(products));
+  return facts;
+}
+
+struct ReportDecisions : tamis::impl::ReportDecisionsBase<ReportDecisions> {
+  void runOnOperation() override {
+    Builder b(&getContext());
+    SmallVector<Attribute> layers;
+    getOperation().walk([&](Operation *op) {
+      NamedAttrList facts;
+      if (auto chosen = dyn_cast<kernel::ContractOp>(op)) {
+        facts = describe(b, chosen.getOrigin(), chosen.getLhs(),
+                         chosen.getRhs(), chosen.getInit(), chosen.getBounds());
+        facts.set("storage", b.getStringAttr(chosen.getPacked()
+                                                 ? "dense packed"
+                                                 : "as it lies"));
+        facts.set("instruction",
+                  b.getStringAttr(chosen.getInstruction().getInstructionName()));
+        facts.set("tile", b.getDenseI64ArrayAttr(chosen.getTile()));
+        facts.set("tasks", b.getI64IntegerAttr(chosen.getTasks()));
+      } else if (auto left = dyn_cast<ContractOp>(op)) {
+        facts = describe(b, left.getOrigin(), left.getLhs(), left.getRhs(),
+                         left.getInit(), left.getStaticLoopRanges());
+        facts.set("instruction", b.getStringAttr("none"));
+        if (auto reason = left->getAttrOfType<StringAttr>(kReasonAttrName))
+          facts.set("reason", reason);
+      } else {
+        return;
+      }
+      layers.push_back(facts.getDictionary(&getContext()));
+    });
+    getOperation()->setAttr("tamis.layers", b.getArrayAttr(layers));
+  }
+};
+
+} // namespace
