@@ -27,9 +27,13 @@ as_root() {
 add_security_archive() {
   local mirror
   [ -z "$(apt-cache madison llvm-22-dev 2>/dev/null)" ] || return 0
-  mirror=$(apt-cache policy | sed -n 's|.*500 \(https\?://[^ ]*\)/debian .*|\1|p' | head -n 1)
+  mirror=$(apt-cache policy | sed -n 's|.* \(https\?://[^ ]*\)/debian .*|\1|p' | head -n 1)
+  if [ -z "$mirror" ]; then
+    printf 'error: no package llvm-22-dev; add the archive bookworm-security to the sources of apt\n' >&2
+    exit 1
+  fi
   say "adding the archive bookworm-security"
-  echo "deb ${mirror:-http://deb.debian.org}/debian-security bookworm-security main" |
+  echo "deb $mirror/debian-security bookworm-security main" |
     as_root tee /etc/apt/sources.list.d/tamis-security.list >/dev/null
   as_root apt-get update -qq
 }

@@ -9,6 +9,7 @@
 #include "tamis/Target/ParameterLayout.h"
 #include "tamis/Target/Target.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
+#include "mlir/Dialect/Bufferization/IR/BufferizableOpInterface.h"
 #include "mlir/Dialect/Bufferization/IR/Bufferization.h"
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "mlir/Dialect/MLProgram/IR/MLProgram.h"
@@ -98,9 +99,12 @@ struct BindBuffers : impl::BindBuffersBase<BindBuffers> {
     SmallVector<std::pair<unsigned, DictionaryAttr>> results;
     for (auto [i, result] : llvm::enumerate(ret.getOperands())) {
       if (main.getResultAttr(i, "tamis.unbounded")) {
+        // Any layout: a cast of a slice to dense rows would be wrong.
         Value buffer = bufferization::ToBufferOp::create(
-            b, ret.getLoc(), getBufferType(result.getType()), result,
-            /*read_only=*/true);
+            b, ret.getLoc(),
+            bufferization::getMemRefTypeWithFullyDynamicLayout(
+                cast<RankedTensorType>(result.getType())),
+            result, /*read_only=*/true);
         kernel::StoreOutputOp::create(b, ret.getLoc(), buffer, i);
         continue;
       }

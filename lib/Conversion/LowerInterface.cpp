@@ -250,6 +250,8 @@ struct LowerInterface : impl::LowerInterfaceBase<LowerInterface> {
       p.loc = op->getLoc();
       auto store = dyn_cast<kernel::StoreOutputOp>(op);
       Value source = store ? Value(store.getSource()) : Value(op->getResult(0));
+      if (auto cast = source.getDefiningOp<memref::CastOp>(); store && cast)
+        source = cast.getSource();
       auto type = cast<MemRefType>(source.getType());
       SmallVector<Value> sizes;
       unsigned next = 0;
@@ -279,7 +281,10 @@ struct LowerInterface : impl::LowerInterfaceBase<LowerInterface> {
                                              ValueRange{ctx, index, bytes})
                             .getResult(0);
         Value target = p.makeMemref(dense, pointer, sizes);
-        if (type.getLayout().isIdentity())
+        // A cast may call a strided slice contiguous.
+        while (auto cast = source.getDefiningOp<memref::CastOp>())
+          source = cast.getSource();
+        if (cast<MemRefType>(source.getType()).getLayout().isIdentity())
           memref::CopyOp::create(p.b, p.loc, source, target);
         else
           copyElements(p.b, p.loc, source, target);

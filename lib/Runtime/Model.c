@@ -130,18 +130,15 @@ static tamis_status check_pointers(const void *const *inputs, void **outputs,
            tensor->name);
     first += tensor->rank;
   }
-  int asked = 0;
+  /* Those of unbounded outputs are written again by the computation. */
+  tamis_model_data.output_dims(dims);
   for (int32_t index = 0; index < tamis_model_data.output_count; ++index) {
     const tamis_tensor *tensor = &tamis_model_data.outputs[index];
-    if (tensor->unbounded) {
+    if (tensor->unbounded)
       outputs[index] = NULL;
-    } else if (!outputs[index]) {
-      if (!asked++)
-        tamis_model_data.output_dims(dims);
-      if (has_elements(dims, index))
-        FAIL(out, TAMIS_ERROR_ARGUMENT, "output '%s' is a null pointer",
-             tensor->name);
-    }
+    else if (!outputs[index] && has_elements(dims, index))
+      FAIL(out, TAMIS_ERROR_ARGUMENT, "output '%s' is a null pointer",
+           tensor->name);
   }
   return TAMIS_OK;
 }
