@@ -280,14 +280,20 @@ struct LowerInterface : impl::LowerInterfaceBase<LowerInterface> {
         Value pointer = func::CallOp::create(p.b, p.loc, output,
                                              ValueRange{ctx, index, bytes})
                             .getResult(0);
-        Value target = p.makeMemref(dense, pointer, sizes);
         // A cast may call a strided slice contiguous.
         while (auto cast = source.getDefiningOp<memref::CastOp>())
           source = cast.getSource();
-        if (cast<MemRefType>(source.getType()).getLayout().isIdentity())
-          memref::CopyOp::create(p.b, p.loc, source, target);
-        else
-          copyElements(p.b, p.loc, source, target);
+        if (!cast<MemRefType>(source.getType()).getLayout().isIdentity()) {
+          copyElements(p.b, p.loc, source, p.makeMemref(dense, pointer, sizes));
+        } else {
+          // Not memref.copy, which a later fold of casts makes a strided one.
+          Value base = memref::ExtractAlignedPointerAsIndexOp::create(
+              p.b, p.loc, source);
+          LLVM::MemcpyOp::create(
+              p.b, p.loc, pointer,
+              LLVM::IntToPtrOp::create(p.b, p.loc, p.ptr, p.fromIndex(base)),
+              bytes, /*isVolatile=*/false);
+        }
       } else {
         Value pointer =
             func::CallOp::create(p.b, p.loc, allocate, ValueRange{ctx, bytes})

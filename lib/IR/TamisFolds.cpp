@@ -188,8 +188,8 @@ static Attribute getConstant(Value value) {
 }
 
 OpFoldResult QuantizeOp::fold(FoldAdaptor adaptor) {
-  // quantize(dequantize(q)) with the same constant parameters is q. The other
-  // order rounds and stays.
+  // fold_n1: quantize(dequantize(q)) with the same constant parameters is q.
+  // The other order rounds and stays.
   auto inner = getInput().getDefiningOp<DequantizeOp>();
   if (!inner || inner.getInput().getType() != getType() || getBits())
     return {};

@@ -87,8 +87,8 @@ static Value getScalar(OpBuilder &b, Location loc, Value tensor) {
   return tensor::ExtractOp::create(b, loc, tensor, ValueRange());
 }
 
-/// x_scale * w_scale, and divided by y_scale if given, in that order. All of
-/// them rank 0 but w_scale.
+/// x_scale * w_scale, and divided by y_scale if given, in that order
+/// (requantize_n1). All of them rank 0 but w_scale.
 static Value combineScales(OpBuilder &b, Location loc, Value x, Value w,
                            Value y) {
   unsigned rank = getType(w).getRank();

@@ -12,6 +12,10 @@
 using namespace mlir;
 using namespace mlir::tamis;
 
+/// The error of a float sum grows with the additions one accumulator takes:
+/// longer sums add up the sums of blocks of this length.
+constexpr int64_t kSumBlock = 128;
+
 //===-- deciding ----------------------------------------------------------===//
 
 double Emitter::bodyCost() const {
@@ -68,13 +72,15 @@ bool Emitter::isVaryingInside(const Access &access) const {
 }
 
 void Emitter::choose() {
-  bool reducible = true, ordered = false;
+  bool reducible = true, rounds = false;
   for (unsigned i = 0; i < outputs; ++i) {
     std::optional<Reduction> reduction = nest.getReduction(i);
     reducible &= reduction.has_value();
-    ordered |= reduction && target.strict && !reduction->reassociable &&
-               isa<FloatType>(reduction->combiner->getResult(0).getType());
+    rounds |= reduction && !reduction->reassociable &&
+              isa<FloatType>(reduction->combiner->getResult(0).getType());
   }
+  bool ordered = rounds && target.strict;
+  sumsInBlocks = reducible && rounds && !target.strict;
   int64_t widest = target.bits / getWidestBits(nest.body());
   double best = bodyCost();
   for (const Access &access : nest.accesses)
@@ -376,11 +382,21 @@ Values Emitter::emitReductionLoops(unsigned level, Values offsets, Strip strip,
                                    Values accumulators) {
   if (level < inner.size()) {
     unsigned l = inner[level];
-    return forLoop(index(0), extents[l], 1, accumulators,
-                   [&](Value iv, Values carried) {
-                     ivs[l] = iv;
-                     return emitReductionLoops(
-                         level + 1, advance(offsets, l, iv), strip, carried);
+    auto sum = [&](Value from, Value to, Values start) {
+      return forLoop(from, to, 1, start, [&](Value iv, Values carried) {
+        ivs[l] = iv;
+        return emitReductionLoops(level + 1, advance(offsets, l, iv), strip,
+                                  carried);
+      });
+    };
+    const Product &extent = nest.loops[l].extent;
+    if (!sumsInBlocks || (extent.isStatic() && extent.factor <= kSumBlock))
+      return sum(index(0), extents[l], accumulators);
+    return forLoop(index(0), extents[l], kSumBlock, accumulators,
+                   [&](Value from, Values carried) {
+                     Value to = arith::MinUIOp::create(
+                         b, loc, add(from, index(kSumBlock)), extents[l]);
+                     return addBlock(carried, sum(from, to, neutrals(strip)));
                    });
   }
   Values results;
@@ -390,6 +406,28 @@ Values Emitter::emitReductionLoops(unsigned level, Values offsets, Strip strip,
                           ValueRange(accumulators)
                               .slice(part * outputs, outputs)));
   return results;
+}
+
+/// One accumulator per part of the strip and output that holds nothing yet.
+Values Emitter::neutrals(Strip strip) {
+  Values result;
+  for (int64_t part = 0; part < strip.count; ++part)
+    for (unsigned i = 0; i < outputs; ++i) {
+      TypedAttr neutral = nest.getReduction(i)->neutral;
+      Value scalar = arith::ConstantOp::create(b, loc, neutral);
+      result.push_back(toVector({scalar, Form::Uniform}, strip.lanes));
+    }
+  return result;
+}
+
+/// Joins the accumulators of one block with those of the blocks before it.
+Values Emitter::addBlock(const Values &sums, const Values &block) {
+  Values result;
+  for (auto [i, pair] : llvm::enumerate(llvm::zip(sums, block)))
+    result.push_back(vector::makeArithReduction(
+        b, loc, nest.getReduction(i % outputs)->kind, std::get<0>(pair),
+        std::get<1>(pair)));
+  return result;
 }
 
 /// The vector loop is a reduction: `unroll` partial results per output in

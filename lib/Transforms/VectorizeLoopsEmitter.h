@@ -56,6 +56,8 @@ private:
   void emitParallelStrip(const Values &offsets, Value iv, Strip strip);
   Values emitReductionLoops(unsigned level, Values offsets, Strip strip,
                             Values accumulators);
+  Values neutrals(Strip strip);
+  Values addBlock(const Values &sums, const Values &block);
   void emitReducedRow(const Values &offsets);
   Values emitReducedStrips(unsigned level, Values offsets, Values carried);
   Values forStrips(Value extent, Values carried,
@@ -110,6 +112,7 @@ private:
   int vectorLoop = -1;
   bool vectorReduction = false;
   bool maskedTail = false;
+  bool sumsInBlocks = false; // long float sums, in blocks for accuracy
   bool tiling = true; // may transpose
   int64_t lanes = 1, unroll = 1;
   SmallVector<unsigned> outer; // parallel loops around the vector loop

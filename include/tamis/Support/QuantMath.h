@@ -38,7 +38,8 @@ inline Value castInteger(OpBuilder &b, Location loc, Value value, Type type,
 /// Builds `saturate(round_half_even(scaled) + zero)` on scalars: clamp, round,
 /// convert, add the zero point. `scaled` is f32 and already divided by the
 /// scale; `zero` is null or an integer of `type`; `bits` narrows the range of
-/// `type`. Total: NaN becomes the lower bound, as in ONNX Runtime.
+/// `type`. Total: NaN becomes the lower bound, as in ONNX Runtime. The rules
+/// quantize_n1 and quantize_n2 of docs/Numerics.md.
 inline Value buildQuantize(OpBuilder &b, Location loc, Value scaled, Value zero,
                            IntegerType type, bool isUnsigned, unsigned bits) {
   auto f32 = b.getF32Type();

@@ -7,6 +7,9 @@ using namespace mlir::tamis::onnx;
 
 void mlir::tamis::onnx::registerFamilies(OpTable &table) {
   registerElementwise(table);
+  registerActivations(table);
+  registerLogic(table);
+  registerCasts(table);
   registerMovement(table);
   registerContraction(table);
   registerConvolution(table);

@@ -330,6 +330,9 @@ FailureOr<bool> importStaticGather(Importer &im, const Node &node);
 /// Calls all of the following (Families.cpp: add yours there).
 void registerFamilies(OpTable &table);
 void registerElementwise(OpTable &table);
+void registerActivations(OpTable &table);
+void registerLogic(OpTable &table);
+void registerCasts(OpTable &table);
 void registerMovement(OpTable &table);
 void registerContraction(OpTable &table);
 void registerConvolution(OpTable &table);

@@ -37,9 +37,9 @@ void checkTarget(Importer &im, const Target &target) {
         // Unsigned: a negative class is out of range, not counted from the end.
         Value inside =
             arith::CmpIOp::create(b, arith::CmpIPredicate::ult, at, limit);
-        Value never = arith::XOrIOp::create(
-            b, target.counts(b, element),
-            Importer::constantInt(b, b.getI1Type(), 1));
+        Value never =
+            arith::XOrIOp::create(b, target.counts(b, element),
+                                  Importer::constantInt(b, b.getI1Type(), 1));
         return arith::AndIOp::create(b, acc,
                                      arith::OrIOp::create(b, inside, never));
       });
@@ -71,9 +71,9 @@ LogicalResult buildLoss(Importer &im, const Node &node, Value logs) {
   Value weights;
   if (im.has(node, 2)) {
     if (im.in(node, 2).dtype != input.dtype)
-      return im.error(node) << "expected weights of type "
-                            << dtypeName(input.dtype) << ", got "
-                            << dtypeName(im.in(node, 2).dtype);
+      return im.error(node)
+             << "expected weights of type " << dtypeName(input.dtype)
+             << ", got " << dtypeName(im.in(node, 2).dtype);
     weights = im.tensor(node, 2);
     if (failed(im.requireRank(node, weights, 1, "the weights")) ||
         failed(im.requireEqual(node, im.dim(weights, 0), target.classes,
@@ -124,11 +124,11 @@ LogicalResult buildLoss(Importer &im, const Node &node, Value logs) {
       return weights ? weightOf(b, at) : Importer::constant(b, type, 1);
     });
     Value divisor = sum(im, shares, all, /*keepDims=*/false);
-    total = im.elementwise(
-        node, ArrayRef<Value>{total, divisor}, type,
-        [](ImplicitLocOpBuilder &b, ValueRange args) -> Value {
-          return arith::DivFOp::create(b, args[0], args[1]);
-        });
+    total =
+        im.elementwise(node, ArrayRef<Value>{total, divisor}, type,
+                       [](ImplicitLocOpBuilder &b, ValueRange args) -> Value {
+                         return arith::DivFOp::create(b, args[0], args[1]);
+                       });
   }
   return im.out(node, 0, convert(im, total, element), input.dtype);
 }

@@ -69,6 +69,15 @@ Value transformMatrix(Importer &im, const Transform &t) {
   return parameterOf(im, std::move(dims), std::move(values));
 }
 
+/// The bins of a transform and their real and imaginary parts as one dimension:
+/// columns enough for vectors.
+Value joinLastDims(Importer &im, Value matrix) {
+  auto sizes = im.dims(matrix);
+  OpFoldResult parts = sizes.pop_back_val();
+  sizes.back() = im.shape.mul(sizes.back(), parts);
+  return im.reshape(matrix, sizes);
+}
+
 /// A known positive scalar at input `index`, `fallback` if it is absent.
 FailureOr<int64_t> knownScalar(Importer &im, const Node &node, size_t index,
                                int64_t fallback, StringRef what) {
@@ -146,7 +155,15 @@ LogicalResult importDFT(Importer &im, const Node &node) {
     c.rhsExprs.push_back(component);
   }
   c.rhsExprs.push_back(f);
-  if (t.complexOut) {
+  Value matrix = transformMatrix(im, t);
+  // Where bins are innermost, they and their parts are one long dimension.
+  bool joined = t.complexOut && *axis == rank - 2;
+  SmallVector<OpFoldResult> result(sizes);
+  result.push_back(im.shape.attr(t.complexOut ? 2 : 1));
+  if (joined) {
+    matrix = joinLastDims(im, matrix);
+    sizes.back() = im.shape.attr(2 * t.bins);
+  } else if (t.complexOut) {
     AffineExpr component = dim();
     c.rhsExprs.push_back(component);
     c.outExprs.push_back(component);
@@ -154,12 +171,10 @@ LogicalResult importDFT(Importer &im, const Node &node) {
   }
   c.dims = next;
   c.lhs = {x};
-  c.rhs = {transformMatrix(im, t)};
+  c.rhs = {matrix};
   Value y = contract(im, node, c, sizes);
-  if (!t.complexOut) {
-    sizes.push_back(im.shape.attr(1));
-    y = im.reshape(y, sizes);
-  }
+  if (joined || !t.complexOut)
+    y = im.reshape(y, result);
   return im.out(node, 0, convert(im, y, element), input.dtype);
 }
 
@@ -227,11 +242,11 @@ LogicalResult importSTFT(Importer &im, const Node &node) {
     return im.error(node) << "the signal is shorter than one frame";
   if (!ShapeMath::constant(frames))
     frames = s.max(frames, s.attr(0));
-  // batch, frame, bin, component, time within the frame
+  // batch, frame, bin with its component, time within the frame
   Contraction c;
-  AffineExpr batch, frame, bin, out, n;
-  bindDims(im.b.getContext(), batch, frame, bin, out, n);
-  c.dims = 5;
+  AffineExpr batch, frame, bin, n;
+  bindDims(im.b.getContext(), batch, frame, bin, n);
+  c.dims = 4;
   c.lhsExprs = {batch, frame * *step + n};
   c.rhsExprs = {n};
   if (t.complexIn) {
@@ -239,12 +254,13 @@ LogicalResult importSTFT(Importer &im, const Node &node) {
     c.lhsExprs.push_back(component);
     c.rhsExprs.push_back(component);
   }
-  c.rhsExprs.append({bin, out});
-  c.outExprs = {batch, frame, bin, out};
+  c.rhsExprs.push_back(bin);
+  c.outExprs = {batch, frame, bin};
   c.lhs = {x};
-  c.rhs = {matrix};
-  Value y = contract(im, node, c,
-                     {im.dim(x, 0), frames, s.attr(t.bins), s.attr(2)});
+  c.rhs = {joinLastDims(im, matrix)};
+  Value y =
+      contract(im, node, c, {im.dim(x, 0), frames, s.attr(2 * t.bins)});
+  y = im.reshape(y, {im.dim(x, 0), frames, s.attr(t.bins), s.attr(2)});
   return im.out(node, 0, convert(im, y, element), input.dtype);
 }
 
