@@ -184,8 +184,9 @@ private:
 
   static LogicalResult verifyContract(ModuleOp target, const Stage &stage) {
     WalkResult result = target.walk([&](Operation *op) {
-      if (!llvm::is_contained(stage.forbidden,
-                              op->getName().getDialectNamespace()))
+      OperationName name = op->getName();
+      if (!llvm::is_contained(stage.forbidden, name.getDialectNamespace()) &&
+          !llvm::is_contained(stage.forbidden, name.getStringRef()))
         return WalkResult::advance();
       op->emitOpError("is left after stage '")
           << stage.name << "', which promises: " << stage.promise;

@@ -115,17 +115,31 @@ static void populateEmit(OpPassManager &pm, const CompileOptions &options) {
   pm.addPass(createReconcileUnrealizedCastsPass());
 }
 
-static constexpr StringRef kAfterCompress[] = {"quant"};
-static constexpr StringRef kAfterPack[] = {"quant", "ml_program_load"};
-static constexpr StringRef kAfterCodegen[] = {"quant", "tensor", "tamis",
-                                              "tamis_kernel", "linalg"};
+// Dialects, or single operations, that must be gone. Each list holds what the
+// one before it holds.
+static constexpr StringRef kAfterImport[] = {"cf"};
+static constexpr StringRef kAfterCompress[] = {
+    "cf", "quant", "tamis.quantize", "tamis.dequantize"};
+static constexpr StringRef kAfterPack[] = {
+    "cf", "quant", "tamis.quantize", "tamis.dequantize", "tamis.contract"};
+static constexpr StringRef kAfterCodegen[] = {
+    "cf",     "quant",        "tamis",
+    "tensor", "tamis_kernel", "linalg",
+    "shape",  "bufferization", "ml_program.global_load_const"};
+static constexpr StringRef kAfterEmit[] = {
+    "cf",     "quant",         "tamis",
+    "tensor", "tamis_kernel",  "linalg",
+    "shape",  "bufferization", "ml_program.global_load_const",
+    "scf",    "memref",        "affine",
+    "arith",  "math",          "vector",
+    "func",   "builtin.unrealized_conversion_cast"};
 
 ArrayRef<Stage> mlir::tamis::getStages() {
   static const Stage stages[] = {
       {"import",
        "the whole model in upstream dialects and tamis; every dimension static "
        "or symbolic with a known origin",
-       populateImport, {}},
+       populateImport, kAfterImport},
       {"compress",
        "every numeric and pruning decision is in a type, an encoding or a "
        "parameter operand; no quantize-dequantize pair is left",
@@ -140,8 +154,7 @@ ArrayRef<Stage> mlir::tamis::getStages() {
       {"codegen",
        "loops, vectors, memrefs and arena offsets; no tensor, no linalg",
        populateCodegen, kAfterCodegen},
-      {"emit", "the LLVM dialect, then one object", populateEmit,
-       kAfterCodegen},
+      {"emit", "the LLVM dialect, then one object", populateEmit, kAfterEmit},
   };
   return stages;
 }
@@ -169,7 +182,6 @@ void mlir::tamis::registerPipelines() {
   static const CompileOptions defaults;
   for (const Stage &stage : getStages()) {
     auto populate = stage.populate;
-    static std::vector<std::string> names;
     PassPipelineRegistration<>(
         ("tamis-stage-" + stage.name).str(), stage.promise,
         [populate](OpPassManager &pm) { populate(pm, defaults); });

@@ -382,11 +382,17 @@ Values Emitter::emitReductionLoops(unsigned level, Values offsets, Strip strip,
                                    Values accumulators) {
   if (level < inner.size()) {
     unsigned l = inner[level];
+    // What one iteration adds is a block of its own if it is long enough.
+    bool apart = sumsInBlocks && additionsFrom(level + 1) >= kSumBlock / 8 &&
+                 additionsFrom(level) > kSumBlock;
     auto sum = [&](Value from, Value to, Values start) {
       return forLoop(from, to, 1, start, [&](Value iv, Values carried) {
         ivs[l] = iv;
-        return emitReductionLoops(level + 1, advance(offsets, l, iv), strip,
-                                  carried);
+        Values moved = advance(offsets, l, iv);
+        if (!apart)
+          return emitReductionLoops(level + 1, moved, strip, carried);
+        return addBlock(carried, emitReductionLoops(level + 1, moved, strip,
+                                                    neutrals(strip)));
       });
     };
     const Product &extent = nest.loops[l].extent;
@@ -406,6 +412,19 @@ Values Emitter::emitReductionLoops(unsigned level, Values offsets, Strip strip,
                           ValueRange(accumulators)
                               .slice(part * outputs, outputs)));
   return results;
+}
+
+/// Iterations of the reduction loops from `level` inwards; a loop of unknown
+/// extent counts as long.
+int64_t Emitter::additionsFrom(unsigned level) const {
+  int64_t count = 1;
+  for (unsigned l : ArrayRef(inner).drop_front(level)) {
+    const Product &extent = nest.loops[l].extent;
+    count *= extent.isStatic() ? std::clamp<int64_t>(extent.factor, 1, 1 << 20)
+                               : 2 * kSumBlock;
+    count = std::min<int64_t>(count, 1 << 20);
+  }
+  return count;
 }
 
 /// One accumulator per part of the strip and output that holds nothing yet.

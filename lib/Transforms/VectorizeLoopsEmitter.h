@@ -56,6 +56,7 @@ private:
   void emitParallelStrip(const Values &offsets, Value iv, Strip strip);
   Values emitReductionLoops(unsigned level, Values offsets, Strip strip,
                             Values accumulators);
+  int64_t additionsFrom(unsigned level) const;
   Values neutrals(Strip strip);
   Values addBlock(const Values &sums, const Values &block);
   void emitReducedRow(const Values &offsets);

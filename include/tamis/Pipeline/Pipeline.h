@@ -21,7 +21,7 @@ struct Stage {
   /// Adds its passes. `import` and `emit` have work outside the pass manager
   /// and may add none.
   void (*populate)(OpPassManager &pm, const CompileOptions &options);
-  /// Dialects that must not be left in the module when the stage ends.
+  /// Dialects and operations that must not be left when the stage ends.
   llvm::ArrayRef<llvm::StringRef> forbidden;
 };
 
