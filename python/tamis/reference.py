@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
-"""ONNX Runtime as the oracle: one thread, graph optimisation off or on."""
+"""ONNX Runtime as the oracle: one thread, graph optimisation off or on, or in double precision."""
 from .errors import Error
 
 
@@ -27,6 +27,48 @@ def session(model, optimised=False, threads=1):
     except Exception as error:  # onnxruntime raises a dozen types of its own
         raise Error(f"onnxruntime refuses the model: {_first_line(error)}",
                     file=model if isinstance(model, str) else "") from None
+
+
+def double_session(path):
+    """A session of the model in double precision, or None where ONNX Runtime has no such kernels (convolutions)."""
+    onnx = require("onnx")
+    model = onnx.load(path)
+    _widen(onnx, model.graph)
+    try:
+        return session(model.SerializeToString())
+    except (Error, ValueError):  # ValueError: more than protobuf's 2 GB
+        return None
+
+
+def run_double(model_session, feed):
+    """All outputs for a feed of single precision."""
+    return run(model_session, {name: value.astype("float64") if value.dtype == "float32" else value
+                               for name, value in feed.items()})
+
+
+def _widen(onnx, graph):
+    """Make every float32 of a graph and its subgraphs a float64."""
+    single, double = onnx.TensorProto.FLOAT, onnx.TensorProto.DOUBLE
+
+    def widen(tensor):
+        if tensor.data_type == single:
+            values = onnx.numpy_helper.to_array(tensor).astype("float64")
+            tensor.CopyFrom(onnx.numpy_helper.from_array(values, tensor.name))
+
+    for tensor in graph.initializer:
+        widen(tensor)
+    for info in (*graph.input, *graph.output):
+        if info.type.tensor_type.elem_type == single:
+            info.type.tensor_type.elem_type = double
+    del graph.value_info[:]
+    for node in graph.node:
+        for attribute in node.attribute:
+            if attribute.HasField("t"):
+                widen(attribute.t)
+            elif attribute.HasField("g"):
+                _widen(onnx, attribute.g)
+            elif attribute.name in ("to", "dtype", "output_datatype") and attribute.i == single:
+                attribute.i = double
 
 
 def run(model_session, feed):

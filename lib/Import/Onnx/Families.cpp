@@ -11,6 +11,10 @@ void mlir::tamis::onnx::registerFamilies(OpTable &table) {
   registerLogic(table);
   registerCasts(table);
   registerMovement(table);
+  registerReshape(table);
+  registerConstants(table);
+  registerSlice(table);
+  registerPad(table);
   registerContraction(table);
   registerConvolution(table);
   registerConvTranspose(table);
