@@ -46,20 +46,6 @@ static TamisSeverity convert(DiagnosticSeverity severity) {
   llvm_unreachable("unknown severity");
 }
 
-/// A diagnostic as text, with the node or the place in a file in front.
-static std::string getText(const Diagnostic &diagnostic) {
-  std::string text;
-  llvm::raw_string_ostream stream(text);
-  Location location = diagnostic.getLocation();
-  if (auto name = dyn_cast<NameLoc>(location))
-    stream << name.getName().getValue() << ": ";
-  else if (auto place = dyn_cast<FileLineColLoc>(location))
-    stream << place.getFilename().getValue() << ":" << place.getLine() << ":"
-           << place.getColumn() << ": ";
-  stream << diagnostic.str();
-  return text;
-}
-
 /// Applies one "key=value"; returns what is wrong with it.
 static std::string applyOption(StringRef option, CompileOptions &options) {
   auto [key, value] = option.split('=');
@@ -135,9 +121,9 @@ static int32_t compileWith(
   }
   LogicalResult compiled =
       compile(options, [&reporter](Diagnostic &diagnostic) {
-        reporter.report(convert(diagnostic.getSeverity()), getText(diagnostic));
+        reporter.report(convert(diagnostic.getSeverity()), getDiagnosticText(diagnostic));
         for (const Diagnostic &note : diagnostic.getNotes())
-          reporter.report(TamisSeverityNote, getText(note));
+          reporter.report(TamisSeverityNote, getDiagnosticText(note));
       });
   return failed(compiled);
 }

@@ -115,7 +115,8 @@ struct PackEmitter {
     ArrayRef<int64_t> run = op.getReductions().take_back(op.getRun());
     bool plain =
         elementFrom == elementTo && run.size() == 1 && block >= 4 &&
-        (isa<FloatType>(elementTo) ? step == 1 : elementTo.isInteger(8));
+        (isa<FloatType>(elementTo) ? step == 1 || elementTo.isBF16()
+                                   : elementTo.isInteger(8));
     bool byRows = plain && getConstantIntValue(columnStride) == 1 && step <= 4;
     bool byColumns = plain &&
                      getConstantIntValue(source.strides[run.back()]) == 1 &&
@@ -203,7 +204,8 @@ struct PackEmitter {
         step == 1
             ? type
             : VectorType::get(
-                  count, b.getIntegerType(8 * static_cast<unsigned>(step)));
+                  count, b.getIntegerType(elementTo.getIntOrFloatBitWidth() *
+                                          static_cast<unsigned>(step)));
     SmallVector<Value> rows;
     for (int64_t c = 0; c < count; ++c) {
       Value row = vector::LoadOp::create(

@@ -283,6 +283,15 @@ pack(kernel::PackOp op, const SourceView &view) {
     packElements(
         op, view, data, [&](int64_t i) { return readFloat(view, i); },
         [](int64_t, int64_t, float) {});
+  } else if (element.isBF16() && view.element == element) {
+    MutableArrayRef<uint16_t> data;
+    blob = makeBlob(count, data);
+    packElements(
+        op, view, data,
+        [&](int64_t i) {
+          return llvm::support::endian::read16le(view.bytes.data() + 2 * i);
+        },
+        [](int64_t, int64_t, uint16_t) {});
   } else if (element.isInteger(8)) {
     MutableArrayRef<int8_t> data;
     blob = makeBlob(count, data);

@@ -204,7 +204,7 @@ static FailureOr<Decision> decide(ContractOp op, TargetAttr target,
     }
   reason = "no instruction takes these element types";
   bool found = false;
-  for (InstructionAttrInterface instruction : getInstructions(target)) {
+  for (InstructionAttrInterface instruction : getInstructions(target, allowsBf16(op))) {
     if (!instruction.accepts(lhs, rhs, op.getAccumulator(), op.getLhsUnsigned(),
                              op.getRhsUnsigned()))
       continue;
@@ -252,6 +252,7 @@ static FailureOr<Decision> decide(ContractOp op, TargetAttr target,
                          !lhsZero || *lhsZero != 0;
   }
   decision.packed = isa<IntegerType>(lhs) || dims.depthwise ||
+                    instruction.getReductionStep() > 1 ||
                     isParameter(op.getRhs()) ||
                     !hasContiguousColumns(op, dims, decision.bounds);
 

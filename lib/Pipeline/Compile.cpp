@@ -32,6 +32,21 @@ using namespace mlir::tamis;
 
 namespace {
 
+void printDiagnostic(Diagnostic &diagnostic) {
+  auto print = [](const Diagnostic &one) {
+    StringRef kind = one.getSeverity() == DiagnosticSeverity::Error ? "error"
+                     : one.getSeverity() == DiagnosticSeverity::Warning
+                         ? "warning"
+                     : one.getSeverity() == DiagnosticSeverity::Remark
+                         ? "remark"
+                         : "note";
+    llvm::errs() << kind << ": " << getDiagnosticText(one) << "\n";
+  };
+  print(diagnostic);
+  for (const Diagnostic &note : diagnostic.getNotes())
+    print(note);
+}
+
 /// One compilation: a context of its own and the module on its way.
 class Compilation {
 public:
@@ -42,9 +57,10 @@ public:
                         func::FuncDialect, linalg::LinalgDialect,
                         math::MathDialect, ml_program::MLProgramDialect,
                         scf::SCFDialect, tensor::TensorDialect>();
-    if (sink)
-      context.getDiagEngine().registerHandler(
-          [sink](Diagnostic &diagnostic) { sink(diagnostic); });
+    if (!sink)
+      sink = printDiagnostic;
+    context.getDiagEngine().registerHandler(
+        [sink](Diagnostic &diagnostic) { sink(diagnostic); });
   }
 
   LogicalResult importFile(StringRef path) {

@@ -26,6 +26,10 @@ static void addCleanup(OpPassManager &pm) {
 }
 
 static void populateImport(OpPassManager &pm, const CompileOptions &options) {
+  // Hand-written MLIR may say `arith.addf` on tensors.
+  pm.addNestedPass<func::FuncOp>(createConvertElementwiseToLinalgPass());
+  // First of all: upstream folds quantize-dequantize casts to nothing.
+  pm.addPass(createImportQuantTypes());
   // The importer leaves shape arithmetic of open dimensions behind.
   addCleanup(pm);
 }
@@ -46,7 +50,10 @@ static void populatePlan(OpPassManager &pm, const CompileOptions &options) {
   // Before fusion: a fused generic has several operands, each of which would
   // have to agree on a layout.
   pm.addNestedPass<func::FuncOp>(createAssignLayouts());
-  // Transposes of weights that the layouts asked for.
+  // On final layouts, which decide whether pairs of reduced elements lie side
+  // by side; before fusion, which takes the rounding into the producer.
+  pm.addPass(createNarrowContractions());
+  // Transposes of weights that the layouts asked for, and their rounding.
   pm.addPass(createFoldConstants());
   addCleanup(pm);
   // Elementwise chains first, so that an epilogue takes a whole chain.
@@ -72,6 +79,9 @@ static void populateCodegen(OpPassManager &pm, const CompileOptions &options) {
   // While results are values, their shape arithmetic can still be cut out.
   pm.addPass(createOutputDims());
   pm.addPass(createBindBuffers());
+  // No canonicalizer between it and bufferization: it would drop what only
+  // stands there for its position.
+  pm.addNestedPass<func::FuncOp>(createPrepareLoops());
   // Before bufferization: lets a producer write into the slice, padding or
   // output that its value is inserted into.
   pm.addPass(bufferization::createEmptyTensorEliminationPass());

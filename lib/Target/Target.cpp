@@ -173,10 +173,17 @@ TargetAttr mlir::tamis::getTarget(Operation *op) {
   return nullptr;
 }
 
+bool mlir::tamis::allowsBf16(Operation *op) {
+  for (; op; op = op->getParentOp())
+    if (auto policy = op->getAttrOfType<PolicyAttr>(kPolicyAttrName))
+      return policy.getAllowBf16();
+  return false;
+}
+
 SmallVector<InstructionAttrInterface>
-mlir::tamis::getInstructions(TargetAttr target) {
+mlir::tamis::getInstructions(TargetAttr target, bool allowBf16) {
   SmallVector<InstructionAttrInterface> table;
-  appendX86Instructions(target, table);
+  appendX86Instructions(target, allowBf16, table);
   appendGenericInstructions(target, table);
   return table;
 }

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
 // Instructions of x86-64: 8-bit dot products (vpmaddwd on widened pairs,
-// vpdpbusd, AMX tiles). All are exact; vpmaddubsw, which saturates, is not
-// here.
+// vpdpbusd, AMX tiles), which are exact (vpmaddubsw, which saturates, is not
+// here), and bfloat16 dot products, for those who allow them.
 #include "mlir/Dialect/AMX/AMXDialect.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/LLVMIR/LLVMDialect.h"
@@ -150,6 +150,50 @@ Value X86VnniAttr::buildMultiplyAccumulate(OpBuilder &b, Location loc,
   return callIntrinsic(b, loc, name, acc.getType(), {acc, lhs, rhs});
 }
 
+//===-- vdpbf16ps ---------------------------------------------------------===//
+
+StringRef X86DotBf16Attr::getInstructionName() const { return "x86_dot_bf16"; }
+
+SmallVector<StringRef> X86DotBf16Attr::getRequiredFeatures() const {
+  return {"avx512f", "avx512bw", "avx512bf16"};
+}
+
+bool X86DotBf16Attr::accepts(Type lhs, Type rhs, Type accumulator, bool,
+                             bool) const {
+  return lhs.isBF16() && rhs.isBF16() && accumulator.isF32();
+}
+
+int64_t X86DotBf16Attr::getReductionStep() const { return 2; }
+
+int64_t X86DotBf16Attr::getLanes() const { return 16; }
+
+int64_t X86DotBf16Attr::getMaxAccumulators() const { return 28; }
+
+int64_t X86DotBf16Attr::getLhsOffset(bool) const { return 0; }
+
+bool X86DotBf16Attr::isTile() const { return false; }
+
+Type X86DotBf16Attr::getPackedType(Type rhs) const { return rhs; }
+
+Value X86DotBf16Attr::buildLhs(OpBuilder &b, Location loc, Value elements,
+                               bool) const {
+  // A depthwise contraction hands over a whole vector.
+  if (cast<VectorType>(elements.getType()).getNumElements() == 2 * getLanes())
+    return elements;
+  return broadcastGroup(b, loc, elements, getLanes(), b.getBF16Type());
+}
+
+Value X86DotBf16Attr::buildRhs(OpBuilder &, Location, Value loaded) const {
+  return loaded;
+}
+
+Value X86DotBf16Attr::buildMultiplyAccumulate(OpBuilder &b, Location loc,
+                                              Value lhs, Value rhs,
+                                              Value acc) const {
+  return callIntrinsic(b, loc, "llvm.x86.avx512bf16.dpbf16ps.512",
+                       acc.getType(), {acc, lhs, rhs});
+}
+
 //===-- AMX ---------------------------------------------------------------===//
 
 StringRef X86AmxInt8Attr::getInstructionName() const { return "x86_amx_int8"; }
@@ -225,7 +269,8 @@ void X86AmxInt8Attr::buildTileStore(OpBuilder &b, Location loc, Value tile,
 //===-- table -------------------------------------------------------------===//
 
 void mlir::tamis::appendX86Instructions(
-    TargetAttr target, SmallVectorImpl<InstructionAttrInterface> &table) {
+    TargetAttr target, bool allowBf16,
+    SmallVectorImpl<InstructionAttrInterface> &table) {
   if (!target.getArch().starts_with("x86"))
     return;
   MLIRContext *context = target.getContext();
@@ -240,4 +285,6 @@ void mlir::tamis::appendX86Instructions(
   add(X86MaddAttr::get(context, 16));
   add(X86MaddAttr::get(context, 8));
   add(X86MaddAttr::get(context, 4));
+  if (allowBf16)
+    add(X86DotBf16Attr::get(context));
 }

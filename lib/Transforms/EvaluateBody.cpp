@@ -53,6 +53,14 @@ static double roundTo(Type type, double value) {
     return static_cast<float>(value);
   if (type.isF16())
     return static_cast<double>(static_cast<_Float16>(value));
+  // Weights by the million: where float holds the value, the upper half of its
+  // bits is rounded. Else rounding twice could differ from rounding once.
+  float narrow = static_cast<float>(value);
+  if (static_cast<double>(narrow) == value) {
+    uint32_t raw = llvm::bit_cast<uint32_t>(narrow);
+    raw += 0x7fff + (raw >> 16 & 1);
+    return llvm::bit_cast<float>(raw & 0xffff0000);
+  }
   llvm::APFloat exact(value);
   bool loses;
   exact.convert(llvm::APFloat::BFloat(), llvm::APFloat::rmNearestTiesToEven,

@@ -5,6 +5,7 @@
 // cheaper to compute than to store is computed by each reader.
 #include "mlir/Dialect/Linalg/Transforms/Transforms.h"
 #include "mlir/Dialect/Tensor/Transforms/Transforms.h"
+#include "mlir/IR/Matchers.h"
 #include "mlir/Transforms/GreedyPatternRewriteDriver.h"
 #include "tamis/Transforms/Passes.h"
 
@@ -123,11 +124,28 @@ static bool shouldMoveReshape(OpOperand *operand) {
 }
 
 namespace {
+/// x + 0 is x, but for the sign of zero: sums over one element, as exporters
+/// write them, disappear unless the policy is strict.
+struct DropZeroSum : OpRewritePattern<arith::AddFOp> {
+  using OpRewritePattern::OpRewritePattern;
+  LogicalResult matchAndRewrite(arith::AddFOp op,
+                                PatternRewriter &rewriter) const override {
+    if (!op->getParentOfType<linalg::GenericOp>() ||
+        !matchPattern(op.getRhs(), m_AnyZeroFloat()))
+      return failure();
+    rewriter.replaceOp(op, op.getLhs());
+    return success();
+  }
+};
+
 struct FuseElementwise : tamis::impl::FuseElementwiseBase<FuseElementwise> {
   void runOnOperation() override {
     MLIRContext *context = &getContext();
     getOperation()->walk([&](linalg::GenericOp) { ++numBefore; });
     RewritePatternSet patterns(context);
+    auto policy = getOperation()->getAttrOfType<PolicyAttr>("tamis.policy");
+    if (!policy || !policy.getStrict())
+      patterns.add<DropZeroSum>(context);
     linalg::populateElementwiseOpsFusionPatterns(patterns, shouldFuse);
     linalg::populateFoldReshapeOpsByExpansionPatterns(patterns,
                                                       shouldMoveReshape);

@@ -3,7 +3,8 @@
 
 The allowed error is a share of the output's range: 1e-4 for float models, 1e-2 where half precision and 2e-2 where
 quantized arithmetic is involved, and never below four times what ONNX Runtime's own optimised graph, or its double
-precision one, differs from its plain one. Integers and booleans of float models are equal, or differ where ONNX Runtime differs from itself.
+precision one, differs from its plain one. Integers and booleans of float models are equal, or differ where ONNX
+Runtime differs from itself.
 """
 import dataclasses
 

@@ -2,6 +2,7 @@
 """From a model to a compiled library: the one place that calls the native compiler."""
 import contextlib
 import dataclasses
+import json
 import os
 import platform
 
@@ -20,6 +21,24 @@ def compile_to(source, output, options, on_message=None):
     for diagnostic in found:
         if on_message:
             on_message(diagnostic)
+    if options.require_integer and options.emit == "so":
+        reasons = float_layers(output, found)
+        if reasons:
+            with contextlib.suppress(FileNotFoundError):
+                os.remove(output)
+            raise Error.from_diagnostics([Diagnostic("error", f"integer arithmetic is required, but {reason}", node)
+                                          for node, reason in reasons.items()], source.name)
+
+
+def float_layers(path, messages):
+    """{node: reason} for every contraction of a compiled library that reads floats; `messages` tell the reasons."""
+    told = {m.node: m.text.removeprefix("contraction left in float: ") for m in messages if "left in float" in m.text}
+    reasons = {}
+    for layer in json.loads(_tamis.Model(os.fspath(path), 1).report).get("layers", ()):
+        if layer["types"].split(" x ")[0].startswith(("f", "bf")):
+            reason = layer.get("reason") or told.get(layer["node"]) or "its operands are not quantized"
+            reasons.setdefault(layer["node"], reason)
+    return reasons
 
 
 def _compiler_identity():
@@ -41,7 +60,7 @@ def compile_cached(source, options, folder=None, on_message=None):
     Returns (path, temporary).
     """
     if folder == "off":
-        path = _temporary_file()
+        path = temporary_file()
         with _removed_on_error(path):
             compile_to(source, path, options, on_message)
         return path, True
@@ -59,7 +78,8 @@ def compile_cached(source, options, folder=None, on_message=None):
         return store.add(key, path), False
 
 
-def _temporary_file():
+def temporary_file():
+    """The path of a new empty file for a library; the caller removes it."""
     import tempfile
 
     handle, path = tempfile.mkstemp(prefix="tamis-", suffix=".so")
@@ -78,7 +98,7 @@ def _removed_on_error(path):
 
 
 def compile(model, *, target="native", threads=1, input_dims=None, allow=(), strict=False, require_integer=False,
-            profile=None, allow_external=None, cache=None, lazy=True, on_message=None):
+            allow_external=None, cache=None, lazy=True, on_message=None):
     """Compile a model and load it: `tamis.compile("model.onnx")(x)`.
 
     `model` is a path, ONNX bytes, an onnx.ModelProto or MLIR text. `input_dims` binds open dimensions
@@ -88,7 +108,7 @@ def compile(model, *, target="native", threads=1, input_dims=None, allow=(), str
     from .model import Model
 
     source = model if isinstance(model, Source) else Source(model)
-    options = option_list.make(target, threads, input_dims, allow, strict, require_integer, profile, allow_external)
+    options = option_list.make(target, threads, input_dims, allow, strict, require_integer, allow_external)
     if lazy and source.signature and unbound_dims(source.signature, options):
         return Model.specialised(source, options, cache, on_message)
     path, temporary = compile_cached(source, options, cache, on_message)

@@ -1,14 +1,21 @@
 # SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 """Which nodes of a quantized ONNX graph run in float, and why: the analysis behind `tamis check`.
 
-Works on the graph's structure alone: a node is integer if it is an integer operator, or if the float tensors it
-reads come out of DequantizeLinear and what it writes goes into QuantizeLinear, possibly through element-wise nodes.
+First the graph's structure: a node is integer if it is an integer operator, or if the float tensors it reads come out
+of DequantizeLinear and what it writes goes into QuantizeLinear, possibly through element-wise nodes. Then what the
+compiler made of the convolutions, matrix products and recurrences that are integer by structure: the types in its
+report have the last word.
 """
+import contextlib
 import dataclasses
+import os
 
+from . import compiler
 from .compare import QUANTIZED_OPS
 from .reference import require
 
+INTEGER_CONTRACTIONS = {"ConvInteger", "MatMulInteger", "QLinearConv", "QLinearMatMul", "DynamicQuantizeLSTM", "QGemm",
+                        "MatMulIntegerToFloat", "DynamicQuantizeMatMul"}
 CONTRACTIONS = {"Conv", "ConvTranspose", "MatMul", "Gemm", "LSTM", "GRU", "RNN", "Attention", "Einsum"}
 # Move or pick values; what they carry decides.
 MOVEMENT = {"Reshape", "Transpose", "Flatten", "Squeeze", "Unsqueeze", "Identity", "Slice", "Split", "Concat", "Gather",
@@ -129,14 +136,44 @@ def _check_graph(graph, scope, findings, counts):
             findings.append(Finding(node.name or (node.output[0] if node.output else ""), op, reason, op in CONTRACTIONS))
 
 
-def check(path):
-    """(findings, counts): the float nodes of the model at `path` and how many run in integer and in float."""
+def check(source, options):
+    """(findings, counts): the float nodes of the ONNX model in `source` and how many run in integer and in float."""
     onnx = require("onnx")
-    model = onnx.load(path, load_external_data=False)
+    model = onnx.load(source.path, load_external_data=False)
     try:
         model = onnx.shape_inference.infer_shapes(model)
     except Exception:  # a type that cannot be inferred counts as float
         pass
     findings, counts = [], {"integer": 0, "float": 0}
     _check_graph(model.graph, _Scope(model.graph), findings, counts)
+    known = {finding.node for finding in findings}
+    heavy = {name: node for name, node in _contractions(model.graph) if name not in known}
+    if heavy:
+        reasons = _float_layers(source, options)
+        for name in heavy:
+            if name in reasons:
+                findings.append(Finding(name, heavy[name].op_type, reasons[name], True))
+                counts["integer"] -= 1
+                counts["float"] += 1
     return findings, counts
+
+
+def _contractions(graph):
+    """(name, node) of every convolution, matrix product and recurrence, subgraphs included."""
+    for node in graph.node:
+        if node.op_type in CONTRACTIONS or node.op_type in INTEGER_CONTRACTIONS:
+            yield node.name or node.output[0], node
+        for body in _subgraphs(node):
+            yield from _contractions(body)
+
+
+def _float_layers(source, options):
+    """{node name: reason} of the contractions that the compiler computes in float."""
+    remarks = []
+    path = compiler.temporary_file()
+    try:
+        compiler.compile_to(source, path, dataclasses.replace(options, emit="so", require_integer=False), remarks.append)
+        return compiler.float_layers(path, remarks)
+    finally:
+        with contextlib.suppress(FileNotFoundError):
+            os.remove(path)

@@ -20,7 +20,6 @@ class Options:
     allow: tuple = ()
     strict: bool = False
     require_integer: bool = False
-    profile: str = ""
     allow_external: str = ""
     emit: str = "so"
     oracle: bool = False          # every contraction by its definition instead of a generated kernel
@@ -42,7 +41,7 @@ def parse_dim(text):
     return name, value
 
 
-def make(target="native", threads=1, input_dims=None, allow=(), strict=False, require_integer=False, profile=None,
+def make(target="native", threads=1, input_dims=None, allow=(), strict=False, require_integer=False,
          allow_external=None, emit="so", oracle=False, dump_stages=None):
     """Checked Options from what a caller wrote."""
     dims = input_dims or {}
@@ -56,7 +55,7 @@ def make(target="native", threads=1, input_dims=None, allow=(), strict=False, re
         raise Error(f"emit '{emit}': expected one of {', '.join(EMIT)}")
     if isinstance(threads, bool) or not isinstance(threads, int) or threads < 1:
         raise Error(f"threads: expected a positive number, got {threads!r}")
-    return Options(target, threads, dims, allow, bool(strict), bool(require_integer), os.fspath(profile or ""),
+    return Options(target, threads, dims, allow, bool(strict), bool(require_integer),
                    os.fspath(allow_external or ""), emit,
                    bool(oracle), os.fspath(dump_stages or ""))
 

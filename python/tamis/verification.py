@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 """Compares a compiled model with ONNX Runtime, end to end and node by node."""
-from . import compare, compiler, reference
+from . import compare, compiler, groups, reference
 from .errors import Error
 
 
@@ -58,13 +58,20 @@ def _worst(plain, calls, kind, classifier):
 
 
 def node_by_node(path, feed, options, progress=None):
-    """Yield (node name, operator, Comparison or Error text): each node alone, on the values ONNX Runtime feeds it."""
+    """Yield (node name, operator, Comparison or Error text): each node alone, on the values ONNX Runtime feeds it.
+
+    A DQ-op-Q group counts as one node, under the name of its operation.
+    """
     onnx = reference.require("onnx")
     model = load_graph(path)
-    values = _all_values(onnx, model, feed)
+    values = all_values(model, feed)
+    grouped = set()
+    for group, result in groups.compare_groups(model, values, options):
+        grouped.update(node.output[0] for node in group.nodes)
+        yield group.name, group.node.op_type, result
     initializers = {tensor.name: tensor for tensor in model.graph.initializer}
     constants = {node.output[0]: node for node in model.graph.node if node.op_type == "Constant"}
-    work = [node for node in model.graph.node if node.op_type != "Constant"]
+    work = [node for node in model.graph.node if node.op_type != "Constant" and node.output[0] not in grouped]
     for node in progress.track(work, description="nodes") if progress else work:
         name = node.name or node.output[0]
         single = _single(onnx, model, node, values, initializers, constants)
@@ -83,10 +90,11 @@ def node_by_node(path, feed, options, progress=None):
         yield name, node.op_type, min(results, key=lambda r: (r.agrees, -r.error))
 
 
-def _all_values(onnx, model, feed):
-    """Every tensor of the top-level graph, from ONNX Runtime with optimisation off."""
+def all_values(model, feed):
+    """Every tensor of a ModelProto's top-level graph, from ONNX Runtime with optimisation off."""
     import numpy as np
 
+    onnx = reference.require("onnx")
     extended = onnx.ModelProto()
     extended.CopyFrom(model)
     known = {o.name for o in model.graph.output}

@@ -112,6 +112,17 @@ def Tamis_X86VnniAttr : Tamis_InstructionAttr<"X86Vnni", "x86_vnni"> {
   let assemblyFormat = "`<` struct(params) `>`";
 }
 
+def Tamis_X86DotBf16Attr : Tamis_InstructionAttr<"X86DotBf16", "x86_dot_bf16"> {
+  let summary = "bfloat16 pairs into float32, vdpbf16ps";
+  let description = [{
+    Subnormals count as zero, so it is in the table only where the policy
+    allows bfloat16; a bfloat16 model is otherwise widened.
+
+    Example: `#tamis.x86_dot_bf16`
+  }];
+  let assemblyFormat = "";
+}
+
 def Tamis_X86AmxInt8Attr : Tamis_Attr<"X86AmxInt8", "x86_amx_int8", [
     DeclareAttrInterfaceMethods<InstructionAttrInterface, [
       "getLhsOffset", "isTile", "getRemainderInstruction", "buildTileZero", "buildTileLoad",

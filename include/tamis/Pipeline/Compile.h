@@ -51,6 +51,10 @@ struct CompileOptions {
 
 using DiagnosticSink = std::function<void(Diagnostic &)>;
 
+/// A diagnostic as text, the node or the place in a file in front. Names come
+/// from models: what could steer a terminal or reorder the line is escaped.
+std::string getDiagnosticText(const Diagnostic &diagnostic);
+
 /// Compiles the model at `input` (.onnx, .mlir or .mlirbc) into `output`.
 /// Diagnostics go to `sink`, or to stderr if it is null. On failure nothing is
 /// left at `output`.

@@ -24,12 +24,20 @@ FailureOr<SmallVector<TargetAttr>>
 parseTargets(MLIRContext *context, StringRef text, int64_t threads,
              function_ref<InFlightDiagnostic()> emitError);
 
+/// The module attribute that says what numeric freedom the passes have.
+inline constexpr llvm::StringLiteral kPolicyAttrName = "tamis.policy";
+
+/// True if the policy around `op` permits bfloat16 products of float32.
+bool allowsBf16(Operation *op);
+
 /// The target of `op` or the nearest operation around it that names one; null
 /// where none does.
 TargetAttr getTarget(Operation *op);
 
-/// The instructions `target` has, best first.
-SmallVector<InstructionAttrInterface> getInstructions(TargetAttr target);
+/// The instructions `target` has, best first. Those that treat subnormal
+/// bfloat16 as zero are among them only with `allowBf16`.
+SmallVector<InstructionAttrInterface> getInstructions(TargetAttr target,
+                                                      bool allowBf16 = false);
 
 /// The best instruction for these operand types whose rhs is packed and whose
 /// products are summed over a reduction dimension; null if there is none.
@@ -42,7 +50,7 @@ void appendGenericInstructions(
     TargetAttr target, SmallVectorImpl<InstructionAttrInterface> &table);
 
 /// Rows of the table for x86-64.
-void appendX86Instructions(TargetAttr target,
+void appendX86Instructions(TargetAttr target, bool allowBf16,
                            SmallVectorImpl<InstructionAttrInterface> &table);
 
 } // namespace mlir::tamis

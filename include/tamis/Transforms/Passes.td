@@ -7,6 +7,34 @@
 
 include "mlir/Pass/PassBase.td"
 
+//===-- stage import ------------------------------------------------------===//
+
+def ImportQuantTypes : Pass<"tamis-import-quant-types", "::mlir::ModuleOp"> {
+  let summary = "turn upstream quant types and casts into operations on integers";
+  let description = [{
+    `quant.qcast` and `quant.dcast` become `tamis.quantize` and
+    `tamis.dequantize` with constant scales and zero points, `quant.scast`
+    disappears, and values and function signatures of `!quant.uniform` (per
+    tensor, per axis) get their storage integers; types narrower than 8 bits
+    lie in i8. A storage range narrower than its width is kept by a clamp. Runs
+    before any canonicalization: upstream folds a cast to a quantized type and
+    back to nothing, and the rounding with it.
+
+    Refused, with an error that names the operation: sub-channel, calibrated
+    and `any` types, expressed types other than f32, and operations other than
+    calls, returns and (per tensor) data movement on quantized values.
+    Doctest: test/Transforms/import-quant-types.mlir
+  }];
+  let dependentDialects = ["::mlir::tamis::TamisDialect",
+                           "::mlir::arith::ArithDialect",
+                           "::mlir::linalg::LinalgDialect",
+                           "::mlir::tensor::TensorDialect"];
+  let statistics = [
+    Statistic<"numCasts", "casts", "casts replaced">,
+    Statistic<"numValues", "values", "values that became storage integers">
+  ];
+}
+
 //===-- stage compress ----------------------------------------------------===//
 
 def LowerQAT : Pass<"tamis-lower-qat", "::mlir::func::FuncOp"> {
@@ -109,6 +137,31 @@ def AssignLayouts : Pass<"tamis-assign-layouts", "::mlir::func::FuncOp"> {
   ];
 }
 
+def NarrowContractions : Pass<"tamis-narrow-contractions", "::mlir::ModuleOp"> {
+  let summary = "multiply float32 contractions in bfloat16 where the policy allows it";
+  let description = [{
+    Where `tamis.policy` has `allowBf16` and the target an instruction that
+    multiplies bfloat16 into float32, both operands of a large enough float32
+    contraction are rounded to bfloat16; the accumulator, the epilogue and the
+    result stay float32. The roundings are elementwise generics: constant
+    folding takes those of weights, fusion takes those of activations into
+    the producer. One value is rounded once for all its readers.
+
+    Left alone: depthwise and short reductions, few columns, and products of
+    two activations with few rows, where rounding costs more than it saves.
+    Doctest: test/Transforms/narrow-contractions.mlir
+  }];
+  let dependentDialects = ["::mlir::arith::ArithDialect",
+                           "::mlir::linalg::LinalgDialect",
+                           "::mlir::tensor::TensorDialect"];
+  let statistics = [
+    Statistic<"numNarrowed", "narrowed", "contractions made bfloat16">,
+    Statistic<"numRounded", "rounded", "values rounded">,
+    Statistic<"numSmall", "small", "contractions left: too small to gain">,
+    Statistic<"numShape", "shape", "contractions left: the instruction cannot walk them">
+  ];
+}
+
 def MaterializePadding : Pass<"tamis-materialize-padding", "::mlir::func::FuncOp"> {
   let summary = "give every padded contraction an explicit padded operand";
   let description = [{
@@ -180,6 +233,22 @@ def FuseEpilogues : Pass<"tamis-fuse-epilogues"> {
 }
 
 //===-- stage codegen: loops and rows -------------------------------------===//
+
+def PrepareLoops : Pass<"tamis-prepare-loops", "::mlir::func::FuncOp"> {
+  let summary = "hoists invariants and lines up what a loop carries";
+  let description = [{
+    Contractions, generics and movement that do not depend on the iteration
+    leave `scf.for` and `scf.while`. The condition of an `scf.while` passes on
+    all of the loop's arguments in their order, so that one-shot bufferization,
+    which compares carried tensors by position, updates them in place.
+    Doctest: test/Transforms/prepare-loops.mlir
+  }];
+  let dependentDialects = ["::mlir::scf::SCFDialect"];
+  let statistics = [
+    Statistic<"numHoisted", "hoisted", "operations moved out of loops">,
+    Statistic<"numAligned", "aligned", "while loops rewritten">
+  ];
+}
 
 def FuseRows : Pass<"tamis-fuse-rows", "::mlir::func::FuncOp"> {
   let summary = "reductions and their neighbours share one loop over rows";

@@ -18,8 +18,9 @@ def command(output, path, **arguments):
       tamis check model.int8.onnx --require-integer
     """
     options = common.make_options(arguments)
-    Source(path).signature  # a clear error for what is no ONNX file
-    findings, counts = lint.check(path)
+    source = Source(path)
+    source.signature  # a clear error for what is no ONNX file
+    findings, counts = lint.check(source, options)
     heavy = [finding for finding in findings if finding.heavy]
     for finding in findings:
         if finding.heavy or output.level > 0:

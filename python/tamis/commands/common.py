@@ -102,7 +102,6 @@ COMPILE_OPTIONS = (
     click.option("--allow", multiple=True, type=click.Choice(option_list.ALLOW), help="Allow arithmetic of lower precision."),
     click.option("--strict", is_flag=True, help="Equal the reference bit for bit where the contract defines it."),
     click.option("--require-integer", is_flag=True, help="Fail if a quantized operation would run in float."),
-    click.option("--profile", metavar="FILE", help="Machine profile for the cost models."),
     click.option("--allow-external", metavar="DIR", help="Folder that external data may lie in beside the model's own."),
 )
 CACHE_OPTION = click.option("--cache", metavar="DIR|off", help="Folder of compiled libraries (default: the user's cache).")
@@ -112,7 +111,7 @@ INPUT_OPTION = click.option("--input", "input_path", metavar="FILE", help="Input
 
 def make_options(arguments, **more):
     """Pop the compile options from a command's arguments and check them."""
-    names = ("target", "threads", "input_dims", "allow", "strict", "require_integer", "profile", "allow_external")
+    names = ("target", "threads", "input_dims", "allow", "strict", "require_integer", "allow_external")
     return option_list.make(**{name: arguments.pop(name) for name in names}, **more)
 
 
