@@ -14,4 +14,4 @@ if [ ! -f build/build.ninja ]; then
     -DMLIR_DIR=/usr/lib/llvm-22/lib/cmake/mlir -DPython_ROOT_DIR="$PWD/.venv"
 fi
 export CCACHE_SLOPPINESS=pch_defines,time_macros,include_file_mtime,include_file_ctime
-exec ninja -k 0 -C build "$@"
+exec ninja -C build "$@"

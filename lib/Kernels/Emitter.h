@@ -116,6 +116,9 @@ private:
                          OpFoldResult lower, OpFoldResult upper);
 
   // Epilogue.cpp
+  bool hasLongEpilogue();
+  void finishRowByRow(const Place &place, int64_t rows, const Columns &columns,
+                      MutableArrayRef<Value> accumulators);
   void finish(const Place &place, int64_t rows, const Columns &columns,
               MutableArrayRef<Value> accumulators);
 
@@ -142,7 +145,8 @@ private:
   int64_t brokenRun = 0;
   OpFoldResult brokenStride;
 
-  /// Where tile instructions leave accumulators for the epilogue.
+  /// Where tile instructions, and others whose epilogue is long, leave
+  /// accumulators for the epilogue; null where they stay in registers.
   Value scratch;
 
   /// What the current task walks: of the outermost group, of the cache-blocked

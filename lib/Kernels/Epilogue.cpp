@@ -5,6 +5,7 @@
 // destination, masked where columns end.
 #include "Emitter.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
+#include "mlir/Dialect/Math/IR/Math.h"
 #include "mlir/Dialect/Vector/IR/VectorOps.h"
 
 using namespace mlir;
@@ -72,6 +73,43 @@ static Value inlineEpilogue(IndexBuilder &b, Block &block, ValueRange arguments,
       result.setType(VectorType::get(lanes, result.getType()));
   }
   return widen(block.getTerminator()->getOperand(0));
+}
+
+/// A long epilogue in line for every vector of a block is slow to compile, and
+/// its constants would share registers with accumulators in the reduction.
+bool Emitter::hasLongEpilogue() {
+  /// What a function of the math dialect costs, and what is too much to repeat.
+  constexpr int64_t kFunction = 12, kLong = 16;
+  if (!op.hasEpilogue() || op.getTile()[0] * op.getTile()[1] < 4)
+    return false;
+  int64_t cost = 0;
+  for (Operation &inner : op.getEpilogue().front().without_terminator())
+    cost += isa<math::ExpOp, math::Exp2Op, math::ExpM1Op, math::TanhOp,
+                math::ErfOp, math::LogOp, math::Log1pOp, math::Log2Op,
+                math::PowFOp, math::SinOp, math::CosOp>(inner)
+                ? kFunction
+                : 1;
+  return cost >= kLong;
+}
+
+void Emitter::finishRowByRow(const Place &place, int64_t count,
+                             const Columns &columns,
+                             MutableArrayRef<Value> accumulators) {
+  int64_t width = columns.vectors * lanes;
+  for (auto [i, value] : llvm::enumerate(accumulators))
+    vector::StoreOp::create(b, value, scratch,
+                            b.value(b.constant(i * lanes)));
+  b.loop(b.constant(0), b.constant(count), 1, [&](OpFoldResult r) {
+    SmallVector<Value> row;
+    for (int64_t j = 0; j < columns.vectors; ++j) {
+      OpFoldResult at =
+          b.add(b.multiply(r, b.constant(width)), b.constant(j * lanes));
+      row.push_back(vector::LoadOp::create(
+          b, VectorType::get(lanes, op.getAccumulator()), scratch,
+          b.value(at)));
+    }
+    finish(advance(place, rows.back(), r), 1, columns, row);
+  });
 }
 
 void Emitter::finish(const Place &place, int64_t count, const Columns &columns,

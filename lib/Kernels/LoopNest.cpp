@@ -335,7 +335,7 @@ LogicalResult Emitter::emit() {
   Place start;
   start.lhs = start.rhs = start.out = start.sums = b.constant(0);
   start.extras.assign(extras.size(), b.constant(0));
-  if (instruction.isTile() && op.getTasks() <= 1)
+  if (op.getTasks() <= 1)
     makeScratch();
   auto whole = [&](OpFoldResult extent) {
     return Range{b.constant(0), extent};
@@ -352,9 +352,12 @@ LogicalResult Emitter::emit() {
 }
 
 void Emitter::makeScratch() {
+  if (!instruction.isTile() && !hasLongEpilogue())
+    return;
   int64_t size = op.getTile()[0] * op.getTile()[1] * lanes;
-  scratch = memref::AllocaOp::create(b, MemRefType::get({size}, b.getI32Type()),
-                                     b.getI64IntegerAttr(64));
+  scratch = memref::AllocaOp::create(
+      b, MemRefType::get({size}, op.getAccumulator()),
+      b.getI64IntegerAttr(64));
 }
 
 Loop &Emitter::cacheLoop() {
@@ -390,8 +393,7 @@ void Emitter::emitTasks(const Place &start) {
       b, ArrayRef<OpFoldResult>{b.constant(tasks)}, ValueRange(), std::nullopt);
   OpBuilder::InsertionGuard guard(b);
   b.setInsertionPointToStart(forall.getBody());
-  if (instruction.isTile())
-    makeScratch();
+  makeScratch();
   OpFoldResult extent = best.range->upper;
   OpFoldResult chunk =
       b.multiply(b.ceilDivide(b.ceilDivide(extent, best.unit), tasks),
@@ -559,5 +561,7 @@ void Emitter::emitBlock(const Place &place, int64_t count,
   if (instruction.isTile())
     return emitTileBlock(place, count, columns);
   SmallVector<Value> accumulators = reduce(place, count, columns);
+  if (scratch && !instruction.isTile() && count > 1)
+    return finishRowByRow(place, count, columns, accumulators);
   finish(place, count, columns, accumulators);
 }

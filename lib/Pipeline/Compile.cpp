@@ -78,7 +78,11 @@ public:
     // MLIR text and bytecode are told from protobuf by their first bytes.
     if (text.starts_with("ML\xefR") ||
         text.ltrim().starts_with_insensitive("module") ||
-        text.ltrim().starts_with("func.func") || text.ltrim().starts_with("//")) {
+        text.ltrim().starts_with("func.func") ||
+        text.ltrim().starts_with("ml_program") ||
+        llvm::any_of(StringRef("#!/"), [&](char c) {
+          return text.ltrim().starts_with(StringRef(&c, 1));
+        })) {
       module = parseSourceString<ModuleOp>(text, ParserConfig(&context));
       return success(!!module);
     }

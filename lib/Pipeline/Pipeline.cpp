@@ -26,10 +26,11 @@ static void addCleanup(OpPassManager &pm) {
 }
 
 static void populateImport(OpPassManager &pm, const CompileOptions &options) {
-  // Hand-written MLIR may say `arith.addf` on tensors.
-  pm.addNestedPass<func::FuncOp>(createConvertElementwiseToLinalgPass());
   // First of all: upstream folds quantize-dequantize casts to nothing.
   pm.addPass(createImportQuantTypes());
+  // MLIR of other origin says `arith.addf` on tensors and `linalg.matmul`.
+  pm.addNestedPass<func::FuncOp>(createConvertElementwiseToLinalgPass());
+  pm.addNestedPass<func::FuncOp>(createRaiseContractions());
   // The importer leaves shape arithmetic of open dimensions behind.
   addCleanup(pm);
 }

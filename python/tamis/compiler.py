@@ -21,8 +21,8 @@ def compile_to(source, output, options, on_message=None):
     for diagnostic in found:
         if on_message:
             on_message(diagnostic)
-    if options.require_integer and options.emit == "so":
-        reasons = float_layers(output, found)
+    if options.require_integer:
+        reasons = float_layers(source, options, output, found)
         if reasons:
             with contextlib.suppress(FileNotFoundError):
                 os.remove(output)
@@ -30,8 +30,19 @@ def compile_to(source, output, options, on_message=None):
                                           for node, reason in reasons.items()], source.name)
 
 
-def float_layers(path, messages):
-    """{node: reason} for every contraction of a compiled library that reads floats; `messages` tell the reasons."""
+def float_layers(source, options, path=None, messages=()):
+    """{node: reason} for every contraction that reads floats, from the report of the library at `path`.
+
+    Without a path, or where the path is no library for this machine, the model is compiled once more.
+    """
+    if path is None or options.emit != "so" or options.target != "native":
+        again, messages = temporary_file(), []
+        try:
+            plain = dataclasses.replace(options, emit="so", target="native", require_integer=False, dump_stages="")
+            compile_to(source, again, plain, messages.append)
+            return float_layers(source, plain, again, messages)
+        finally:
+            os.remove(again)
     told = {m.node: m.text.removeprefix("contraction left in float: ") for m in messages if "left in float" in m.text}
     reasons = {}
     for layer in json.loads(_tamis.Model(os.fspath(path), 1).report).get("layers", ()):

@@ -6,9 +6,7 @@ of DequantizeLinear and what it writes goes into QuantizeLinear, possibly throug
 compiler made of the convolutions, matrix products and recurrences that are integer by structure: the types in its
 report have the last word.
 """
-import contextlib
 import dataclasses
-import os
 
 from . import compiler
 from .compare import QUANTIZED_OPS
@@ -149,7 +147,7 @@ def check(source, options):
     known = {finding.node for finding in findings}
     heavy = {name: node for name, node in _contractions(model.graph) if name not in known}
     if heavy:
-        reasons = _float_layers(source, options)
+        reasons = compiler.float_layers(source, options)
         for name in heavy:
             if name in reasons:
                 findings.append(Finding(name, heavy[name].op_type, reasons[name], True))
@@ -165,15 +163,3 @@ def _contractions(graph):
             yield node.name or node.output[0], node
         for body in _subgraphs(node):
             yield from _contractions(body)
-
-
-def _float_layers(source, options):
-    """{node name: reason} of the contractions that the compiler computes in float."""
-    remarks = []
-    path = compiler.temporary_file()
-    try:
-        compiler.compile_to(source, path, dataclasses.replace(options, emit="so", require_integer=False), remarks.append)
-        return compiler.float_layers(path, remarks)
-    finally:
-        with contextlib.suppress(FileNotFoundError):
-            os.remove(path)

@@ -4,6 +4,7 @@ import json
 
 import numpy as np
 import pytest
+from onnx import helper
 from support import models
 from support.run import tamis
 
@@ -95,6 +96,46 @@ def test_check_names_float_nodes(onnx_path):
     done = tamis("check", onnx_path, "--require-integer")
     assert done.returncode == 1 and "node 'gemm' (Gemm)" in done.stdout
     assert tamis("check", onnx_path).returncode == 0
+
+
+def quantized(tmp_path, dtype):
+    """y = Q(DQ(x) @ DQ(w)), x and y of `dtype`, behind a float Abs node."""
+    nodes = [helper.make_node("Abs", ["x"], ["a"], name="abs"),
+             helper.make_node("QuantizeLinear", ["a", "xs", "xz"], ["xq"], name="quantize"),
+             helper.make_node("DequantizeLinear", ["xq", "xs", "xz"], ["f"], name="activations"),
+             helper.make_node("DequantizeLinear", ["wq", "ws"], ["w"], name="weights"),
+             helper.make_node("MatMul", ["f", "w"], ["m"], name="product"),
+             helper.make_node("QuantizeLinear", ["m", "xs", "xz"], ["y"], name="result")]
+    weights = np.random.default_rng(0).integers(-127, 128, (16, 8)).astype(np.int8)
+    made = models.model(nodes, [models.info("x", [4, 16])], [models.info("y", [4, 8], helper.np_dtype_to_tensor_dtype(np.dtype(dtype)))],
+                        [models.const("xs", np.float32(0.1)), models.const("xz", dtype(100)), models.const("wq", weights),
+                         models.const("ws", np.float32(0.02))], opset=21)
+    return models.save(made, tmp_path / "q.onnx")
+
+
+def test_check_passes_a_quantized_model(tmp_path):
+    path = quantized(tmp_path, np.uint8)
+    done = tamis("check", path, "--require-integer", "-v")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "node 'abs' (Abs)" in done.stdout and "'product'" not in done.stdout and "1 nodes in integer, 1 in float" in done.stdout
+    works("compile", path, "-o", tmp_path / "q.so", "--require-integer")
+
+
+def test_check_knows_what_the_compiler_leaves_in_float(tmp_path):
+    path = quantized(tmp_path, np.uint16)
+    done = tamis("check", path, "--require-integer")
+    assert done.returncode == 1 and "node 'product' (MatMul): its operands are not 8 bit integers" in done.stdout
+
+
+def test_compile_refuses_float_where_integers_are_required(tmp_path, onnx_path):
+    done = tamis("compile", onnx_path, "-o", tmp_path / "m.so", "--require-integer")
+    assert done.returncode == 1 and "node 'gemm'" in done.stderr and "integer arithmetic is required" in done.stderr
+    assert not (tmp_path / "m.so").exists()
+
+
+def test_verify_compares_groups_of_a_quantized_model(tmp_path):
+    text = works("verify", quantized(tmp_path, np.uint8), "--per-node", "--strict")
+    assert "nodes agree on their own" in text and "product" not in text
 
 
 def test_benchmark(tmp_path, onnx_path):

@@ -69,6 +69,23 @@ def LowerQAT : Pass<"tamis-lower-qat", "::mlir::func::FuncOp"> {
   ];
 }
 
+def RaiseContractions : Pass<"tamis-raise-contractions", "::mlir::func::FuncOp"> {
+  let summary = "turn linalg contractions and convolutions into tamis.contract";
+  let description = [{
+    A linalg operation with two inputs whose body multiplies them, extended to
+    the accumulator's type, and adds to the output (`linalg.matmul`,
+    `linalg.conv_2d_nhwc_hwcf`, a generic of that form, …) becomes
+    `tamis.contract` on the same maps. What the output held before is added
+    afterwards unless it is a fill with zero. A body of any other form, a right
+    operand or output that is not indexed by a projected permutation, and
+    operations on buffers are left alone.
+    Doctest: test/Transforms/raise-contractions.mlir
+  }];
+  let dependentDialects = ["::mlir::tamis::TamisDialect",
+    "::mlir::tensor::TensorDialect", "::mlir::linalg::LinalgDialect"];
+  let statistics = [Statistic<"raised", "raised", "contractions raised">];
+}
+
 def LowerQuantization : Pass<"tamis-lower-quantization"> {
   let summary = "turn tamis.quantize and tamis.dequantize into linalg.generic";
   let description = [{
