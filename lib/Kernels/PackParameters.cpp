@@ -33,6 +33,7 @@ struct SourceView {
   bool isSplat = false;
   SmallVector<int64_t> shape, strides;
   ml_program::GlobalOp global;
+  Attribute value;
   /// What was done to the bytes on the way, so that equal packs are shared.
   SmallVector<Attribute> path;
 };
@@ -131,6 +132,7 @@ static FailureOr<SourceView> viewConstant(Value value, SymbolTable &symbols) {
   } else {
     return failure();
   }
+  view.value = attr;
   view.element = type.getElementType();
   view.shape.assign(type.getShape().begin(), type.getShape().end());
   view.strides = contiguousStrides(view.shape);
@@ -306,6 +308,36 @@ pack(kernel::PackOp op, const SourceView &view) {
   return std::make_pair(std::move(blob), std::move(sumBlob));
 }
 
+/// What packing a constant of equal elements gives, in one element instead of
+/// all their bytes; null where other elements pad it. Columns that nobody reads
+/// may hold anything.
+static DenseElementsAttr packSplat(kernel::PackOp op, const SourceView &view) {
+  auto packed = cast<ShapedType>(op.getPacked().getType());
+  if (!view.isSplat || op.getSums() || !packed.hasStaticShape())
+    return nullptr;
+  int64_t depth = 1;
+  for (int64_t dim : op.getReductions())
+    depth *= view.shape[dim];
+  if (depth != packed.getDimSize(2) * static_cast<int64_t>(op.getStep()))
+    return nullptr;
+  Type element = packed.getElementType();
+  auto repeat = [&](auto value) {
+    return DenseElementsAttr::getFromRawBuffer(
+        packed, ArrayRef(reinterpret_cast<const char *>(&value), sizeof value));
+  };
+  int64_t offset = static_cast<int64_t>(op.getOffset());
+  if (element.isF32())
+    return repeat(readFloat(view, 0));
+  if (element.isBF16() && view.element == element)
+    return DenseElementsAttr::getFromRawBuffer(packed,
+                                               view.bytes.take_front(2));
+  if (element.isInteger(8))
+    return repeat(int8_t(readInteger(view, 0, op.getIsUnsigned()) - offset));
+  if (element.isInteger(32))
+    return repeat(int32_t(readInteger(view, 0, op.getIsUnsigned()) - offset));
+  return nullptr;
+}
+
 //===-- pass --------------------------------------------------------------===//
 
 namespace {
@@ -331,13 +363,15 @@ struct PackParameters : tamis::impl::PackParametersBase<PackParameters> {
       parts.push_back(TypeAttr::get(op.getPacked().getType()));
       if (op.getSums())
         parts.push_back(TypeAttr::get(op.getSums().getType()));
-      if (view->global)
-        parts.push_back(view->global.getSymNameAttr());
+      parts.push_back(view->global ? view->global.getSymNameAttr()
+                                   : view->value);
       Attribute key = b.getArrayAttr(parts);
-      auto found = view->global ? known.find(key) : known.end();
-      if (found != known.end()) {
+      if (auto found = known.find(key); found != known.end()) {
         replace(b, op.getPackedResult(), found->second.first);
         replace(b, op.getSumsResult(), found->second.second);
+      } else if (DenseElementsAttr splat = packSplat(op, *view)) {
+        known[key].first = define(b, symbols, view->global, "packed",
+                                  op.getPackedResult(), splat);
       } else {
         FailureOr<std::pair<AsmResourceBlob, AsmResourceBlob>> blobs =
             pack(op, *view);
@@ -347,7 +381,7 @@ struct PackParameters : tamis::impl::PackParametersBase<PackParameters> {
                                    op.getPackedResult(), blobs->first);
         StringAttr sums = define(b, symbols, view->global, "sums",
                                  op.getSumsResult(), blobs->second);
-        if (view->global)
+        if (packed)
           known[key] = {packed, sums};
       }
       if (Operation *def = op.getSource().getDefiningOp())
@@ -367,28 +401,41 @@ struct PackParameters : tamis::impl::PackParametersBase<PackParameters> {
   }
 
   /// Gives `result` the bytes of `blob`: as a parameter beside `source`, or as
-  /// a constant where the source is one.
+  /// a constant where the source is a small one.
   static StringAttr define(OpBuilder &b, SymbolTable &symbols,
                            ml_program::GlobalOp source, StringRef suffix,
                            Value result, AsmResourceBlob &blob) {
+    constexpr int64_t kInlineElements = 64;
     if (!result)
       return {};
     auto type = cast<RankedTensorType>(result.getType());
-    if (!source) {
+    if (!source && type.getNumElements() <= kInlineElements) {
       auto attr = DenseElementsAttr::getFromRawBuffer(type, blob.getData());
       result.replaceAllUsesWith(
           arith::ConstantOp::create(b, result.getLoc(), attr));
       return {};
     }
-    std::string name = (source.getSymName() + "." + suffix).str();
+    std::string name = getName(source, suffix);
     auto attr = DenseResourceElementsAttr::get(type, name, std::move(blob));
-    OpBuilder globals(source);
+    return define(b, symbols, source, suffix, result, attr);
+  }
+
+  static StringAttr define(OpBuilder &b, SymbolTable &symbols,
+                           ml_program::GlobalOp source, StringRef suffix,
+                           Value result, ElementsAttr value) {
+    Block *body = cast<ModuleOp>(symbols.getOp()).getBody();
+    Block::iterator at = source ? Block::iterator(source) : body->begin();
+    OpBuilder globals(body, at);
     auto global = ml_program::GlobalOp::create(
-        globals, source.getLoc(), name, type, /*is_mutable=*/false, attr,
-        globals.getStringAttr("private"));
-    StringAttr unique = symbols.insert(global, Block::iterator(source));
+        globals, result.getLoc(), getName(source, suffix), value.getType(),
+        /*is_mutable=*/false, value, globals.getStringAttr("private"));
+    StringAttr unique = symbols.insert(global, at);
     replace(b, result, unique);
     return unique;
+  }
+
+  static std::string getName(ml_program::GlobalOp source, StringRef suffix) {
+    return ((source ? source.getSymName() + "." : Twine()) + suffix).str();
   }
 
   /// Drops loads, views and parameters that only packs read.

@@ -1,6 +1,8 @@
 // RUN: tamis-opt %s --tamis-pack-parameters | FileCheck %s
 // RUN: tamis-opt %s --tamis-pack-parameters --tamis-pack-parameters | FileCheck %s
 
+// CHECK-DAG: ml_program.global private @packed(dense<5.000000e-01> : tensor<1x16x64x16xf32>)
+// CHECK-DAG: ml_program.global private @packed_0(dense_resource<packed> : tensor<1x16x17x32xbf16>)
 // CHECK: ml_program.global private @w.packed(dense_resource<w.packed> : tensor<1x2x1x8xi8>) : tensor<1x2x1x8xi8>
 // CHECK: ml_program.global private @w.sums(dense_resource<w.sums> : tensor<1x4xi32>) : tensor<1x4xi32>
 // CHECK-NOT: @w(
@@ -43,6 +45,25 @@ func.func @through_a_transpose() -> tensor<1x1x2x2xf32> {
   %p = tamis_kernel.pack ins(%x : tensor<2x2xf32>) outs(%e : tensor<1x1x2x2xf32>)
          groups [] column 1 reductions [0] run 1 step 1 -> tensor<1x1x2x2xf32>
   return %p : tensor<1x1x2x2xf32>
+}
+
+// CHECK-LABEL: func.func @splats_stay_one_element
+func.func @splats_stay_one_element() -> (tensor<1x16x64x16xf32>, tensor<1x16x64x16xf32>, tensor<1x16x17x32xbf16>) {
+  // CHECK: ml_program.global_load_const @packed : tensor<1x16x64x16xf32>
+  %w = arith.constant dense<0.5> : tensor<64x250xf32>
+  %e = tensor.empty() : tensor<1x16x64x16xf32>
+  %p = tamis_kernel.pack ins(%w : tensor<64x250xf32>) outs(%e : tensor<1x16x64x16xf32>)
+         groups [] column 1 reductions [0] run 1 step 1 -> tensor<1x16x64x16xf32>
+  // CHECK: ml_program.global_load_const @packed : tensor<1x16x64x16xf32>
+  %q = tamis_kernel.pack ins(%w : tensor<64x250xf32>) outs(%e : tensor<1x16x64x16xf32>)
+         groups [] column 1 reductions [0] run 1 step 1 -> tensor<1x16x64x16xf32>
+  // An odd number of products: the last pair is padded with zeros.
+  // CHECK: ml_program.global_load_const @packed_0 : tensor<1x16x17x32xbf16>
+  %v = arith.constant dense<0.5> : tensor<33x250xbf16>
+  %f = tensor.empty() : tensor<1x16x17x32xbf16>
+  %r = tamis_kernel.pack ins(%v : tensor<33x250xbf16>) outs(%f : tensor<1x16x17x32xbf16>)
+         groups [] column 1 reductions [0] run 1 step 2 -> tensor<1x16x17x32xbf16>
+  return %p, %q, %r : tensor<1x16x64x16xf32>, tensor<1x16x64x16xf32>, tensor<1x16x17x32xbf16>
 }
 
 // CHECK-LABEL: func.func @keeps_activation
