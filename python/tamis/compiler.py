@@ -30,6 +30,13 @@ def compile_to(source, output, options, on_message=None):
                                           for node, reason in reasons.items()], source.name)
 
 
+def _compile_private(source, output, options, on_message):
+    """As compile_to, for a library nobody links: without its header."""
+    compile_to(source, output, options, on_message)
+    with contextlib.suppress(FileNotFoundError):
+        os.remove(os.path.splitext(output)[0] + ".h")
+
+
 def float_layers(source, options, path=None, messages=()):
     """{node: reason} for every contraction that reads floats, from the report of the library at `path`.
 
@@ -39,7 +46,7 @@ def float_layers(source, options, path=None, messages=()):
         again, messages = temporary_file(), []
         try:
             plain = dataclasses.replace(options, emit="so", target="native", require_integer=False, dump_stages="")
-            compile_to(source, again, plain, messages.append)
+            _compile_private(source, again, plain, messages.append)
             return float_layers(source, plain, again, messages)
         finally:
             os.remove(again)
@@ -73,7 +80,7 @@ def compile_cached(source, options, folder=None, on_message=None):
     if folder == "off":
         path = temporary_file()
         with _removed_on_error(path):
-            compile_to(source, path, options, on_message)
+            _compile_private(source, path, options, on_message)
         return path, True
     store = cache.Cache(folder)
     state = source.state(options.allow_external)
@@ -83,10 +90,28 @@ def compile_cached(source, options, folder=None, on_message=None):
         return path, False
     path = store.temporary()
     with _removed_on_error(path):
-        compile_to(source, path, options, on_message)
+        _compile_private(source, path, options, on_message)
         if source.state(options.allow_external) != state:
             raise Error("the model file changed while it was compiled", file=source.name)
         return store.add(key, path), False
+
+
+class Recipe:
+    """What a library was compiled from: makes it again under another name, which its C symbols carry."""
+
+    def __init__(self, source, options):
+        self._source, self._options = source, options
+        self._state = source.state(options.allow_external)
+
+    def compile_to(self, path):
+        """Compile into `path`; Error if the model's files are not what they were."""
+        try:
+            same = self._source.state(self._options.allow_external) == self._state
+        except OSError:
+            same = False
+        if not same:
+            raise Error("cannot save: the model file changed after it was compiled", file=self._source.name)
+        compile_to(self._source, path, self._options)
 
 
 def temporary_file():
@@ -122,8 +147,9 @@ def compile(model, *, target="native", threads=1, input_dims=None, allow=(), str
     options = option_list.make(target, threads, input_dims, allow, strict, require_integer, allow_external)
     if lazy and source.signature and unbound_dims(source.signature, options):
         return Model.specialised(source, options, cache, on_message)
+    recipe = Recipe(source, options)
     path, temporary = compile_cached(source, options, cache, on_message)
-    return Model.loaded(path, threads=threads, temporary=temporary)
+    return Model.loaded(path, threads=threads, temporary=temporary, recipe=recipe)
 
 
 def unbound_dims(signature, options):

@@ -128,23 +128,26 @@ def _result(data, shape, name):
 class Model:
     """A compiled model. Calls may run at the same time from several threads."""
 
-    def __init__(self, native, path, owned):
-        self._native, self._path = native, path
+    def __init__(self, native, path, owned, recipe=None):
+        self._native, self._path, self._recipe = native, path, recipe
         self._inputs = [_info(entry) for entry in native.inputs]
         self._outputs = [_info(entry) for entry in native.outputs]
         if owned:  # mapped by now: the name may go, `save` reads the mapping's file
             self._owned = owned
 
     @classmethod
-    def loaded(cls, path, threads=0, temporary=False):
-        """The model in the library at `path`; a temporary file is removed with the model."""
+    def loaded(cls, path, threads=0, temporary=False, recipe=None):
+        """The model in the library at `path`; a temporary file is removed with the model.
+
+        `recipe` is the compiler.Recipe of a model that was compiled in this process.
+        """
         path = os.path.abspath(path)
         owned = _Removed(path) if temporary else None
         try:
             native = _tamis.Model(path, threads or 0)
         except RuntimeError as error:
             raise Error(str(error), file=path) from None
-        return cls(native, path, owned)
+        return cls(native, path, owned, recipe)
 
     @staticmethod
     def specialised(source, options, cache, on_message=None):
@@ -224,8 +227,15 @@ class Model:
         return BoundCall(self._native, arrays, results)
 
     def save(self, path):
-        """Write the compiled library to `path`."""
+        """Write the library to `path`, as `tamis compile -o` does: `x.so` exports `x_run` and has `x.h` beside it.
+
+        Its C symbols carry its name, so it is compiled again. A model that came from `tamis.load` is copied: it keeps
+        the symbols it has, and its header is the one written with it.
+        """
         path = os.fspath(path)
+        if self._recipe:
+            self._recipe.compile_to(path)
+            return
         temporary = f"{path}.{os.getpid()}.tmp"
         try:
             shutil.copyfile(self._path, temporary)
@@ -271,8 +281,9 @@ class SpecialisedModel(Model):
             if model is None:
                 feed = {info.name: array for info, array in zip(self._inputs, arrays)}
                 options = compiler.bind_dims(self._source.signature, self._options, feed)
+                recipe = compiler.Recipe(self._source, options)
                 path, temporary = compiler.compile_cached(self._source, options, self._cache, self._on_message)
-                model = Model.loaded(path, options.threads, temporary)
+                model = Model.loaded(path, options.threads, temporary, recipe)
             self._models[shapes] = model
             if len(self._models) > SHAPES_KEPT:
                 self._models.popitem(last=False)

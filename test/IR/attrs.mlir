@@ -24,10 +24,12 @@ func.func private @policies() attributes {
 // CHECK-SAME: c = #tamis.x86_madd<lanes = 8>
 // CHECK-SAME: d = #tamis.x86_vnni<lanes = 16>
 // CHECK-SAME: e = #tamis.x86_amx_int8
+// CHECK-SAME: f = #tamis.x86_dot_bf16
 func.func private @instructions() attributes {
   a = #tamis.vector_fma<lanes = 16, fused = true>,
   b = #tamis.vector_mul<lanes = 4>,
   c = #tamis.x86_madd<lanes = 8>,
   d = #tamis.x86_vnni<lanes = 16>,
-  e = #tamis.x86_amx_int8
+  e = #tamis.x86_amx_int8,
+  f = #tamis.x86_dot_bf16
 }

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 """The class Model: calls, names, shapes, memory."""
+import ctypes
+import os
 import threading
 
 import numpy as np
@@ -96,7 +98,41 @@ def test_save_and_load(tmp_path, x):
     made = models.linear(batch=3)
     compiled(made).save(tmp_path / "m.so")
     check(made, tamis.load(tmp_path / "m.so")(x), x)
-    assert [f.name for f in tmp_path.iterdir()] == ["m.so"]
+    assert sorted(f.name for f in tmp_path.iterdir()) == ["m.h", "m.so"]
+
+
+def exports(path, name):
+    return hasattr(ctypes.CDLL(os.fspath(path)), name)
+
+
+@pytest.mark.parametrize("cache", ["off", "folder"])
+def test_saved_symbols_carry_the_file_name(tmp_path, x, cache):
+    model = tamis.compile(models.linear(batch=3), cache="off" if cache == "off" else tmp_path / "c")
+    model.save(tmp_path / "digits.so")
+    assert exports(tmp_path / "digits.so", "digits_run") and "digits_run(" in (tmp_path / "digits.h").read_text()
+    if cache == "folder":  # what nobody links has no header
+        assert [f.suffix for f in (tmp_path / "c").iterdir()] == [".so"]
+    tamis.load(tmp_path / "digits.so").save(tmp_path / "copy.so")
+    assert exports(tmp_path / "copy.so", "digits_run") and not exports(tmp_path / "copy.so", "copy_run")
+
+
+def test_saved_shape_carries_the_file_name(tmp_path, x):
+    model = compiled(models.linear())
+    model(x)
+    model.save(tmp_path / "m.so")
+    assert exports(tmp_path / "m.so", "m_run")
+
+
+def test_save_refuses_a_model_that_changed(tmp_path):
+    path = models.save(models.linear(batch=3), tmp_path / "m.onnx")
+    model = compiled(path)
+    models.save(models.linear(batch=2), tmp_path / "m.onnx")
+    with pytest.raises(tamis.Error, match="changed"):
+        model.save(tmp_path / "m.so")
+    os.remove(path)
+    with pytest.raises(tamis.Error, match="changed"):
+        model.save(tmp_path / "m.so")
+    assert not (tmp_path / "m.so").exists()
 
 
 def test_save_needs_bound_dimensions(tmp_path):

@@ -31,8 +31,8 @@ MappedFile::~MappedFile() {
     munmap(const_cast<char *>(data.data()), data.size());
 }
 
-Expected<std::shared_ptr<const MappedFile>>
-MappedFile::map(int descriptor, const Twine &what) {
+Expected<std::shared_ptr<const MappedFile>> MappedFile::map(int descriptor,
+                                                            const Twine &what) {
   struct stat status;
   if (fstat(descriptor, &status) != 0)
     return makeError("cannot read " + what + ": " + std::strerror(errno));
@@ -114,7 +114,8 @@ static bool liesIn(int descriptor, ArrayRef<std::string> folders) {
 
 Expected<std::shared_ptr<const MappedFile>>
 ExternalFiles::open(StringRef location) {
-  std::string shown = ("external data '" + location.take_front(200) + "'").str();
+  std::string shown =
+      ("external data '" + location.take_front(200) + "'").str();
   if (location.empty() || location.contains('\0'))
     return makeError("external data has no valid file name");
   if (options.folder.empty())
@@ -123,8 +124,7 @@ ExternalFiles::open(StringRef location) {
   if (known != files.end())
     return known->second;
 
-  int folder =
-      ::open(options.folder.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC);
+  int folder = ::open(options.folder.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC);
   if (folder < 0)
     return makeError("cannot open folder '" + options.folder +
                      "': " + std::strerror(errno));

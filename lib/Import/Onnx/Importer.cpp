@@ -3,7 +3,6 @@
 // The walk: inputs become arguments of @main, nodes are imported in order,
 // local functions are inlined, results are returned with their names.
 #include "Importer.h"
-#include "tamis/IR/Tamis.h"
 #include "mlir/Dialect/Complex/IR/Complex.h"
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "mlir/Dialect/Linalg/IR/Linalg.h"
@@ -13,6 +12,7 @@
 #include "mlir/Dialect/Tensor/IR/Tensor.h"
 #include "mlir/IR/Verifier.h"
 #include "mlir/Interfaces/SideEffectInterfaces.h"
+#include "tamis/IR/Tamis.h"
 #include "llvm/ADT/MapVector.h"
 #include "llvm/ADT/ScopeExit.h"
 
@@ -71,8 +71,7 @@ ImportedValue Importer::lookup(StringRef name) const {
 }
 
 const Function *Importer::findFunction(const Node &node) const {
-  return functions.lookup(
-      functionKey(node.domain, node.opType, node.overload));
+  return functions.lookup(functionKey(node.domain, node.opType, node.overload));
 }
 
 int64_t Importer::opset(StringRef domain) const {
@@ -196,8 +195,8 @@ LogicalResult Importer::defineInputs() {
     Input input{&info, {}, {}, {}};
     for (auto [axis, dimension] : llvm::enumerate(info.type.dims)) {
       std::string byAxis = (info.name + ":" + Twine(axis)).str();
-      std::string name = dimension.symbol.empty() ? byAxis
-                                                  : dimension.symbol.str();
+      std::string name =
+          dimension.symbol.empty() ? byAxis : dimension.symbol.str();
       auto binding = bindings.find(byAxis);
       if (binding == bindings.end())
         binding = bindings.find(name);
@@ -268,8 +267,8 @@ LogicalResult Importer::defineInputs() {
       if (!symbol) {
         Value size = tensor::DimOp::create(b, argument, axis);
         lastHoisted = size.getDefiningOp();
-        symbol = shape.symbol(size, hasRange ? min : 0,
-                              hasRange ? max : INT64_MAX);
+        symbol =
+            shape.symbol(size, hasRange ? min : 0, hasRange ? max : INT64_MAX);
       }
       sizes.push_back(symbol);
     }
@@ -335,8 +334,7 @@ LogicalResult Importer::finish() {
     types.push_back(type);
     attributes.push_back(b.getDictionaryAttr(
         {b.getNamedAttr("tamis.name", b.getStringAttr(info.name)),
-         b.getNamedAttr("tamis.dtype",
-                        b.getStringAttr(dtypeName(value.dtype))),
+         b.getNamedAttr("tamis.dtype", b.getStringAttr(dtypeName(value.dtype))),
          b.getNamedAttr("tamis.dims", b.getStrArrayAttr(views))}));
   }
   func::ReturnOp::create(b, results);
@@ -355,10 +353,10 @@ LogicalResult Importer::finish() {
   if (!model.producerName.empty())
     module->setAttr(
         "tamis.producer",
-        b.getStringAttr(model.producerVersion.empty()
-                            ? model.producerName.str()
-                            : (model.producerName + " " + model.producerVersion)
-                                  .str()));
+        b.getStringAttr(
+            model.producerVersion.empty()
+                ? model.producerName.str()
+                : (model.producerName + " " + model.producerVersion).str()));
   eraseUnused(module);
   return verify(module);
 }
@@ -449,8 +447,8 @@ LogicalResult Importer::importNode(const Node &node) {
 LogicalResult Importer::inlineCall(const Node &node, const Function &function) {
   inlined += function.body.nodes.size();
   if (inlined > kInliningBudget)
-    return error(node) << "inlined functions have more than "
-                       << kInliningBudget << " nodes";
+    return error(node) << "inlined functions have more than " << kInliningBudget
+                       << " nodes";
   if (node.inputs.size() > function.inputs.size() ||
       node.outputs.size() > function.outputs.size())
     return error(node) << "expected at most " << function.inputs.size()
@@ -501,8 +499,8 @@ LogicalResult Importer::subgraph(const Node &node, const Graph &graph,
   for (const ValueInfo &info : graph.outputs) {
     ImportedValue value = lookup(info.name);
     if (!value)
-      return error(node) << "the body never computes its output '"
-                         << info.name << "'";
+      return error(node) << "the body never computes its output '" << info.name
+                         << "'";
     outputs.push_back(value);
   }
   return success();
@@ -555,14 +553,14 @@ OwningOpRef<ModuleOp> mlir::tamis::importOnnx(MLIRContext &context,
                                               StringRef path,
                                               const ImportOptions &options) {
   ReadOptions read{/*folder=*/"", options.allowExternal};
-  return importModel(context,
-                     NameLoc::get(StringAttr::get(&context, path)),
+  return importModel(context, NameLoc::get(StringAttr::get(&context, path)),
                      readModel(path, read), options);
 }
 
-OwningOpRef<ModuleOp> mlir::tamis::importOnnx(
-    MLIRContext &context, ArrayRef<char> bytes,
-    std::shared_ptr<const void> owner, const ImportOptions &options) {
+OwningOpRef<ModuleOp> mlir::tamis::importOnnx(MLIRContext &context,
+                                              ArrayRef<char> bytes,
+                                              std::shared_ptr<const void> owner,
+                                              const ImportOptions &options) {
   ReadOptions read{options.folder, options.allowExternal};
   return importModel(context, NameLoc::get(StringAttr::get(&context, "model")),
                      readModel(bytes, std::move(owner), read), options);

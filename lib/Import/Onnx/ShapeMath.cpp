@@ -48,7 +48,7 @@ static int64_t totalMod(int64_t lhs, int64_t rhs) {
     return 0;
   int64_t remainder = lhs % rhs;
   return remainder != 0 && (remainder < 0) != (rhs < 0) ? remainder + rhs
-                                                         : remainder;
+                                                        : remainder;
 }
 
 /// A total order that does not depend on addresses.
@@ -168,8 +168,8 @@ Value ShapeMath::build(AffineExpr expr) {
         result = arith::RemUIOp::create(b, lhs, rhs);
       } else {
         Value quotient = arith::FloorDivSIOp::create(b, lhs, rhs);
-        result = arith::SubIOp::create(
-            b, lhs, arith::MulIOp::create(b, quotient, rhs));
+        result = arith::SubIOp::create(b, lhs,
+                                       arith::MulIOp::create(b, quotient, rhs));
       }
     }
   }
@@ -346,8 +346,7 @@ static Value totalDivision(ImplicitLocOpBuilder &b, Value lhs, Value rhs,
     return Op::create(b, lhs, rhs);
   Value zero = arith::ConstantIndexOp::create(b, 0);
   Value one = arith::ConstantIndexOp::create(b, 1);
-  Value isZero =
-      arith::CmpIOp::create(b, arith::CmpIPredicate::eq, rhs, zero);
+  Value isZero = arith::CmpIOp::create(b, arith::CmpIPredicate::eq, rhs, zero);
   Value safe = arith::SelectOp::create(b, isZero, one, rhs);
   Value quotient = Op::create(b, lhs, safe);
   return arith::SelectOp::create(b, isZero, zero, quotient);
@@ -427,13 +426,11 @@ OpFoldResult ShapeMath::min(OpFoldResult lhs, OpFoldResult rhs) {
   if (compareExprs(left, right) > 0)
     std::swap(left, right);
   Interval first = range(left), second = range(right);
-  return opaque(unsigned(Kind::Min), left, right,
-                {std::min(first.min, second.min),
-                 std::min(first.max, second.max)},
-                [&] {
-                  return arith::MinSIOp::create(b, value(lhs), value(rhs))
-                      .getResult();
-                });
+  return opaque(
+      unsigned(Kind::Min), left, right,
+      {std::min(first.min, second.min), std::min(first.max, second.max)}, [&] {
+        return arith::MinSIOp::create(b, value(lhs), value(rhs)).getResult();
+      });
 }
 
 OpFoldResult ShapeMath::max(OpFoldResult lhs, OpFoldResult rhs) {
@@ -445,13 +442,11 @@ OpFoldResult ShapeMath::max(OpFoldResult lhs, OpFoldResult rhs) {
   if (compareExprs(left, right) > 0)
     std::swap(left, right);
   Interval first = range(left), second = range(right);
-  return opaque(unsigned(Kind::Max), left, right,
-                {std::max(first.min, second.min),
-                 std::max(first.max, second.max)},
-                [&] {
-                  return arith::MaxSIOp::create(b, value(lhs), value(rhs))
-                      .getResult();
-                });
+  return opaque(
+      unsigned(Kind::Max), left, right,
+      {std::max(first.min, second.min), std::max(first.max, second.max)}, [&] {
+        return arith::MaxSIOp::create(b, value(lhs), value(rhs)).getResult();
+      });
 }
 
 OpFoldResult ShapeMath::compare(arith::CmpIPredicate predicate,
@@ -467,13 +462,32 @@ OpFoldResult ShapeMath::compare(arith::CmpIPredicate predicate,
     bool negative = difference.max < 0, positive = difference.min > 0;
     bool zero = difference.min == 0 && difference.max == 0;
     switch (predicate) {
-    case P::eq: return zero ? std::optional(true) : negative || positive ? std::optional(false) : std::nullopt;
-    case P::ne: return zero ? std::optional(false) : negative || positive ? std::optional(true) : std::nullopt;
-    case P::slt: return negative ? std::optional(true) : difference.min >= 0 ? std::optional(false) : std::nullopt;
-    case P::sle: return difference.max <= 0 ? std::optional(true) : positive ? std::optional(false) : std::nullopt;
-    case P::sgt: return positive ? std::optional(true) : difference.max <= 0 ? std::optional(false) : std::nullopt;
-    case P::sge: return difference.min >= 0 ? std::optional(true) : negative ? std::optional(false) : std::nullopt;
-    default: return std::nullopt;
+    case P::eq:
+      return zero                   ? std::optional(true)
+             : negative || positive ? std::optional(false)
+                                    : std::nullopt;
+    case P::ne:
+      return zero                   ? std::optional(false)
+             : negative || positive ? std::optional(true)
+                                    : std::nullopt;
+    case P::slt:
+      return negative              ? std::optional(true)
+             : difference.min >= 0 ? std::optional(false)
+                                   : std::nullopt;
+    case P::sle:
+      return difference.max <= 0 ? std::optional(true)
+             : positive          ? std::optional(false)
+                                 : std::nullopt;
+    case P::sgt:
+      return positive              ? std::optional(true)
+             : difference.max <= 0 ? std::optional(false)
+                                   : std::nullopt;
+    case P::sge:
+      return difference.min >= 0 ? std::optional(true)
+             : negative          ? std::optional(false)
+                                 : std::nullopt;
+    default:
+      return std::nullopt;
     }
   }();
   if (known)
@@ -495,9 +509,8 @@ OpFoldResult ShapeMath::select(OpFoldResult condition, OpFoldResult ifTrue,
   Value zero = arith::ConstantIndexOp::create(b, 0);
   Value bit = arith::CmpIOp::create(b, arith::CmpIPredicate::ne,
                                     value(condition), zero);
-  Value result =
-      arith::SelectOp::create(b, bit, value(ifTrue), value(ifFalse));
-  newSymbol(result, {std::min(left.min, right.min),
-                     std::max(left.max, right.max)});
+  Value result = arith::SelectOp::create(b, bit, value(ifTrue), value(ifFalse));
+  newSymbol(result,
+            {std::min(left.min, right.min), std::max(left.max, right.max)});
   return result;
 }

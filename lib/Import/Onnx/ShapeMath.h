@@ -80,7 +80,14 @@ public:
 
 private:
   enum class Kind : unsigned {
-    Mul, FloorDiv, TruncDiv, Mod, Min, Max, Select, Compare // + predicate
+    Mul,
+    FloorDiv,
+    TruncDiv,
+    Mod,
+    Min,
+    Max,
+    Select,
+    Compare // + predicate
   };
   struct Interval {
     int64_t min, max;

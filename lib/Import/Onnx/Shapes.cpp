@@ -3,93 +3,14 @@
 // Shape arithmetic: operators whose inputs are small and known, or known but
 // for open sizes, are computed element by element while importing. The result
 // has no tensor until an operator of another kind asks for one.
-#include "Importer.h"
+#include "Folder.h"
 #include "mlir/Dialect/Tensor/IR/Tensor.h"
 #include "llvm/ADT/StringSwitch.h"
 #include <cmath>
 
 using namespace mlir;
 using namespace mlir::tamis::onnx;
-
-namespace {
-
-using Elements = SmallVector<OpFoldResult>;
-using Dims = SmallVector<int64_t, 4>;
-
-int64_t product(ArrayRef<int64_t> dims) {
-  int64_t result = 1;
-  for (int64_t dim : dims)
-    result *= dim;
-  return result;
-}
-
-class Folder {
-public:
-  Folder(Importer &im, const Node &node) : im(im), node(node) {}
-
-  /// True if the node is folded, false if it must be imported as any other.
-  FailureOr<bool> run();
-
-private:
-  using Fold = bool (Folder::*)();
-  static Fold find(StringRef opType);
-
-  bool isFloatValue(const OpFoldResult &element) {
-    if (auto attribute = dyn_cast<mlir::Attribute>(element))
-      return isa<FloatAttr>(attribute);
-    return !cast<Value>(element).getType().isIndex();
-  }
-  const Shadow &in(size_t index) { return *shadows[index]; }
-  bool hasInput(size_t index) {
-    return index < shadows.size() && shadows[index];
-  }
-  /// An input that must be known completely.
-  std::optional<SmallVector<int64_t>> known(size_t index);
-  bool result(DType dtype, ArrayRef<int64_t> dims, Elements elements,
-              size_t index = 0);
-
-  /// Applies `apply` over the broadcast inputs; it may refuse by a null result.
-  bool broadcast(DType dtype,
-                 llvm::function_ref<OpFoldResult(ArrayRef<OpFoldResult>)> apply);
-  OpFoldResult number(Type type, double value) {
-    return im.b.getFloatAttr(type, value);
-  }
-  static std::optional<double> floatOf(OpFoldResult element);
-  OpFoldResult arithmetic(OpFoldResult lhs, OpFoldResult rhs);
-  OpFoldResult convert(OpFoldResult element, DType to);
-
-  bool foldBinary();
-  bool foldVariadic();
-  bool foldUnary();
-  bool foldCompare();
-  bool foldLogical();
-  bool foldWhere();
-  bool foldCast();
-  bool foldGather();
-  bool foldSlice();
-  bool foldConcat();
-  bool foldReshape();
-  bool foldTranspose();
-  bool foldExpand();
-  bool foldTile();
-  bool foldConstantOfShape();
-  bool foldRange();
-  bool foldReduce();
-  bool foldSplit();
-  bool foldIdentity();
-  bool foldNonZero();
-
-  /// Picks elements: `positions` index the flat elements of input 0.
-  bool pick(ArrayRef<int64_t> dims, ArrayRef<int64_t> positions,
-            size_t output = 0);
-
-  Importer &im;
-  const Node &node;
-  SmallVector<std::shared_ptr<const Shadow>> shadows;
-  SmallVector<DType> dtypes;
-};
-
-} // namespace
+using namespace mlir::tamis::onnx::shapes;
 
 std::optional<SmallVector<int64_t>> Folder::known(size_t index) {
   SmallVector<int64_t> values;
@@ -170,22 +91,33 @@ OpFoldResult Folder::arithmetic(OpFoldResult lhs, OpFoldResult rhs) {
   if (!isFloatValue(lhs)) {
     if (isFloatValue(rhs))
       return {};
-    if (op == "Add") return im.shape.add(lhs, rhs);
-    if (op == "Sub") return im.shape.sub(lhs, rhs);
-    if (op == "Mul") return im.shape.mul(lhs, rhs);
-    if (op == "Div") return im.shape.truncDiv(lhs, rhs);
-    if (op == "Mod") return im.shape.mod(lhs, rhs);
-    if (op == "Min") return im.shape.min(lhs, rhs);
-    if (op == "Max") return im.shape.max(lhs, rhs);
+    if (op == "Add")
+      return im.shape.add(lhs, rhs);
+    if (op == "Sub")
+      return im.shape.sub(lhs, rhs);
+    if (op == "Mul")
+      return im.shape.mul(lhs, rhs);
+    if (op == "Div")
+      return im.shape.truncDiv(lhs, rhs);
+    if (op == "Mod")
+      return im.shape.mod(lhs, rhs);
+    if (op == "Min")
+      return im.shape.min(lhs, rhs);
+    if (op == "Max")
+      return im.shape.max(lhs, rhs);
     return {};
   }
   std::optional<double> left = floatOf(lhs), right = floatOf(rhs);
   Type type = im.elementType(dtypes.front());
   if (left && right) {
-    if (op == "Add") return number(type, *left + *right);
-    if (op == "Sub") return number(type, *left - *right);
-    if (op == "Mul") return number(type, *left * *right);
-    if (op == "Div") return number(type, *left / *right);
+    if (op == "Add")
+      return number(type, *left + *right);
+    if (op == "Sub")
+      return number(type, *left - *right);
+    if (op == "Mul")
+      return number(type, *left * *right);
+    if (op == "Div")
+      return number(type, *left / *right);
     if (op == "Min" && !std::isnan(*left) && !std::isnan(*right))
       return number(type, std::min(*left, *right));
     if (op == "Max" && !std::isnan(*left) && !std::isnan(*right))
@@ -196,15 +128,24 @@ OpFoldResult Folder::arithmetic(OpFoldResult lhs, OpFoldResult rhs) {
     return im.scalar(im.shadowValue(dtypes.front(), {{}, {element}}));
   };
   auto &b = im.b;
-  if (op == "Add") return arith::AddFOp::create(b, value(lhs), value(rhs)).getResult();
-  if (op == "Sub") return arith::SubFOp::create(b, value(lhs), value(rhs)).getResult();
-  if (op == "Mul") return arith::MulFOp::create(b, value(lhs), value(rhs)).getResult();
-  if (op == "Div") return arith::DivFOp::create(b, value(lhs), value(rhs)).getResult();
+  if (op == "Add")
+    return arith::AddFOp::create(b, value(lhs), value(rhs)).getResult();
+  if (op == "Sub")
+    return arith::SubFOp::create(b, value(lhs), value(rhs)).getResult();
+  if (op == "Mul")
+    return arith::MulFOp::create(b, value(lhs), value(rhs)).getResult();
+  if (op == "Div")
+    return arith::DivFOp::create(b, value(lhs), value(rhs)).getResult();
   return {};
 }
 
+/// Sizes are int64 and int32; narrower integers overflow in earnest.
+static bool wraps(DType dtype) {
+  return isInteger(dtype) && dtype != DType::Int64 && dtype != DType::Int32;
+}
+
 bool Folder::foldBinary() {
-  if (shadows.size() != 2 || dtypes[0] != dtypes[1])
+  if (shadows.size() != 2 || dtypes[0] != dtypes[1] || wraps(dtypes[0]))
     return false;
   if (node.opType == "Mod" && im.getInt(node, "fmod", 0))
     return false;
@@ -216,7 +157,7 @@ bool Folder::foldBinary() {
 
 bool Folder::foldVariadic() {
   for (DType dtype : dtypes)
-    if (dtype != dtypes.front())
+    if (dtype != dtypes.front() || wraps(dtype))
       return false;
   return broadcast(dtypes.front(), [&](ArrayRef<OpFoldResult> operands) {
     OpFoldResult folded = operands.front();
@@ -228,7 +169,7 @@ bool Folder::foldVariadic() {
 }
 
 bool Folder::foldUnary() {
-  if (shadows.size() != 1)
+  if (shadows.size() != 1 || wraps(dtypes.front()))
     return false;
   StringRef op = node.opType;
   Type type = im.elementType(dtypes.front());
@@ -246,12 +187,18 @@ bool Folder::foldUnary() {
         std::optional<double> value = floatOf(operand);
         if (!value)
           return {};
-        if (op == "Neg") return number(type, -*value);
-        if (op == "Abs") return number(type, std::fabs(*value));
-        if (op == "Floor") return number(type, std::floor(*value));
-        if (op == "Ceil") return number(type, std::ceil(*value));
-        if (op == "Round") return number(type, std::nearbyint(*value));
-        if (op == "Sqrt") return number(type, std::sqrt(*value));
+        if (op == "Neg")
+          return number(type, -*value);
+        if (op == "Abs")
+          return number(type, std::fabs(*value));
+        if (op == "Floor")
+          return number(type, std::floor(*value));
+        if (op == "Ceil")
+          return number(type, std::ceil(*value));
+        if (op == "Round")
+          return number(type, std::nearbyint(*value));
+        if (op == "Sqrt")
+          return number(type, std::sqrt(*value));
         return {};
       });
 }
@@ -275,11 +222,16 @@ bool Folder::foldCompare() {
         if (!left || !right)
           return {};
         switch (predicate) {
-        case P::eq: return im.shape.attr(*left == *right);
-        case P::slt: return im.shape.attr(*left < *right);
-        case P::sle: return im.shape.attr(*left <= *right);
-        case P::sgt: return im.shape.attr(*left > *right);
-        default: return im.shape.attr(*left >= *right);
+        case P::eq:
+          return im.shape.attr(*left == *right);
+        case P::slt:
+          return im.shape.attr(*left < *right);
+        case P::sle:
+          return im.shape.attr(*left <= *right);
+        case P::sgt:
+          return im.shape.attr(*left > *right);
+        default:
+          return im.shape.attr(*left >= *right);
         }
       });
 }
@@ -306,15 +258,19 @@ bool Folder::foldLogical() {
 bool Folder::foldWhere() {
   if (shadows.size() != 3 || dtypes[1] != dtypes[2])
     return false;
-  return broadcast(dtypes[1],
-                   [&](ArrayRef<OpFoldResult> operands) -> OpFoldResult {
-                     if (auto known = getConstantIntValue(operands[0]))
-                       return *known ? operands[1] : operands[2];
-                     if (isFloatValue(operands[1]))
-                       return {};
-                     return im.shape.select(operands[0], operands[1],
-                                            operands[2]);
-                   });
+  return broadcast(
+      dtypes[1], [&](ArrayRef<OpFoldResult> operands) -> OpFoldResult {
+        if (auto known = getConstantIntValue(operands[0]))
+          return *known ? operands[1] : operands[2];
+        if (isFloatValue(operands[1]))
+          return {};
+        return im.shape.select(operands[0], operands[1], operands[2]);
+      });
+}
+
+/// Shadows hold the codes of other types, not their numbers.
+static bool isPlain(DType dtype) {
+  return isFloat(dtype) || isInteger(dtype) || dtype == DType::Bool;
 }
 
 OpFoldResult Folder::convert(OpFoldResult element, DType to) {
@@ -366,314 +322,14 @@ bool Folder::foldCast() {
   DType to = node.opType == "CastLike"
                  ? im.in(node, 1).dtype
                  : static_cast<DType>(im.getInt(node, "to", 0));
-  if (!im.elementType(to))
+  bool narrow = to == DType::Int4 || to == DType::UInt4 || to == DType::Int2 ||
+                to == DType::UInt2;
+  if (!isPlain(to) || narrow)
     return false;
   shadows.resize(1);
   return broadcast(to, [&](ArrayRef<OpFoldResult> operands) {
     return convert(operands.front(), to);
   });
-}
-
-bool Folder::pick(ArrayRef<int64_t> dims, ArrayRef<int64_t> positions,
-                  size_t output) {
-  Elements elements;
-  for (int64_t position : positions)
-    elements.push_back(in(0).elements[position]);
-  return result(dtypes.front(), dims, elements, output);
-}
-
-bool Folder::foldGather() {
-  if (shadows.size() != 2)
-    return false;
-  std::optional<SmallVector<int64_t>> indices = known(1);
-  int64_t rank = in(0).dims.size(), axis = im.getInt(node, "axis", 0);
-  if (!indices || axis < -rank || axis >= rank)
-    return false;
-  if (axis < 0)
-    axis += rank;
-  int64_t size = in(0).dims[axis];
-  ArrayRef<int64_t> from = in(0).dims;
-  int64_t outer = product(from.take_front(axis));
-  int64_t inner = product(from.drop_front(axis + 1));
-  if (outer * inner * static_cast<int64_t>(indices->size()) > kSmallElements)
-    return false;
-  SmallVector<int64_t> positions;
-  for (int64_t o = 0; o < outer; ++o)
-    for (int64_t index : *indices) {
-      if (index < 0)
-        index += size;
-      if (index < 0 || index >= size)
-        return false;
-      for (int64_t i = 0; i < inner; ++i)
-        positions.push_back((o * size + index) * inner + i);
-    }
-  Dims dims(from.take_front(axis));
-  llvm::append_range(dims, in(1).dims);
-  llvm::append_range(dims, from.drop_front(axis + 1));
-  return pick(dims, positions);
-}
-
-bool Folder::foldSlice() {
-  int64_t rank = in(0).dims.size();
-  SmallVector<int64_t> starts, ends, axes, steps;
-  if (im.opset(node) < 10) {
-    starts = im.getInts(node, "starts", {});
-    ends = im.getInts(node, "ends", {});
-    axes = im.getInts(node, "axes", {});
-  } else {
-    for (auto [index, list] : {std::pair(1, &starts), std::pair(2, &ends),
-                               std::pair(3, &axes), std::pair(4, &steps)}) {
-      if (!hasInput(index))
-        continue;
-      std::optional<SmallVector<int64_t>> values = known(index);
-      if (!values)
-        return false;
-      *list = *values;
-    }
-  }
-  if (axes.empty())
-    axes = llvm::to_vector(llvm::seq<int64_t>(starts.size()));
-  if (steps.empty())
-    steps.assign(starts.size(), 1);
-  if (starts.size() != ends.size() || starts.size() != axes.size() ||
-      starts.size() != steps.size())
-    return false;
-  // Coordinates kept along each dimension.
-  SmallVector<SmallVector<int64_t>> kept;
-  for (int64_t size : in(0).dims)
-    kept.push_back(llvm::to_vector(llvm::seq<int64_t>(size)));
-  for (auto [start, end, axis, step] : llvm::zip(starts, ends, axes, steps)) {
-    if (axis < -rank || axis >= rank || step == 0 || std::abs(step) > INT32_MAX)
-      return false;
-    if (axis < 0)
-      axis += rank;
-    int64_t size = in(0).dims[axis];
-    auto clamp = [&](int64_t value, int64_t low, int64_t high) {
-      if (value < 0)
-        value = value < -size ? -1 - size : value + size;
-      return std::clamp(value, low, high);
-    };
-    kept[axis].clear();
-    if (step > 0)
-      for (int64_t i = clamp(start, 0, size), e = clamp(end, 0, size); i < e;
-           i += step)
-        kept[axis].push_back(i);
-    else
-      for (int64_t i = clamp(start, -1, size - 1), e = clamp(end, -1, size - 1);
-           i > e; i += step)
-        kept[axis].push_back(i);
-  }
-  SmallVector<int64_t> positions{0};
-  Dims dims;
-  for (auto [axis, coordinates] : llvm::enumerate(kept)) {
-    SmallVector<int64_t> next;
-    for (int64_t base : positions)
-      for (int64_t coordinate : coordinates)
-        next.push_back(base * in(0).dims[axis] + coordinate);
-    positions = std::move(next);
-    dims.push_back(coordinates.size());
-  }
-  return pick(dims, positions);
-}
-
-bool Folder::foldConcat() {
-  int64_t rank = in(0).dims.size(), axis = im.getInt(node, "axis", 0);
-  if (axis < -rank || axis >= rank)
-    return false;
-  if (axis < 0)
-    axis += rank;
-  Dims dims(in(0).dims);
-  dims[axis] = 0;
-  for (auto [index, shadow] : llvm::enumerate(shadows)) {
-    Dims own(shadow->dims);
-    if (static_cast<int64_t>(own.size()) != rank ||
-        dtypes[index] != dtypes.front())
-      return false;
-    dims[axis] += own[axis];
-    own[axis] = dims[axis];
-    if (own != dims)
-      return false;
-  }
-  if (product(dims) > kSmallElements)
-    return false;
-  int64_t outer = product(ArrayRef(dims).take_front(axis));
-  Elements elements;
-  for (int64_t o = 0; o < outer; ++o)
-    for (auto &shadow : shadows) {
-      int64_t inner = shadow->elements.size() / outer;
-      llvm::append_range(
-          elements, ArrayRef(shadow->elements).slice(o * inner, inner));
-    }
-  return result(dtypes.front(), dims, elements);
-}
-
-/// Reshape, Squeeze, Unsqueeze, Flatten: the same elements in order.
-bool Folder::foldReshape() {
-  StringRef op = node.opType;
-  Dims from(in(0).dims), dims;
-  int64_t count = in(0).elements.size();
-  if (op == "Reshape") {
-    std::optional<SmallVector<int64_t>> wanted;
-    if (!hasInput(1) || !(wanted = known(1)))
-      return false;
-    bool allowZero = im.getInt(node, "allowzero", 0);
-    int64_t open = -1, rest = 1;
-    for (auto [index, size] : llvm::enumerate(*wanted)) {
-      if (size == 0 && !allowZero) {
-        if (index >= from.size())
-          return false;
-        size = from[index];
-      }
-      if (size == -1) {
-        if (open >= 0)
-          return false;
-        open = index;
-      } else if (size < 0 || size > kSmallElements) {
-        return false;
-      } else {
-        rest *= size;
-        if (rest > kSmallElements)
-          return false;
-      }
-      dims.push_back(size);
-    }
-    if (open >= 0)
-      dims[open] = rest ? count / rest : 0;
-    if (product(dims) != count)
-      return false;
-  } else {
-    SmallVector<int64_t> axes;
-    if (im.opset(node) < 13) {
-      axes = im.getInts(node, "axes", {});
-    } else if (hasInput(1)) {
-      std::optional<SmallVector<int64_t>> values = known(1);
-      if (!values)
-        return false;
-      axes = *values;
-    }
-    bool squeeze = op == "Squeeze";
-    int64_t rank = from.size() + (squeeze ? 0 : axes.size());
-    SmallVector<bool> marked(rank, squeeze && axes.empty());
-    for (int64_t axis : axes) {
-      if (axis < -rank || axis >= rank)
-        return false;
-      marked[axis < 0 ? axis + rank : axis] = true;
-    }
-    if (squeeze) {
-      for (int64_t i = 0; i < rank; ++i) {
-        if (!marked[i] || (axes.empty() && from[i] != 1))
-          dims.push_back(from[i]);
-        else if (from[i] != 1)
-          return false;
-      }
-    } else {
-      size_t next = 0;
-      for (bool unit : marked) {
-        if (!unit && next == from.size())
-          return false;
-        dims.push_back(unit ? 1 : from[next++]);
-      }
-      if (next != from.size())
-        return false;
-    }
-  }
-  return result(dtypes.front(), dims, Elements(in(0).elements.begin(), in(0).elements.end()));
-}
-
-bool Folder::foldTranspose() {
-  int64_t rank = in(0).dims.size();
-  SmallVector<int64_t> reversed =
-      llvm::to_vector(llvm::reverse(llvm::seq<int64_t>(rank)));
-  SmallVector<int64_t> permutation = im.getInts(node, "perm", reversed);
-  if (static_cast<int64_t>(permutation.size()) != rank ||
-      !isPermutationVector(permutation))
-    return false;
-  Dims dims;
-  for (int64_t axis : permutation)
-    dims.push_back(in(0).dims[axis]);
-  SmallVector<int64_t> positions;
-  for (int64_t flat = 0, e = in(0).elements.size(); flat < e; ++flat) {
-    SmallVector<int64_t> coordinates(rank);
-    int64_t rest = flat;
-    for (int64_t axis = rank; axis-- > 0;) {
-      coordinates[permutation[axis]] = rest % dims[axis];
-      rest /= dims[axis];
-    }
-    int64_t position = 0;
-    for (int64_t axis = 0; axis < rank; ++axis)
-      position = position * in(0).dims[axis] + coordinates[axis];
-    positions.push_back(position);
-  }
-  return pick(dims, positions);
-}
-
-bool Folder::foldExpand() {
-  std::optional<SmallVector<int64_t>> wanted;
-  if (shadows.size() != 2 || !(wanted = known(1)))
-    return false;
-  auto target = std::make_shared<Shadow>();
-  int64_t count = 1;
-  for (int64_t size : *wanted) {
-    if (size < 0 || size > kSmallElements || (count *= size) > kSmallElements)
-      return false;
-    target->dims.push_back(size);
-  }
-  target->elements.assign(count, im.shape.attr(0));
-  shadows[1] = target;
-  return broadcast(dtypes.front(), [](ArrayRef<OpFoldResult> operands) {
-    return operands.front();
-  });
-}
-
-bool Folder::foldTile() {
-  std::optional<SmallVector<int64_t>> repeats;
-  if (shadows.size() != 2 || !(repeats = known(1)) || in(0).dims.size() != 1 ||
-      repeats->size() != 1)
-    return false;
-  int64_t size = in(0).dims.front(), times = repeats->front();
-  if (times < 0 || times > kSmallElements || size * times > kSmallElements)
-    return false;
-  SmallVector<int64_t> positions;
-  for (int64_t i = 0; i < size * times; ++i)
-    positions.push_back(i % size);
-  return pick({size * times}, positions);
-}
-
-bool Folder::foldConstantOfShape() {
-  std::optional<SmallVector<int64_t>> wanted = known(0);
-  if (!wanted)
-    return false;
-  int64_t count = 1;
-  for (int64_t size : *wanted)
-    if (size < 0 || size > kSmallElements || (count *= size) > kSmallElements)
-      return false;
-  std::shared_ptr<const Tensor> value = im.getTensor(node, "value");
-  if (!value)
-    return result(DType::Float, *wanted,
-                  Elements(count, number(im.b.getF32Type(), 0)));
-  std::shared_ptr<const Shadow> shadow = im.shadowOf(im.constantValue(value));
-  if (!shadow || shadow->elements.size() != 1)
-    return false;
-  return result(value->dtype, *wanted,
-                Elements(count, shadow->elements.front()));
-}
-
-bool Folder::foldRange() {
-  if (shadows.size() != 3)
-    return false;
-  auto start = known(0), limit = known(1), delta = known(2);
-  if (!start || !limit || !delta || start->size() != 1 || limit->size() != 1 ||
-      delta->size() != 1 || delta->front() == 0)
-    return false;
-  Elements elements;
-  int64_t step = delta->front(), end = limit->front();
-  for (__int128 i = start->front(); step > 0 ? i < end : i > end; i += step) {
-    if (elements.size() == kSmallElements)
-      return false;
-    elements.push_back(im.shape.attr(static_cast<int64_t>(i)));
-  }
-  int64_t count = elements.size();
-  return result(dtypes.front(), {count}, elements);
 }
 
 /// Over all elements of a vector only, which is what sizes need.
@@ -687,7 +343,8 @@ bool Folder::foldReduce() {
       return false;
     axes = *values;
   }
-  if (axes.size() > 1 || (axes.empty() && im.getInt(node, "noop_with_empty_axes", 0)))
+  if (axes.size() > 1 ||
+      (axes.empty() && im.getInt(node, "noop_with_empty_axes", 0)))
     return false;
   if (!axes.empty() && axes[0] != 0 && axes[0] != -1)
     return false;
@@ -709,46 +366,6 @@ bool Folder::foldReduce() {
   if (im.getInt(node, "keepdims", 1))
     dims.push_back(1);
   return result(dtypes.front(), dims, {folded});
-}
-
-bool Folder::foldSplit() {
-  int64_t outputs = node.outputs.size();
-  if (in(0).dims.size() != 1)
-    return false;
-  int64_t axis = im.getInt(node, "axis", 0), size = in(0).dims.front();
-  if ((axis != 0 && axis != -1) || outputs == 0)
-    return false;
-  SmallVector<int64_t> sizes = im.getInts(node, "split", {});
-  if (hasInput(1)) {
-    std::optional<SmallVector<int64_t>> values = known(1);
-    if (!values)
-      return false;
-    sizes = *values;
-  }
-  if (sizes.empty()) {
-    int64_t each = (size + outputs - 1) / outputs;
-    for (int64_t i = 0; i < outputs; ++i)
-      sizes.push_back(std::clamp<int64_t>(size - i * each, 0, each));
-  }
-  int64_t sum = 0;
-  for (int64_t part : sizes) {
-    if (part < 0 || part > size)
-      return false;
-    sum += part;
-  }
-  if (static_cast<int64_t>(sizes.size()) != outputs || sum != size)
-    return false;
-  int64_t offset = 0;
-  for (auto [index, part] : llvm::enumerate(sizes)) {
-    if (!pick({part}, llvm::to_vector(llvm::seq(offset, offset + part)), index))
-      return false;
-    offset += part;
-  }
-  return true;
-}
-
-bool Folder::foldIdentity() {
-  return succeeded(im.out(node, 0, im.in(node, 0)));
 }
 
 bool Folder::foldNonZero() {
@@ -807,7 +424,7 @@ FailureOr<bool> Folder::run() {
   for (size_t index = 0; index < count; ++index) {
     ImportedValue value = im.in(node, index);
     std::shared_ptr<const Shadow> shadow = im.shadowOf(value);
-    if (value && !shadow)
+    if (value && (!shadow || !isPlain(value.dtype)))
       return false;
     shadows.push_back(shadow);
     dtypes.push_back(value.dtype);

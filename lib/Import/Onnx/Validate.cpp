@@ -110,7 +110,8 @@ std::string functionKey(StringRef domain, StringRef name, StringRef overload) {
 }
 
 /// The functions called by `graph` and its sub-graphs.
-void collectCalls(const Graph &graph, const llvm::StringMap<unsigned> &functions,
+void collectCalls(const Graph &graph,
+                  const llvm::StringMap<unsigned> &functions,
                   SetVector<unsigned> &calls) {
   for (const Node &node : graph.nodes) {
     auto callee =
@@ -128,9 +129,9 @@ Error checkCalls(const Model &model) {
   llvm::StringMap<unsigned> functions;
   for (auto [index, function] : llvm::enumerate(model.functions))
     if (!functions
-             .try_emplace(functionKey(function.domain, function.name,
-                                      function.overload),
-                          index)
+             .try_emplace(
+                 functionKey(function.domain, function.name, function.overload),
+                 index)
              .second)
       return makeError("two functions are named '" + function.domain + "." +
                        function.name + "'");
@@ -175,8 +176,7 @@ Error mlir::tamis::onnx::validateModel(Model &model) {
   if (Error error = sortGraph(model.graph, {}, free))
     return error;
   if (!free.empty())
-    return makeError("'" + free.front() +
-                     "' is used but nothing defines it");
+    return makeError("'" + free.front() + "' is used but nothing defines it");
   for (Function &function : model.functions) {
     free.clear();
     // The outputs of a function are names of its body.

@@ -5,18 +5,18 @@ import time
 
 import click
 
-from .. import cache as store, compiler, options as option_list
+from .. import compiler, options as option_list
 from ..errors import Error
 from ..source import Source
 from . import common
 
 
-@common.command("compile", common.MODEL_ARGUMENT, *common.COMPILE_OPTIONS, common.CACHE_OPTION,
+@common.command("compile", common.MODEL_ARGUMENT, *common.COMPILE_OPTIONS,
                 click.option("-o", "--output", "target_path", metavar="FILE", help="Default: the model's name with the suffix of --emit."),
                 click.option("--emit", type=click.Choice(list(option_list.EMIT)), default=None,
                              help="What to write; default: by the suffix of -o, else so."),
                 click.option("--dump-stages", metavar="DIR", help="Write the module after each stage into this folder."))
-def command(output, path, target_path, emit, dump_stages, cache, **arguments):
+def command(output, path, target_path, emit, dump_stages, **arguments):
     """Compile MODEL (.onnx, .mlir) to native code.
 
     \b
@@ -34,13 +34,7 @@ def command(output, path, target_path, emit, dump_stages, cache, **arguments):
     start = time.perf_counter()
     with output.progress() as bar:
         bar.add_task(f"compiling {os.path.basename(path)}", total=None)
-        if cache and cache != "off" and emit == "so" and not dump_stages:
-            from ..model import Model
-
-            library, _ = compiler.compile_cached(source, options, store.Cache(cache).folder, output.message)
-            Model.loaded(library).save(target_path)
-        else:
-            compiler.compile_to(source, target_path, options, output.message)
+        compiler.compile_to(source, target_path, options, output.message)
     seconds, size = time.perf_counter() - start, os.path.getsize(target_path)
     output.say(f"{target_path}: {size / 1e6:.2f} MB in {seconds:.2f} s")
     output.result({"model": path, "output": target_path, "emit": emit, "bytes": size, "seconds": seconds})
