@@ -105,6 +105,29 @@ LogicalResult ContractOp::verify() {
   if (getPad().size() != static_cast<size_t>(lhs.getRank()))
     return emitOpError("expected one pad value per lhs dimension, got ")
            << getPad().size() << " for rank " << lhs.getRank();
+  // One iterator, one extent: loops are bounded by whichever operand is asked.
+  SmallVector<int64_t> extents(dims, ShapedType::kDynamic);
+  auto checkExtents = [&](StringRef name, AffineMap map,
+                          ShapedType type) -> LogicalResult {
+    for (auto [i, expr] : llvm::enumerate(map.getResults())) {
+      auto dim = dyn_cast<AffineDimExpr>(expr);
+      int64_t size = type.getDimSize(i);
+      if (!dim || ShapedType::isDynamic(size))
+        continue;
+      int64_t &extent = extents[dim.getPosition()];
+      if (!ShapedType::isDynamic(extent) && extent != size)
+        return emitOpError() << name << " has size " << size
+                             << " in dimension " << i << ", expected "
+                             << extent;
+      extent = size;
+    }
+    return success();
+  };
+  bool padded = llvm::any_of(getPad(), [](int64_t pad) { return pad != 0; });
+  if ((!padded && failed(checkExtents("lhs", getLhsMap(), lhs))) ||
+      failed(checkExtents("rhs", getRhsMap(), rhs)) ||
+      failed(checkExtents("init", getOutMap(), init)))
+    return failure();
   auto iterators = getIterators();
   for (AffineExpr expr : getOutMap().getResults())
     if (iterators[cast<AffineDimExpr>(expr).getPosition()] !=

@@ -101,12 +101,14 @@ private:
                      OpFoldResult lower, OpFoldResult upper);
   void emitBlock(const Place &place, int64_t rows, const Columns &columns);
 
-  // Feeders.cpp
+  // ZeroPoints.cpp
   void prepareZeroPoints();
   Value seenZero(Value zero, bool isUnsigned, int64_t offset);
   void prepareInitial(const Place &place, Columns &columns);
   SmallVector<Value> columnTerm(const Place &place, int64_t vectors,
                                 Value zero);
+
+  // Feeders.cpp
   SmallVector<Value> reduce(const Place &place, int64_t rows,
                             const Columns &columns);
 

@@ -2,19 +2,11 @@
 //
 // Brings operands to the instruction: broadcasts of lhs elements (whole steps,
 // partial steps, channel vectors of depthwise contractions), loads of packed or
-// strided weights, and the reduction loops that carry the accumulators. Zero
-// points of integers are corrected here too:
-//
-//   Σ(a-za)(b-zb) = Σab - za·(Σb - K·zb) - zb·Σa
-//
-// with a, b, za, zb as the instruction sees them (offset to its signs). The
-// column term starts the accumulator, the row term is one more accumulator
-// that multiplies by ones.
+// strided weights, and the reduction loops that carry the accumulators.
 #include "Emitter.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/SCF/IR/SCF.h"
 #include "mlir/Dialect/Vector/IR/VectorOps.h"
-#include "mlir/IR/Matchers.h"
 
 using namespace mlir;
 using namespace mlir::tamis;
@@ -24,80 +16,6 @@ using namespace mlir::tamis::kernel;
 static constexpr int64_t kUnrolledProducts = 112;
 /// Taps of a depthwise contraction that are unrolled together.
 static constexpr int64_t kUnrolledTaps = 32;
-
-//===-- zero points -------------------------------------------------------===//
-
-/// A zero point as an instruction sees it that offsets elements; null if zero.
-Value Emitter::seenZero(Value zero, bool isUnsigned, int64_t offset) {
-  Type i32 = b.getI32Type();
-  APInt known;
-  if (!zero || matchPattern(zero, m_ConstantInt(&known))) {
-    int64_t value = !zero        ? 0
-                    : isUnsigned ? int64_t(known.getZExtValue())
-                                 : known.getSExtValue();
-    if (value + offset == 0)
-      return {};
-    return arith::ConstantOp::create(b, b.getI32IntegerAttr(value + offset));
-  }
-  if (zero.getType().getIntOrFloatBitWidth() < 32)
-    zero = isUnsigned ? arith::ExtUIOp::create(b, i32, zero).getResult()
-                      : arith::ExtSIOp::create(b, i32, zero).getResult();
-  if (offset == 0)
-    return zero;
-  Value shift = arith::ConstantOp::create(b, b.getI32IntegerAttr(offset));
-  return arith::AddIOp::create(b, zero, shift);
-}
-
-void Emitter::prepareZeroPoints() {
-  if (!isInteger)
-    return;
-  bool lhsUnsigned = op.getLhsUnsigned();
-  lhsZero = seenZero(op.getLhsZero(), lhsUnsigned,
-                     instruction.getLhsOffset(lhsUnsigned));
-  if (instruction.isTile())
-    remainderLhsZero = seenZero(
-        op.getLhsZero(), lhsUnsigned,
-        instruction.getRemainderInstruction().getLhsOffset(lhsUnsigned));
-  Type packed = cast<MemRefType>(op.getRhs().getType()).getElementType();
-  if (op.getRhsZero())
-    rhsZero = seenZero(op.getRhsZero(), op.getRhsUnsigned(),
-                       packed.isInteger(8) && op.getRhsUnsigned() ? -128 : 0);
-}
-
-SmallVector<Value> Emitter::columnTerm(const Place &place, int64_t vectors,
-                                       Value zeroPoint) {
-  auto type = VectorType::get(lanes, op.getAccumulator());
-  Value zero = arith::ConstantOp::create(b, b.getZeroAttr(type));
-  SmallVector<Value> terms(vectors, zero);
-  if (!zeroPoint || !op.getSums())
-    return terms;
-  auto splat = [&](Value scalar) -> Value {
-    return vector::BroadcastOp::create(b, type, scalar);
-  };
-  zeroPoint = splat(zeroPoint);
-  Value constantTerm;
-  if (rhsZero) {
-    Value count =
-        arith::IndexCastOp::create(b, b.getI32Type(), b.value(reducedCount));
-    constantTerm = splat(arith::MulIOp::create(b, count, rhsZero));
-  }
-  for (int64_t j = 0; j < vectors; ++j) {
-    Value sum = vector::LoadOp::create(
-        b, type, sums.flat, b.value(b.add(place.sums, b.constant(j * lanes))));
-    if (constantTerm)
-      sum = arith::SubIOp::create(b, sum, constantTerm);
-    terms[j] = arith::SubIOp::create(b, zero,
-                                     arith::MulIOp::create(b, sum, zeroPoint));
-  }
-  return terms;
-}
-
-void Emitter::prepareInitial(const Place &place, Columns &columns) {
-  columns.initial = columnTerm(place, columns.vectors, lhsZero);
-  if (instruction.isTile())
-    columns.remainderInitial =
-        columnTerm(place, columns.vectors, remainderLhsZero);
-}
 
 //===-- reduction ---------------------------------------------------------===//
 
@@ -113,6 +31,8 @@ struct Reduction {
   SmallVector<OpFoldResult> rowOffsets;
   /// Weights of one, for row sums; null where there are none.
   Value ones;
+  /// Sums that each output element is accumulated in, taking turns.
+  int64_t ways;
   /// Channel vectors already loaded at a place of the current straight line.
   DenseMap<std::pair<Value, int64_t>, Value> loaded;
 
@@ -123,11 +43,26 @@ struct Reduction {
   };
 
   Reduction(Emitter &e, const Columns &columns, int64_t rows)
-      : e(e), b(e.b), columns(columns), rows(rows) {
+      : e(e), b(e.b), columns(columns), rows(rows),
+        ways(chooseWays(e, rows * columns.vectors)) {
     for (int64_t r = 0; r < rows; ++r)
       rowOffsets.push_back(b.multiply(e.rows.back().lhs, b.constant(r)));
     if (e.rhsZero)
       ones = makeOnes(0, e.step);
+  }
+
+  /// A few accumulators would wait for each other's latency: several partial
+  /// sums, unless the policy fixes the order.
+  static int64_t chooseWays(Emitter &e, int64_t products) {
+    auto steps = getConstantIntValue(e.reductions.back().extent);
+    if (products > 3 || e.isInteger || e.dims.depthwise || e.step != 1 ||
+        !steps || *steps < 32)
+      return 1;
+    for (Operation *op = e.op; op; op = op->getParentOp())
+      if (auto policy = op->getAttrOfType<PolicyAttr>("tamis.policy"))
+        if (policy.getStrict())
+          return 1;
+    return 8 / products;
   }
 
   Value index(Offset offset, OpFoldResult more = {}) {
@@ -463,7 +398,9 @@ struct Reduction {
                     MutableArrayRef<Value> values) {
       for (int64_t u = 0; u < count; ++u)
         multiplyStep(l, move(r, run.rhs, b.constant(u)), u * e.step, e.step,
-                     values);
+                     ways == 1
+                         ? values
+                         : values.slice(u % ways * products, products));
     };
     OpFoldResult done = b.constant(0);
     if (knownSteps && *knownSteps == unroll) {
@@ -571,8 +508,19 @@ SmallVector<Value> Emitter::reduce(const Place &place, int64_t count,
     Value zero = arith::ConstantOp::create(b, b.getZeroAttr(type));
     acc.append(count * (dims.depthwise ? columns.vectors : 1), zero);
   }
+  int64_t own = acc.size();
+  if (reduction.ways > 1) {
+    auto type = VectorType::get(lanes, op.getAccumulator());
+    Value zero = arith::ConstantOp::create(b, b.getZeroAttr(type));
+    acc.append((reduction.ways - 1) * own, zero);
+  }
   reduction.reduceLevel(0, {OpFoldResult(b.value(place.lhs))},
                         {OpFoldResult(b.value(place.rhs))}, acc);
+  for (int64_t half = acc.size() / 2; half >= own; half /= 2) {
+    for (int64_t i = 0; i < half; ++i)
+      acc[i] = arith::AddFOp::create(b, acc[i], acc[i + half]);
+    acc.resize(half);
+  }
   if (!rhsZero)
     return acc;
   Value factor = vector::BroadcastOp::create(

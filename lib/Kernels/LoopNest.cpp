@@ -504,6 +504,8 @@ void Emitter::emitRowBlocks(const Place &place, const Columns &columns,
   const Loop &loop = rows.back();
   auto known = getConstantIntValue(loop.extent);
   int64_t size = op.getTile()[0];
+  if (known == 0)
+    return; // An empty batch.
   if (known)
     size = std::min(size, *known);
   auto blocks = [&](OpFoldResult from, OpFoldResult to, int64_t count) {

@@ -202,6 +202,10 @@ static FailureOr<Decision> decide(ContractOp op, TargetAttr target,
       reason = "an extra operand is not indexed by plain dimensions";
       return failure();
     }
+  if (llvm::is_contained(decision.bounds, 0)) {
+    reason = "one of its dimensions is empty";
+    return failure();
+  }
   reason = "no instruction takes these element types";
   bool found = false;
   for (InstructionAttrInterface instruction : getInstructions(target, allowsBf16(op))) {
@@ -223,6 +227,16 @@ static FailureOr<Decision> decide(ContractOp op, TargetAttr target,
   if (!found)
     return failure();
   const ContractionDims &dims = decision.dims;
+  // Half of a wide vector's lanes would idle; many machines run two narrow
+  // products in its time, none runs fewer.
+  int64_t maxAccumulators = decision.instruction.getMaxAccumulators();
+  if (auto fma = dyn_cast<VectorFmaAttr>(decision.instruction))
+    if (int64_t columns = decision.bounds[dims.column];
+        fma.getLanes() == 16 && !ShapedType::isDynamic(columns) &&
+        columns <= 8 && target.hasFeature("avx512vl"))
+      // There are as many narrow registers as wide ones.
+      decision.instruction = cast<InstructionAttrInterface>(Attribute(
+          VectorFmaAttr::get(op.getContext(), 8, fma.getFused())));
   for (unsigned d : dims.reductions)
     if (ShapedType::isDynamic(decision.bounds[d]) &&
         d != dims.reductions.back()) {
@@ -260,7 +274,7 @@ static FailureOr<Decision> decide(ContractOp op, TargetAttr target,
   problem.columns = decision.bounds[dims.column];
   problem.steps = product(dims.reductions, decision.bounds);
   problem.lanes = instruction.getLanes();
-  problem.maxAccumulators = instruction.getMaxAccumulators();
+  problem.maxAccumulators = maxAccumulators;
   problem.rowSums = isa<IntegerType>(lhs) && !decision.rhsZeroFolded;
   problem.depthwise = dims.depthwise;
   problem.openReduction = ShapedType::isDynamic(problem.steps);

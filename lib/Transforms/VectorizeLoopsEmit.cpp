@@ -152,7 +152,11 @@ Values Emitter::advance(const Values &offsets, unsigned loop, Value iv) {
   return result;
 }
 
-/// A counted loop; none is built if it runs at most once.
+/// Iterations of a sum that are written out, as the windows of pools.
+static constexpr int64_t kUnrolledSum = 4;
+
+/// A counted loop; none is built if it runs at most once, or a few times to
+/// update `carried` at little cost.
 Values Emitter::forLoop(Value from, Value to, int64_t step, Values carried,
                         function_ref<Values(Value, Values)> body) {
   std::optional<int64_t> first = getConstantIntValue(from);
@@ -161,6 +165,12 @@ Values Emitter::forLoop(Value from, Value to, int64_t step, Values carried,
     return carried;
   if (first && last && *first + step >= *last)
     return body(from, carried);
+  if (first && last && step == 1 && !carried.empty() &&
+      *last - *first <= kUnrolledSum && bodyCost() <= 8) {
+    for (int64_t i = *first; i < *last; ++i)
+      carried = body(index(i), carried);
+    return carried;
+  }
   auto loop = scf::ForOp::create(b, loc, from, to, index(step), carried);
   OpBuilder::InsertionGuard guard(b);
   if (carried.empty())

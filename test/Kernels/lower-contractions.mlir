@@ -5,7 +5,7 @@
 #out = affine_map<(m, n, k) -> (m, n)>
 
 // CHECK-LABEL: func.func @accumulators_are_carried
-// CHECK: scf.for {{.+}} iter_args({{.+}}) -> (vector<16xf32>, vector<16xf32>)
+// CHECK: scf.for {{.+}} iter_args({{.+}}) -> (vector<16xf32>, vector<16xf32>
 // CHECK-COUNT-2: vector.fma
 // CHECK: arith.maximumf {{.+}} : vector<16xf32>
 // CHECK: vector.store
@@ -54,5 +54,32 @@ func.func @integers_by_dot_product(%x: memref<2x8xi8>, %w: memref<1x1x2x64xi8>, 
 func.func @activation_is_packed_by_loops(%w: memref<?x8xf32>, %p: memref<1x?x8x16xf32>) {
   tamis_kernel.pack ins(%w : memref<?x8xf32>) outs(%p : memref<1x?x8x16xf32>)
     groups [] column 0 reductions [1] run 1 step 1
+  return
+}
+
+// A long epilogue runs in a loop over the rows of the block, which the
+// accumulators reach through a scratch.
+// CHECK-LABEL: func.func @long_epilogue
+// CHECK: %[[SCRATCH:.*]] = memref.alloca() {alignment = 64 : i64} : memref<64xf32>
+// CHECK-COUNT-4: vector.store %{{.*}}, %[[SCRATCH]]
+// CHECK: scf.for
+// CHECK: vector.load %[[SCRATCH]]
+// CHECK: math.exp %{{.*}} : vector<16xf32>
+// CHECK-NOT: math.exp
+// CHECK: return
+func.func @long_epilogue(%x: memref<4x8xf32>, %w: memref<1x1x8x16xf32>, %o: memref<4x16xf32>) {
+  %one = arith.constant 1.0 : f32
+  tamis_kernel.contract ins(%x, %w : memref<4x8xf32>, memref<1x1x8x16xf32>) outs(%o : memref<4x16xf32>)
+    maps [affine_map<(m, n, k) -> (m, k)>, affine_map<(m, n, k) -> (k, n)>, affine_map<(m, n, k) -> (m, n)>]
+    iterators ["parallel", "parallel", "reduction"] bounds [4, 16, 8]
+    accumulator f32 by #tamis.vector_fma<lanes = 16, fused = true> tile [4, 1, 0] {packed} epilogue {
+  ^bb0(%a: f32):
+    %n = arith.negf %a : f32
+    %e = math.exp %n : f32
+    %s = arith.addf %e, %one : f32
+    %r = arith.divf %one, %s : f32
+    %y = arith.mulf %a, %r : f32
+    tamis.yield %y : f32
+  }
   return
 }

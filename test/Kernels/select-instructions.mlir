@@ -80,3 +80,18 @@ module attributes {tamis.target = #tamis.target<"x86_64", ["avx512f", "avx512vnn
     return %y : tensor<8x16xi32>
   }
 }
+
+// -----
+
+#lhs = affine_map<(m, n, k) -> (m, k)>
+#rhs = affine_map<(m, n, k) -> (k, n)>
+#out = affine_map<(m, n, k) -> (m, n)>
+module attributes {tamis.target = #tamis.target<"x86_64", ["avx512f"]>} {
+  // CHECK-LABEL: func.func @empty_dimension
+  func.func @empty_dimension(%x: tensor<0x6xf32>, %w: tensor<6x16xf32>, %e: tensor<0x16xf32>) -> tensor<0x16xf32> {
+    // CHECK: tamis.contract {{.+}}one of its dimensions is empty
+    %y = tamis.contract ins(%x, %w : tensor<0x6xf32>, tensor<6x16xf32>) outs(%e : tensor<0x16xf32>)
+           maps [#lhs, #rhs, #out] iterators ["parallel", "parallel", "reduction"] pad [0, 0] accumulator f32 -> tensor<0x16xf32>
+    return %y : tensor<0x16xf32>
+  }
+}

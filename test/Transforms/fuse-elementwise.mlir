@@ -237,3 +237,18 @@ func.func @keeps_epilogue_before_reduction(%x: tensor<4x5xf32>, %w: tensor<5x8xf
   } -> tensor<4xf32>
   return %s : tensor<4xf32>
 }
+
+// A sum over one element, as exporters write it, is the element.
+// CHECK-LABEL: func.func @zero_sum
+// CHECK-NEXT: return %arg0
+func.func @zero_sum(%x: tensor<4x8xf32>) -> tensor<4x8xf32> {
+  %zero = arith.constant 0.0 : f32
+  %e = tensor.empty() : tensor<4x8xf32>
+  %a = linalg.generic {indexing_maps = [#id, #id], iterator_types = ["parallel", "parallel"]}
+      ins(%x : tensor<4x8xf32>) outs(%e : tensor<4x8xf32>) {
+  ^bb0(%p: f32, %o: f32):
+    %r = arith.addf %p, %zero : f32
+    linalg.yield %r : f32
+  } -> tensor<4x8xf32>
+  return %a : tensor<4x8xf32>
+}

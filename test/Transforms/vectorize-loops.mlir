@@ -230,3 +230,49 @@ func.func @costly_function_of_a_byte(%a: memref<8192xi8>, %o: memref<8192xi8>) {
   return
 }
 }
+
+// -----
+
+#avx512 = #tamis.target<"x86_64", ["avx2", "fma", "avx512f", "avx512bw", "avx512vl", "avx512dq"]>
+#tall = affine_map<(k, j) -> (k, j)>
+#sums = affine_map<(k, j) -> (j)>
+
+module attributes {tamis.target = #avx512} {
+// A long float sum adds up sums of 128 elements each; the policy "strict" keeps
+// one running sum.
+// CHECK-LABEL: func.func @long_sums_go_in_blocks
+func.func @long_sums_go_in_blocks(%x: memref<1000x64xf32>, %y: memref<64xf32>) {
+  // CHECK: scf.for %[[BLOCK:.+]] = %{{.+}} to %c1000{{.*}} step %c128{{.*}} iter_args(
+  // CHECK: arith.minui
+  // CHECK: scf.for %{{.+}} = %[[BLOCK]] to
+  // CHECK: arith.addf
+  linalg.generic {indexing_maps = [#tall, #sums], iterator_types = ["reduction", "parallel"]}
+    ins(%x : memref<1000x64xf32>) outs(%y : memref<64xf32>) {
+  ^bb0(%a: f32, %s: f32):
+    %r = arith.addf %s, %a : f32
+    linalg.yield %r : f32
+  }
+  return
+}
+}
+
+// -----
+
+#avx512 = #tamis.target<"x86_64", ["avx2", "fma", "avx512f", "avx512bw", "avx512vl", "avx512dq"]>
+#tall = affine_map<(k, j) -> (k, j)>
+#sums = affine_map<(k, j) -> (j)>
+
+module attributes {tamis.target = #avx512, tamis.policy = #tamis.policy<strict = true>} {
+// CHECK-LABEL: func.func @strict_sums_keep_their_order
+func.func @strict_sums_keep_their_order(%x: memref<1000x64xf32>, %y: memref<64xf32>) {
+  // CHECK-NOT: arith.minui
+  // CHECK: return
+  linalg.generic {indexing_maps = [#tall, #sums], iterator_types = ["reduction", "parallel"]}
+    ins(%x : memref<1000x64xf32>) outs(%y : memref<64xf32>) {
+  ^bb0(%a: f32, %s: f32):
+    %r = arith.addf %s, %a : f32
+    linalg.yield %r : f32
+  }
+  return
+}
+}

@@ -60,6 +60,19 @@ FailureOr<Heads> readHeads(Importer &im, const Node &node) {
                              "by that of key heads";
   h.qHeads = *qHeads;
   h.kvHeads = *kvHeads;
+  DType dtype = im.in(node, 0).dtype;
+  for (size_t index : {1, 2})
+    if (im.in(node, index).dtype != dtype)
+      return im.error(node) << "inputs have different element types: "
+                            << dtypeName(dtype) << " and "
+                            << dtypeName(im.in(node, index).dtype);
+  if (failed(im.requireEqual(node, im.dim(h.k, 0), im.dim(h.q, 0),
+                             "the batch of K")) ||
+      failed(im.requireEqual(node, im.dim(h.v, 0), im.dim(h.q, 0),
+                             "the batch of V")) ||
+      failed(im.requireEqual(node, im.dim(h.v, 1), im.dim(h.k, 1),
+                             "the number of value heads")))
+    return failure();
   return h;
 }
 
@@ -248,6 +261,9 @@ FailureOr<Value> withPast(Importer &im, const Node &node, size_t index,
   Value past = im.tensor(node, index);
   if (failed(im.requireRank(node, past, 4, "a cache")))
     return failure();
+  if (elementOf(past) != elementOf(now))
+    return im.error(node) << "expected a cache of type " << elementOf(now)
+                          << ", got " << elementOf(past);
   Value both = im.concat(node, {past, now}, 2);
   if (!both)
     return failure();
@@ -271,10 +287,16 @@ LogicalResult importAttention(Importer &im, const Node &node) {
   Masking m;
   if (im.has(node, 3))
     m.mask = im.tensor(node, 3);
-  if (im.has(node, 4))
-    m.past = im.shape.value(im.dim(im.tensor(node, 4), 2));
-  if (im.has(node, 6))
+  if (im.has(node, 6)) {
     m.lengths = im.tensor(node, 6);
+    if (!isInteger(im.in(node, 6).dtype))
+      return im.error(node) << "expected integer key lengths, got "
+                            << dtypeName(im.in(node, 6).dtype);
+    if (failed(im.requireRank(node, m.lengths, 1, "the key lengths")) ||
+        failed(im.requireEqual(node, im.dim(m.lengths, 0), im.dim(h->q, 0),
+                               "the number of key lengths")))
+      return failure();
+  }
   m.causal = im.getInt(node, "is_causal", 0) != 0;
   m.left = im.getInt(node, "left_window_size", -1);
   m.right = im.getInt(node, "right_window_size", -1);
@@ -282,8 +304,14 @@ LogicalResult importAttention(Importer &im, const Node &node) {
   auto values = withPast(im, node, 5, h->v);
   if (failed(keys) || failed(values))
     return failure();
+  // `withPast` has checked the rank.
+  if (im.has(node, 4))
+    m.past = im.shape.value(im.dim(im.tensor(node, 4), 2));
   h->k = *keys;
   h->v = *values;
+  if (failed(im.requireEqual(node, im.dim(h->v, 2), im.dim(h->k, 2),
+                             "the number of values")))
+    return failure();
   double scale = im.attr(node, "scale") ? im.getFloat(node, "scale", 1)
                                         : 1 / std::sqrt(double(*headSize));
   double cap = im.getFloat(node, "softcap", 0);

@@ -9,6 +9,14 @@ using namespace mlir::tamis::onnx::movement;
 
 namespace {
 
+/// True if `size` is `factor` times a positive number: where it is zero, so is
+/// `factor`, which makes it the same to copy one or the other.
+bool isMultiple(ShapeMath &shape, OpFoldResult size, OpFoldResult factor) {
+  std::optional<OpFoldResult> quotient = shape.exactDiv(size, factor);
+  return quotient && shape.atMost(shape.attr(1), *quotient) &&
+         shape.atMost(shape.attr(0), size);
+}
+
 LogicalResult importReshape(Importer &im, const Node &node) {
   ImportedValue input = im.in(node, 0);
   FailureOr<Sizes> wanted = im.indices(node, 1);
@@ -43,7 +51,8 @@ LogicalResult importReshape(Importer &im, const Node &node) {
     }
     if (known == 0 && copies)
       size = from[index];
-    if (!known && !shape.atMost(shape.attr(1), size)) {
+    if (!known && !shape.atMost(shape.attr(1), size) &&
+        !(copies && isMultiple(shape, size, from[index]))) {
       // Only the run tells whether this is 0 or -1.
       using P = arith::CmpIPredicate;
       maybeOpen = true;
