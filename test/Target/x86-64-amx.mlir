@@ -1,6 +1,6 @@
 // RUN: tamis-opt %s --tamis-select-instructions | FileCheck %s
 // RUN: tamis-opt %s --tamis-select-instructions --tamis-pack-parameters \
-// RUN:   --one-shot-bufferize="bufferize-function-boundaries allow-unknown-ops" --tamis-lower-contractions | FileCheck %s --check-prefix=CODE
+// RUN:   --one-shot-bufferize="bufferize-function-boundaries allow-unknown-ops dialect-filter=arith,func,tensor,bufferization,tamis_kernel" --tamis-lower-contractions | FileCheck %s --check-prefix=CODE
 
 #lhs = affine_map<(m, n, k) -> (m, k)>
 #rhs = affine_map<(m, n, k) -> (k, n)>
