@@ -171,14 +171,24 @@ private:
   /// melt the comparison with the one for NaN into four instructions.
   Value machineExtremum(Value x, Value y, CmpFPredicate wins) {
     auto vector = dyn_cast<VectorType>(x.getType());
-    if (!hasAvx512 || !vector || vector.getShape() != ArrayRef<int64_t>{16})
+    int64_t lanes = hasAvx512 && vector && vector.getRank() == 1
+                        ? vector.getDimSize(0)
+                        : 0;
+    if (lanes != 8 && lanes != 16)
       return select(compare(wins, x, y), x, y);
-    Value rounding = arith::ConstantOp::create(b, b.getI32IntegerAttr(4));
-    StringRef name = wins == CmpFPredicate::OGT ? "llvm.x86.avx512.max.ps.512"
-                                                : "llvm.x86.avx512.min.ps.512";
+    bool greatest = wins == CmpFPredicate::OGT;
+    SmallVector<Value> operands{x, y};
+    StringRef name =
+        greatest ? "llvm.x86.avx.max.ps.256" : "llvm.x86.avx.min.ps.256";
+    if (lanes == 16) {
+      name = greatest ? "llvm.x86.avx512.max.ps.512"
+                      : "llvm.x86.avx512.min.ps.512";
+      // The rounding that the state of the machine says.
+      operands.push_back(
+          arith::ConstantOp::create(b, b.getI32IntegerAttr(4)));
+    }
     return LLVM::CallIntrinsicOp::create(b, TypeRange{vector},
-                                         b.getStringAttr(name),
-                                         ValueRange{x, y, rounding},
+                                         b.getStringAttr(name), operands,
                                          LLVM::FastmathFlagsAttr{})
         .getResult(0);
   }

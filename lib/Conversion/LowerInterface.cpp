@@ -6,6 +6,7 @@
 #include "tamis/Conversion/Workspace.h"
 #include "tamis/Execution/Interface.h"
 #include "tamis/IR/Tamis.h"
+#include "tamis/Runtime/Runtime.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "mlir/Dialect/LLVMIR/LLVMDialect.h"
@@ -47,6 +48,16 @@ struct PointerBuilder {
   Value fromIndex(Value value) {
     return arith::IndexCastOp::create(b, loc, i64, value);
   }
+  /// The product, or -1 (which no allocator grants) where it overflows.
+  Value multiplySizes(Value x, Value y) {
+    Type both = LLVM::LLVMStructType::getLiteral(b.getContext(),
+                                                 {i64, b.getI1Type()});
+    Value result = LLVM::UMulWithOverflowOp::create(b, loc, both, x, y);
+    Value overflows = LLVM::ExtractValueOp::create(b, loc, result, 1);
+    return LLVM::SelectOp::create(
+        b, loc, overflows, constant(-1),
+        LLVM::ExtractValueOp::create(b, loc, result, 0));
+  }
 
   /// A dense row-major memref at `base`; `sizes` are i64 values.
   Value makeMemref(MemRefType type, Value base, ArrayRef<Value> sizes) {
@@ -73,6 +84,20 @@ struct PointerBuilder {
     return UnrealizedConversionCastOp::create(b, loc, type, d).getResult(0);
   }
 };
+
+/// Ends the run where the runtime has no memory.
+void leaveIfNull(PointerBuilder &p, Value pointer, Value word) {
+  Value isNull = LLVM::ICmpOp::create(
+      p.b, p.loc, LLVM::ICmpPredicate::eq, pointer,
+      LLVM::ZeroOp::create(p.b, p.loc, p.ptr));
+  Value code = arith::ConstantIntOp::create(p.b, p.loc, TAMIS_ERROR_MEMORY, 32);
+  Value none = arith::ConstantIntOp::create(p.b, p.loc, 0, 32);
+  Value bits = arith::SelectOp::create(p.b, p.loc, isNull, code, none);
+  Value old = memref::LoadOp::create(p.b, p.loc, word, ValueRange{});
+  Value now = arith::OrIOp::create(p.b, p.loc, old, bits);
+  auto store = memref::StoreOp::create(p.b, p.loc, now, word, ValueRange{});
+  store->setAttr(kLeaveOnErrorName, p.b.getUnitAttr());
+}
 
 /// A copy from a buffer with gaps, which LLVM's conversion would leave to a
 /// function of MLIR's runner.
@@ -241,6 +266,10 @@ struct LowerInterface : impl::LowerInterfaceBase<LowerInterface> {
                                           p.fromIndex(aligned));
     Value ctx = p.load(p.ptr, base, workspace::kContext);
     Value dims = p.load(p.ptr, base, workspace::kDims);
+    Value word = memref::ViewOp::create(
+        p.b, p.loc, MemRefType::get({}, p.i32), memory,
+        arith::ConstantIndexOp::create(p.b, p.loc, workspace::kError),
+        ValueRange{});
     auto allocate = declareRuntime(module, "tamis_rt_alloc", {p.ptr, p.i64},
                                    {p.ptr});
     auto output = declareRuntime(module, "tamis_rt_alloc_output",
@@ -270,7 +299,7 @@ struct LowerInterface : impl::LowerInterfaceBase<LowerInterface> {
               ? 8
               : llvm::divideCeil(element.getIntOrFloatBitWidth(), 8));
       for (Value size : sizes)
-        bytes = LLVM::MulOp::create(p.b, p.loc, bytes, size);
+        bytes = p.multiplySizes(bytes, size);
       auto dense = MemRefType::get(type.getShape(), element);
       if (store) {
         Value index = p.constant(store.getIndex());
@@ -280,6 +309,7 @@ struct LowerInterface : impl::LowerInterfaceBase<LowerInterface> {
         Value pointer = func::CallOp::create(p.b, p.loc, output,
                                              ValueRange{ctx, index, bytes})
                             .getResult(0);
+        leaveIfNull(p, pointer, word);
         // A cast may call a strided slice contiguous.
         while (auto cast = source.getDefiningOp<memref::CastOp>())
           source = cast.getSource();
@@ -298,6 +328,7 @@ struct LowerInterface : impl::LowerInterfaceBase<LowerInterface> {
         Value pointer =
             func::CallOp::create(p.b, p.loc, allocate, ValueRange{ctx, bytes})
                 .getResult(0);
+        leaveIfNull(p, pointer, word);
         op->getResult(0).replaceAllUsesWith(
             p.makeMemref(dense, pointer, sizes));
       }

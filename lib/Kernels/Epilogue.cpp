@@ -12,24 +12,35 @@ using namespace mlir;
 using namespace mlir::tamis;
 using namespace mlir::tamis::kernel;
 
-/// One vector of extra operand elements at `offset`: contiguous along the
-/// columns, the same for all of them, or strided.
-static Value loadExtra(IndexBuilder &b, const FlatView &view,
-                       OpFoldResult offset, OpFoldResult columnStride,
-                       int64_t lanes, Value mask) {
-  Type element = cast<MemRefType>(view.flat.getType()).getElementType();
+/// Bool is a byte in memory, where a vector of i1 would be packed bits.
+static Value asBytes(IndexBuilder &b, Value flat) {
+  auto type = cast<MemRefType>(flat.getType());
+  if (!type.getElementType().isInteger(1))
+    return flat;
+  auto bytes = MemRefType::get(type.getShape(), b.getI8Type(), type.getLayout(),
+                               type.getMemorySpace());
+  return UnrealizedConversionCastOp::create(b, TypeRange{bytes}, flat)
+      .getResult(0);
+}
+
+/// One vector of elements at `offset`: contiguous along the columns, the same
+/// for all of them, or strided.
+static Value loadElements(IndexBuilder &b, Value flat, OpFoldResult offset,
+                          OpFoldResult columnStride, int64_t lanes,
+                          Value mask) {
+  Type element = cast<MemRefType>(flat.getType()).getElementType();
   auto type = VectorType::get(lanes, element);
   auto stride = getConstantIntValue(columnStride);
   if (stride == 0) {
-    Value scalar = memref::LoadOp::create(b, view.flat, b.value(offset));
+    Value scalar = memref::LoadOp::create(b, flat, b.value(offset));
     return vector::BroadcastOp::create(b, type, scalar);
   }
   Value zero = arith::ConstantOp::create(b, b.getZeroAttr(type));
   if (stride == 1) {
     if (mask)
-      return vector::MaskedLoadOp::create(b, type, view.flat, b.value(offset),
+      return vector::MaskedLoadOp::create(b, type, flat, b.value(offset),
                                           mask, zero);
-    return vector::LoadOp::create(b, type, view.flat, b.value(offset));
+    return vector::LoadOp::create(b, type, flat, b.value(offset));
   }
   auto indexType = VectorType::get(lanes, b.getIndexType());
   Value step = vector::StepOp::create(b, indexType);
@@ -39,8 +50,19 @@ static Value loadExtra(IndexBuilder &b, const FlatView &view,
   if (!mask)
     mask = arith::ConstantOp::create(
         b, DenseElementsAttr::get(VectorType::get(lanes, b.getI1Type()), true));
-  return vector::GatherOp::create(b, type, view.flat, b.value(offset), indices,
+  return vector::GatherOp::create(b, type, flat, b.value(offset), indices,
                                   mask, zero);
+}
+
+static Value loadExtra(IndexBuilder &b, const FlatView &view,
+                       OpFoldResult offset, OpFoldResult columnStride,
+                       int64_t lanes, Value mask) {
+  Value bytes = asBytes(b, view.flat);
+  Value loaded = loadElements(b, bytes, offset, columnStride, lanes, mask);
+  if (bytes == view.flat)
+    return loaded;
+  return arith::TruncIOp::create(b, VectorType::get(lanes, b.getI1Type()),
+                                 loaded);
 }
 
 /// Clones the epilogue at vector width; returns the vector to store.
@@ -145,10 +167,14 @@ void Emitter::finish(const Place &place, int64_t count, const Columns &columns,
       OpFoldResult offset =
           b.add(place.out, b.multiply(row.out, b.constant(r)));
       Value at = b.value(b.add(offset, b.constant(j * lanes)));
+      Value target = asBytes(b, out.flat);
+      if (target != out.flat)
+        value = arith::ExtUIOp::create(
+            b, VectorType::get(lanes, b.getI8Type()), value);
       if (columns.masks[j])
-        vector::MaskedStoreOp::create(b, out.flat, at, columns.masks[j], value);
+        vector::MaskedStoreOp::create(b, target, at, columns.masks[j], value);
       else
-        vector::StoreOp::create(b, value, out.flat, at);
+        vector::StoreOp::create(b, value, target, at);
     }
   }
 }

@@ -229,12 +229,10 @@ static FailureOr<Decision> decide(ContractOp op, TargetAttr target,
   const ContractionDims &dims = decision.dims;
   // Half of a wide vector's lanes would idle; many machines run two narrow
   // products in its time, none runs fewer.
-  int64_t maxAccumulators = decision.instruction.getMaxAccumulators();
   if (auto fma = dyn_cast<VectorFmaAttr>(decision.instruction))
     if (int64_t columns = decision.bounds[dims.column];
         fma.getLanes() == 16 && !ShapedType::isDynamic(columns) &&
-        columns <= 8 && target.hasFeature("avx512vl"))
-      // There are as many narrow registers as wide ones.
+        columns <= 8)
       decision.instruction = cast<InstructionAttrInterface>(Attribute(
           VectorFmaAttr::get(op.getContext(), 8, fma.getFused())));
   for (unsigned d : dims.reductions)
@@ -274,7 +272,7 @@ static FailureOr<Decision> decide(ContractOp op, TargetAttr target,
   problem.columns = decision.bounds[dims.column];
   problem.steps = product(dims.reductions, decision.bounds);
   problem.lanes = instruction.getLanes();
-  problem.maxAccumulators = maxAccumulators;
+  problem.maxAccumulators = instruction.getMaxAccumulators();
   problem.rowSums = isa<IntegerType>(lhs) && !decision.rhsZeroFolded;
   problem.depthwise = dims.depthwise;
   problem.openReduction = ShapedType::isDynamic(problem.steps);

@@ -48,6 +48,8 @@ static void populateCompress(OpPassManager &pm, const CompileOptions &options) {
 static void populatePlan(OpPassManager &pm, const CompileOptions &options) {
   if (options.oracle)
     return;
+  // Before anything decides by element types.
+  pm.addNestedPass<func::FuncOp>(createWidenHalf());
   // Before fusion: a fused generic has several operands, each of which would
   // have to agree on a layout.
   pm.addNestedPass<func::FuncOp>(createAssignLayouts());

@@ -61,6 +61,8 @@ struct VectorizeLoops
 
   void runOnOperation() override {
     IRRewriter rewriter(&getContext());
+    // One pass object visits many functions, and addresses come again.
+    fills.clear();
     // The brackets that held a kernel together have done their work.
     SmallVector<scf::ExecuteRegionOp> brackets;
     getOperation()->walk([&](scf::ExecuteRegionOp op) {
@@ -162,6 +164,7 @@ struct VectorizeLoops
         continue;
       nest.accesses[init.getOperandNumber()].init = it->second.getInputs()[0];
       used.push_back(it->second);
+      fills.erase(it);
     }
     nest.simplify();
     emitNest(rewriter, nest, VectorTarget::of(op));

@@ -83,3 +83,32 @@ func.func @long_epilogue(%x: memref<4x8xf32>, %w: memref<1x1x8x16xf32>, %o: memr
   }
   return
 }
+
+// One accumulator would wait for its own latency: eight partial sums. A strict
+// policy keeps the order.
+module {
+  // CHECK-LABEL: func.func @partial_sums
+  // CHECK: scf.for {{.*}} -> (vector<16xf32>, vector<16xf32>, vector<16xf32>, vector<16xf32>, vector<16xf32>, vector<16xf32>, vector<16xf32>, vector<16xf32>)
+  // CHECK-COUNT-7: arith.addf
+  // CHECK-NOT: arith.addf
+  func.func @partial_sums(%x: memref<1x640xf32>, %w: memref<1x1x640x16xf32>, %o: memref<1x16xf32>) {
+    tamis_kernel.contract ins(%x, %w : memref<1x640xf32>, memref<1x1x640x16xf32>) outs(%o : memref<1x16xf32>)
+      maps [affine_map<(m, n, k) -> (m, k)>, affine_map<(m, n, k) -> (k, n)>, affine_map<(m, n, k) -> (m, n)>]
+      iterators ["parallel", "parallel", "reduction"] bounds [1, 16, 640]
+      accumulator f32 by #tamis.vector_fma<lanes = 16, fused = true> tile [1, 1, 0] {packed}
+    return
+  }
+}
+
+module attributes {tamis.policy = #tamis.policy<strict = true>} {
+  // CHECK-LABEL: func.func @strict_sum
+  // CHECK: scf.for {{.*}} -> (vector<16xf32>) {
+  // CHECK-NOT: arith.addf
+  func.func @strict_sum(%x: memref<1x640xf32>, %w: memref<1x1x640x16xf32>, %o: memref<1x16xf32>) {
+    tamis_kernel.contract ins(%x, %w : memref<1x640xf32>, memref<1x1x640x16xf32>) outs(%o : memref<1x16xf32>)
+      maps [affine_map<(m, n, k) -> (m, k)>, affine_map<(m, n, k) -> (k, n)>, affine_map<(m, n, k) -> (m, n)>]
+      iterators ["parallel", "parallel", "reduction"] bounds [1, 16, 640]
+      accumulator f32 by #tamis.vector_fma<lanes = 16, fused = true> tile [1, 1, 0] {packed}
+    return
+  }
+}

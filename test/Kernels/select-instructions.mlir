@@ -95,3 +95,18 @@ module attributes {tamis.target = #tamis.target<"x86_64", ["avx512f"]>} {
     return %y : tensor<0x16xf32>
   }
 }
+
+// -----
+
+#lhs = affine_map<(m, n, k) -> (m, k)>
+#rhs = affine_map<(m, n, k) -> (k, n)>
+#out = affine_map<(m, n, k) -> (m, n)>
+module attributes {tamis.target = #tamis.target<"x86_64", ["avx512f"]>} {
+  // CHECK-LABEL: func.func @few_columns_take_narrow_vectors
+  func.func @few_columns_take_narrow_vectors(%x: tensor<64x6xf32>, %w: tensor<6x8xf32>, %e: tensor<64x8xf32>) -> tensor<64x8xf32> {
+    // CHECK: by #tamis.vector_fma<lanes = 8, fused = true>
+    %y = tamis.contract ins(%x, %w : tensor<64x6xf32>, tensor<6x8xf32>) outs(%e : tensor<64x8xf32>)
+           maps [#lhs, #rhs, #out] iterators ["parallel", "parallel", "reduction"] pad [0, 0] accumulator f32 -> tensor<64x8xf32>
+    return %y : tensor<64x8xf32>
+  }
+}

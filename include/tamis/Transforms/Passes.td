@@ -129,6 +129,21 @@ def FoldConstants : Pass<"tamis-fold-constants", "::mlir::ModuleOp"> {
   ];
 }
 
+def WidenHalf : Pass<"tamis-widen-half", "::mlir::func::FuncOp"> {
+  let summary = "keep float16 activations as float32 unless the policy is strict";
+  let description = [{
+    Generics, contractions and movement on float16 tensors work on float32
+    tensors; inputs are extended, results rounded, and no rounding is left in
+    between. Weights of contractions stay float16, since packing extends them.
+    Loops and other operations get float16 through conversions. Does nothing
+    under a strict policy. Doctest: test/Transforms/widen-half.mlir
+  }];
+  let dependentDialects = ["::mlir::tamis::TamisDialect",
+    "::mlir::arith::ArithDialect", "::mlir::linalg::LinalgDialect",
+    "::mlir::tensor::TensorDialect"];
+  let statistics = [Statistic<"numWidened", "widened", "operations rewritten">];
+}
+
 def AssignLayouts : Pass<"tamis-assign-layouts", "::mlir::func::FuncOp"> {
   let summary = "put the channel last in every chain that meets a convolution";
   let description = [{

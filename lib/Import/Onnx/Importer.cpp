@@ -439,9 +439,21 @@ LogicalResult Importer::importNode(const Node &node) {
                          << " is a sequence, expected a tensor";
   }
   FailureOr<bool> folded = foldShapes(node);
-  if (failed(folded))
+  if (failed(folded) || (!*folded && failed(row->import(*this, node))))
     return failure();
-  return *folded ? success() : row->import(*this, node);
+  for (StringRef name : node.outputs) {
+    Value value = lookup(name).value;
+    auto type = value ? dyn_cast<RankedTensorType>(value.getType())
+                      : RankedTensorType();
+    if (!type || !type.hasStaticShape() ||
+        !type.getElementType().isIntOrFloat())
+      continue;
+    unsigned bits = type.getElementTypeBitWidth();
+    if (auto size = checkedElementCount(type.getShape(), (bits + 7) / 8); !size)
+      return error(node) << "output '" << name
+                         << "': " << llvm::toString(size.takeError());
+  }
+  return success();
 }
 
 LogicalResult Importer::inlineCall(const Node &node, const Function &function) {
