@@ -70,16 +70,20 @@ class OnnxRuntimeEngine:
             for name, value in zip(self.names, self.session.run(None, feed)):
                 # Results of a fixed size go to memory bound once.
                 binding.bind_ortvalue_output(name, ort.OrtValue.ortvalue_from_numpy(value))
-            try:
-                self.session.run_with_iobinding(binding)
-            except Exception:  # a size that changes: let the session allocate
-                binding.clear_binding_outputs()
-                for name in self.names:
-                    binding.bind_output(name)
             self.bindings.append(binding)
+        try:
+            self.unbound = False
+            self.session.run_with_iobinding(self.bindings[0])
+        except Exception:  # a shape that contradicts the model's: it takes no memory of ours, nor its own a second time
+            self.unbound = True
 
     def call(self, index):
-        self.session.run_with_iobinding(self.bindings[index])
+        binding = self.bindings[index]
+        if self.unbound:
+            binding.clear_binding_outputs()
+            for name in self.names:
+                binding.bind_output(name)
+        self.session.run_with_iobinding(binding)
 
     def outputs(self, index):
         return dict(zip(self.names, self.bindings[index].copy_outputs_to_cpu()))
