@@ -94,6 +94,27 @@ std::string TargetAttr::getFeatureString() const {
 
 using EmitError = function_ref<InFlightDiagnostic()>;
 
+LogicalResult SchemeAttr::verify(EmitError emitError, int64_t bits,
+                                 bool isUnsigned, bool symmetric, int64_t axis,
+                                 int64_t block) {
+  if (bits < 1 || bits > 16)
+    return emitError() << "scheme expected 1 to 16 bits, got " << bits;
+  if (axis < -1)
+    return emitError() << "scheme expected an axis of at least 0, got " << axis;
+  if (block < 0 || (block > 0 && axis < 0))
+    return emitError() << "scheme expected a positive block along an axis, got "
+                       << block << " along axis " << axis;
+  return success();
+}
+
+int64_t SchemeAttr::getMin() const {
+  return getIsUnsigned() ? 0 : -(int64_t(1) << (getBits() - 1));
+}
+
+int64_t SchemeAttr::getMax() const {
+  return (int64_t(1) << (getIsUnsigned() ? getBits() : getBits() - 1)) - 1;
+}
+
 LogicalResult TargetAttr::verify(EmitError emitError, StringRef arch,
                                  ArrayRef<StringAttr> features, int64_t l1,
                                  int64_t l2, int64_t threads) {

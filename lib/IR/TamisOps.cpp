@@ -221,3 +221,38 @@ LogicalResult DequantizeOp::verify() {
                           cast<RankedTensorType>(getScale().getType()),
                           getZeroPoint(), getAxis(), getBlockSize());
 }
+
+//===-- observe, fake_quant -----------------------------------------------===//
+
+LogicalResult ObserveOp::verify() {
+  auto type = cast<RankedTensorType>(getType());
+  if (!isa<FloatType>(type.getElementType()))
+    return emitOpError("expected floats, got ") << type.getElementType();
+  auto checkAxis = [&](int64_t axis) -> LogicalResult {
+    if (axis >= type.getRank())
+      return emitOpError("axis ")
+             << axis << " is outside the rank " << type.getRank();
+    return success();
+  };
+  if (getAxis() && (*getAxis() < 0 || failed(checkAxis(*getAxis()))))
+    return *getAxis() < 0 ? emitOpError("expected an axis of at least 0")
+                          : failure();
+  if (SchemeAttr scheme = getSchemeAttr())
+    return checkAxis(scheme.getAxis());
+  return success();
+}
+
+LogicalResult FakeQuantOp::verify() {
+  auto type = cast<RankedTensorType>(getInput().getType());
+  if (!isa<FloatType>(type.getElementType()))
+    return emitOpError("expected floats, got ") << type.getElementType();
+  if (getLow() >= getHigh())
+    return emitOpError("expected a range, got [")
+           << getLow() << ", " << getHigh() << "]";
+  if (!isa<FloatType>(
+          cast<RankedTensorType>(getZeroPoint().getType()).getElementType()))
+    return emitOpError("expected a float zero point");
+  return verifyParameters(*this, type,
+                          cast<RankedTensorType>(getScale().getType()),
+                          getZeroPoint(), getAxis(), std::nullopt);
+}

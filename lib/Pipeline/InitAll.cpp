@@ -2,6 +2,7 @@
 //
 // What a Tamis pipeline needs registered.
 #include "tamis/InitAll.h"
+#include "tamis/Compress/Passes.h"
 #include "tamis/Conversion/Passes.h"
 #include "tamis/IR/Tamis.h"
 #include "tamis/Kernels/Passes.h"
@@ -27,6 +28,7 @@ void mlir::tamis::registerAllDialects(DialectRegistry &registry) {
 void mlir::tamis::registerAllPasses() {
   registerTamisConversionPasses();
   registerTamisTransformsPasses();
+  registerTamisCompressPasses();
   registerTamisKernelsPasses();
   registerPipelines();
 }

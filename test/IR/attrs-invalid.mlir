@@ -42,3 +42,13 @@ func.func private @madd_lanes() attributes {a = #tamis.x86_madd<lanes = 32>}
 
 // expected-error@+1 {{x86_vnni expected 8 or 16 lanes, got 4}}
 func.func private @vnni_lanes() attributes {a = #tamis.x86_vnni<lanes = 4>}
+
+// -----
+
+// expected-error@+1 {{scheme expected 1 to 16 bits, got 32}}
+func.func private @scheme_bits() attributes {a = #tamis.scheme<bits = 32>}
+
+// -----
+
+// expected-error@+1 {{scheme expected a positive block along an axis, got 32 along axis -1}}
+func.func private @scheme_block() attributes {a = #tamis.scheme<bits = 4, block = 32>}

@@ -142,3 +142,27 @@ func.func @dequantize_block(%x: tensor<4x8xi8>, %s: tensor<4x2xf32>) -> tensor<4
   %q = tamis.dequantize %x, %s {axis = 1 : i64, block_size = 0 : i64} : tensor<4x8xi8>, tensor<4x2xf32> -> tensor<4x8xf32>
   return %q : tensor<4x8xf32>
 }
+
+// -----
+
+func.func @observe_integers(%x: tensor<4xi8>) -> tensor<4xi8> {
+  // expected-error@+1 {{expected floats, got 'i8'}}
+  %y = tamis.observe %x tensor "x" : tensor<4xi8>
+  return %y : tensor<4xi8>
+}
+
+// -----
+
+func.func @observe_axis(%x: tensor<4xf32>) -> tensor<4xf32> {
+  // expected-error@+1 {{axis 2 is outside the rank 1}}
+  %y = tamis.observe %x tensor "x" {scheme = #tamis.scheme<bits = 8, axis = 2>} : tensor<4xf32>
+  return %y : tensor<4xf32>
+}
+
+// -----
+
+func.func @fake_quant_empty_range(%x: tensor<4xf32>, %s: tensor<f32>) -> tensor<4xf32> {
+  // expected-error@+1 {{expected a range, got [7, 7]}}
+  %y = tamis.fake_quant %x, %s, %s range[7, 7] : tensor<4xf32>, tensor<f32>, tensor<f32>
+  return %y : tensor<4xf32>
+}

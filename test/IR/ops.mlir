@@ -66,3 +66,19 @@ func.func @store_output(%m: memref<?x2xi64>) {
   tamis_kernel.store_output %m, 0 : memref<?x2xi64>
   return
 }
+
+// CHECK-LABEL: func.func @observe
+// CHECK: tamis.observe %{{.*}} tensor "relu1" {axis = 1 : i64, collect = ["minmax", "histogram"], scheme = #tamis.scheme<bits = 8, isUnsigned = true>} : tensor<4x8xf32>
+// CHECK: tamis.observe parameter %{{.*}} tensor "conv1.weight" {scheme = #tamis.scheme<bits = 4, symmetric = true, axis = 0, block = 4>} : tensor<4x8xf32>
+func.func @observe(%x: tensor<4x8xf32>, %w: tensor<4x8xf32>) -> (tensor<4x8xf32>, tensor<4x8xf32>) {
+  %y = tamis.observe %x tensor "relu1" {collect = ["minmax", "histogram"], axis = 1, scheme = #tamis.scheme<bits = 8, isUnsigned = true>} : tensor<4x8xf32>
+  %v = tamis.observe parameter %w tensor "conv1.weight" {scheme = #tamis.scheme<bits = 4, symmetric = true, axis = 0, block = 4>} : tensor<4x8xf32>
+  return %y, %v : tensor<4x8xf32>, tensor<4x8xf32>
+}
+
+// CHECK-LABEL: func.func @fake_quant
+// CHECK: tamis.fake_quant %{{.*}}, %{{.*}}, %{{.*}} range[0, 15] {axis = 0 : i64} : tensor<4x8xf32>, tensor<4xf32>, tensor<4xf32>
+func.func @fake_quant(%x: tensor<4x8xf32>, %s: tensor<4xf32>, %z: tensor<4xf32>) -> tensor<4x8xf32> {
+  %y = tamis.fake_quant %x, %s, %z range[0, 15] {axis = 0} : tensor<4x8xf32>, tensor<4xf32>, tensor<4xf32>
+  return %y : tensor<4x8xf32>
+}

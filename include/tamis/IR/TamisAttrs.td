@@ -56,6 +56,34 @@ def Tamis_PolicyAttr : Tamis_Attr<"Policy", "policy"> {
   let assemblyFormat = "`<` struct(params) `>`";
 }
 
+def Tamis_SchemeAttr : Tamis_Attr<"Scheme", "scheme"> {
+  let summary = "how one tensor is to be quantized";
+  let description = [{
+    Decided by `--tamis-select-quantization`, applied by `--tamis-quantize`.
+    `bits` and `isUnsigned` give the integer range; `symmetric` fixes the zero
+    point at zero (at the middle where unsigned). Without `axis` the tensor has
+    one scale; with `axis` one per index of it; with `block` too, one for each
+    `block` consecutive elements of `axis` and each index of all others.
+
+    Example: `#tamis.scheme<bits = 8, isUnsigned = true>`,
+    `#tamis.scheme<bits = 4, symmetric = true, axis = 0, block = 32>`
+  }];
+  let parameters = (ins
+    "int64_t":$bits,
+    DefaultValuedParameter<"bool", "false">:$isUnsigned,
+    DefaultValuedParameter<"bool", "false">:$symmetric,
+    DefaultValuedParameter<"int64_t", "-1">:$axis,
+    DefaultValuedParameter<"int64_t", "0">:$block);
+  let genVerifyDecl = 1;
+  let assemblyFormat = "`<` struct(params) `>`";
+  let extraClassDeclaration = [{
+    /// The least and the greatest integer of the range.
+    int64_t getMin() const;
+    int64_t getMax() const;
+    bool isPerTensor() const { return getAxis() < 0; }
+  }];
+}
+
 //===-- instructions ------------------------------------------------------===//
 
 class Tamis_InstructionAttr<string name, string mnemonic_>

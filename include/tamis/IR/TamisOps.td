@@ -174,4 +174,76 @@ def Tamis_DequantizeOp : Tamis_Op<"dequantize", [Pure]> {
   let hasCanonicalizer = 1;
 }
 
+//===-- compression -------------------------------------------------------===//
+
+def Tamis_ObserveOp : Tamis_Op<"observe", [SameOperandsAndResultType,
+    MemoryEffects<[MemWrite]>]> {
+  let summary = "marks where a tensor of the source model is a value";
+  let description = [{
+    The identity on a float tensor. `tensor` is the name in the source model;
+    `parameter` says that it is an initializer. What passes decide about the
+    tensor and learn of it stands here until they act on it:
+
+    - `collect` names the statistics that calibration gathers: `minmax`,
+      `histogram`, `channel_absmax`, `channel_moments`, `gram`; those per
+      channel are taken along `axis`.
+    - `statistics` holds them afterwards, in the form that
+      include/tamis/Compress/Statistics.h gives.
+    - `scheme` is how the tensor is to be quantized.
+
+    It has an effect, so that cleanup neither merges nor drops it, and nothing
+    fuses across it; the passes of stage `compress` remove it.
+
+    Example:
+    ```mlir
+    %y = tamis.observe %x tensor "relu1" {collect = ["minmax"]} : tensor<?x8xf32>
+    ```
+  }];
+  let arguments = (ins AnyRankedTensor:$input, StrAttr:$tensor,
+    UnitAttr:$parameter, OptionalAttr<StrArrayAttr>:$collect,
+    OptionalAttr<I64Attr>:$axis, OptionalAttr<DictionaryAttr>:$statistics,
+    OptionalAttr<Tamis_SchemeAttr>:$scheme);
+  let results = (outs AnyRankedTensor:$result);
+  let assemblyFormat = [{
+    (`parameter` $parameter^)? $input `tensor` $tensor attr-dict `:` type($input)
+  }];
+  let hasVerifier = 1;
+}
+
+def Tamis_FakeQuantOp : Tamis_Op<"fake_quant", [Pure,
+    AllTypesMatch<["input", "result"]>]> {
+  let summary = "rounds floats to the levels of a quantization, in float";
+  let description = [{
+    `y = (clamp(round_half_even(x / scale) + zero_point, low, high) - zero_point) * scale`
+    with a float zero point that is integral for a quantization that integers
+    can express. Parameters are rank 0 (per tensor) or rank 1 along `axis`.
+    `--tamis-fold-fake-quant` turns it into `tamis.quantize` and
+    `tamis.dequantize` where `low`, `high` and the parameters allow it.
+
+    Example:
+    ```mlir
+    %y = tamis.fake_quant %x, %s, %z range[-128, 127] : tensor<4x8xf32>, tensor<f32>, tensor<f32>
+    ```
+  }];
+  let arguments = (ins AnyRankedTensor:$input, AnyRankedTensor:$scale,
+    AnyRankedTensor:$zero_point, I64Attr:$low, I64Attr:$high,
+    OptionalAttr<I64Attr>:$axis, OptionalAttr<StrAttr>:$origin);
+  let results = (outs AnyRankedTensor:$result);
+  let assemblyFormat = [{
+    $input `,` $scale `,` $zero_point `range` `` `[` $low `,` $high `]` attr-dict `:`
+    type($input) `,` type($scale) `,` type($zero_point)
+  }];
+  let builders = [OpBuilder<(ins "::mlir::Value":$input,
+      "::mlir::Value":$scale, "::mlir::Value":$zero_point, "int64_t":$low,
+      "int64_t":$high, "::mlir::IntegerAttr":$axis), [{
+    $_state.addOperands({input, scale, zero_point});
+    $_state.addTypes(input.getType());
+    $_state.addAttribute("low", $_builder.getI64IntegerAttr(low));
+    $_state.addAttribute("high", $_builder.getI64IntegerAttr(high));
+    if (axis)
+      $_state.addAttribute("axis", axis);
+  }]>];
+  let hasVerifier = 1;
+}
+
 #endif // TAMIS_IR_OPS_TD
