@@ -30,31 +30,39 @@ def numeric_class(path):
 
 
 def end_to_end(model, path, feeds, kind, classifier=False):
-    """The worst comparison of each output over all feeds, with ONNX Runtime's unoptimised graph as the reference.
+    """The worst comparison of each output over all feeds, with ONNX Runtime's unoptimised graph as the reference."""
+    return judge(path, feeds, [model.run(None, feed) for feed in feeds], kind, classifier)
+
+
+def judge(path, feeds, results, kind, classifier=False):
+    """The worst Comparison of each output over `results`, one list of arrays per feed (None: not compared).
 
     Where a float model differs, its double precision graph tells how far the reference itself is off.
     """
     plain, optimised = reference.session(path), reference.session(path, optimised=True)
-    calls = [(model.run(None, feed), reference.run(plain, feed), reference.run(optimised, feed)) for feed in feeds]
-    results = _worst(plain, calls, kind, classifier)
-    if kind != "float" or all(result.agrees for result in results):
-        return results
-    exact = reference.double_session(path)
+    wanted = [reference.run(plain, feed) for feed in feeds]
+    compared = _worst(plain, results, wanted, [reference.run(optimised, feed) for feed in feeds], kind, classifier)
+    if kind != "float" or all(result.agrees for result in compared):
+        return compared
+    exact = reference.run_double(path, feeds)
     if exact is None:
-        return results
-    calls = [(got, want, reference.run_double(exact, feed)) for feed, (got, want, _) in zip(feeds, calls)]
-    wide = _worst(plain, calls, kind, classifier)
-    return [result if result.agrees else other for result, other in zip(results, wide)]
+        return compared
+    wide = _worst(plain, results, wanted, exact, kind, classifier)
+    return [result if result.agrees else other for result, other in zip(compared, wide)]
 
 
-def _worst(plain, calls, kind, classifier):
-    """The worst comparison of each output over calls of (got, want, the reference's other result)."""
-    results = []
+def _worst(plain, results, wanted, others, kind, classifier):
+    """The worst comparison of each output: what was got, what the reference says, the reference's other result."""
+    worst = []
     for index, output in enumerate(plain.get_outputs()):
-        scale = compare.scale_of([want[index] for _, want, _ in calls])
-        found = [compare.compare(output.name, *(values[index] for values in call), kind, classifier, scale) for call in calls]
-        results.append(min(found, key=lambda result: (result.agrees, -result.error)))
-    return results
+        if not hasattr(wanted[0][index], "dtype"):
+            continue  # a sequence
+        scale = compare.scale_of([want[index] for want in wanted])
+        found = [compare.compare(output.name, got[index], want[index], other[index], kind, classifier, scale)
+                 for got, want, other in zip(results, wanted, others) if got[index] is not None]
+        if found:
+            worst.append(min(found, key=lambda result: (result.agrees, -result.error)))
+    return worst
 
 
 def node_by_node(path, feed, options, progress=None):
