@@ -246,9 +246,12 @@ LogicalResult FakeQuantOp::verify() {
   auto type = cast<RankedTensorType>(getInput().getType());
   if (!isa<FloatType>(type.getElementType()))
     return emitOpError("expected floats, got ") << type.getElementType();
-  if (getLow() >= getHigh())
+  // The accessors of upstream read 64 bits as unsigned.
+  auto low = static_cast<int64_t>(getLow());
+  auto high = static_cast<int64_t>(getHigh());
+  if (low >= high)
     return emitOpError("expected a range, got [")
-           << getLow() << ", " << getHigh() << "]";
+           << low << ", " << high << "]";
   if (!isa<FloatType>(
           cast<RankedTensorType>(getZeroPoint().getType()).getElementType()))
     return emitOpError("expected a float zero point");

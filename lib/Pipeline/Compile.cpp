@@ -1,13 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
 // The compiler as one call: import, the stages one after the other, emission.
-#include "tamis/Pipeline/Compile.h"
+#include "tamis/Pipeline/Compilation.h"
 #include "tamis/Execution/Emit.h"
 #include "tamis/IR/Tamis.h"
 #include "tamis/InitAll.h"
-#include "tamis/Pipeline/Pipeline.h"
 #include "tamis/Pipeline/Variants.h"
-#include "tamis/Target/ParameterLayout.h"
 #include "tamis/Target/Target.h"
 #include "mlir/Dialect/Affine/IR/AffineOps.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
@@ -30,9 +28,7 @@
 using namespace mlir;
 using namespace mlir::tamis;
 
-namespace {
-
-void printDiagnostic(Diagnostic &diagnostic) {
+static void printDiagnostic(Diagnostic &diagnostic) {
   auto print = [](const Diagnostic &one) {
     StringRef kind = one.getSeverity() == DiagnosticSeverity::Error ? "error"
                      : one.getSeverity() == DiagnosticSeverity::Warning
@@ -47,226 +43,219 @@ void printDiagnostic(Diagnostic &diagnostic) {
     print(note);
 }
 
-/// One compilation: a context of its own and the module on its way.
-class Compilation {
-public:
-  Compilation(const CompileOptions &options, DiagnosticSink sink)
-      : options(options), context(getRegistry(), MLIRContext::Threading::DISABLED) {
-    context.loadDialect<TamisDialect, kernel::TamisKernelDialect,
-                        affine::AffineDialect, arith::ArithDialect,
-                        func::FuncDialect, linalg::LinalgDialect,
-                        math::MathDialect, ml_program::MLProgramDialect,
-                        scf::SCFDialect, tensor::TensorDialect>();
-    if (!sink)
-      sink = printDiagnostic;
-    context.getDiagEngine().registerHandler(
-        [sink](Diagnostic &diagnostic) { sink(diagnostic); });
-  }
+static const DialectRegistry &getRegistry() {
+  static const DialectRegistry *registry = [] {
+    auto *made = new DialectRegistry;
+    registerAllDialects(*made);
+    return made;
+  }();
+  return *registry;
+}
 
-  LogicalResult importFile(StringRef path) {
-    StringRef extension = llvm::sys::path::extension(path);
-    if (extension == ".mlir" || extension == ".mlirbc") {
-      module = parseSourceFile<ModuleOp>(path, ParserConfig(&context));
-      return success(!!module);
-    }
-    module = importOnnx(context, path, options.import);
+std::unique_ptr<MLIRContext>
+mlir::tamis::createCompilerContext(DiagnosticSink sink) {
+  auto context = std::make_unique<MLIRContext>(
+      getRegistry(), MLIRContext::Threading::DISABLED);
+  context->loadDialect<TamisDialect, kernel::TamisKernelDialect,
+                       affine::AffineDialect, arith::ArithDialect,
+                       func::FuncDialect, linalg::LinalgDialect,
+                       math::MathDialect, ml_program::MLProgramDialect,
+                       scf::SCFDialect, tensor::TensorDialect>();
+  if (!sink)
+    sink = printDiagnostic;
+  context->getDiagEngine().registerHandler(
+      [sink](Diagnostic &diagnostic) { sink(diagnostic); });
+  return context;
+}
+
+LogicalResult Compilation::importFile(StringRef path) {
+  StringRef extension = llvm::sys::path::extension(path);
+  if (extension == ".mlir" || extension == ".mlirbc") {
+    module = parseSourceFile<ModuleOp>(path, ParserConfig(&context));
     return success(!!module);
   }
+  module = importOnnx(context, path, options.import);
+  return success(!!module);
+}
 
-  LogicalResult importBytes(ArrayRef<char> bytes) {
-    StringRef text(bytes.data(), bytes.size());
-    // MLIR text and bytecode are told from protobuf by their first bytes.
-    if (text.starts_with("ML\xefR") ||
-        text.ltrim().starts_with_insensitive("module") ||
-        text.ltrim().starts_with("func.func") ||
-        text.ltrim().starts_with("ml_program") ||
-        llvm::any_of(StringRef("#!/"), [&](char c) {
-          return text.ltrim().starts_with(StringRef(&c, 1));
-        })) {
-      module = parseSourceString<ModuleOp>(text, ParserConfig(&context));
-      return success(!!module);
-    }
-    module = importOnnx(context, bytes, nullptr, options.import);
+LogicalResult Compilation::importBytes(ArrayRef<char> bytes) {
+  StringRef text(bytes.data(), bytes.size());
+  // MLIR text and bytecode are told from protobuf by their first bytes.
+  if (text.starts_with("ML\xefR") ||
+      text.ltrim().starts_with_insensitive("module") ||
+      text.ltrim().starts_with("func.func") ||
+      text.ltrim().starts_with("ml_program") ||
+      llvm::any_of(StringRef("#!/"), [&](char c) {
+        return text.ltrim().starts_with(StringRef(&c, 1));
+      })) {
+    module = parseSourceString<ModuleOp>(text, ParserConfig(&context));
     return success(!!module);
   }
+  module = importOnnx(context, bytes, nullptr, options.import);
+  return success(!!module);
+}
 
-  LogicalResult run(StringRef output) {
-    auto emitError = [&] { return mlir::emitError(UnknownLoc::get(&context)); };
-    int first = options.from.empty() ? 0 : getStageIndex(options.from) + 1;
-    int last = options.to.empty() ? getStageIndex("emit")
-                                  : getStageIndex(options.to);
-    if (!options.from.empty() && first == 0)
-      return emitError() << "there is no stage '" << options.from << "'";
-    if (last < 0)
-      return emitError() << "there is no stage '" << options.to << "'";
-    if (last < first)
-      return emitError() << "stage '" << options.to << "' does not come after '"
-                         << options.from << "'";
-    auto targets =
-        parseTargets(&context, options.target, options.threads, emitError);
-    if (failed(targets))
+LogicalResult Compilation::run(StringRef output) {
+  auto emitError = [&] { return mlir::emitError(UnknownLoc::get(&context)); };
+  int first = options.from.empty() ? 0 : getStageIndex(options.from) + 1;
+  int last = options.to.empty() ? getStageIndex("emit")
+                                : getStageIndex(options.to);
+  if (!options.from.empty() && first == 0)
+    return emitError() << "there is no stage '" << options.from << "'";
+  if (last < 0)
+    return emitError() << "there is no stage '" << options.to << "'";
+  if (last < first)
+    return emitError() << "stage '" << options.to << "' does not come after '"
+                       << options.from << "'";
+  auto targets =
+      parseTargets(&context, options.target, options.threads, emitError);
+  if (failed(targets))
+    return failure();
+  // An artifact for MLIR input keeps the target written in the module.
+  if (module->getOperation()->hasAttr(kTargetAttrName))
+    targets->resize(1);
+  else
+    module->getOperation()->setAttr(kTargetAttrName, targets->front());
+  module->getOperation()->setAttr(
+      "tamis.policy",
+      PolicyAttr::get(&context, options.strict, options.allowBf16));
+
+  // Before `emit` drops the parameters, which nothing reads any more.
+  if (first > getStageIndex("pack") && failed(layOutParameters()))
+    return failure();
+  for (int i = first; i <= last; ++i) {
+    const Stage &stage = getStages()[i];
+    if (stage.name == "plan")
+      split(*targets);
+    if (failed(runStage(stage)))
       return failure();
-    // An artifact for MLIR input keeps the target written in the module.
-    if (module->getOperation()->hasAttr(kTargetAttrName))
-      targets->resize(1);
-    else
-      module->getOperation()->setAttr(kTargetAttrName, targets->front());
-    module->getOperation()->setAttr(
-        "tamis.policy",
-        PolicyAttr::get(&context, options.strict, options.allowBf16));
-
-    // Before `emit` drops the parameters, which nothing reads any more.
-    if (first > getStageIndex("pack") && failed(layOutParameters()))
+    // Weights are final from here on; codegen turns them into offsets.
+    if (stage.name == "pack" && failed(layOutParameters()))
       return failure();
-    for (int i = first; i <= last; ++i) {
-      const Stage &stage = getStages()[i];
-      if (stage.name == "plan")
-        split(*targets);
-      if (failed(runStage(stage)))
-        return failure();
-      // Weights are final from here on; codegen turns them into offsets.
-      if (stage.name == "pack" && failed(layOutParameters()))
-        return failure();
-    }
-    mergeVariants(getModules());
-    if (last < getStageIndex("emit") || options.emit == EmitKind::MLIR)
-      return writeModule(*module, output, /*elide=*/false);
-    // Their bytes are written by emission, through the layout.
-    for (auto global :
-         llvm::make_early_inc_range(module->getOps<ml_program::GlobalOp>()))
-      global.erase();
-    return emit(output);
   }
+  mergeVariants(getModules());
+  if (last < getStageIndex("emit") || options.emit == EmitKind::MLIR)
+    return writeModule(*module, output, /*elide=*/false);
+  // Their bytes are written by emission, through the layout.
+  for (auto global :
+       llvm::make_early_inc_range(module->getOps<ml_program::GlobalOp>()))
+    global.erase();
+  return emit(output);
+}
 
-private:
-  static const DialectRegistry &getRegistry() {
-    static const DialectRegistry *registry = [] {
-      auto *made = new DialectRegistry;
-      registerAllDialects(*made);
-      return made;
-    }();
-    return *registry;
+/// One module per further target.
+void Compilation::split(ArrayRef<TargetAttr> targets) {
+  for (TargetAttr target : targets.drop_front()) {
+    OwningOpRef<ModuleOp> copy = module->clone();
+    copy->getOperation()->setAttr(kTargetAttrName, target);
+    others.push_back(std::move(copy));
   }
+}
 
-  /// One module per further target.
-  void split(ArrayRef<TargetAttr> targets) {
-    for (TargetAttr target : targets.drop_front()) {
-      OwningOpRef<ModuleOp> copy = module->clone();
-      copy->getOperation()->setAttr(kTargetAttrName, target);
-      others.push_back(std::move(copy));
-    }
-  }
+SmallVector<ModuleOp> Compilation::getModules() {
+  SmallVector<ModuleOp> list{*module};
+  for (OwningOpRef<ModuleOp> &other : others)
+    list.push_back(*other);
+  return list;
+}
 
-  SmallVector<ModuleOp> getModules() {
-    SmallVector<ModuleOp> list{*module};
-    for (OwningOpRef<ModuleOp> &other : others)
-      list.push_back(*other);
-    return list;
-  }
+LogicalResult Compilation::layOutParameters() {
+  if (!others.empty())
+    unifyParameters(getModules());
+  auto layout = ParameterLayout::get(*module);
+  if (failed(layout))
+    return failure();
+  parameters = *layout;
+  return success();
+}
 
-  LogicalResult layOutParameters() {
-    if (!others.empty())
-      unifyParameters(getModules());
-    auto layout = ParameterLayout::get(*module);
-    if (failed(layout))
+static LogicalResult verifyContract(ModuleOp target, const Stage &stage) {
+  WalkResult result = target.walk([&](Operation *op) {
+    OperationName name = op->getName();
+    if (!llvm::is_contained(stage.forbidden, name.getDialectNamespace()) &&
+        !llvm::is_contained(stage.forbidden, name.getStringRef()))
+      return WalkResult::advance();
+    op->emitOpError("is left after stage '")
+        << stage.name << "', which promises: " << stage.promise;
+    return WalkResult::interrupt();
+  });
+  return failure(result.wasInterrupted());
+}
+
+LogicalResult Compilation::runStage(const Stage &stage) {
+  CompileOptions local = options;
+  for (auto [variant, target] : llvm::enumerate(getModules())) {
+    local.variant = variant;
+    PassManager pm(&context, ModuleOp::getOperationName());
+    if (options.timing)
+      pm.enableTiming();
+    if (options.statistics)
+      pm.enableStatistics();
+    stage.populate(pm, local);
+    if (failed(pm.run(target)) || failed(verifyContract(target, stage)))
       return failure();
-    parameters = *layout;
-    return success();
+    if (!options.dumpStages.empty() && failed(dump(target, stage, variant)))
+      return failure();
   }
+  return success();
+}
 
-  LogicalResult runStage(const Stage &stage) {
-    CompileOptions local = options;
-    for (auto [variant, target] : llvm::enumerate(getModules())) {
-      local.variant = variant;
-      PassManager pm(&context, ModuleOp::getOperationName());
-      if (options.timing)
-        pm.enableTiming();
-      if (options.statistics)
-        pm.enableStatistics();
-      stage.populate(pm, local);
-      if (failed(pm.run(target)) || failed(verifyContract(target, stage)))
-        return failure();
-      if (!options.dumpStages.empty() && failed(dump(target, stage, variant)))
-        return failure();
-    }
-    return success();
+LogicalResult Compilation::dump(ModuleOp target, const Stage &stage,
+                                size_t variant) {
+  SmallString<128> path(options.dumpStages);
+  if (std::error_code error = llvm::sys::fs::create_directories(path))
+    return mlir::emitError(UnknownLoc::get(&context))
+           << "cannot create '" << path << "': " << error.message();
+  std::string suffix = variant ? "." + std::to_string(variant) : "";
+  llvm::sys::path::append(path, stage.name + suffix + ".mlir");
+  return writeModule(target, path, /*elide=*/true);
+}
+
+/// Large constants are left out of dumps that people read.
+LogicalResult Compilation::writeModule(ModuleOp target, StringRef path,
+                                       bool elide) {
+  std::string error;
+  auto file = openOutputFile(path, &error);
+  if (!file)
+    return mlir::emitError(UnknownLoc::get(&context)) << error;
+  OpPrintingFlags flags;
+  if (elide)
+    flags.elideLargeElementsAttrs(64).elideLargeResourceString(64);
+  target.print(file->os(), flags);
+  file->os() << '\n';
+  file->keep();
+  return success();
+}
+
+LogicalResult Compilation::emit(StringRef output) {
+  EmitOptions emission;
+  emission.prefix = options.prefix;
+  emission.optLevel = options.optLevel;
+  switch (options.emit) {
+  case EmitKind::SharedLibrary:
+    emission.kind = EmitOptions::Kind::SharedLibrary;
+    break;
+  case EmitKind::Object:
+    emission.kind = EmitOptions::Kind::Object;
+    break;
+  case EmitKind::LLVMIR:
+    emission.kind = EmitOptions::Kind::LLVMIR;
+    break;
+  case EmitKind::Assembly:
+  case EmitKind::MLIR:
+    emission.kind = EmitOptions::Kind::Assembly;
+    break;
   }
-
-  LogicalResult dump(ModuleOp target, const Stage &stage, size_t variant) {
-    SmallString<128> path(options.dumpStages);
-    if (std::error_code error = llvm::sys::fs::create_directories(path))
-      return mlir::emitError(UnknownLoc::get(&context))
-             << "cannot create '" << path << "': " << error.message();
-    std::string suffix = variant ? "." + std::to_string(variant) : "";
-    llvm::sys::path::append(path, stage.name + suffix + ".mlir");
-    return writeModule(target, path, /*elide=*/true);
-  }
-
-  static LogicalResult verifyContract(ModuleOp target, const Stage &stage) {
-    WalkResult result = target.walk([&](Operation *op) {
-      OperationName name = op->getName();
-      if (!llvm::is_contained(stage.forbidden, name.getDialectNamespace()) &&
-          !llvm::is_contained(stage.forbidden, name.getStringRef()))
-        return WalkResult::advance();
-      op->emitOpError("is left after stage '")
-          << stage.name << "', which promises: " << stage.promise;
-      return WalkResult::interrupt();
-    });
-    return failure(result.wasInterrupted());
-  }
-
-  /// Large constants are left out of dumps that people read.
-  LogicalResult writeModule(ModuleOp target, StringRef path, bool elide) {
-    std::string error;
-    auto file = openOutputFile(path, &error);
-    if (!file)
-      return mlir::emitError(UnknownLoc::get(&context)) << error;
-    OpPrintingFlags flags;
-    if (elide)
-      flags.elideLargeElementsAttrs(64).elideLargeResourceString(64);
-    target.print(file->os(), flags);
-    file->os() << '\n';
-    file->keep();
-    return success();
-  }
-
-  LogicalResult emit(StringRef output) {
-    EmitOptions emission;
-    emission.prefix = options.prefix;
-    emission.optLevel = options.optLevel;
-    switch (options.emit) {
-    case EmitKind::SharedLibrary:
-      emission.kind = EmitOptions::Kind::SharedLibrary;
-      break;
-    case EmitKind::Object:
-      emission.kind = EmitOptions::Kind::Object;
-      break;
-    case EmitKind::LLVMIR:
-      emission.kind = EmitOptions::Kind::LLVMIR;
-      break;
-    case EmitKind::Assembly:
-    case EmitKind::MLIR:
-      emission.kind = EmitOptions::Kind::Assembly;
-      break;
-    }
-    emission.writeHeader = options.emit == EmitKind::SharedLibrary ||
-                           options.emit == EmitKind::Object;
-    return emitArtifact(*module, *parameters, output, emission);
-  }
-
-  const CompileOptions &options;
-  MLIRContext context;
-  OwningOpRef<ModuleOp> module;
-  std::vector<OwningOpRef<ModuleOp>> others;
-  std::optional<ParameterLayout> parameters;
-};
-
-} // namespace
+  emission.writeHeader = options.emit == EmitKind::SharedLibrary ||
+                         options.emit == EmitKind::Object;
+  return emitArtifact(*module, *parameters, output, emission);
+}
 
 LogicalResult mlir::tamis::compileModel(StringRef input, StringRef output,
                                         const CompileOptions &options,
                                         DiagnosticSink sink) {
-  Compilation compilation(options, std::move(sink));
+  auto context = createCompilerContext(std::move(sink));
+  Compilation compilation(*context, options);
   return failure(failed(compilation.importFile(input)) ||
                  failed(compilation.run(output)));
 }
@@ -274,7 +263,8 @@ LogicalResult mlir::tamis::compileModel(StringRef input, StringRef output,
 LogicalResult mlir::tamis::compileModel(ArrayRef<char> bytes, StringRef output,
                                         const CompileOptions &options,
                                         DiagnosticSink sink) {
-  Compilation compilation(options, std::move(sink));
+  auto context = createCompilerContext(std::move(sink));
+  Compilation compilation(*context, options);
   return failure(failed(compilation.importBytes(bytes)) ||
                  failed(compilation.run(output)));
 }

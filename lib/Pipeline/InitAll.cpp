@@ -2,6 +2,7 @@
 //
 // What a Tamis pipeline needs registered.
 #include "tamis/InitAll.h"
+#include "tamis/Compress/ChannelGroups.h"
 #include "tamis/Compress/Passes.h"
 #include "tamis/Conversion/Passes.h"
 #include "tamis/IR/Tamis.h"
@@ -23,6 +24,7 @@ void mlir::tamis::registerAllDialects(DialectRegistry &registry) {
   registerAllToLLVMIRTranslations(registry);
   registry.insert<TamisDialect, kernel::TamisKernelDialect>();
   registerKernelExternalModels(registry);
+  registerPrunableModels(registry);
 }
 
 void mlir::tamis::registerAllPasses() {

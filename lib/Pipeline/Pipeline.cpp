@@ -2,6 +2,7 @@
 //
 // The stage table and the order of passes, each with its reason.
 #include "tamis/Pipeline/Pipeline.h"
+#include "tamis/Compress/Passes.h"
 #include "tamis/Conversion/Passes.h"
 #include "tamis/IR/Tamis.h"
 #include "tamis/Kernels/Passes.h"
@@ -28,6 +29,7 @@ static void addCleanup(OpPassManager &pm) {
 static void populateImport(OpPassManager &pm, const CompileOptions &options) {
   // First of all: upstream folds quantize-dequantize casts to nothing.
   pm.addPass(createImportQuantTypes());
+  pm.addNestedPass<func::FuncOp>(createImportTosa());
   // MLIR of other origin says `arith.addf` on tensors and `linalg.matmul`.
   pm.addNestedPass<func::FuncOp>(createConvertElementwiseToLinalgPass());
   pm.addNestedPass<func::FuncOp>(createRaiseContractions());
@@ -36,7 +38,14 @@ static void populateImport(OpPassManager &pm, const CompileOptions &options) {
 }
 
 static void populateCompress(OpPassManager &pm, const CompileOptions &options) {
-  // Needs quantize and dequantize as operations, before anything folds them.
+  // What was to be observed has been.
+  pm.addPass(createDropObservations());
+  // Factors of normalizations and zero points that are computed.
+  pm.addPass(createFoldConstants());
+  // Needs quantize and dequantize as operations, before anything lowers them.
+  pm.addNestedPass<func::FuncOp>(createFoldFakeQuant());
+  // Looks for dequantized operands, so after fake quantization became one.
+  pm.addPass(createRecoverGrid());
   pm.addNestedPass<func::FuncOp>(createLowerQAT());
   pm.addPass(createLowerQuantization());
   // Elementwise arithmetic of constants: scales, batch normalization.
@@ -132,9 +141,11 @@ static void populateEmit(OpPassManager &pm, const CompileOptions &options) {
 // one before it holds.
 static constexpr StringRef kAfterImport[] = {"cf"};
 static constexpr StringRef kAfterCompress[] = {
-    "cf", "quant", "tamis.quantize", "tamis.dequantize"};
+    "cf", "quant", "tamis.quantize", "tamis.dequantize",
+    "tamis.fake_quant"};
 static constexpr StringRef kAfterPack[] = {
-    "cf", "quant", "tamis.quantize", "tamis.dequantize", "tamis.contract"};
+    "cf", "quant", "tamis.quantize", "tamis.dequantize", "tamis.fake_quant",
+    "tamis.contract"};
 static constexpr StringRef kAfterCodegen[] = {
     "cf",     "quant",        "tamis",
     "tensor", "tamis_kernel", "linalg",

@@ -3,6 +3,7 @@
 // Upstream quantization at the door: types that carry scales become integers,
 // and the casts between them operations that carry scales as operands. Past
 // this pass nothing knows quant types.
+#include "QuantizedMovement.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "mlir/Dialect/Linalg/IR/Linalg.h"
@@ -146,36 +147,8 @@ static Value clamp(OpBuilder &b, Location loc, Value value,
                    quant::QuantizedType type) {
   if (!type.hasStorageTypeBounds())
     return value;
-  auto tensor = cast<RankedTensorType>(value.getType());
-  IntegerType storage = getStorage(type);
-  Value empty = tensor::EmptyOp::create(
-      b, loc, tensor::getMixedSizes(b, loc, value), storage);
-  SmallVector<AffineMap> maps(2, b.getMultiDimIdentityMap(tensor.getRank()));
-  SmallVector<utils::IteratorType> loops(tensor.getRank(),
-                                         utils::IteratorType::parallel);
-  auto body = [&](OpBuilder &inner, Location at, ValueRange arguments) {
-    auto bound = [&](int64_t limit) -> Value {
-      return arith::ConstantOp::create(
-          inner, at,
-          IntegerAttr::get(storage, APInt(storage.getWidth(), limit,
-                                          /*isSigned=*/true,
-                                          /*implicitTrunc=*/true)));
-    };
-    Value low = bound(type.getStorageTypeMin());
-    Value high = bound(type.getStorageTypeMax());
-    Value result = arguments[0];
-    if (type.isSigned()) {
-      result = arith::MaxSIOp::create(inner, at, result, low);
-      result = arith::MinSIOp::create(inner, at, result, high);
-    } else {
-      result = arith::MaxUIOp::create(inner, at, result, low);
-      result = arith::MinUIOp::create(inner, at, result, high);
-    }
-    linalg::YieldOp::create(inner, at, result);
-  };
-  return linalg::GenericOp::create(b, loc, tensor, value, empty, maps, loops,
-                                   body)
-      .getResult(0);
+  return clampIntegers(b, loc, value, type.getStorageTypeMin(),
+                       type.getStorageTypeMax(), !type.isSigned());
 }
 
 //===-- pass --------------------------------------------------------------===//

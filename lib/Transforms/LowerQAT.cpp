@@ -4,6 +4,7 @@
 // formula (docs/Numerics.md): exact integer sums, one float scale
 // (x_scale * w_scale) / y_scale, one rounding.
 #include "QuantizedMovement.h"
+#include "QuantizedTail.h"
 #include "mlir/IR/IRMapping.h"
 #include "mlir/IR/Matchers.h"
 #include "mlir/Interfaces/SideEffectInterfaces.h"
@@ -23,28 +24,10 @@ using namespace mlir;
 using namespace mlir::tamis;
 
 namespace {
-/// A small tensor of parameters and how the contraction's dimensions index it.
-struct Parameter {
-  Value value;
-  AffineMap map;
-};
-
-/// What lies between a contraction and the quantize of its result.
-struct Tail {
-  Operation *reshape = nullptr;    // merges groups or splits rows, or null
-  Value bias;                      // float, may be null
-  AffineMap biasMap;               // over the dimensions before `reshape`
-  std::optional<double> low, high; // relu or clip
-  QuantizeOp quantize;
-};
-
 struct LowerQAT : tamis::impl::LowerQATBase<LowerQAT> {
   void runOnOperation() override;
   /// Lowers `op`, or returns why it stays float.
   std::optional<StringRef> lower(ContractOp op);
-  std::optional<Tail> findTail(ContractOp op);
-  bool readBias(ContractOp op, linalg::GenericOp generic, OpOperand &bias,
-                Tail &tail);
   bool isAccumulatorScale(Value scale, DequantizeOp x, DequantizeOp w);
   Value makeBias(OpBuilder &b, Tail &tail, DequantizeOp x, DequantizeOp w,
                  Parameter productScale);
@@ -55,29 +38,6 @@ struct LowerQAT : tamis::impl::LowerQATBase<LowerQAT> {
 
 static RankedTensorType getType(Value value) {
   return cast<RankedTensorType>(value.getType());
-}
-
-/// The only user of a value, or null.
-static Operation *getUser(Value value) {
-  return value.hasOneUse() ? *value.getUsers().begin() : nullptr;
-}
-
-/// An elementwise generic of `types` over operands read through `maps`.
-static Value
-buildGeneric(OpBuilder &b, Location loc, ArrayRef<OpFoldResult> sizes,
-             Type element, ArrayRef<Value> inputs, ArrayRef<AffineMap> maps,
-             function_ref<Value(OpBuilder &, Location, ValueRange)> body) {
-  Value init = tensor::EmptyOp::create(b, loc, sizes, element);
-  SmallVector<AffineMap> all(maps);
-  all.push_back(b.getMultiDimIdentityMap(sizes.size()));
-  SmallVector<utils::IteratorType> iterators(sizes.size(),
-                                             utils::IteratorType::parallel);
-  return linalg::GenericOp::create(
-             b, loc, init.getType(), inputs, init, all, iterators,
-             [&](OpBuilder &nested, Location at, ValueRange args) {
-               linalg::YieldOp::create(nested, at, body(nested, at, args));
-             })
-      .getResult(0);
 }
 
 /// The scalar in a tensor of rank 0; null if it is null or zero.
@@ -107,17 +67,6 @@ static Value combineScales(OpBuilder &b, Location loc, Value x, Value w,
       });
 }
 
-/// The elements of a constant float32 tensor.
-static std::optional<SmallVector<float>> readFloats(Value value,
-                                                    SymbolTable &symbols) {
-  auto constant = getConstantTensor(value, symbols);
-  if (!constant || !constant->type.getElementType().isF32())
-    return std::nullopt;
-  SmallVector<float> floats(constant->bytes.size() / 4);
-  std::memcpy(floats.data(), constant->bytes.data(), constant->bytes.size());
-  return floats;
-}
-
 /// True unless `scale` is known to differ from x's scale times w's.
 bool LowerQAT::isAccumulatorScale(Value scale, DequantizeOp x, DequantizeOp w) {
   auto have = readFloats(scale, *symbols);
@@ -131,155 +80,6 @@ bool LowerQAT::isAccumulatorScale(Value scale, DequantizeOp x, DequantizeOp w) {
     if (std::fabs((*have)[i % have->size()] - expected) > 1e-4 * expected)
       return false;
   }
-  return true;
-}
-
-//===-- what follows a contraction ----------------------------------------===//
-
-/// The constant float that `value` is.
-static std::optional<double> getConstantFloat(Value value) {
-  Attribute attr;
-  if (!matchPattern(value, m_Constant(&attr)))
-    return std::nullopt;
-  if (auto splat = dyn_cast<SplatElementsAttr>(attr))
-    attr = splat.getSplatValue<Attribute>();
-  if (auto real = dyn_cast<FloatAttr>(attr))
-    return real.getValueAsDouble();
-  return std::nullopt;
-}
-
-/// Reads an elementwise generic as `clip(x + bias)`, with parts of it missing.
-/// `x` is the operand of that value; true if nothing else is in the body.
-static bool readGeneric(linalg::GenericOp op, Value x, OpOperand *&bias,
-                        Tail &tail) {
-  if (op.getNumDpsInits() != 1 ||
-      op.getNumParallelLoops() != op.getNumLoops() ||
-      !op.getMatchingIndexingMap(op.getDpsInitOperand(0)).isIdentity())
-    return false;
-  Value current;
-  for (OpOperand *input : op.getDpsInputOperands())
-    if (input->get() == x) {
-      if (!op.getMatchingIndexingMap(input).isIdentity())
-        return false;
-      current = op.getMatchingBlockArgument(input);
-    }
-  // The float that an operand of the body is: a constant, inside or passed in.
-  auto getFloat = [&](Value value) -> std::optional<double> {
-    auto argument = dyn_cast<BlockArgument>(value);
-    if (argument && argument.getOwner() == op.getBody())
-      return getConstantFloat(op.getMatchingOpOperand(argument)->get());
-    return getConstantFloat(value);
-  };
-  for (Operation &inner : op.getBody()->without_terminator()) {
-    if (isa<arith::ConstantOp>(inner))
-      continue;
-    if (inner.getNumOperands() != 2 || !inner.getResult(0).hasOneUse())
-      return false;
-    unsigned at = inner.getOperand(0) == current ? 0 : 1;
-    if (inner.getOperand(at) != current || inner.getOperand(1 - at) == current)
-      return false;
-    Value other = inner.getOperand(1 - at);
-    if (isa<arith::AddFOp>(inner)) {
-      auto argument = dyn_cast<BlockArgument>(other);
-      if (!argument || argument.getOwner() != op.getBody() || bias ||
-          tail.bias || tail.low || tail.high)
-        return false;
-      bias = op.getMatchingOpOperand(argument);
-    } else if (isa<arith::MaximumFOp, arith::MaxNumFOp>(inner)) {
-      auto value = getFloat(other);
-      if (!value || tail.low || tail.high)
-        return false;
-      tail.low = value;
-    } else if (isa<arith::MinimumFOp, arith::MinNumFOp>(inner)) {
-      auto value = getFloat(other);
-      if (!value || tail.high)
-        return false;
-      tail.high = value;
-    } else {
-      return false;
-    }
-    current = inner.getResult(0);
-  }
-  return op.getBody()->getTerminator()->getOperand(0) == current;
-}
-
-std::optional<Tail> LowerQAT::findTail(ContractOp op) {
-  Tail tail;
-  Value current = op.getResult();
-  while (Operation *user = getUser(current)) {
-    if (auto quantize = dyn_cast<QuantizeOp>(user)) {
-      auto type = cast<RankedTensorType>(quantize.getType());
-      if (getType(quantize.getScale()).getRank() != 0 ||
-          !getType(quantize.getScale()).getElementType().isF32() ||
-          type.getElementType().getIntOrFloatBitWidth() > 16)
-        return std::nullopt;
-      tail.quantize = quantize;
-      return tail;
-    }
-    if (isa<tensor::CollapseShapeOp, tensor::ExpandShapeOp>(user)) {
-      if (tail.reshape)
-        return std::nullopt;
-      tail.reshape = user;
-      current = user->getResult(0);
-      continue;
-    }
-    auto generic = dyn_cast<linalg::GenericOp>(user);
-    OpOperand *bias = nullptr;
-    if (!generic || !readGeneric(generic, current, bias, tail) ||
-        (bias && !readBias(op, generic, *bias, tail)))
-      return std::nullopt;
-    current = generic.getResult(0);
-  }
-  return std::nullopt;
-}
-
-/// Takes the constant scalar or vector `bias` of `generic` as if it were added
-/// to the contraction's own result.
-bool LowerQAT::readBias(ContractOp op, linalg::GenericOp generic,
-                        OpOperand &bias, Tail &tail) {
-  AffineMap map = generic.getMatchingIndexingMap(&bias);
-  Value value = bias.get();
-  if (!map.isProjectedPermutation() || map.getNumResults() > 1 ||
-      !getType(value).hasStaticShape() ||
-      !(value.getDefiningOp<DequantizeOp>() ||
-        getConstantTensor(value, *symbols)))
-    return false;
-  OpBuilder b(op);
-  SmallVector<AffineExpr> exprs(map.getResults());
-  if (auto collapse =
-          dyn_cast_if_present<tensor::CollapseShapeOp>(tail.reshape);
-      collapse && !exprs.empty()) {
-    // One channel there is a group and a channel here.
-    ReassociationIndices group =
-        collapse.getReassociationIndices()[map.getDimPosition(0)];
-    SmallVector<int64_t> shape;
-    exprs.clear();
-    for (int64_t dim : group) {
-      shape.push_back(getType(op.getResult()).getDimSize(dim));
-      exprs.push_back(b.getAffineDimExpr(dim));
-    }
-    if (group.size() > 1) {
-      b.setInsertionPointAfterValue(value);
-      ReassociationIndices whole =
-          llvm::to_vector(llvm::seq<int64_t>(0, group.size()));
-      value = tensor::ExpandShapeOp::create(
-          b, generic.getLoc(),
-          RankedTensorType::get(shape, getType(value).getElementType()), value,
-          ArrayRef<ReassociationIndices>{whole});
-    }
-  } else if (auto expand =
-                 dyn_cast_if_present<tensor::ExpandShapeOp>(tail.reshape);
-             expand && !exprs.empty()) {
-    auto groups = expand.getReassociationIndices();
-    auto *found = llvm::find(
-        groups, ReassociationIndices{int64_t(map.getDimPosition(0))});
-    if (found == groups.end())
-      return false;
-    exprs[0] = b.getAffineDimExpr(found - groups.begin());
-  }
-  tail.bias = value;
-  tail.biasMap = AffineMap::get(getType(op.getResult()).getRank(), 0, exprs,
-                                b.getContext());
   return true;
 }
 
@@ -337,6 +137,9 @@ std::optional<StringRef> LowerQAT::lower(ContractOp op) {
   DequantizeOp w = getWeights(op.getRhs(), split);
   if (!x || !w) {
     ++numFloatOperand;
+    Value operand = x ? op.getRhs() : op.getLhs();
+    if (operand.getDefiningOp<FakeQuantOp>())
+      return StringRef("the fake quantization of an operand stays float");
     return x ? StringRef("its second operand is not dequantized")
              : StringRef("its first operand is not dequantized");
   }
@@ -391,9 +194,14 @@ std::optional<StringRef> LowerQAT::lower(ContractOp op) {
   Location loc = op.getLoc();
   unsigned rank = getType(op.getResult()).getRank();
   AffineMap scaleMap = AffineMap::get(rank, 0, scaleExprs, context);
-  std::optional<Tail> tail = findTail(op);
+  std::optional<Tail> tail = findTail(op, *symbols);
   if (tail && tail->bias && tail->biasMap.getNumResults() != 0 &&
       !scaleExprs.empty() && tail->biasMap != scaleMap)
+    tail.reset();
+  if (tail && tail->factor.value &&
+      ((!scaleExprs.empty() && tail->factor.map != scaleMap) ||
+       (tail->bias && tail->biasMap.getNumResults() != 0 &&
+        tail->biasMap != tail->factor.map)))
     tail.reset();
   Operation *end = tail ? tail->quantize.getOperation() : op.getOperation();
   b.setInsertionPoint(end);
@@ -410,6 +218,10 @@ std::optional<StringRef> LowerQAT::lower(ContractOp op) {
           b, loc, RankedTensorType::get(scaleShape, b.getF32Type()), wScale,
           ArrayRef<ReassociationIndices>{whole});
     }
+  }
+  if (tail && tail->factor.value) {
+    foldNormalization(b, loc, *tail, wScale, scaleMap);
+    ++numNormalizations;
   }
   Parameter productScale{combineScales(b, loc, x.getScale(), wScale, nullptr),
                          scaleMap};

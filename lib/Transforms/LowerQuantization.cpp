@@ -17,7 +17,8 @@ using namespace mlir::tamis;
 
 /// True for a zero point that is known to be zero.
 static bool isZero(Value value) {
-  return !value || matchPattern(value, m_Zero());
+  return !value || matchPattern(value, m_Zero()) ||
+         matchPattern(value, m_AnyZeroFloat());
 }
 
 /// Splits dimension `axis` of `value` into blocks of `block` elements.
@@ -55,7 +56,9 @@ struct Lowering {
     auto resultType = cast<RankedTensorType>(op.getType());
     auto originalType = resultType;
     int64_t axis = op.getAxis().value_or(0);
-    int64_t block = op.getBlockSize().value_or(0);
+    int64_t block = 0;
+    if constexpr (!std::is_same_v<OpTy, FakeQuantOp>)
+      block = op.getBlockSize().value_or(0);
     int64_t rank = resultType.getRank();
     MLIRContext *context = b.getContext();
 
@@ -163,17 +166,47 @@ struct LowerQuantization
         });
   }
 
+  void lower(FakeQuantOp op) {
+    OpBuilder b(op);
+    Type type = cast<RankedTensorType>(op.getType()).getElementType();
+    int64_t low = op.getLow(), high = op.getHigh();
+    Lowering<FakeQuantOp>{op, b}.run([&](OpBuilder &b, Location loc, Value x,
+                                         Value scale, Value zero) {
+      Type f32 = b.getF32Type();
+      auto real = [&](int64_t value) -> Value {
+        return arith::ConstantOp::create(
+            b, loc, b.getF32FloatAttr(static_cast<float>(value)));
+      };
+      scale = castFloat(b, loc, scale, f32);
+      Value y = castFloat(b, loc, x, f32);
+      y = arith::DivFOp::create(b, loc, y, scale);
+      y = math::RoundEvenOp::create(b, loc, y);
+      if (zero) {
+        zero = castFloat(b, loc, zero, f32);
+        y = arith::AddFOp::create(b, loc, y, zero);
+      }
+      y = arith::MaxNumFOp::create(b, loc, y, real(low));
+      y = arith::MinNumFOp::create(b, loc, y, real(high));
+      if (zero)
+        y = arith::SubFOp::create(b, loc, y, zero);
+      y = arith::MulFOp::create(b, loc, y, scale);
+      return castFloat(b, loc, y, type);
+    });
+  }
+
   void runOnOperation() override {
     SmallVector<Operation *> ops;
     getOperation()->walk([&](Operation *op) {
-      if (isa<QuantizeOp, DequantizeOp>(op))
+      if (isa<QuantizeOp, DequantizeOp, FakeQuantOp>(op))
         ops.push_back(op);
     });
     for (Operation *op : ops) {
       if (auto quantize = dyn_cast<QuantizeOp>(op))
         lower(quantize);
+      else if (auto dequantize = dyn_cast<DequantizeOp>(op))
+        lower(dequantize);
       else
-        lower(cast<DequantizeOp>(op));
+        lower(cast<FakeQuantOp>(op));
       ++numLowered;
     }
   }

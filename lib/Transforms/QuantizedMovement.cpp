@@ -20,6 +20,38 @@ bool tamis::areEqualParameters(Value a, Value b) {
          matchPattern(b, m_Constant(&right)) && left == right;
 }
 
+Value tamis::clampIntegers(OpBuilder &b, Location loc, Value value, int64_t low,
+                           int64_t high, bool isUnsigned) {
+  auto tensor = cast<RankedTensorType>(value.getType());
+  auto integer = cast<IntegerType>(tensor.getElementType());
+  Value empty = tensor::EmptyOp::create(
+      b, loc, tensor::getMixedSizes(b, loc, value), integer);
+  SmallVector<AffineMap> maps(2, b.getMultiDimIdentityMap(tensor.getRank()));
+  SmallVector<utils::IteratorType> loops(tensor.getRank(),
+                                         utils::IteratorType::parallel);
+  auto body = [&](OpBuilder &inner, Location at, ValueRange arguments) {
+    auto bound = [&](int64_t limit) -> Value {
+      return arith::ConstantOp::create(
+          inner, at,
+          IntegerAttr::get(integer,
+                           APInt(integer.getWidth(), limit, /*isSigned=*/true,
+                                 /*implicitTrunc=*/true)));
+    };
+    Value result = arguments[0], least = bound(low), most = bound(high);
+    if (isUnsigned) {
+      result = arith::MaxUIOp::create(inner, at, result, least);
+      result = arith::MinUIOp::create(inner, at, result, most);
+    } else {
+      result = arith::MaxSIOp::create(inner, at, result, least);
+      result = arith::MinSIOp::create(inner, at, result, most);
+    }
+    linalg::YieldOp::create(inner, at, result);
+  };
+  return linalg::GenericOp::create(b, loc, tensor, value, empty, maps, loops,
+                                   body)
+      .getResult(0);
+}
+
 /// The dequantize that makes `value`, if its parameters are per tensor.
 static DequantizeOp getPerTensor(Value value) {
   auto op = value.getDefiningOp<DequantizeOp>();
@@ -101,6 +133,41 @@ struct SinkBelowTranspose : OpRewritePattern<linalg::TransposeOp> {
     b.replaceOp(op, dequantize(b, dq, moving, type, axis));
     ++moved;
     return success();
+  }
+  int64_t &moved;
+};
+
+/// A reshape that keeps the axis of the scales apart carries it along: weights
+/// that the model stores in another shape.
+template <typename OpTy>
+struct SinkAxisBelow : OpRewritePattern<OpTy> {
+  SinkAxisBelow(MLIRContext *context, int64_t &moved)
+      : OpRewritePattern<OpTy>(context), moved(moved) {}
+
+  LogicalResult matchAndRewrite(OpTy op, PatternRewriter &b) const override {
+    auto dq = op.getSrc().template getDefiningOp<DequantizeOp>();
+    if (!dq || !dq.getAxis() || dq.getBlockSize())
+      return failure();
+    constexpr bool merges = std::is_same_v<OpTy, tensor::CollapseShapeOp>;
+    RankedTensorType wide = merges ? op.getSrcType() : op.getResultType();
+    RankedTensorType narrow = merges ? op.getResultType() : op.getSrcType();
+    int64_t size = op.getSrcType().getDimSize(*dq.getAxis());
+    for (auto [i, group] : llvm::enumerate(op.getReassociationIndices()))
+      for (int64_t dim : group) {
+        int64_t from = merges ? dim : i, to = merges ? i : dim;
+        if (from != *dq.getAxis() || ShapedType::isDynamic(size) ||
+            wide.getDimSize(dim) != size || narrow.getDimSize(i) != size)
+          continue;
+        IRMapping mapping;
+        mapping.map(op.getSrc(), dq.getInput());
+        Operation *clone = b.clone(*op, mapping);
+        clone->getResult(0).setType(asInteger(op.getType(), dq));
+        b.replaceOp(op, dequantize(b, dq, clone->getResult(0), op.getType(),
+                                   b.getI64IntegerAttr(to)));
+        ++moved;
+        return success();
+      }
+    return failure();
   }
   int64_t &moved;
 };
@@ -238,6 +305,93 @@ struct SinkBelowMaximum : OpRewritePattern<linalg::GenericOp> {
   int64_t &moved;
 };
 
+/// max(x, 0) is max(q, zero point): dequantize is increasing and exact at zero.
+struct SinkBelowRelu : OpRewritePattern<linalg::GenericOp> {
+  SinkBelowRelu(MLIRContext *context, int64_t &moved)
+      : OpRewritePattern(context), moved(moved) {}
+
+  LogicalResult matchAndRewrite(linalg::GenericOp op,
+                                PatternRewriter &b) const override {
+    if (op.getNumReductionLoops() != 0 || op.getNumDpsInits() != 1 ||
+        op.getNumDpsInputs() != 1 ||
+        !llvm::all_of(op.getIndexingMapsArray(),
+                      [](AffineMap map) { return map.isIdentity(); }))
+      return failure();
+    DequantizeOp dq = getPerTensor(op.getDpsInputs()[0]);
+    auto bound =
+        op.getBody()->getTerminator()->getOperand(0).getDefiningOp();
+    if (!dq || !isa_and_nonnull<arith::MaximumFOp, arith::MaxNumFOp>(bound))
+      return failure();
+    BlockArgument x = op.getBody()->getArgument(0);
+    unsigned at = bound->getOperand(0) == x ? 0 : 1;
+    Attribute scale;
+    if (bound->getOperand(at) != x ||
+        !matchPattern(bound->getOperand(1 - at), m_AnyZeroFloat()) ||
+        !matchPattern(dq.getScale(), m_Constant(&scale)))
+      return failure();
+    auto dense = dyn_cast<DenseFPElementsAttr>(scale);
+    if (!dense || !llvm::all_of(dense.getValues<APFloat>(), [](APFloat s) {
+          return s.isFiniteNonZero() && !s.isNegative();
+        }))
+      return failure();
+    Location loc = op.getLoc();
+    auto integers = cast<RankedTensorType>(asInteger(op.getType(0), dq));
+    Type element = integers.getElementType();
+    Value zero;
+    if (dq.getZeroPoint())
+      zero = tensor::ExtractOp::create(b, loc, dq.getZeroPoint(), ValueRange());
+    else
+      zero = arith::ConstantOp::create(b, loc, b.getZeroAttr(element));
+    Value init = tensor::EmptyOp::create(
+        b, loc, tensor::getMixedSizes(b, loc, dq.getInput()), element);
+    Value moving =
+        linalg::GenericOp::create(
+            b, loc, integers, dq.getInput(), init, op.getIndexingMapsArray(),
+            op.getIteratorTypesArray(),
+            [&](OpBuilder &nested, Location at, ValueRange args) {
+              Value result;
+              if (dq.getIsUnsigned())
+                result = arith::MaxUIOp::create(nested, at, args[0], zero);
+              else
+                result = arith::MaxSIOp::create(nested, at, args[0], zero);
+              linalg::YieldOp::create(nested, at, result);
+            })
+            .getResult(0);
+    b.replaceOp(op, dequantize(b, dq, moving, op.getType(0), nullptr));
+    ++moved;
+    return success();
+  }
+  int64_t &moved;
+};
+
+/// Quantizing a concatenation quantizes its parts: each meets its own producer,
+/// and bytes are moved. The same rounding of the same elements.
+struct HoistAboveConcat : OpRewritePattern<QuantizeOp> {
+  HoistAboveConcat(MLIRContext *context, int64_t &moved)
+      : OpRewritePattern(context), moved(moved) {}
+
+  LogicalResult matchAndRewrite(QuantizeOp op,
+                                PatternRewriter &b) const override {
+    auto concat = op.getInput().getDefiningOp<tensor::ConcatOp>();
+    if (!concat || !concat->hasOneUse() ||
+        cast<RankedTensorType>(op.getScale().getType()).getRank() != 0)
+      return failure();
+    Type element = op.getType().getElementType();
+    SmallVector<Value> parts;
+    for (Value input : concat.getInputs())
+      parts.push_back(QuantizeOp::create(
+          b, op.getLoc(),
+          cast<RankedTensorType>(input.getType()).clone(element), input, op.getScale(), op.getZeroPoint(), op.getIsUnsignedAttr(),
+          op.getAxisAttr(), op.getBlockSizeAttr(), op.getBitsAttr(),
+          op.getOriginAttr()));
+    b.replaceOpWithNewOp<tensor::ConcatOp>(op, op.getType(), concat.getDim(),
+                                           parts);
+    ++moved;
+    return success();
+  }
+  int64_t &moved;
+};
+
 /// Quantizing what was dequantized with the same parameters changes nothing.
 struct DropRoundTrip : OpRewritePattern<QuantizeOp> {
   DropRoundTrip(MLIRContext *context, int64_t &moved)
@@ -268,6 +422,9 @@ void tamis::populateQuantizedMovementPatterns(RewritePatternSet &patterns,
   patterns
       .add<SinkBelow<tensor::CollapseShapeOp>, SinkBelow<tensor::ExpandShapeOp>,
            SinkBelow<tensor::ExtractSliceOp>, SinkBelow<tensor::CastOp>,
-           SinkBelowTranspose, SinkBelowConcat, SinkBelowPad, SinkBelowMaximum,
-           DropRoundTrip>(patterns.getContext(), moved);
+           SinkAxisBelow<tensor::CollapseShapeOp>,
+           SinkAxisBelow<tensor::ExpandShapeOp>, SinkBelowTranspose,
+           SinkBelowConcat, SinkBelowPad, SinkBelowMaximum,
+           SinkBelowRelu, HoistAboveConcat, DropRoundTrip>(
+          patterns.getContext(), moved);
 }

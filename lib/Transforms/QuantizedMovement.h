@@ -13,6 +13,10 @@ namespace mlir::tamis {
 /// True if the two are one value or constants of equal contents.
 bool areEqualParameters(Value a, Value b);
 
+/// `value` of 8 or 16 bit integers inside [low, high].
+Value clampIntegers(OpBuilder &b, Location loc, Value value, int64_t low,
+                    int64_t high, bool isUnsigned);
+
 /// Adds the patterns; `moved` counts their successes.
 void populateQuantizedMovementPatterns(RewritePatternSet &patterns,
                                        int64_t &moved);

@@ -3,6 +3,7 @@
 // The door for linalg: contractions of other compilers get the same kernels as
 // those of ONNX models.
 #include "tamis/IR/Tamis.h"
+#include "tamis/Support/QuantMath.h"
 #include "tamis/Transforms/Passes.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/Func/IR/FuncOps.h"
@@ -18,14 +19,33 @@ namespace mlir::tamis {
 
 namespace {
 
-/// The input block argument behind `factor`, through at most one extension.
+/// The input block argument behind `factor`, through at most one extension and
+/// the subtraction of a zero point.
 struct Factor {
   BlockArgument argument;
   bool isUnsigned = false;
+  std::optional<int64_t> zero = 0; // none: not a constant
 };
 
-std::optional<Factor> getFactor(Value factor) {
+/// The constant integer that `value` is, in the body or passed in.
+std::optional<int64_t> getConstantZero(linalg::LinalgOp op, Value value) {
+  while (auto cast = value.getDefiningOp<arith::ExtSIOp>())
+    value = cast.getIn();
+  if (auto argument = dyn_cast<BlockArgument>(value);
+      argument && argument.getOwner() == op.getBlock())
+    value = op.getMatchingOpOperand(argument)->get();
+  APInt zero;
+  if (!matchPattern(value, m_ConstantInt(&zero)))
+    return std::nullopt;
+  return zero.getSExtValue();
+}
+
+std::optional<Factor> getFactor(linalg::LinalgOp op, Value factor) {
   Factor result;
+  if (auto minus = factor.getDefiningOp<arith::SubIOp>()) {
+    result.zero = getConstantZero(op, minus.getRhs());
+    factor = minus.getLhs();
+  }
   if (Operation *cast = factor.getDefiningOp()) {
     if (!isa<arith::ExtFOp, arith::ExtSIOp, arith::ExtUIOp>(cast))
       return std::nullopt;
@@ -35,6 +55,15 @@ std::optional<Factor> getFactor(Value factor) {
   result.argument = dyn_cast<BlockArgument>(factor);
   if (!result.argument)
     return std::nullopt;
+  // The zero point becomes an integer of the factor's own type.
+  auto integer = dyn_cast<IntegerType>(result.argument.getType());
+  if (result.zero && *result.zero != 0) {
+    if (!integer || integer.getWidth() > 16)
+      return std::nullopt;
+    auto [low, high] = getQuantRange(integer.getWidth(), result.isUnsigned);
+    if (*result.zero < low || *result.zero > high)
+      return std::nullopt;
+  }
   return result;
 }
 
@@ -44,7 +73,7 @@ std::optional<std::pair<Factor, Factor>> matchBody(linalg::LinalgOp op) {
   Operation *sum = body.getTerminator()->getOperand(0).getDefiningOp();
   if (!isa_and_nonnull<arith::AddFOp, arith::AddIOp>(sum))
     return std::nullopt;
-  BlockArgument out = body.getArgument(2);
+  BlockArgument out = body.getArguments().back();
   Value product = sum->getOperand(0) == out ? sum->getOperand(1)
                                             : sum->getOperand(0);
   if (sum->getOperand(0) != out && sum->getOperand(1) != out)
@@ -52,8 +81,8 @@ std::optional<std::pair<Factor, Factor>> matchBody(linalg::LinalgOp op) {
   Operation *multiply = product.getDefiningOp();
   if (!isa_and_nonnull<arith::MulFOp, arith::MulIOp>(multiply))
     return std::nullopt;
-  auto a = getFactor(multiply->getOperand(0));
-  auto b = getFactor(multiply->getOperand(1));
+  auto a = getFactor(op, multiply->getOperand(0));
+  auto b = getFactor(op, multiply->getOperand(1));
   if (!a || !b)
     return std::nullopt;
   if (a->argument.getArgNumber() > b->argument.getArgNumber())
@@ -63,19 +92,30 @@ std::optional<std::pair<Factor, Factor>> matchBody(linalg::LinalgOp op) {
   return std::pair(*a, *b);
 }
 
+/// Two tensors, and scalars such as the zero points of named operations.
+bool hasTwoTensors(linalg::LinalgOp op) {
+  for (auto [i, input] : llvm::enumerate(op.getDpsInputs()))
+    if (isa<RankedTensorType>(input.getType()) != (i < 2))
+      return false;
+  return op.getNumDpsInputs() >= 2;
+}
+
 struct Raise : OpInterfaceRewritePattern<linalg::LinalgOp> {
   Raise(MLIRContext *context, Pass::Statistic &count)
       : OpInterfaceRewritePattern(context), count(count) {}
 
   LogicalResult matchAndRewrite(linalg::LinalgOp op,
                                 PatternRewriter &rewriter) const override {
-    if (!op.hasPureTensorSemantics() || op.getNumDpsInputs() != 2 ||
+    if (!op.hasPureTensorSemantics() || !hasTwoTensors(op) ||
         op.getNumDpsInits() != 1 || op.getNumReductionLoops() == 0)
       return rewriter.notifyMatchFailure(op, "not two tensors to one sum");
     auto factors = matchBody(op);
     if (!factors)
       return rewriter.notifyMatchFailure(op, "body is not out + a * b");
+    if (!factors->first.zero || !factors->second.zero)
+      return rewriter.notifyMatchFailure(op, "a zero point is not constant");
     SmallVector<AffineMap> maps = op.getIndexingMapsArray();
+    maps = {maps[0], maps[1], maps.back()};
     if (!maps[1].isProjectedPermutation() || !maps[2].isProjectedPermutation())
       return rewriter.notifyMatchFailure(op, "rhs or output map");
     Location loc = op.getLoc();
@@ -90,12 +130,22 @@ struct Raise : OpInterfaceRewritePattern<linalg::LinalgOp> {
       iterators.push_back(
           rewriter.getStringAttr(utils::stringifyIteratorType(kind)));
     int64_t rank = cast<ShapedType>(lhs.getType()).getRank();
+    auto makeZero = [&](const Factor &factor) -> Value {
+      if (*factor.zero == 0)
+        return nullptr;
+      return arith::ConstantOp::create(
+          rewriter, loc,
+          rewriter.getIntegerAttr(
+              factor.argument.getType(),
+              APInt(factor.argument.getType().getIntOrFloatBitWidth(),
+                    *factor.zero, /*isSigned=*/true, /*implicitTrunc=*/true)));
+    };
     auto contract = ContractOp::create(
-        rewriter, loc, type, lhs, rhs, /*lhs_zero=*/Value(),
-        /*rhs_zero=*/Value(), /*extras=*/ValueRange(), empty,
+        rewriter, loc, type, lhs, rhs, makeZero(factors->first),
+        makeZero(factors->second), /*extras=*/ValueRange(), empty,
         rewriter.getAffineMapArrayAttr(maps), rewriter.getArrayAttr(iterators),
-        SmallVector<int64_t>(rank, 0), type.getElementType(), factors->first.isUnsigned,
-        factors->second.isUnsigned, /*origin=*/StringAttr());
+        SmallVector<int64_t>(rank, 0), type.getElementType(),
+        factors->first.isUnsigned, factors->second.isUnsigned, /*origin=*/StringAttr());
     ++count;
     if (startsAtZero(init)) {
       rewriter.replaceOp(op, contract.getResult());

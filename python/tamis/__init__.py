@@ -7,7 +7,9 @@
 """
 from ._tamis import version as __version__
 from .compiler import compile
+from .compression.api import prune, quantize
+from .compression.optimize import optimize
 from .errors import Diagnostic, Error
 from .model import InferenceSession, Model, load
 
-__all__ = ["Diagnostic", "Error", "InferenceSession", "Model", "__version__", "compile", "load"]
+__all__ = ["Diagnostic", "Error", "InferenceSession", "Model", "__version__", "compile", "load", "optimize", "prune", "quantize"]

@@ -2,15 +2,17 @@
 //
 // The native half of the Python package. It converts and calls; whatever can
 // be decided in Python is decided there.
-#include "Diagnostics.h"
+#include "Arguments.h"
 #include "Limits.h"
 #include "NativeModel.h"
+#include "Session.h"
+#include "tamis/Compress/Sparsity.h"
 #include "tamis/InitAll.h"
 #include "tamis/Pipeline/Compile.h"
 #include "llvm/ADT/StringMap.h"
-#include "llvm/Support/JSON.h"
 #include "llvm/TargetParser/Host.h"
 #include <algorithm>
+#include <cstring>
 #include <dlfcn.h>
 #include <nanobind/nanobind.h>
 #include <nanobind/stl/optional.h>
@@ -25,46 +27,6 @@ using namespace mlir;
 using namespace mlir::tamis;
 
 namespace {
-
-using MessageTuple = std::tuple<std::string, std::string, std::string,
-                                std::string, std::string>;
-
-EmitKind readEmit(const std::string &name) {
-  if (name == "obj")
-    return EmitKind::Object;
-  if (name == "llvm")
-    return EmitKind::LLVMIR;
-  if (name == "asm")
-    return EmitKind::Assembly;
-  if (name == "mlir")
-    return EmitKind::MLIR;
-  return EmitKind::SharedLibrary;
-}
-
-/// The fields of the Python class Options.
-CompileOptions readOptions(const nb::dict &fields) {
-  CompileOptions options;
-  options.target = nb::cast<std::string>(fields["target"]);
-  options.threads = nb::cast<int64_t>(fields["threads"]);
-  options.strict = nb::cast<bool>(fields["strict"]);
-  options.oracle = nb::cast<bool>(fields["oracle"]);
-  options.emit = readEmit(nb::cast<std::string>(fields["emit"]));
-  options.dumpStages = nb::cast<std::string>(fields["dump_stages"]);
-  for (nb::handle name : fields["allow"])
-    options.allowBf16 |= nb::cast<std::string>(name) == "bf16";
-  for (nb::handle entry : fields["input_dims"]) {
-    auto [name, text] =
-        nb::cast<std::tuple<std::string, std::string>>(entry);
-    DimBinding binding;
-    if (!parseDimBinding(text, binding))
-      throw nb::value_error(("input dimension " + name + "=" + text).c_str());
-    options.import.inputDims.emplace_back(name, binding);
-  }
-  std::string folder = nb::cast<std::string>(fields["allow_external"]);
-  if (!folder.empty())
-    options.import.allowExternal.push_back(folder);
-  return options;
-}
 
 /// Compiles the model at `path`, or the bytes `data`, into `output`. Returns
 /// (severity, text, node, op, file) per diagnostic; an error is among them if
@@ -92,19 +54,7 @@ std::vector<MessageTuple> compile(std::optional<std::string> path,
       failed = llvm::failed(compileModel(bytes, output, options, sink));
     }
   }
-  bool said = false;
-  std::vector<MessageTuple> result;
-  for (const Message &m : messages) {
-    said |= m.severity == "error";
-    // Names come from the model's bytes and need not be UTF-8.
-    result.emplace_back(m.severity, llvm::json::fixUTF8(m.text),
-                        llvm::json::fixUTF8(m.node), llvm::json::fixUTF8(m.op),
-                        m.file);
-  }
-  if (failed && !said)
-    result.emplace_back("error", "compilation failed without a message", "", "",
-                        "");
-  return result;
+  return takeMessages(messages, failed);
 }
 
 /// The shared library that holds the compiler, for the cache key.
@@ -128,6 +78,20 @@ std::string hostFeatures() {
   return joined;
 }
 
+/// (pattern, number of zeros) of a matrix given as its float32 bytes.
+std::tuple<std::string, int64_t> findPattern(nb::bytes matrix, int64_t rows,
+                                             int64_t columns) {
+  // The product is compared by division: it may overflow.
+  int64_t count = matrix.size() / sizeof(float);
+  if (rows <= 0 || columns < 0 || count / rows != columns || count % rows)
+    throw nb::value_error("the matrix has another size");
+  std::vector<float> values(count);
+  std::memcpy(values.data(), matrix.c_str(), count * sizeof(float));
+  nb::gil_scoped_release release;
+  SparsityInfo info = mlir::tamis::recognizeSparsity(values, rows, columns);
+  return {info.pattern, info.zeros};
+}
+
 } // namespace
 
 NB_MODULE(_tamis, m) {
@@ -146,6 +110,9 @@ NB_MODULE(_tamis, m) {
       .def("output_dims", &NativeModel::getOutputDims)
       .def("run", &NativeModel::run)
       .def("bind", &NativeModel::bind);
+  bindSession(m);
+  m.def("recognize_sparsity", &findPattern, nb::arg("matrix"),
+        nb::arg("rows"), nb::arg("columns"));
   m.def("library_path", &libraryPath);
   m.def("host_features", &hostFeatures);
   m.def("limit_loops", &limitLoops);

@@ -5,7 +5,7 @@ import sys
 import click
 
 from . import __version__
-from .commands import benchmark, cache, check, compile, explain, hardware, run, verify
+from .commands import benchmark, cache, check, compile, explain, hardware, optimize, prune, quantize, run, verify
 from .errors import Error
 
 
@@ -21,7 +21,7 @@ def tamis():
     """
 
 
-for _module in (compile, run, benchmark, explain, check, verify, hardware, cache):
+for _module in (compile, run, benchmark, optimize, quantize, prune, explain, check, verify, hardware, cache):
     tamis.add_command(_module.command)
 
 

@@ -37,16 +37,19 @@ def _compile_private(source, output, options, on_message):
         os.remove(os.path.splitext(output)[0] + ".h")
 
 
-def float_layers(source, options, path=None, messages=()):
+def float_layers(source, options, path=None, messages=(), on_message=None):
     """{node: reason} for every contraction that reads floats, from the report of the library at `path`.
 
-    Without a path, or where the path is no library for this machine, the model is compiled once more.
+    Without a path, or where the path is no library for this machine, the model is compiled once more; `on_message` then
+    gets what the compiler says.
     """
     if path is None or options.emit != "so" or options.target != "native":
         again, messages = temporary_file(), []
         try:
             plain = dataclasses.replace(options, emit="so", target="native", require_integer=False, dump_stages="")
             _compile_private(source, again, plain, messages.append)
+            for message in messages if on_message else ():
+                on_message(message)
             return float_layers(source, plain, again, messages)
         finally:
             os.remove(again)

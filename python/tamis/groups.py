@@ -163,12 +163,14 @@ def formula(graph, group, values):
 def convolve(x, w, attributes):
     """Integer convolution: float64 holds these sums exactly."""
     spatial = w.ndim - 2
-    if attributes.get("auto_pad", b"NOTSET") not in (b"NOTSET", b"VALID"):
-        raise ValueError("auto_pad")
     strides, dilations = attributes.get("strides", [1] * spatial), attributes.get("dilations", [1] * spatial)
     pads, groups = attributes.get("pads", [0] * 2 * spatial), attributes.get("group", 1)
-    x = np.pad(x, [(0, 0), (0, 0)] + [(pads[i], pads[i + spatial]) for i in range(spatial)])
     reach = [d * (k - 1) + 1 for d, k in zip(dilations, w.shape[2:])]
+    if attributes.get("auto_pad", b"NOTSET") in (b"SAME_UPPER", b"SAME_LOWER"):
+        total = [max((-(-size // s) - 1) * s + r - size, 0) for size, s, r in zip(x.shape[2:], strides, reach)]
+        less, more = [t // 2 for t in total], [t - t // 2 for t in total]
+        pads = less + more if attributes["auto_pad"] == b"SAME_UPPER" else more + less
+    x = np.pad(x, [(0, 0), (0, 0)] + [(pads[i], pads[i + spatial]) for i in range(spatial)])
     windows = np.lib.stride_tricks.sliding_window_view(x, reach, tuple(range(2, x.ndim)))
     windows = windows[(slice(None), slice(None), *(slice(None, None, s) for s in strides),
                        *(slice(None, None, d) for d in dilations))]

@@ -24,6 +24,9 @@ MOVEMENT = {"Reshape", "Transpose", "Flatten", "Squeeze", "Unsqueeze", "Identity
 FOLLOWERS = {"Relu", "Clip", "Add", "Mul", "Sub", "LeakyRelu", "Sigmoid", "HardSigmoid", "HardSwish", "Tanh", "Elu",
              "Reshape", "Transpose", "Flatten", "Squeeze", "Unsqueeze", "Identity", "Cast"}
 FLOATS = {1, 10, 11, 16}
+# Round to levels in float: the compiler makes integers of them where it can.
+FAKE = {"Quant", "IntQuant", "BipolarQuant", "Trunc", "FloatQuant", "FakeQuantize"}
+LEFT = "fake quantization left in float: "
 
 
 @dataclasses.dataclass(frozen=True)
@@ -88,7 +91,7 @@ def _not_dequantized(scope, node):
         if not name or not scope.is_float(name):
             continue
         behind = scope.source(name)
-        if behind is not None and behind.op_type == "DequantizeLinear":
+        if behind is not None and (behind.op_type == "DequantizeLinear" or behind.op_type in FAKE):
             continue
         if name in scope.constants or (behind is not None and behind.op_type == "Constant"):
             if node.op_type in CONTRACTIONS and index == 1:
@@ -106,7 +109,7 @@ def _not_quantized_after(scope, node, depth=8):
         if name in scope.outputs:
             return f"its result '{name}' is a float output of the model"
         for reader in scope.readers.get(name, ()):
-            if reader.op_type in ("QuantizeLinear", "DynamicQuantizeLinear"):
+            if reader.op_type in ("QuantizeLinear", "DynamicQuantizeLinear") or reader.op_type in FAKE:
                 continue
             if depth and reader.op_type in FOLLOWERS and _not_quantized_after(scope, reader, depth - 1) is None:
                 continue
@@ -122,7 +125,7 @@ def _check_graph(graph, scope, findings, counts):
         if op in QUANTIZED_OPS or op.startswith("QLinear"):
             counts["integer"] += op not in ("QuantizeLinear", "DequantizeLinear", "DynamicQuantizeLinear")
             continue
-        if op in MOVEMENT or not any(scope.is_float(name) for name in node.output if name):
+        if op in FAKE or op in MOVEMENT or not any(scope.is_float(name) for name in node.output if name):
             continue
         reason = _not_dequantized(scope, node)
         if reason is None and op not in CONTRACTIONS:
@@ -144,10 +147,23 @@ def check(source, options):
         pass
     findings, counts = [], {"integer": 0, "float": 0}
     _check_graph(model.graph, _Scope(model.graph), findings, counts)
+    # Float weights may lie on a grid, which only the compiler finds out.
+    open_question = [f for f in findings if f.heavy and f.reason.startswith("its weight ")]
     known = {finding.node for finding in findings}
     heavy = {name: node for name, node in _contractions(model.graph) if name not in known}
-    if heavy:
-        reasons = compiler.float_layers(source, options)
+    fake = {node.name: node.op_type for node in model.graph.node if node.op_type in FAKE}
+    if heavy or open_question or fake:
+        messages = []
+        reasons = compiler.float_layers(source, options, on_message=messages.append)
+        for message in messages:
+            if message.node in fake and message.text.startswith(LEFT):
+                findings.append(Finding(message.node, fake[message.node], message.text.removeprefix(LEFT), False))
+                counts["float"] += 1
+        for finding in open_question:
+            if finding.node not in reasons:
+                findings.remove(finding)
+                counts["integer"] += 1
+                counts["float"] -= 1
         for name in heavy:
             if name in reasons:
                 findings.append(Finding(name, heavy[name].op_type, reasons[name], True))

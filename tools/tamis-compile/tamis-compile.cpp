@@ -39,6 +39,8 @@ int main(int argc, char **argv) {
   app.add_option("--allow", allow, "numeric freedom")
       ->check(CLI::IsMember({"bf16"}));
   app.add_flag("--oracle", options.oracle, "reference lowering only");
+  app.add_flag("--observe", options.import.observe,
+               "name every tensor of an ONNX model (--to import)");
   app.add_flag("--timing", options.timing, "print the time of each pass");
   app.add_flag("--statistics", options.statistics, "print pass statistics");
   CLI11_PARSE(app, argc, argv);

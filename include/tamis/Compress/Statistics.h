@@ -35,6 +35,10 @@ inline constexpr llvm::StringLiteral kChannelMoments = "channel_moments";
 /// number of rows. Merge: sum.
 inline constexpr llvm::StringLiteral kGram = "gram";
 
+/// Of a parameter, in its shape, float32: the derivative of the loss by each
+/// element. It comes from the user.
+inline constexpr llvm::StringLiteral kGradient = "gradient";
+
 /// The bin of a value and the value in the middle of a bin.
 inline uint32_t getBin(float value) {
   return std::bit_cast<uint32_t>(value) >> kHistogramShift;

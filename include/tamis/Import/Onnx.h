@@ -33,6 +33,9 @@ struct ImportOptions {
   std::vector<std::string> allowExternal;
   /// For a model from bytes: the folder of its external data.
   std::string folder;
+  /// Marks every float tensor and parameter of the main graph with
+  /// `tamis.observe`, for compression.
+  bool observe = false;
 };
 
 /// Parses "4" or "1:512" into a binding; false if it is neither.

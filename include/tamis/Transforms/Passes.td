@@ -35,7 +35,74 @@ def ImportQuantTypes : Pass<"tamis-import-quant-types", "::mlir::ModuleOp"> {
   ];
 }
 
+def ImportTosa : Pass<"tamis-import-tosa", "::mlir::func::FuncOp"> {
+  let summary = "turn TOSA into linalg, tensor and arith";
+  let description = [{
+    Runs upstream's conversions where a function has TOSA operations:
+    contractions of integers become `linalg.conv_2d_nhwc_fhwc_q` and
+    `linalg.quantized_batch_matmul` with their zero points, `tosa.rescale`
+    integer arithmetic of the same bits. An operation that upstream does not
+    lower is an error that names it.
+    Doctest: test/Transforms/import-tosa.mlir
+  }];
+  let dependentDialects = ["::mlir::arith::ArithDialect",
+                           "::mlir::index::IndexDialect",
+                           "::mlir::linalg::LinalgDialect",
+                           "::mlir::math::MathDialect",
+                           "::mlir::scf::SCFDialect",
+                           "::mlir::tensor::TensorDialect"];
+  let statistics = [Statistic<"numFunctions", "functions", "functions lowered">];
+}
+
 //===-- stage compress ----------------------------------------------------===//
+
+def FoldFakeQuant : Pass<"tamis-fold-fake-quant", "::mlir::func::FuncOp"> {
+  let summary = "turn fake quantization into quantize and dequantize";
+  let description = [{
+    `tamis.fake_quant` with a constant whole zero point and at most 65536
+    levels becomes `tamis.quantize` and `tamis.dequantize` on integers of 8 or
+    16 bits. A range that is no whole number of bits is kept by a clamp of the
+    integers; a range that neither sign of a type holds is shifted, the zero
+    point with it. Weights are integers once constants are folded.
+
+    Left alone, with a remark that says why: zero points that are not whole or
+    not known, more levels, scales that are not float32;
+    `--tamis-lower-quantization` computes those in float. Refused, with an
+    error: constant scales that are not positive and finite, zero points
+    outside the range.
+    Doctest: test/Transforms/fold-fake-quant.mlir
+  }];
+  let dependentDialects = ["::mlir::tamis::TamisDialect",
+                           "::mlir::arith::ArithDialect",
+                           "::mlir::linalg::LinalgDialect",
+                           "::mlir::tensor::TensorDialect"];
+  let statistics = [
+    Statistic<"numFolded", "folded", "fake quantizations made integer">,
+    Statistic<"numFloat", "float", "fake quantizations left in float">
+  ];
+}
+
+def RecoverGrid : Pass<"tamis-recover-grid", "::mlir::ModuleOp"> {
+  let summary = "find the integers in float weights that were quantized once";
+  let description = [{
+    A constant float32 weight of a contraction whose other operand is
+    dequantized is compared with whole multiples, from -128 to 127, of a scale:
+    one for the tensor, else one for each result channel. If the products have
+    the bits of all weights, the weight becomes `tamis.dequantize` of these
+    integers, and nothing the model computes changes.
+
+    Left alone: weights off every such grid (all but quantized ones), weights
+    of contractions whose other operand is float.
+    Doctest: test/Transforms/recover-grid.mlir
+  }];
+  let dependentDialects = ["::mlir::tamis::TamisDialect",
+                           "::mlir::arith::ArithDialect",
+                           "::mlir::ml_program::MLProgramDialect"];
+  let statistics = [
+    Statistic<"numRecovered", "recovered", "weights made integer">,
+    Statistic<"numOff", "off-grid", "weights on no grid of 8 bits">
+  ];
+}
 
 def LowerQAT : Pass<"tamis-lower-qat", "::mlir::func::FuncOp"> {
   let summary = "turn dequantize-op-quantize groups into integer operations";
@@ -44,9 +111,12 @@ def LowerQAT : Pass<"tamis-lower-qat", "::mlir::func::FuncOp"> {
     `tamis.quantize`. A contraction of two dequantized operands becomes a
     contraction of the integers with their zero points, an optional i32 bias
     and one generic that requantizes by the QLinear formula (or, where no
-    quantize follows, scales the exact sum to float). Operations that only
-    move or select values (reshape, transpose, slice, pad with zero, concat
-    with equal parameters, max-pool, relu) move to the integer side.
+    quantize follows, scales the exact sum to float). A batch normalization
+    between the two, of constant normal factors, scales the weights' scales and
+    the bias; others stay float arithmetic on the exact sum. Operations that
+    only move or select values (reshape, transpose, slice, pad with zero,
+    concat with equal parameters, max-pool, relu) move to the integer side; a
+    quantized concatenation quantizes its parts.
 
     Left alone: elementwise float operations between dequantize and quantize
     (they fuse into one integer-to-integer generic later), block-wise or
@@ -63,6 +133,7 @@ def LowerQAT : Pass<"tamis-lower-qat", "::mlir::func::FuncOp"> {
   let statistics = [
     Statistic<"numContractions", "contractions", "contractions made integer">,
     Statistic<"numRequantized", "requantized", "integer contractions whose result is requantized directly">,
+    Statistic<"numNormalizations", "normalizations", "batch normalizations taken into scales and biases">,
     Statistic<"numMoved", "moved", "movement operations made integer">,
     Statistic<"numFloatOperand", "float-operand", "contractions left float: an operand is not dequantized">,
     Statistic<"numParameters", "parameters", "contractions left float: quantization parameters of a form integers cannot use">
@@ -78,7 +149,8 @@ def RaiseContractions : Pass<"tamis-raise-contractions", "::mlir::func::FuncOp">
     `tamis.contract` on the same maps. What the output held before is added
     afterwards unless it is a fill with zero. A body of any other form, a right
     operand or output that is not indexed by a projected permutation, and
-    operations on buffers are left alone.
+    operations on buffers are left alone. Constants subtracted from an extended
+    integer factor, as in `linalg.quantized_matmul`, become its zero point.
     Doctest: test/Transforms/raise-contractions.mlir
   }];
   let dependentDialects = ["::mlir::tamis::TamisDialect",
@@ -87,9 +159,10 @@ def RaiseContractions : Pass<"tamis-raise-contractions", "::mlir::func::FuncOp">
 }
 
 def LowerQuantization : Pass<"tamis-lower-quantization"> {
-  let summary = "turn tamis.quantize and tamis.dequantize into linalg.generic";
+  let summary = "turn quantization operations into linalg.generic";
   let description = [{
-    Output: no `tamis.quantize` or `tamis.dequantize`. Quantize divides,
+    Output: no `tamis.quantize`, `tamis.dequantize` or `tamis.fake_quant`; the
+    last is float arithmetic by its definition. Quantize divides,
     clamps, rounds half to even and adds the zero point, so that it is total:
     NaN becomes the lower bound. Dequantize subtracts in i32 and multiplies in
     f32. Block-wise parameters split the axis with a reshape where the block

@@ -178,6 +178,11 @@ LogicalResult requireFloats(Importer &im, const Node &node,
 
 //===-- quantization --------------------------------------------------------===//
 
+/// Refuses a scale known to be NaN, infinite or negative; zero too, unless it
+/// is one of several and only multiplied with (an all-zero channel has it).
+LogicalResult requireScale(Importer &im, const Node &node,
+                           const ImportedValue &value, const llvm::Twine &what,
+                           bool multiplied = false);
 /// A one-element tensor as a scalar, else the tensor (of rank 1) as a vector;
 /// floats become float32.
 FailureOr<Value> scalarOrVector(Importer &im, const Node &node,

@@ -3,7 +3,7 @@
 // Attention (opset 23 on) and RotaryEmbedding in decomposed form: two
 // contractions around a softmax, masks added between. Heads that share a key
 // stay a dimension of the contraction, so nothing is repeated.
-#include "Arithmetic.h"
+#include "Attention.h"
 #include "mlir/Dialect/Linalg/IR/Linalg.h"
 #include "mlir/Dialect/Math/IR/Math.h"
 #include "mlir/Dialect/Tensor/IR/Tensor.h"
@@ -12,13 +12,12 @@
 
 namespace mlir::tamis::onnx {
 
-namespace {
+using namespace attention;
 
 constexpr double kNever = -std::numeric_limits<double>::infinity();
 
-/// (batch, heads, sequence, head size) from either layout.
-FailureOr<Value> splitHeads(Importer &im, const Node &node, Value x,
-                            int64_t heads, StringRef name) {
+FailureOr<Value> attention::splitHeads(Importer &im, const Node &node, Value x,
+                                       int64_t heads, StringRef name) {
   if (rankOf(x) == 4)
     return x;
   if (failed(im.requireRank(node, x, 3, name)))
@@ -32,14 +31,7 @@ FailureOr<Value> splitHeads(Importer &im, const Node &node, Value x,
   return im.transpose(split, {0, 2, 1, 3});
 }
 
-/// The operands of one attention, all (batch, heads, sequence, head size).
-struct Heads {
-  Value q, k, v;
-  int64_t qHeads = 0, kvHeads = 0;
-  bool merged = false; // inputs had rank 3
-};
-
-FailureOr<Heads> readHeads(Importer &im, const Node &node) {
+static FailureOr<Heads> readHeads(Importer &im, const Node &node) {
   Heads h;
   Value q = im.tensor(node, 0), k = im.tensor(node, 1), v = im.tensor(node, 2);
   h.merged = rankOf(q) == 3;
@@ -78,7 +70,7 @@ FailureOr<Heads> readHeads(Importer &im, const Node &node) {
 
 /// The product of (b, kvHeads, groups, s, k) and (b, kvHeads, t, k) over k, or
 /// over t if `overRows`, as (b, heads, s, ...).
-Value perHead(Importer &im, const Node &node, const Heads &h, Value x, Value y,
+static Value perHead(Importer &im, const Node &node, const Heads &h, Value x, Value y,
               bool overRows) {
   int64_t groups = h.qHeads / h.kvHeads;
   MLIRContext *context = im.b.getContext();
@@ -112,19 +104,8 @@ Value perHead(Importer &im, const Node &node, const Heads &h, Value x, Value y,
                     {xs[0], im.shape.attr(h.qHeads), xs[2], columns});
 }
 
-/// What decides which keys a query sees.
-struct Masking {
-  Value mask;    // bool or float, at most rank 4; or null
-  Value lengths; // int64 per batch entry, or null
-  Value past;    // index: position of the first query
-  bool causal = false;
-  int64_t left = -1, right = -1;
-  bool isOpen() const { return !mask && !lengths && !causal && left < 0 &&
-                               right < 0; }
-};
-
 /// The additive bias over (batch | 1, heads | 1, queries, keys), or null.
-FailureOr<Value> bias(Importer &im, const Node &node, const Masking &m,
+static FailureOr<Value> bias(Importer &im, const Node &node, const Masking &m,
                       Value scores) {
   if (m.isOpen())
     return Value();
@@ -225,7 +206,7 @@ FailureOr<Value> bias(Importer &im, const Node &node, const Masking &m,
 }
 
 /// Softmax over the last dimension in which a row without any key is zero.
-Value maskedSoftmax(Importer &im, const Node &node, Value scores) {
+static Value maskedSoftmax(Importer &im, const Node &node, Value scores) {
   int64_t last = rankOf(scores) - 1;
   Type type = elementOf(scores);
   Value highest = maximum(im, scores, {last});
@@ -254,7 +235,7 @@ Value maskedSoftmax(Importer &im, const Node &node, Value scores) {
 }
 
 /// Puts the cached keys or values in front of the new ones.
-FailureOr<Value> withPast(Importer &im, const Node &node, size_t index,
+static FailureOr<Value> withPast(Importer &im, const Node &node, size_t index,
                           Value now) {
   if (!im.has(node, index))
     return now;
@@ -269,6 +250,124 @@ FailureOr<Value> withPast(Importer &im, const Node &node, size_t index,
     return failure();
   return both;
 }
+
+FailureOr<Value> attention::attend(Importer &im, const Node &node,
+                                   const Heads &heads, const Masking &masking,
+                                   double scale, double cap, Type element,
+                                   Scores &scores) {
+  Value raw = perHead(im, node, heads, heads.q, heads.k, /*overRows=*/false);
+  Type type = elementOf(raw);
+  raw = unary(im, raw, type,
+              [&](ImplicitLocOpBuilder &b, ValueRange args) -> Value {
+                return arith::MulFOp::create(b, args[0],
+                                             Importer::constant(b, type, scale));
+              });
+  Value capped = raw;
+  if (cap > 0)
+    capped = unary(im, raw, type,
+                   [&](ImplicitLocOpBuilder &b, ValueRange args) -> Value {
+                     Value limit = Importer::constant(b, type, cap);
+                     Value inner = arith::DivFOp::create(b, args[0], limit);
+                     return arith::MulFOp::create(
+                         b, math::TanhOp::create(b, inner), limit);
+                   });
+  auto additive = bias(im, node, masking, capped);
+  if (failed(additive))
+    return failure();
+  Value biased = capped;
+  if (*additive) {
+    biased = im.elementwise(
+        node, ArrayRef<Value>{capped, *additive}, type,
+        [&](ImplicitLocOpBuilder &b, ValueRange args) -> Value {
+          return arith::AddFOp::create(b, args[0], args[1]);
+        });
+    if (!biased)
+      return failure();
+  }
+  Value weights = *additive
+                      ? maskedSoftmax(im, node, biased)
+                      : softmax(im, node, biased, {rankOf(biased) - 1});
+  if (!weights)
+    return failure();
+  scores = {raw, capped, biased, weights};
+  Value y = perHead(im, node, heads, convert(im, weights, element), heads.v,
+                    /*overRows=*/true);
+  return convert(im, y, element);
+}
+
+FailureOr<Value> attention::mergeHeads(Importer &im, const Node &node, Value y,
+                                       int64_t heads) {
+  auto size = ShapeMath::constant(im.dim(y, 3));
+  if (!size)
+    return im.error(node) << "expected a known head size of V";
+  y = im.transpose(y, {0, 2, 1, 3});
+  return im.reshape(
+      y, {im.dim(y, 0), im.dim(y, 1), im.shape.attr(heads * *size)});
+}
+
+Value attention::rotate(Importer &im, Value x, Value cos, Value sin,
+                        Value positions, int64_t rotated, bool interleaved) {
+  bool byPosition = positions != nullptr;
+  int64_t half = rotated / 2;
+  Sizes sizes = im.dims(x);
+  Value rows = im.shape.value(im.dim(cos, 0));
+  Type element = elementOf(x), type = computeType(element);
+  return generic(
+      im, {}, {}, sizes, element,
+      [&](ImplicitLocOpBuilder &b, ValueRange) -> Value {
+        auto c = [&](int64_t value) -> Value {
+          return arith::ConstantIndexOp::create(b, value);
+        };
+        SmallVector<Value> at;
+        for (int64_t i = 0; i < 4; ++i)
+          at.push_back(linalg::IndexOp::create(b, i));
+        Value self = tensor::ExtractOp::create(b, x, at);
+        Value d = at[3], pair, isSecond, other;
+        if (interleaved) {
+          pair = arith::DivUIOp::create(b, d, c(2));
+          isSecond = arith::CmpIOp::create(
+              b, arith::CmpIPredicate::ne, arith::RemUIOp::create(b, d, c(2)),
+              c(0));
+          other = arith::XOrIOp::create(b, d, c(1));
+        } else {
+          isSecond =
+              arith::CmpIOp::create(b, arith::CmpIPredicate::uge, d, c(half));
+          Value back = arith::SubIOp::create(b, d, c(half));
+          pair = arith::SelectOp::create(b, isSecond, back, d);
+          other = arith::SelectOp::create(
+              b, isSecond, back, arith::AddIOp::create(b, d, c(half)));
+        }
+        // Elements behind the rotated part read some valid place for nothing.
+        pair = arith::MinUIOp::create(b, pair, c(half - 1));
+        other = arith::MinUIOp::create(b, other, c(tensorTypeOf(x).getDimSize(3) - 1));
+        SmallVector<Value> place;
+        if (byPosition) {
+          Value position = tensor::ExtractOp::create(
+              b, positions, ValueRange{at[0], at[2]});
+          position = arith::IndexCastOp::create(b, b.getIndexType(), position);
+          place = {Importer::clampIndex(b, position, rows), pair};
+        } else {
+          place = {at[0], at[2], pair};
+        }
+        auto read = [&](Value from, ValueRange where) {
+          return castScalar(b, tensor::ExtractOp::create(b, from, where), type);
+        };
+        Value cosine = read(cos, place), sine = read(sin, place);
+        Value x1 = castScalar(b, self, type);
+        Value x2 = read(x, ValueRange{at[0], at[1], at[2], other});
+        Value direct = arith::MulFOp::create(b, x1, cosine);
+        Value cross = arith::MulFOp::create(b, x2, sine);
+        Value turned = arith::SelectOp::create(
+            b, isSecond, arith::AddFOp::create(b, direct, cross),
+            arith::SubFOp::create(b, direct, cross));
+        Value inside =
+            arith::CmpIOp::create(b, arith::CmpIPredicate::ult, d, c(rotated));
+        return arith::SelectOp::create(b, inside, castScalar(b, turned, element),
+                                       self);
+      });
+}
+
+namespace {
 
 LogicalResult importAttention(Importer &im, const Node &node) {
   ImportedValue input = im.in(node, 0);
@@ -318,59 +417,25 @@ LogicalResult importAttention(Importer &im, const Node &node) {
   int64_t mode = im.getInt(node, "qk_matmul_output_mode", 0);
   Type element = im.elementType(input.dtype);
 
-  Value raw = perHead(im, node, *h, h->q, h->k, /*overRows=*/false);
-  Type type = elementOf(raw);
-  raw = unary(im, raw, type,
-              [&](ImplicitLocOpBuilder &b, ValueRange args) -> Value {
-                return arith::MulFOp::create(b, args[0],
-                                             Importer::constant(b, type, scale));
-              });
-  Value capped = raw;
-  if (cap > 0)
-    capped = unary(im, raw, type,
-                   [&](ImplicitLocOpBuilder &b, ValueRange args) -> Value {
-                     Value limit = Importer::constant(b, type, cap);
-                     Value inner = arith::DivFOp::create(b, args[0], limit);
-                     return arith::MulFOp::create(
-                         b, math::TanhOp::create(b, inner), limit);
-                   });
-  auto additive = bias(im, node, m, capped);
-  if (failed(additive))
-    return failure();
-  Value biased = capped;
-  if (*additive) {
-    biased = im.elementwise(
-        node, ArrayRef<Value>{capped, *additive}, type,
-        [&](ImplicitLocOpBuilder &b, ValueRange args) -> Value {
-          return arith::AddFOp::create(b, args[0], args[1]);
-        });
-    if (!biased)
-      return failure();
-  }
-  Value weights = *additive
-                      ? maskedSoftmax(im, node, biased)
-                      : softmax(im, node, biased, {rankOf(biased) - 1});
-  if (!weights)
+  Scores s;
+  auto attended = attend(im, node, *h, m, scale, cap, element, s);
+  if (failed(attended))
     return failure();
   if (im.wants(node, 3)) {
     // The orders of modes 1 and 2 follow the operator's version 25.
-    Value shown = mode == 0   ? raw
-                  : mode == 1 ? capped
-                  : mode == 2 ? biased
-                              : weights;
+    Value shown = mode == 0   ? s.raw
+                  : mode == 1 ? s.capped
+                  : mode == 2 ? s.biased
+                              : s.weights;
     if (failed(im.out(node, 3, convert(im, shown, element), input.dtype)))
       return failure();
   }
-  Value y = perHead(im, node, *h, convert(im, weights, element), h->v,
-                    /*overRows=*/true);
-  y = convert(im, y, element);
+  Value y = *attended;
   if (h->merged) {
-    auto valueSize = ShapeMath::constant(im.dim(y, 3));
-    if (!valueSize)
-      return im.error(node) << "expected a known head size of V";
-    y = im.transpose(y, {0, 2, 1, 3});
-    y = im.reshape(y, {im.dim(y, 0), im.dim(y, 1),
-                       im.shape.attr(h->qHeads * *valueSize)});
+    auto merged = mergeHeads(im, node, y, h->qHeads);
+    if (failed(merged))
+      return failure();
+    y = *merged;
   }
   if (failed(im.out(node, 0, y, input.dtype)) ||
       (im.wants(node, 1) && failed(im.out(node, 1, h->k, im.in(node, 1).dtype))))
@@ -429,61 +494,7 @@ LogicalResult importRotaryEmbedding(Importer &im, const Node &node) {
                                                "a dimension of a cache"))))
       return failure();
   }
-  Value rows = s.value(im.dim(cos, 0));
-  Type element = elementOf(x), type = computeType(element);
-  Value y = generic(
-      im, {}, {}, sizes, element,
-      [&](ImplicitLocOpBuilder &b, ValueRange) -> Value {
-        auto c = [&](int64_t value) -> Value {
-          return arith::ConstantIndexOp::create(b, value);
-        };
-        SmallVector<Value> at;
-        for (int64_t i = 0; i < 4; ++i)
-          at.push_back(linalg::IndexOp::create(b, i));
-        Value self = tensor::ExtractOp::create(b, x, at);
-        Value d = at[3], pair, isSecond, other;
-        if (interleaved) {
-          pair = arith::DivUIOp::create(b, d, c(2));
-          isSecond = arith::CmpIOp::create(
-              b, arith::CmpIPredicate::ne, arith::RemUIOp::create(b, d, c(2)),
-              c(0));
-          other = arith::XOrIOp::create(b, d, c(1));
-        } else {
-          isSecond =
-              arith::CmpIOp::create(b, arith::CmpIPredicate::uge, d, c(half));
-          Value back = arith::SubIOp::create(b, d, c(half));
-          pair = arith::SelectOp::create(b, isSecond, back, d);
-          other = arith::SelectOp::create(
-              b, isSecond, back, arith::AddIOp::create(b, d, c(half)));
-        }
-        // Elements behind the rotated part read some valid place for nothing.
-        pair = arith::MinUIOp::create(b, pair, c(half - 1));
-        other = arith::MinUIOp::create(b, other, c(*headSize - 1));
-        SmallVector<Value> place;
-        if (byPosition) {
-          Value position = tensor::ExtractOp::create(
-              b, positions, ValueRange{at[0], at[2]});
-          position = arith::IndexCastOp::create(b, b.getIndexType(), position);
-          place = {Importer::clampIndex(b, position, rows), pair};
-        } else {
-          place = {at[0], at[2], pair};
-        }
-        auto read = [&](Value from, ValueRange where) {
-          return castScalar(b, tensor::ExtractOp::create(b, from, where), type);
-        };
-        Value cosine = read(cos, place), sine = read(sin, place);
-        Value x1 = castScalar(b, self, type);
-        Value x2 = read(x, ValueRange{at[0], at[1], at[2], other});
-        Value direct = arith::MulFOp::create(b, x1, cosine);
-        Value cross = arith::MulFOp::create(b, x2, sine);
-        Value turned = arith::SelectOp::create(
-            b, isSecond, arith::AddFOp::create(b, direct, cross),
-            arith::SubFOp::create(b, direct, cross));
-        Value inside =
-            arith::CmpIOp::create(b, arith::CmpIPredicate::ult, d, c(rotated));
-        return arith::SelectOp::create(b, inside, castScalar(b, turned, element),
-                                       self);
-      });
+  Value y = rotate(im, x, cos, sin, positions, rotated, interleaved);
   if (merged) {
     y = im.transpose(y, {0, 2, 1, 3});
     y = im.reshape(y, im.dims(im.tensor(input)));

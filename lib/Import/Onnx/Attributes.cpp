@@ -353,8 +353,7 @@ Value Importer::parameter(const Tensor &tensor) {
           b, type, SymbolRefAttr::get(b.getContext(), symbol));
     });
   }
-  parameters[&tensor] = result;
-  return result;
+  return parameters[&tensor] = observeParameter(tensor, result);
 }
 
 Value Importer::tensor(const ImportedValue &value) {

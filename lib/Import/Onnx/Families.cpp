@@ -24,6 +24,9 @@ void mlir::tamis::onnx::registerFamilies(OpTable &table) {
   registerLosses(table);
   registerQuantization(table);
   registerQuantizedOps(table);
+  registerContribAttention(table);
+  registerQonnx(table);
+  registerOpenvino(table);
   registerRecurrent(table);
   registerAttention(table);
   registerTransformerOps(table);

@@ -162,6 +162,8 @@ LogicalResult Importer::defineInputs() {
     // The model outlives the importer: this pointer need not own it.
     std::shared_ptr<const Tensor> view(std::shared_ptr<void>(), &tensor);
     names.back().values[tensor.name] = constantValue(view);
+    if (options.observe)
+      observe(tensor.name);
   }
   llvm::StringMap<DimBinding> bindings;
   llvm::StringSet<> used;
@@ -280,6 +282,10 @@ LogicalResult Importer::defineInputs() {
     value.dtype = info.type.dtype;
     names.back().values[info.name] = value;
   }
+  // Only now: an observation would get between the sizes above.
+  if (options.observe)
+    for (const Input &input : inputs)
+      observe(input.info->name);
   return success();
 }
 
@@ -289,7 +295,8 @@ static void eraseUnused(ModuleOp module) {
   module.walk<WalkOrder::PreOrder>(
       [&](Operation *op) { operations.push_back(op); });
   for (Operation *op : llvm::reverse(operations))
-    if (op != module && isOpTriviallyDead(op))
+    if (op != module && (isOpTriviallyDead(op) ||
+                         (isa<ObserveOp>(op) && op->use_empty())))
       op->erase();
   llvm::DenseSet<StringAttr> loaded;
   module.walk([&](ml_program::GlobalLoadConstOp load) {
@@ -357,6 +364,7 @@ LogicalResult Importer::finish() {
             model.producerVersion.empty()
                 ? model.producerName.str()
                 : (model.producerName + " " + model.producerVersion).str()));
+  dropScales();
   eraseUnused(module);
   return verify(module);
 }
@@ -404,6 +412,9 @@ LogicalResult Importer::importNodes(const std::vector<Node> &nodes) {
     Location outer = b.getLoc();
     b.setLoc(NameLoc::get(b.getStringAttr(describe(node))));
     LogicalResult result = importNode(node);
+    if (options.observe && succeeded(result) && names.size() == 1)
+      for (StringRef name : node.outputs)
+        observe(name);
     b.setLoc(outer);
     if (failed(result) || hadError)
       return failure();

@@ -298,6 +298,11 @@ private:
   int64_t opset(StringRef domain) const;
   ImportedValue lookup(StringRef name) const;
   Value parameter(const Tensor &tensor);
+  /// Gives the tensor `name` of the main graph an observation (Observe.cpp).
+  void observe(StringRef name);
+  Value observeParameter(const Tensor &tensor, Value value);
+  /// Takes the observations of scales away: they are no tensors of the model.
+  void dropScales();
   /// The attribute with a function's parameter replaced by the call's value.
   const onnx::Attribute *resolve(const onnx::Attribute *attribute,
                                  size_t frame) const;
@@ -313,6 +318,8 @@ private:
   SmallVector<Frame> frames;
   SmallVector<llvm::DenseMap<std::pair<Value, int64_t>, OpFoldResult>> dimScopes;
   llvm::DenseMap<const Tensor *, Value> parameters;
+  // The names of constants to be observed.
+  llvm::DenseMap<const Tensor *, std::string> observed;
   // Keys of `parameters` must not be reused.
   std::vector<std::shared_ptr<const Tensor>> kept;
   llvm::StringMap<const Function *> functions;
@@ -347,6 +354,9 @@ void registerLosses(OpTable &table);
 void registerQuantizedOps(OpTable &table);
 void registerQuantizedElementwise(OpTable &table);
 void registerQuantization(OpTable &table);
+void registerContribAttention(OpTable &table);
+void registerQonnx(OpTable &table);
+void registerOpenvino(OpTable &table);
 void registerRecurrent(OpTable &table);
 void registerAttention(OpTable &table);
 void registerTransformerOps(OpTable &table);

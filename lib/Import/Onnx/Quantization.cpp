@@ -9,8 +9,24 @@
 #include "mlir/Dialect/Linalg/IR/Linalg.h"
 #include "mlir/Dialect/Math/IR/Math.h"
 #include "mlir/Dialect/Tensor/IR/Tensor.h"
+#include <cmath>
 
 namespace mlir::tamis::onnx {
+
+LogicalResult requireScale(Importer &im, const Node &node,
+                           const ImportedValue &value, const llvm::Twine &what,
+                           bool multiplied) {
+  constexpr int64_t limit = int64_t(1) << 24;
+  auto known = im.constantFloats(value, limit);
+  if (!known)
+    return success();
+  bool zeroAllowed = multiplied && known->size() > 1;
+  for (double scale : *known)
+    if (!std::isfinite(scale) || scale < 0 || (scale == 0 && !zeroAllowed))
+      return im.error(node) << "expected " << what
+                            << " to be positive and finite, got " << scale;
+  return success();
+}
 
 FailureOr<Value> scalarOrVector(Importer &im, const Node &node,
                                 const ImportedValue &value,
@@ -19,6 +35,8 @@ FailureOr<Value> scalarOrVector(Importer &im, const Node &node,
   auto type = tensorTypeOf(whole);
   Type f32 = im.b.getF32Type();
   bool floats = isa<FloatType>(type.getElementType());
+  if (floats && failed(requireScale(im, node, value, what, true)))
+    return failure();
   if (type.hasStaticShape() && type.getNumElements() == 1) {
     Value one = im.scalar(value);
     return floats ? castScalar(im.b, one, f32) : one;
@@ -163,6 +181,9 @@ FailureOr<Parameters> readParameters(Importer &im, const Node &node, Value x) {
   if (!isa<FloatType>(elementOf(p.scale)))
     return im.error(node) << "expected a float scale, got "
                           << dtypeName(im.in(node, 1).dtype);
+  if (failed(requireScale(im, node, im.in(node, 1), "the scale",
+                          node.opType == "DequantizeLinear")))
+    return failure();
   int64_t block = im.getInt(node, "block_size", 0);
   int64_t rank = rankOf(p.scale);
   if (block < 0)

@@ -271,6 +271,32 @@ LogicalResult importQLinearConcat(Importer &im, const Node &node) {
   return im.out(node, 0, result, dtype);
 }
 
+/// condition ? x : z, both brought to the result's quantization.
+LogicalResult importQLinearWhere(Importer &im, const Node &node) {
+  ImportedValue condition = im.in(node, 0);
+  if (condition.dtype != DType::Bool)
+    return im.error(node) << "the condition must be bool, got "
+                          << dtypeName(condition.dtype);
+  auto x = quantized(im, node, 1), z = quantized(im, node, 4);
+  if (failed(x) || failed(z))
+    return failure();
+  if (x->dtype != z->dtype)
+    return im.error(node) << "expected tensors of one type, got "
+                          << dtypeName(x->dtype) << " and "
+                          << dtypeName(z->dtype);
+  auto y = target(im, node, 7, x->dtype);
+  if (failed(y))
+    return failure();
+  Value result = im.elementwise(
+      node, ArrayRef<Value>{im.tensor(condition), x->value, z->value},
+      elementOf(x->value), [&](ImplicitLocOpBuilder &b, ValueRange args) {
+        Value real = arith::SelectOp::create(b, args[0], x->real(b, args[1]),
+                                             z->real(b, args[2]));
+        return toElement(b, *y, arith::DivFOp::create(b, real, y->scale));
+      });
+  return result ? im.out(node, 0, result, y->dtype) : failure();
+}
+
 /// Channels from the last position to position 1, or back.
 Value moveChannels(Importer &im, Value x, bool toFront) {
   int64_t rank = rankOf(x);
@@ -428,6 +454,7 @@ void registerQuantizedElementwise(OpTable &table) {
   table.add({ms, "QLinearSigmoid", 1, {1, 5}, importQLinearSigmoid});
   table.add({ms, "QLinearLeakyRelu", 1, {1, 5}, importQLinearLeakyRelu});
   table.add({ms, "QLinearSoftmax", 1, {1, 5}, importQLinearSoftmax});
+  table.add({ms, "QLinearWhere", 1, {9, 9}, importQLinearWhere});
   table.add({ms, "QLinearConcat", 1, {5, -1}, importQLinearConcat});
   table.add({ms,
              "QLinearGlobalAveragePool",

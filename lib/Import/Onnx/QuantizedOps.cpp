@@ -364,6 +364,114 @@ LogicalResult importMatMulNBits(Importer &im, const Node &node) {
   return im.out(node, 0, convert(im, y, element), a.dtype);
 }
 
+/// Rows of a table quantized in blocks, dequantized: only what is gathered.
+LogicalResult importGatherBlockQuantized(Importer &im, const Node &node) {
+  ImportedValue data = im.in(node, 0), indices = im.in(node, 1);
+  Value table = im.tensor(data), scales = im.tensor(node, 2);
+  int64_t rank = rankOf(table);
+  int64_t bits = im.getInt(node, "bits", 4);
+  int64_t block = im.getInt(node, "block_size", 128);
+  auto gather = im.axis(node, im.getInt(node, "gather_axis", 0), rank);
+  auto axis = im.axis(node, im.getInt(node, "quantize_axis", 1), rank);
+  if (failed(gather) || failed(axis) ||
+      failed(im.requireRank(node, scales, rank, "the scales")))
+    return failure();
+  if (!isInteger(data.dtype) || !isInteger(indices.dtype) ||
+      !isFloat(im.in(node, 2).dtype) || (bits != 4 && bits != 8) || block < 1)
+    return im.error(node) << "expected integer data and indices, float scales, "
+                             "bits of 4 or 8 and a positive block_size";
+  // Two elements in a byte of the last dimension.
+  int64_t perByte = data.dtype == DType::UInt8 ? 8 / bits : 1;
+  if (perByte > 1 && (*axis != rank - 1 || *gather == *axis))
+    return im.error(node) << "expected packed data to be quantized along the "
+                             "last axis and gathered along another one";
+  Sizes whole = im.dims(table);
+  whole[rank - 1] = im.shape.mul(whole[rank - 1], im.shape.attr(perByte));
+  for (int64_t i = 0; i < rank; ++i)
+    if (failed(im.requireEqual(
+            node, im.dim(scales, i),
+            i == *axis ? im.shape.ceilDiv(whole[i], im.shape.attr(block))
+                       : whole[i],
+            "a dimension of the scales")))
+      return failure();
+  Value zeros;
+  if (im.has(node, 3)) {
+    zeros = im.tensor(node, 3);
+    if (failed(im.requireRank(node, zeros, rank, "the zero points")))
+      return failure();
+    for (int64_t i = 0; i < rank; ++i) {
+      OpFoldResult size = im.dim(scales, i);
+      if (i == rank - 1)
+        size = im.shape.ceilDiv(size, im.shape.attr(perByte));
+      if (failed(im.requireEqual(node, im.dim(zeros, i), size,
+                                 "a dimension of the zero points")))
+        return failure();
+    }
+  }
+  Value index = im.tensor(indices);
+  im.checkIndices(index, whole[*gather]);
+  Sizes inner = im.dims(index), sizes = whole;
+  sizes.erase(sizes.begin() + *gather);
+  sizes.insert(sizes.begin() + *gather, inner.begin(), inner.end());
+  int64_t count = inner.size(), outRank = sizes.size();
+  SmallVector<AffineExpr> at;
+  for (int64_t i = 0; i < count; ++i)
+    at.push_back(im.b.getAffineDimExpr(*gather + i));
+  Value limit = im.shape.value(whole[*gather]);
+  Type f32 = im.b.getF32Type(), i32 = im.b.getI32Type();
+  DType dtype = im.in(node, 2).dtype;
+  Type element = im.elementType(dtype);
+  bool isPlainByte = data.dtype == DType::UInt8;
+  Value y = generic(
+      im, index, AffineMap::get(outRank, 0, at, im.b.getContext()), sizes,
+      element, [&](ImplicitLocOpBuilder &b, ValueRange args) -> Value {
+        auto number = [&](int64_t value) -> Value {
+          return arith::ConstantIndexOp::create(b, value);
+        };
+        SmallVector<Value> place;
+        for (int64_t i = 0; i < outRank; ++i)
+          if (i < *gather || i >= *gather + count)
+            place.push_back(linalg::IndexOp::create(b, i));
+        Value row = arith::IndexCastOp::create(b, b.getIndexType(), args[0]);
+        place.insert(place.begin() + *gather,
+                     Importer::clampIndex(b, row, limit));
+        // The element at `where`, unpacked, as i32.
+        auto read = [&](Value from, SmallVector<Value> where) -> Value {
+          Value shift;
+          if (perByte > 1) {
+            Value last = where.back();
+            shift = arith::MulIOp::create(
+                b,
+                arith::IndexCastOp::create(
+                    b, i32,
+                    arith::RemUIOp::create(b, last, number(perByte))),
+                Importer::constantInt(b, i32, bits));
+            where.back() = arith::DivUIOp::create(b, last, number(perByte));
+          }
+          Value value =
+              castScalar(b, tensor::ExtractOp::create(b, from, where), i32,
+                         isUnsigned(data.dtype));
+          if (!shift)
+            return value;
+          return arith::AndIOp::create(
+              b, arith::ShRUIOp::create(b, value, shift),
+              Importer::constantInt(b, i32, (1 << bits) - 1));
+        };
+        Value q = read(table, place);
+        place[*axis] = arith::DivUIOp::create(b, place[*axis], number(block));
+        Value scale = castScalar(
+            b, tensor::ExtractOp::create(b, scales, place), f32);
+        int64_t middle = isPlainByte ? int64_t(1) << (bits - 1) : 0;
+        Value zero = zeros ? read(zeros, place)
+                           : Importer::constantInt(b, i32, middle);
+        Value level = arith::SubIOp::create(b, q, zero);
+        Value real = arith::MulFOp::create(
+            b, arith::SIToFPOp::create(b, f32, level), scale);
+        return castScalar(b, real, element);
+      });
+  return im.out(node, 0, y, dtype);
+}
+
 } // namespace
 
 void registerQuantizedOps(OpTable &table) {
@@ -376,6 +484,8 @@ void registerQuantizedOps(OpTable &table) {
   table.add(
       {ms, "DynamicQuantizeMatMul", 1, {3, 5}, importDynamicQuantizeMatMul});
   table.add({ms, "MatMulNBits", 1, {3, 6}, importMatMulNBits});
+  table.add(
+      {ms, "GatherBlockQuantized", 1, {3, 4}, importGatherBlockQuantized});
 }
 
 } // namespace mlir::tamis::onnx

@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// The decision which weights are pruned, how and how much. It stands on the
+// observation of each weight (attribute `tamis.pruning`) until `--tamis-prune`
+// applies it. It is discardable: nothing rewrites an observation on the way.
+#ifndef TAMIS_LIB_COMPRESS_PRUNESELECTION_H
+#define TAMIS_LIB_COMPRESS_PRUNESELECTION_H
+
+#include "PruneCriteria.h"
+#include "tamis/Compress/Report.h"
+
+namespace mlir::tamis {
+
+/// The options of `--tamis-select-pruning` and `--tamis-prune`.
+struct PruneConfig {
+  std::optional<double> sparsity, threshold;
+  std::string pattern, criterion, scope;
+  int64_t seed = 0;
+  std::vector<std::string> include, exclude;
+  bool protect = true;
+};
+
+/// A pass with the options of `pruningOptions` in Passes.td.
+template <typename Base>
+struct ConfiguredPass : Base {
+  using Base::Base;
+
+  PruneConfig readConfig() {
+    PruneConfig config;
+    // The defaults of both numbers say that they are not given.
+    if (this->sparsity != -1.0)
+      config.sparsity = this->sparsity;
+    if (this->threshold != -1.0)
+      config.threshold = this->threshold;
+    config.pattern = this->pattern;
+    config.criterion = this->criterion;
+    config.scope = this->scope;
+    config.seed = this->seed;
+    config.include.assign(this->include.begin(), this->include.end());
+    config.exclude.assign(this->exclude.begin(), this->exclude.end());
+    config.protect = this->protect;
+    return config;
+  }
+};
+
+/// What was decided about one weight.
+struct PruneDecision {
+  std::string pattern, criterion, scope;
+  PruneTarget target;
+  int64_t seed = 0;
+};
+
+inline constexpr llvm::StringLiteral kPruningAttr = "tamis.pruning";
+/// The pattern whose zeros are whole channels that are removed.
+inline constexpr llvm::StringLiteral kChannelPattern = "channel";
+
+/// Decides by `config` and writes decisions and what is to be collected. A
+/// weight that `config` does not speak of keeps the decision it has.
+LogicalResult selectPruning(ModuleOp module, const PruneConfig &config,
+                            Report &report);
+
+/// The decision that stands on a weight, if any.
+std::optional<PruneDecision> getDecision(ObserveOp parameter);
+
+/// The values of a weight, in the matrix's order; an error that names it if one
+/// is not finite.
+FailureOr<std::vector<float>> readFinite(const WeightMatrix &matrix);
+
+} // namespace mlir::tamis
+
+#endif // TAMIS_LIB_COMPRESS_PRUNESELECTION_H

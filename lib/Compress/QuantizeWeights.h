@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// A parameter as integers with scales, before it becomes IR.
+#ifndef TAMIS_LIB_COMPRESS_QUANTIZEWEIGHTS_H
+#define TAMIS_LIB_COMPRESS_QUANTIZEWEIGHTS_H
+
+#include "WeightMatrix.h"
+#include "tamis/Compress/Ranges.h"
+
+namespace mlir::tamis {
+
+/// Which scale each element of a tensor has, for a scheme with or without axis
+/// and block.
+class ScaleMap {
+public:
+  ScaleMap(ArrayRef<int64_t> shape, SchemeAttr scheme);
+  int64_t operator()(int64_t element) const;
+  int64_t getCount() const;
+  /// The shape of the tensor of scales.
+  SmallVector<int64_t> shape;
+
+private:
+  int64_t axis, extent = 1, inner = 1, block, blocks = 1;
+};
+
+struct QuantizedWeight {
+  /// One integer per element, row-major; unsigned ones as their bit pattern.
+  std::vector<int8_t> values;
+  /// One per scale.
+  std::vector<QuantParameters> parameters;
+  SmallVector<int64_t> scaleShape;
+  /// What the integers stand for.
+  std::vector<float> dequantize(const ScaleMap &map, SchemeAttr scheme) const;
+};
+
+/// Quantizes a float tensor. Zero stays zero; a group of zeros gets the scale
+/// that the whole tensor would have. `least`, if not empty, bounds each scale
+/// from below.
+QuantizedWeight quantizeWeight(ArrayRef<float> values, ArrayRef<int64_t> shape,
+                               SchemeAttr scheme, RangeMethod method,
+                               ArrayRef<float> least = {});
+
+/// Quantizes column by column and lets the columns that follow make good for
+/// each rounding error (GPTQ; Frantar et al., ICLR 2023), by the second moments
+/// of the inputs. `quantized` holds the scales to use; those of blocks along
+/// the reduction are chosen anew when their turn comes. Zeros stay zero.
+/// Returns why it cannot be done, if so.
+std::optional<std::string> quantizeByMoments(WeightMatrix &matrix,
+                                             ArrayRef<float> values,
+                                             SchemeAttr scheme,
+                                             RangeMethod method,
+                                             QuantizedWeight &quantized);
+
+} // namespace mlir::tamis
+
+#endif // TAMIS_LIB_COMPRESS_QUANTIZEWEIGHTS_H

@@ -1,0 +1,345 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// Decides what becomes integers. Nothing is computed here: the pass reads the
+// structure of the model and writes schemes and requests for statistics.
+#include "QuantizationFlow.h"
+#include "WeightMatrix.h"
+#include "tamis/Compress/Parameters.h"
+#include "tamis/Compress/Passes.h"
+#include "tamis/Compress/Ranges.h"
+#include "tamis/Compress/Report.h"
+#include "tamis/Compress/Statistics.h"
+#include "llvm/ADT/MapVector.h"
+#include "llvm/ADT/SetVector.h"
+#include "llvm/Support/Regex.h"
+
+namespace mlir::tamis {
+#define GEN_PASS_DEF_SELECTQUANTIZATION
+#include "tamis/Compress/Passes.h.inc"
+} // namespace mlir::tamis
+
+using namespace mlir;
+using namespace mlir::tamis;
+
+namespace {
+struct SelectQuantization
+    : tamis::impl::SelectQuantizationBase<SelectQuantization> {
+  using SelectQuantizationBase::SelectQuantizationBase;
+
+  void runOnOperation() override;
+  LogicalResult checkOptions();
+  /// Why a contraction stays float; empty if it is selected.
+  std::string select(ContractOp op, Report &report);
+  /// Gives an activation its scheme, and what computes it where that pays.
+  void selectActivation(ObserveOp observe, StringRef layer, const Twine &reason,
+                        Report &report);
+  void selectOperands(ObserveOp observe, Report &report);
+  void collect(ObserveOp observe, ArrayRef<StringRef> kinds,
+               std::optional<int64_t> axis = std::nullopt);
+  SchemeAttr makeWeightScheme(WeightUse &use);
+  bool isExcluded(StringRef name);
+  bool hasType(Operation *op, StringRef fallback);
+
+  std::vector<std::shared_ptr<llvm::Regex>> patterns;
+  SchemeAttr activation;
+  llvm::SetVector<ContractOp> selected;
+  SmallVector<ObserveOp> pending;
+};
+} // namespace
+
+LogicalResult SelectQuantization::checkOptions() {
+  ModuleOp module = getOperation();
+  auto fail = [&](const Twine &message) {
+    return module.emitError("tamis-select-quantization: ") << message;
+  };
+  if (activationBits != 8 && activationBits != 16)
+    return fail("activation-bits expected 8 or 16, got " +
+                Twine(activationBits));
+  if (weightBits < 1 || weightBits > 8)
+    return fail("weight-bits expected 1 to 8, got " + Twine(weightBits));
+  if (weightBits == 1 && (!weightSymmetric || weightUnsigned))
+    return fail("weights of one bit expected to be signed and symmetric");
+  if (block < 0)
+    return fail("block expected at least 0, got " + Twine(block));
+  if (!parseRangeMethod(method))
+    return fail("unknown method '" + method +
+                "', expected minmax, moving_average, percentile, entropy or "
+                "mse");
+  if (!llvm::is_contained({"", "amx", "vnni"}, StringRef(target)))
+    return fail("unknown target '" + target + "', expected amx or vnni");
+  for (const std::string &name : corrections)
+    if (!llvm::is_contained({"bias", "smooth", "gptq"}, StringRef(name)))
+      return fail("unknown correction '" + name +
+                  "', expected bias, smooth or gptq");
+  for (const std::string &name : exclude) {
+    std::string message;
+    auto pattern = std::make_shared<llvm::Regex>("^(" + name + ")$");
+    if (!pattern->isValid(message))
+      return fail("'" + name + "' is no regular expression: " + message);
+    patterns.push_back(std::move(pattern));
+  }
+  return success();
+}
+
+bool SelectQuantization::isExcluded(StringRef name) {
+  return llvm::is_contained(exclude, name.str()) ||
+         llvm::any_of(patterns, [&](const auto &pattern) {
+           return pattern->match(name);
+         });
+}
+
+bool SelectQuantization::hasType(Operation *op, StringRef fallback) {
+  if (opTypes.empty())
+    return true;
+  StringRef type = getNode(op).type;
+  return llvm::is_contained(opTypes, (type.empty() ? fallback : type).str());
+}
+
+static StringRef getLayer(ContractOp op) {
+  if (StringRef name = getNode(op).name; !name.empty())
+    return name;
+  return op.getOrigin().value_or("");
+}
+
+/// How a reader of MLIR without node names would call a contraction.
+static StringRef guessType(ContractOp op) {
+  bool plain = llvm::all_of(op.getLhsMap().getResults(),
+                            llvm::IsaPred<AffineDimExpr>);
+  return plain ? "MatMul" : "Conv";
+}
+
+SchemeAttr SelectQuantization::makeWeightScheme(WeightUse &use) {
+  auto type = cast<RankedTensorType>(use.observe.getType());
+  auto pick = [&](ArrayRef<int64_t> axes) -> int64_t {
+    int64_t best = -1;
+    for (int64_t axis : axes)
+      if (best < 0 || type.getDimSize(axis) > type.getDimSize(best))
+        best = axis;
+    return best;
+  };
+  int64_t axis = -1, size = 0;
+  if (block > 0) {
+    axis = pick(use.reductionAxes);
+    size = axis < 0 ? 0 : block;
+  } else if (perChannel) {
+    axis = pick(use.outputAxes);
+  }
+  return SchemeAttr::get(&getContext(), weightBits, weightUnsigned,
+                         weightSymmetric, axis, size);
+}
+
+void SelectQuantization::collect(ObserveOp observe, ArrayRef<StringRef> kinds,
+                                 std::optional<int64_t> axis) {
+  llvm::SmallSetVector<Attribute, 4> all;
+  if (ArrayAttr earlier = observe.getCollectAttr())
+    all.insert(earlier.begin(), earlier.end());
+  Builder b(&getContext());
+  for (StringRef kind : kinds)
+    all.insert(b.getStringAttr(kind));
+  observe.setCollectAttr(b.getArrayAttr(all.getArrayRef()));
+  if (axis)
+    observe.setAxis(*axis);
+}
+
+/// The scheme in the words of a report: "uint8", "int4 block 32".
+static std::string describe(SchemeAttr scheme) {
+  std::string text = (Twine(scheme.getIsUnsigned() ? "uint" : "int") +
+                      Twine(scheme.getBits()))
+                         .str();
+  if (scheme.getBlock())
+    text += " block " + std::to_string(scheme.getBlock());
+  return text;
+}
+
+void SelectQuantization::selectActivation(ObserveOp observe, StringRef layer,
+                                          const Twine &reason,
+                                          Report &report) {
+  if (observe.getScheme())
+    return;
+  observe.setSchemeAttr(activation);
+  collect(observe, {StringRef(statistics::kMinMax)});
+  if (*parseRangeMethod(method) != RangeMethod::MinMax)
+    collect(observe, {StringRef(statistics::kHistogram)});
+  report.add(layer, observe.getTensor(), describe(activation), reason);
+  pending.push_back(observe);
+}
+
+/// A tensor that operations between contractions can read as integers.
+static bool isIntegerSource(ObserveOp observe,
+                            const llvm::SetVector<ContractOp> &selected) {
+  if (observe.getParameter())
+    return false;
+  if (observe.getScheme())
+    return true;
+  Producer producer = getProducer(observe);
+  switch (producer.kind) {
+  case ProducerKind::Contraction:
+    return selected.contains(producer.contract);
+  case ProducerKind::Integer:
+    return true;
+  case ProducerKind::Addition:
+  case ProducerKind::Concat:
+  case ProducerKind::Average:
+    return llvm::all_of(producer.operands, [&](OpOperand *operand) {
+      Source source = findSource(*operand);
+      return source.observe && isIntegerSource(source.observe, selected);
+    });
+  case ProducerKind::Argument:
+  case ProducerKind::Other:
+    return false;
+  }
+  return false;
+}
+
+void SelectQuantization::selectOperands(ObserveOp observe, Report &report) {
+  Producer producer = getProducer(observe);
+  StringRef what;
+  switch (producer.kind) {
+  case ProducerKind::Addition:
+    what = "Add";
+    break;
+  case ProducerKind::Concat:
+    what = "Concat";
+    break;
+  case ProducerKind::Average:
+    what = "AveragePool";
+    break;
+  default:
+    return;
+  }
+  Operation *op = producer.operands.front()->getOwner();
+  NodeName node = getNode(op);
+  if (!hasType(op, what) || isExcluded(node.name))
+    return;
+  SmallVector<ObserveOp> sources;
+  for (OpOperand *operand : producer.operands) {
+    Source source = findSource(*operand);
+    if (!source.observe || source.observe.getParameter() ||
+        isExcluded(source.observe.getTensor()))
+      return report.add(node.name, observe.getTensor(), "float operands",
+                        what + " has an operand that is not observed, a "
+                               "parameter or excluded");
+    // What a float function computes would only be rounded once more.
+    if (producer.kind == ProducerKind::Addition &&
+        !isIntegerSource(source.observe, selected))
+      return report.add(node.name, source.observe.getTensor(), "float",
+                        what + " has an operand that no contraction computes");
+    sources.push_back(source.observe);
+  }
+  for (ObserveOp source : sources)
+    selectActivation(source, node.name,
+                     "read by " + what + " between contractions", report);
+}
+
+std::string SelectQuantization::select(ContractOp op, Report &report) {
+  if (!isa<RankedTensorType>(op.getLhs().getType()) ||
+      !cast<RankedTensorType>(op.getLhs().getType())
+           .getElementType()
+           .isF32())
+    return "its operands are not float32 tensors";
+  StringRef layer = getLayer(op);
+  if (isExcluded(layer))
+    return "it is excluded by name";
+  if (!hasType(op, guessType(op)))
+    return "its node type is not among op-types";
+  std::optional<WeightUse> use = findWeight(op);
+  if (!use && (!attention || weightOnly))
+    return "its second operand is not a parameter";
+  if (use && isExcluded(use->observe.getTensor()))
+    return "its weight is excluded by name";
+  Source input = findSource(op.getLhsMutable());
+  if (!weightOnly) {
+    if (!input.observe)
+      return "its input is not an observed tensor";
+    if (input.observe.getParameter())
+      return "its input is a parameter";
+    if (isExcluded(input.observe.getTensor()))
+      return "its input is excluded by name";
+  }
+  if (!use) {
+    Source second = findSource(op.getRhsMutable());
+    if (!second.observe || second.observe.getParameter() ||
+        isExcluded(second.observe.getTensor()))
+      return "its second operand is not an observed tensor";
+    selectActivation(input.observe, layer, "first operand of a product",
+                     report);
+    selectActivation(second.observe, layer, "second operand of a product",
+                     report);
+    return "";
+  }
+  ObserveOp weight = use->observe;
+  if (!cast<RankedTensorType>(weight.getType()).hasStaticShape() ||
+      !cast<RankedTensorType>(weight.getType()).getNumElements())
+    return "its weight is empty";
+  SchemeAttr scheme = makeWeightScheme(*use);
+  if (weight.getScheme() && weight.getScheme() != scheme &&
+      llvm::any_of(selected, [&](ContractOp other) {
+        auto shared = findWeight(other);
+        return shared && shared->observe == weight;
+      }))
+    return "its weight is shared with a contraction that reads it along "
+           "another axis";
+  if (!weight.getScheme()) {
+    weight.setSchemeAttr(scheme);
+    report.add(layer, weight.getTensor(), describe(scheme),
+               block > 0 && scheme.getBlock() == 0
+                   ? "weight of a contraction without a reduction: per tensor"
+               : scheme.isPerTensor() ? "weight of a contraction"
+                                      : "weight of a contraction, scales along "
+                                        "axis " +
+                                            Twine(scheme.getAxis()));
+  }
+  if (!weightOnly)
+    selectActivation(input.observe, layer, "read by a contraction", report);
+  return "";
+}
+
+void SelectQuantization::runOnOperation() {
+  ModuleOp module = getOperation();
+  if (failed(checkOptions()))
+    return signalPassFailure();
+  bool amx = target == "amx";
+  if (target.empty())
+    if (auto attr = module->getAttrOfType<TargetAttr>("tamis.target"))
+      amx = attr.hasFeature("amx-int8");
+  activation = SchemeAttr::get(&getContext(), activationBits,
+                               activationUnsigned && !amx &&
+                                   activationBits == 8,
+                               activationSymmetric, -1, 0);
+  Report report(module, "select-quantization");
+  SmallVector<ContractOp> contracts;
+  module.walk([&](ContractOp op) { contracts.push_back(op); });
+  for (ContractOp op : contracts) {
+    std::string reason = select(op, report);
+    if (reason.empty()) {
+      selected.insert(op);
+      ++numContractions;
+      continue;
+    }
+    ++numRefused;
+    report.add(getLayer(op), "", "float", reason);
+  }
+  while (!pending.empty())
+    selectOperands(pending.pop_back_val(), report);
+
+  // What corrections have to know of the inputs of weights.
+  if (corrections.empty())
+    return;
+  std::vector<WeightMatrix> weights = collectWeights(module);
+  for (WeightMatrix &weight : weights) {
+    if (!selected.contains(weight.use.contract) || !weight.input)
+      continue;
+    for (StringRef name : corrections) {
+      if (name == "gptq") {
+        if (!weight.isConvolution && weight.channels == weight.columns)
+          collect(weight.input, {StringRef(statistics::kGram)},
+                  weight.inputAxis);
+        continue;
+      }
+      collect(weight.input,
+              {name == "bias" ? StringRef(statistics::kChannelMoments)
+                              : StringRef(statistics::kChannelAbsMax)},
+              weight.inputAxis);
+    }
+  }
+}

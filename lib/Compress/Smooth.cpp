@@ -1,0 +1,211 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// SmoothQuant (Xiao et al., ICML 2023): channels of an activation that are much
+// larger than the others are divided by a factor, and the weights that read
+// them are multiplied by it. The division is an operation of its own in front
+// of the quantize, because other readers (a residual sum) want the tensor as it
+// is; it is fused into what computes the tensor.
+#include "QuantizationFlow.h"
+#include "WeightMatrix.h"
+#include "tamis/Compress/Passes.h"
+#include "tamis/Compress/Ranges.h"
+#include "tamis/Compress/Report.h"
+#include "tamis/Compress/Statistics.h"
+#include "llvm/ADT/MapVector.h"
+#include <cmath>
+
+namespace mlir::tamis {
+#define GEN_PASS_DEF_SMOOTH
+#include "tamis/Compress/Passes.h.inc"
+} // namespace mlir::tamis
+
+using namespace mlir;
+using namespace mlir::tamis;
+
+namespace {
+/// An activation with the weights that read it.
+struct Candidate {
+  SmallVector<WeightMatrix *> readers;
+  int64_t contractions = 0;
+  bool isReadOtherwise = false;
+};
+
+struct Smooth : tamis::impl::SmoothBase<Smooth> {
+  using SmoothBase::SmoothBase;
+
+  void runOnOperation() override;
+  LogicalResult smooth(ObserveOp input, Candidate &candidate, Report &report);
+};
+} // namespace
+
+/// Replaces the statistics of a tensor by those of the tensor times `factors`
+/// along `axis`. A histogram has no channels and goes.
+static void scaleStatistics(ObserveOp observe, ArrayRef<float> factors,
+                            Interval range) {
+  NamedAttrList scaled;
+  MLIRContext *context = observe.getContext();
+  int64_t n = factors.size();
+  auto set = [&](StringRef name, ArrayRef<int64_t> shape,
+                 ArrayRef<float> values) {
+    auto type = RankedTensorType::get(shape, Float32Type::get(context));
+    scaled.set(name, DenseElementsAttr::get(type, values));
+  };
+  DictionaryAttr old = observe.getStatisticsAttr();
+  set(statistics::kMinMax, {2}, {float(range.low), float(range.high)});
+  if (auto values = readFloats(old, statistics::kChannelAbsMax)) {
+    for (auto [value, factor] : llvm::zip_equal(*values, factors))
+      value *= factor;
+    set(statistics::kChannelAbsMax, {n}, *values);
+  } else {
+    llvm::consumeError(values.takeError());
+  }
+  auto moments = readFloats(old, statistics::kChannelMoments);
+  if (moments && int64_t(moments->size()) == 3 * n) {
+    for (int64_t i = 0; i < n; ++i) {
+      (*moments)[n + i] *= factors[i];
+      (*moments)[2 * n + i] *= factors[i] * factors[i];
+    }
+    set(statistics::kChannelMoments, {3, n}, *moments);
+  }
+  llvm::consumeError(moments.takeError());
+  auto gram = readFloats(old, statistics::kGram);
+  if (gram && int64_t(gram->size()) == (n + 1) * (n + 1)) {
+    for (int64_t i = 0; i < n; ++i)
+      for (int64_t j = 0; j <= n; ++j) {
+        (*gram)[i * (n + 1) + j] *= factors[i];
+        (*gram)[j * (n + 1) + i] *= factors[i];
+      }
+    set(statistics::kGram, {n + 1, n + 1}, *gram);
+  }
+  llvm::consumeError(gram.takeError());
+  observe.setStatisticsAttr(scaled.getDictionary(context));
+}
+
+LogicalResult Smooth::smooth(ObserveOp input, Candidate &candidate,
+                             Report &report) {
+  StringRef layer = candidate.readers.front()->layer;
+  auto refuse = [&](const Twine &reason) {
+    report.add(layer, input.getTensor(), "not smoothed", reason);
+    return success();
+  };
+  if (candidate.isReadOtherwise ||
+      candidate.contractions != int64_t(candidate.readers.size()))
+    return refuse("other integer operations read it, or share its weights");
+  auto largest =
+      readFloats(input.getStatisticsAttr(), statistics::kChannelAbsMax);
+  if (!largest)
+    return input.emitError("tensor '")
+           << input.getTensor()
+           << "': " << llvm::toString(largest.takeError());
+  auto range = readMinMax(input.getStatisticsAttr());
+  if (!range)
+    return input.emitError("tensor '")
+           << input.getTensor() << "': " << llvm::toString(range.takeError());
+  int64_t n = largest->size();
+  // Of each input channel: the largest weight and the sum of squares.
+  std::vector<float> weight(n);
+  std::vector<double> energy(n);
+  std::vector<std::vector<float>> values;
+  for (WeightMatrix *reader : candidate.readers) {
+    if (reader->isConvolution || reader->rowsPerGroup != reader->rows ||
+        reader->columns != n)
+      return refuse("a convolution or a product of groups reads it");
+    FailureOr<std::vector<float>> read = reader->read();
+    if (failed(read))
+      return failure();
+    for (auto [i, value] : llvm::enumerate(*read)) {
+      weight[i % n] = std::max(weight[i % n], std::fabs(value));
+      energy[i % n] += double(value) * value;
+    }
+    values.push_back(std::move(*read));
+  }
+  // What the channels are divided by, one on (geometric) average.
+  std::vector<float> divisor(n, 1.0f);
+  double logarithms = 0;
+  int64_t count = 0;
+  for (int64_t i = 0; i < n; ++i) {
+    if (!((*largest)[i] > 0) || !(weight[i] > 0))
+      continue;
+    divisor[i] = static_cast<float>(std::pow(double((*largest)[i]), alpha) /
+                                    std::pow(double(weight[i]), 1 - alpha));
+    logarithms += std::log(divisor[i]);
+    ++count;
+  }
+  double mean = count ? std::exp(logarithms / double(count)) : 1;
+  Interval after;
+  double before = 0, noise = 0, width = range->high - range->low;
+  for (int64_t i = 0; i < n; ++i) {
+    if ((*largest)[i] > 0 && weight[i] > 0)
+      divisor[i] = std::clamp<float>(divisor[i] / float(mean), 1e-3f, 1e3f);
+    double low = std::max<double>(-(*largest)[i], std::min(range->low, 0.0));
+    double high = std::min<double>((*largest)[i], std::max(range->high, 0.0));
+    after.low = std::min(after.low, low / divisor[i]);
+    after.high = std::max(after.high, high / divisor[i]);
+    before += energy[i];
+    noise += energy[i] * divisor[i] * divisor[i];
+  }
+  // The rounding noise that reaches the products' results.
+  before *= width * width;
+  noise *= (after.high - after.low) * (after.high - after.low);
+  double gain = before > 0 && noise > 0 ? 10 * std::log10(before / noise) : 0;
+  if (gain < minGain)
+    return refuse("it would gain " + llvm::Twine(int64_t(gain)) + " dB");
+
+  std::vector<float> factors;
+  for (float value : divisor)
+    factors.push_back(1 / value);
+  for (auto [reader, floats] : llvm::zip_equal(candidate.readers, values)) {
+    for (auto [i, value] : llvm::enumerate(floats))
+      value *= divisor[i % n];
+    reader->write(floats);
+  }
+  scaleStatistics(input, factors, after);
+  auto type = RankedTensorType::get({n}, Float32Type::get(&getContext()));
+  input->setAttr(kFactorAttrName,
+                 DenseElementsAttr::get(type, ArrayRef<float>(factors)));
+  input.setAxis(candidate.readers.front()->inputAxis);
+  report.add(layer, input.getTensor(), "smoothed",
+             "channels scaled against each other",
+             {report.number("gain", gain)});
+  ++numSmoothed;
+  return success();
+}
+
+void Smooth::runOnOperation() {
+  ModuleOp module = getOperation();
+  if (!(alpha >= 0 && alpha <= 1)) {
+    module.emitError("tamis-smooth: alpha expected from 0 to 1, got ") << alpha;
+    return signalPassFailure();
+  }
+  Report report(module, "smooth");
+  std::vector<WeightMatrix> matrices = collectWeights(module);
+  llvm::MapVector<Operation *, Candidate> candidates;
+  for (WeightMatrix &matrix : matrices)
+    if (matrix.input && matrix.input.getScheme() &&
+        !matrix.input->hasAttr(kFactorAttrName) &&
+        matrix.use.observe.getScheme() && matrix.use.observe->hasOneUse() &&
+        findSource(matrix.use.contract.getLhsMutable()).observe ==
+            matrix.input)
+      candidates[matrix.input].readers.push_back(&matrix);
+  module.walk([&](Operation *op) {
+    if (auto contract = dyn_cast<ContractOp>(op)) {
+      if (!isa<RankedTensorType>(contract.getLhs().getType()))
+        return;
+      if (auto it = candidates.find(
+              findSource(contract.getLhsMutable()).observe.getOperation());
+          it != candidates.end())
+        ++it->second.contractions;
+    }
+    auto observe = dyn_cast<ObserveOp>(op);
+    if (!observe || !observe.getScheme() || observe.getParameter())
+      return;
+    for (OpOperand *operand : getProducer(observe).operands)
+      if (auto it = candidates.find(
+              findSource(*operand).observe.getOperation());
+          it != candidates.end())
+        it->second.isReadOtherwise = true;
+  });
+  for (auto &[input, candidate] : candidates)
+    if (failed(smooth(cast<ObserveOp>(input), candidate, report)))
+      return signalPassFailure();
+}

@@ -1,0 +1,365 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// Attention operators of ONNX Runtime: QAttention, whose projection is an
+// integer product, and GroupQueryAttention with its cache and rotation.
+#include "Attention.h"
+#include "mlir/Dialect/Linalg/IR/Linalg.h"
+#include "mlir/Dialect/Tensor/IR/Tensor.h"
+#include <cmath>
+
+namespace mlir::tamis::onnx {
+
+using namespace attention;
+
+namespace {
+
+/// What ONNX Runtime adds to scores of keys that are masked out.
+LogicalResult readMask(Importer &im, const Node &node, size_t index, Value x,
+                       OpFoldResult keys, Masking &m) {
+  if (!im.has(node, index))
+    return success();
+  ImportedValue input = im.in(node, index);
+  Value mask = im.tensor(input);
+  double filter = im.getFloat(node, "mask_filter_value", -10000.0f);
+  Type f32 = im.b.getF32Type();
+  if (!isInteger(input.dtype) || rankOf(mask) < 1 || rankOf(mask) > 3)
+    return im.error(node) << "expected an integer mask of rank 1 to 3, got "
+                          << mask.getType();
+  Sizes sizes = im.dims(x), shape = im.dims(mask);
+  if (failed(
+          im.requireEqual(node, shape[0], sizes[0], "the batch of the mask")))
+    return failure();
+  auto choose = [&](ImplicitLocOpBuilder &b, Value visible) -> Value {
+    return arith::SelectOp::create(b, visible, Importer::constant(b, f32, 0),
+                                   Importer::constant(b, f32, filter));
+  };
+  if (rankOf(mask) == 1) {
+    // The number of keys of each batch entry.
+    m.mask =
+        generic(im, mask, AffineMap::get(2, 0, im.b.getAffineDimExpr(0)),
+                {sizes[0], keys}, f32,
+                [&](ImplicitLocOpBuilder &b, ValueRange args) -> Value {
+                  Value count =
+                      arith::IndexCastOp::create(b, b.getIndexType(), args[0]);
+                  return choose(b, arith::CmpIOp::create(
+                                       b, arith::CmpIPredicate::slt,
+                                       linalg::IndexOp::create(b, 1), count));
+                });
+    m.mask = im.reshape(m.mask,
+                        {sizes[0], im.shape.attr(1), im.shape.attr(1), keys});
+    return success();
+  }
+  m.mask = unary(
+      im, mask, f32, [&](ImplicitLocOpBuilder &b, ValueRange args) -> Value {
+        Value zero = Importer::constantInt(b, args[0].getType(), 0);
+        return choose(b, arith::CmpIOp::create(b, arith::CmpIPredicate::sgt,
+                                               args[0], zero));
+      });
+  Sizes wide{shape[0], im.shape.attr(1)};
+  if (rankOf(mask) == 2)
+    wide.push_back(im.shape.attr(1));
+  wide.append(shape.begin() + 1, shape.end());
+  m.mask = im.reshape(m.mask, wide);
+  return success();
+}
+
+/// Integer projection to queries, keys and values, then attention in float.
+LogicalResult importQAttention(Importer &im, const Node &node) {
+  ImportedValue x = im.in(node, 0), w = im.in(node, 1);
+  int64_t heads = im.getInt(node, "num_heads", 0);
+  if (failed(im.requireRank(node, im.tensor(x), 3, "the input")) ||
+      failed(im.requireRank(node, im.tensor(w), 2, "the weights")) ||
+      failed(im.requireRank(node, im.tensor(node, 2), 1, "the bias")))
+    return failure();
+  auto columns = ShapeMath::constant(im.dim(im.tensor(w), 1));
+  if (!columns || heads <= 0 || *columns % (3 * heads) != 0)
+    return im.error(node) << "expected weights of a known multiple of 3 * "
+                          << heads << " columns";
+  auto lhs = factor(im, node, x, im.in(node, 6), 1);
+  auto rhs = factor(im, node, w, im.in(node, 7), 1);
+  auto xScale = oneScalar(im, node, 3, "the input's scale");
+  auto wScale = scalarOrVector(im, node, im.in(node, 4), "the weights' scale");
+  if (failed(lhs) || failed(rhs) || failed(xScale) || failed(wScale))
+    return failure();
+  FailureOr<Value> acc = matmul(im, node, *lhs, *rhs);
+  if (failed(acc))
+    return failure();
+  if (isa<TensorType>(wScale->getType()) &&
+      failed(im.requireEqual(node, im.dim(*wScale, 0), im.dim(*acc, 2),
+                             "the length of the weights' scale")))
+    return failure();
+  Type f32 = im.b.getF32Type();
+  Value scale = multiplier(im, *xScale, *wScale, im.constant(f32, 1));
+  Value projected = scaleAccumulator(im, *acc, scale, 2);
+  projected =
+      im.elementwise(node, ArrayRef<Value>{projected, im.tensor(node, 2)}, f32,
+                     [](ImplicitLocOpBuilder &b, ValueRange args) -> Value {
+                       return arith::AddFOp::create(b, args[0], args[1]);
+                     });
+  if (!projected)
+    return failure();
+  Heads h;
+  h.qHeads = h.kvHeads = heads;
+  int64_t hidden = *columns / 3;
+  Value *parts[] = {&h.q, &h.k, &h.v};
+  for (int i = 0; i < 3; ++i) {
+    Value part = im.sliceDim(projected, 2, im.shape.attr(i * hidden),
+                             im.shape.attr(hidden));
+    auto split = splitHeads(im, node, part, heads, "the projection");
+    if (failed(split))
+      return failure();
+    *parts[i] = *split;
+  }
+  Masking m;
+  if (im.has(node, 8)) {
+    Value past = im.tensor(node, 8);
+    if (failed(im.requireRank(node, past, 5, "the cache")) ||
+        failed(im.requireEqual(node, im.dim(past, 0), im.shape.attr(2),
+                               "the first dimension of the cache")))
+      return failure();
+    m.past = im.shape.value(im.dim(past, 3));
+    for (int i = 0; i < 2; ++i) {
+      Value cached = takeFirst(im, past, im.shape.attr(i));
+      Value both = im.concat(node, {cached, i ? h.v : h.k}, 2);
+      if (!both)
+        return failure();
+      (i ? h.v : h.k) = both;
+    }
+  }
+  m.causal = im.getInt(node, "unidirectional", 0) != 0;
+  if (failed(readMask(im, node, 5, projected, im.dim(h.k, 2), m)))
+    return failure();
+  double size = static_cast<double>(hidden) / static_cast<double>(heads);
+  double by = im.getFloat(node, "scale", 0);
+  Scores scores;
+  auto y = attend(im, node, h, m, by != 0 ? by : 1 / std::sqrt(size), 0, f32,
+                  scores);
+  if (failed(y))
+    return failure();
+  auto merged = mergeHeads(im, node, *y, heads);
+  if (failed(merged) || failed(im.out(node, 0, *merged, DType::Float)))
+    return failure();
+  if (!im.wants(node, 1))
+    return success();
+  Value cache[2];
+  for (int i = 0; i < 2; ++i) {
+    Value now = i ? h.v : h.k;
+    Sizes sizes = im.dims(now);
+    sizes.insert(sizes.begin(), im.shape.attr(1));
+    cache[i] = im.reshape(now, sizes);
+  }
+  Value present = im.concat(node, {cache[0], cache[1]}, 0);
+  return present ? im.out(node, 1, present, DType::Float) : failure();
+}
+
+/// The cache with the new entries behind the ones each batch entry has:
+/// (batch, heads, total, size). `first` is where they begin, per batch entry.
+Value appendCache(Importer &im, Value past, Value now, Value first,
+                  OpFoldResult total) {
+  Sizes sizes = im.dims(now), added = sizes;
+  sizes[2] = total;
+  Value room = past ? im.shape.value(im.dim(past, 2)) : Value();
+  Value count = im.shape.value(added[2]);
+  Type element = elementOf(now);
+  return generic(
+      im, first, AffineMap::get(4, 0, im.b.getAffineDimExpr(0)), sizes, element,
+      [&](ImplicitLocOpBuilder &b, ValueRange args) -> Value {
+        SmallVector<Value> at;
+        for (int64_t i = 0; i < 4; ++i)
+          at.push_back(linalg::IndexOp::create(b, i));
+        Value place = at[2];
+        auto read = [&](Value from, Value index, Value size) -> Value {
+          Value last = arith::SubIOp::create(
+              b, size, arith::ConstantIndexOp::create(b, 1));
+          at[2] =
+              arith::MaxSIOp::create(b, arith::MinSIOp::create(b, index, last),
+                                     arith::ConstantIndexOp::create(b, 0));
+          return tensor::ExtractOp::create(b, from, at);
+        };
+        Value begin = arith::IndexCastOp::create(b, b.getIndexType(), args[0]);
+        Value offset = arith::SubIOp::create(b, place, begin);
+        Value value = read(now, offset, count);
+        Value isNew =
+            arith::CmpIOp::create(b, arith::CmpIPredicate::ult, offset, count);
+        Value rest = Importer::constant(b, element, 0);
+        if (past && ShapeMath::constant(im.dim(past, 2)) != 0) {
+          Value isOld =
+              arith::CmpIOp::create(b, arith::CmpIPredicate::slt, place, room);
+          rest =
+              arith::SelectOp::create(b, isOld, read(past, place, room), rest);
+        }
+        return arith::SelectOp::create(b, isNew, value, rest);
+      });
+}
+
+LogicalResult importGroupQueryAttention(Importer &im, const Node &node) {
+  ImportedValue input = im.in(node, 0);
+  Value q = im.tensor(input);
+  int64_t heads = im.getInt(node, "num_heads", 0);
+  int64_t kvHeads = im.getInt(node, "kv_num_heads", 0);
+  if (!isFloat(input.dtype) || failed(im.requireRank(node, q, 3, "the query")))
+    return isFloat(input.dtype)
+               ? failure()
+               : LogicalResult(im.error(node) << "expected a float query, got "
+                                              << dtypeName(input.dtype));
+  if (heads <= 0 || kvHeads <= 0 || heads % kvHeads != 0)
+    return im.error(node) << "expected num_heads divisible by kv_num_heads, "
+                             "got "
+                          << heads << " and " << kvHeads;
+  if (!im.has(node, 5) || !im.has(node, 6))
+    return im.error(node) << "expected seqlens_k and total_sequence_length";
+  for (size_t extra : {10, 11})
+    if (im.has(node, extra))
+      return im.error(node) << "input " << extra << " is not supported";
+  for (StringRef name : {"smooth_softmax", "qk_output", "k_quant_type"})
+    if (const Attribute *attribute = im.attr(node, name))
+      if (attribute->type != AttrType::Int ||
+          im.getInt(node, name, 0) != 0)
+        return im.error(node) << name << " is not supported";
+  Heads h;
+  h.qHeads = heads;
+  h.kvHeads = kvHeads;
+  Value k, v;
+  if (im.has(node, 1)) {
+    k = im.tensor(node, 1);
+    v = im.tensor(node, 2);
+  } else { // packed
+    auto columns = ShapeMath::constant(im.dim(q, 2));
+    if (!columns || *columns % (heads + 2 * kvHeads) != 0)
+      return im.error(node) << "expected a known number of columns divisible "
+                               "by "
+                            << heads + 2 * kvHeads;
+    int64_t size = *columns / (heads + 2 * kvHeads);
+    auto part = [&](int64_t from, int64_t count) {
+      return im.sliceDim(q, 2, im.shape.attr(from * size),
+                         im.shape.attr(count * size));
+    };
+    k = part(heads, kvHeads);
+    v = part(heads + kvHeads, kvHeads);
+    q = part(0, heads);
+  }
+  auto qs = splitHeads(im, node, q, heads, "the query");
+  auto ks = splitHeads(im, node, k, kvHeads, "the key");
+  auto vs = splitHeads(im, node, v, kvHeads, "the value");
+  if (failed(qs) || failed(ks) || failed(vs))
+    return failure();
+  h.q = *qs;
+  h.k = *ks;
+  h.v = *vs;
+  auto size = ShapeMath::constant(im.dim(h.q, 3));
+  if (!size || *size == 0 ||
+      failed(im.requireEqual(node, im.dim(h.k, 3), im.dim(h.q, 3),
+                             "the head size of the key")))
+    return size ? failure()
+                : LogicalResult(im.error(node) << "expected a known head size");
+  // Where the new entries of each batch entry begin.
+  Value ends = im.tensor(node, 5);
+  OpFoldResult batch = im.dim(h.q, 0), rows = im.dim(h.q, 2);
+  ends = im.reshape(ends, {batch});
+  Type i64 = im.b.getI64Type();
+  Value added = im.shape.value(rows);
+  Value lengths = unary(
+      im, ends, i64, [&](ImplicitLocOpBuilder &b, ValueRange args) -> Value {
+        return arith::AddIOp::create(b, castScalar(b, args[0], i64),
+                                     Importer::constantInt(b, i64, 1));
+      });
+  Value firsts = unary(
+      im, lengths, i64, [&](ImplicitLocOpBuilder &b, ValueRange args) -> Value {
+        Value first = arith::SubIOp::create(
+            b, args[0], arith::IndexCastOp::create(b, i64, added));
+        // A prompt is padded behind its end.
+        return arith::MaxSIOp::create(b, first,
+                                      Importer::constantInt(b, i64, 0));
+      });
+  if (im.getInt(node, "do_rotary", 0) != 0) {
+    if (!im.has(node, 7) || !im.has(node, 8))
+      return im.error(node) << "do_rotary needs cos_cache and sin_cache";
+    Value cos = im.tensor(node, 7), sin = im.tensor(node, 8);
+    if (failed(im.requireRank(node, cos, 2, "cos_cache")) ||
+        failed(im.requireRank(node, sin, 2, "sin_cache")))
+      return failure();
+    auto half = ShapeMath::constant(im.dim(cos, 1));
+    if (!half || *half <= 0 || 2 * *half > *size ||
+        failed(im.requireEqual(node, im.dim(sin, 1), im.dim(cos, 1),
+                               "the width of sin_cache")) ||
+        failed(im.requireEqual(node, im.dim(sin, 0), im.dim(cos, 0),
+                               "the length of sin_cache")))
+      return im.error(node) << "expected caches of at most half the head size";
+    Value positions =
+        generic(im, firsts, AffineMap::get(2, 0, im.b.getAffineDimExpr(0)),
+                {batch, rows}, i64,
+                [&](ImplicitLocOpBuilder &b, ValueRange args) -> Value {
+                  Value row = arith::IndexCastOp::create(
+                      b, i64, linalg::IndexOp::create(b, 1));
+                  return arith::AddIOp::create(b, args[0], row);
+                });
+    if (im.has(node, 9))
+      positions = im.tensor(node, 9);
+    im.checkIndices(positions, im.dim(cos, 0));
+    bool interleaved = im.getInt(node, "rotary_interleaved", 0) != 0;
+    h.q = rotate(im, h.q, cos, sin, positions, 2 * *half, interleaved);
+    h.k = rotate(im, h.k, cos, sin, positions, 2 * *half, interleaved);
+  }
+  Value pastKeys, pastValues;
+  OpFoldResult total = rows;
+  if (im.has(node, 3)) {
+    pastKeys = im.tensor(node, 3);
+    pastValues = im.tensor(node, 4);
+    if (failed(im.requireRank(node, pastKeys, 4, "the key cache")) ||
+        failed(im.requireRank(node, pastValues, 4, "the value cache")))
+      return failure();
+    auto known = im.constantScalar(im.in(node, 6));
+    OpFoldResult room = im.dim(pastKeys, 2);
+    total =
+        known ? im.shape.max(room, im.shape.attr(static_cast<int64_t>(*known)))
+              : im.shape.add(room, rows);
+  }
+  Type element = elementOf(h.q);
+  h.k = appendCache(im, pastKeys, h.k, firsts, total);
+  h.v = appendCache(im, pastValues, h.v, firsts, total);
+  // A query sees the keys up to its own position, which differs by batch
+  // entry, and of those its window.
+  int64_t window = im.getInt(node, "local_window_size", -1);
+  Masking m;
+  m.mask = generic(
+      im, firsts, AffineMap::get(4, 0, im.b.getAffineDimExpr(0)),
+      {batch, im.shape.attr(1), rows, total}, im.b.getI1Type(),
+      [&](ImplicitLocOpBuilder &b, ValueRange args) -> Value {
+        Value first = arith::IndexCastOp::create(b, b.getIndexType(), args[0]);
+        Value query =
+            arith::AddIOp::create(b, first, linalg::IndexOp::create(b, 2));
+        Value key = linalg::IndexOp::create(b, 3);
+        Value seen =
+            arith::CmpIOp::create(b, arith::CmpIPredicate::sle, key, query);
+        if (window < 0)
+          return seen;
+        Value oldest = arith::SubIOp::create(
+            b, query, arith::ConstantIndexOp::create(b, window - 1));
+        return arith::AndIOp::create(
+            b, seen,
+            arith::CmpIOp::create(b, arith::CmpIPredicate::sge, key, oldest));
+      });
+  double scale = im.getFloat(node, "scale", 0);
+  Scores scores;
+  auto y =
+      attend(im, node, h, m,
+             scale != 0 ? scale : 1 / std::sqrt(static_cast<double>(*size)),
+             im.getFloat(node, "softcap", 0), element, scores);
+  if (failed(y))
+    return failure();
+  auto merged = mergeHeads(im, node, *y, heads);
+  if (failed(merged) || failed(im.out(node, 0, *merged, input.dtype)) ||
+      (im.wants(node, 1) && failed(im.out(node, 1, h.k, input.dtype))))
+    return failure();
+  return im.wants(node, 2) ? im.out(node, 2, h.v, input.dtype) : success();
+}
+
+} // namespace
+
+void registerContribAttention(OpTable &table) {
+  StringRef ms = "com.microsoft";
+  table.add({ms, "QAttention", 1, {5, 9}, importQAttention});
+  table.add({ms, "GroupQueryAttention", 1, {7, 14}, importGroupQueryAttention});
+}
+
+} // namespace mlir::tamis::onnx

@@ -1,0 +1,149 @@
+# SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+"""The layers of an ONNX model that compression may change: contractions with a weight of their own.
+
+Names are the model's own: a node's name, or its first output where it has none.
+"""
+import dataclasses
+import math
+
+import numpy as np
+
+from .. import reference
+
+CONTRACTIONS = ("Conv", "ConvTranspose", "Gemm", "MatMul", "FusedConv", "FusedMatMul")
+# A weight may reach its contraction through these.
+MOVEMENT = ("Reshape", "Transpose", "Squeeze", "Unsqueeze", "Flatten", "Identity")
+BITS = {"FLOAT": 32, "FLOAT16": 16, "BFLOAT16": 16, "DOUBLE": 64, "INT16": 16, "UINT16": 16, "INT8": 8, "UINT8": 8,
+        "INT4": 4, "UINT4": 4, "INT2": 2, "UINT2": 2, "FLOAT8E4M3FN": 8, "FLOAT8E5M2": 8, "INT32": 32, "INT64": 64}
+
+
+@dataclasses.dataclass(frozen=True)
+class Layer:
+    """One contraction: its node, its weight and how the weight is stored."""
+
+    name: str
+    op: str
+    output: str       # the node's output tensor
+    weight: str       # name of the initializer
+    shape: tuple
+    dtype: str        # of the stored values: float32, int8, int4 …
+    count: int
+    stored_bytes: int  # values and their scales
+    zeros: float      # share of the values that are zero
+
+    @property
+    def bits(self):
+        return BITS.get(self.dtype.upper().replace("FLOAT32", "FLOAT"), 32)
+
+
+class Graph:
+    """Producers and parameters of a ModelProto's top level."""
+
+    def __init__(self, model):
+        self.onnx = reference.require("onnx")
+        self.model = model
+        self.nodes = list(model.graph.node)
+        self.parameters = {t.name: t for t in model.graph.initializer}
+        self.parameters.update({t.values.name: t for t in model.graph.sparse_initializer})
+        self.producer = {name: node for node in self.nodes for name in node.output if name}
+        self.readers = {}
+        for node in self.nodes:
+            for name in node.input:
+                self.readers.setdefault(name, []).append(node)
+            if node.op_type == "Constant":
+                value = next((a.t for a in node.attribute if a.name == "value" and a.HasField("t")), None)
+                if value is not None:
+                    self.parameters[node.output[0]] = value
+
+    def array(self, name):
+        """A parameter's values, dense."""
+        tensor = self.parameters[name]
+        if hasattr(tensor, "indices"):
+            values, indices = map(self.onnx.numpy_helper.to_array, (tensor.values, tensor.indices))
+            dense = np.zeros(math.prod(tensor.dims), values.dtype)
+            flat = indices if indices.ndim == 1 else np.ravel_multi_index(indices.T, tuple(tensor.dims))
+            dense[flat] = values
+            return dense.reshape(tuple(tensor.dims))
+        return self.onnx.numpy_helper.to_array(tensor)
+
+    def weight(self, name):
+        """(initializer, DequantizeLinear node or None) that a contraction's operand comes from, or None."""
+        dequantize = None
+        for _ in range(len(self.nodes) + 1):
+            if name in self.parameters:
+                return name, dequantize
+            node = self.producer.get(name)
+            if node is None or node.op_type not in (*MOVEMENT, "DequantizeLinear", "QuantizeLinear"):
+                return None
+            if node.op_type == "DequantizeLinear":
+                dequantize = node
+            elif node.op_type == "QuantizeLinear":
+                dequantize = None  # stored as floats, quantized at run time
+            name = node.input[0]
+        return None
+
+
+def node_name(node):
+    return node.name or node.output[0]
+
+
+def weighted(graph):
+    """Yield (node, position of the weight operand, initializer, DequantizeLinear or None)."""
+    for node in graph.nodes:
+        if node.op_type not in CONTRACTIONS:
+            continue
+        for position in (1, 0):
+            found = graph.weight(node.input[position]) if position < len(node.input) else None
+            if found:
+                yield node, position, *found
+                break
+
+
+def layers(model, count_zeros=True):
+    """Every Layer of a ModelProto, in the order of its nodes."""
+    graph = model if isinstance(model, Graph) else Graph(model)
+    return [layer_of(graph, *found, count_zeros=count_zeros) for found in weighted(graph)]
+
+
+def layer_of(graph, node, position, weight, dequantize, count_zeros=True):
+    tensor = graph.parameters[weight]
+    values = tensor.values if hasattr(tensor, "indices") else tensor
+    dtype = graph.onnx.TensorProto.DataType.Name(values.data_type)
+    shape = tuple(tensor.dims)
+    count = math.prod(shape)
+    stored = (math.prod(values.dims) * BITS.get(dtype, 32) + 7) // 8
+    zero = 0
+    if dequantize is not None:
+        for name in dequantize.input[1:]:
+            if name in graph.parameters:
+                extra = graph.parameters[name]
+                stored += math.prod(extra.dims) * BITS.get(graph.onnx.TensorProto.DataType.Name(extra.data_type), 32) // 8
+    zeros = float("nan")
+    if count_zeros and count:
+        if dequantize is not None and len(dequantize.input) > 2 and dequantize.input[2] in graph.parameters:
+            zero = _spread(graph.array(dequantize.input[2]), dequantize, shape)
+        zeros = float(np.mean(graph.array(weight).astype(np.float32) == np.asarray(zero, np.float32)))
+    return Layer(node_name(node), node.op_type, node.output[0], weight, shape,
+                 graph.onnx.helper.tensor_dtype_to_np_dtype(values.data_type).name, count, stored, zeros)
+
+
+def _spread(parameter, dequantize, shape):
+    """A scale or zero point in the shape of the values it belongs to."""
+    attributes = {a.name: a.i for a in dequantize.attribute}
+    parameter = np.asarray(parameter)
+    if parameter.size == 1:
+        return parameter.reshape(())
+    axis = attributes.get("axis", 1) % len(shape)
+    if attributes.get("block_size"):
+        return np.repeat(parameter, attributes["block_size"], axis)[tuple(slice(0, s) for s in shape)]
+    return parameter.reshape([-1 if i == axis else 1 for i in range(len(shape))])
+
+
+def weight_values(graph, weight, dequantize):
+    """A layer's weight as floats, what its integers stand for."""
+    values = graph.array(weight)
+    if dequantize is None:
+        return values.astype(np.float32)
+    scale = _spread(graph.array(dequantize.input[1]), dequantize, values.shape).astype(np.float32)
+    zero = graph.array(dequantize.input[2]) if len(dequantize.input) > 2 else np.zeros((), np.float32)
+    return (values.astype(np.float32) - _spread(zero, dequantize, values.shape).astype(np.float32)) * scale

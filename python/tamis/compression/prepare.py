@@ -1,0 +1,184 @@
+# SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+"""Makes an ONNX model ready for compression: the same function, in the form that compresses best.
+
+Constant nodes become initializers, Identity nodes between an initializer and its readers go, biases that layers share
+are given to each of them, sparse initializers become dense with zeros, normalizations and constant factors fold into
+convolutions, and weights that come out of DequantizeLinear become floats that remember their grid.
+"""
+import dataclasses
+
+import numpy as np
+
+from ..errors import Error
+from . import fold, opset, storage
+from .graph import (FLOATS, Graph, TensorProto, attribute, constant_nodes_to_initializers, make_tensor, node_name, numpy_helper, onnx,
+                    rename_reads)
+
+INTEGER_NAMES = {TensorProto.DataType.Value(name): name.lower()
+                 for name in ("INT2", "UINT2", "INT4", "UINT4", "INT8", "UINT8", "INT16", "UINT16", "INT32")}
+
+
+@dataclasses.dataclass
+class Grid:
+    """How a weight was quantized in the model that came in."""
+
+    dtype: str
+    scale: np.ndarray
+    zero_point: np.ndarray = None
+    axis: int = None
+    block: int = None
+
+    def spread(self, parameter, shape):
+        """One parameter in a shape that broadcasts to the weight's."""
+        if parameter is None or parameter.size == 1:
+            return np.zeros((), np.int64) if parameter is None else parameter.reshape(())
+        if self.block:
+            return np.repeat(parameter, self.block, self.axis)[tuple(slice(0, s) for s in shape)]
+        return parameter.reshape([-1 if i == self.axis else 1 for i in range(len(shape))])
+
+
+@dataclasses.dataclass
+class Prepared:
+    """A model ready for compression. `grids`: {weight: Grid} of those that were integers; `folded`: nodes that went."""
+
+    model: object
+    loaded: storage.Loaded
+    grids: dict
+    folded: list
+    sparse: list
+    changed: bool
+
+
+def prepare(model, *, fold_constants=True, least_opset=None, lift=False):
+    """Prepare a path, bytes or a ModelProto, which stays as it is. Raises Error for what is no ONNX model."""
+    loaded = storage.load(model)
+    proto, name = loaded.model, loaded.name
+    before = len(proto.graph.node), len(proto.graph.input), len(proto.graph.initializer)
+    sparse = _dense(proto, name)
+    _inputs_without_initializers(proto)
+    raised = least_opset and opset.opset(proto) < least_opset
+    if raised:
+        proto = opset.raise_to(proto, least_opset, name)
+    graph = Graph(proto)
+    constant_nodes_to_initializers(graph)
+    _drop_identities(graph)
+    grids = _lift(graph, name) if lift else {}
+    gone = []
+    if fold_constants:
+        _give_each_its_bias(graph)
+        gone = fold.fold(graph)
+    graph.drop_unused()
+    graph.store()
+    changed = bool(raised or sparse or gone or grids) or before != (
+        len(proto.graph.node), len(proto.graph.input), len(proto.graph.initializer))
+    opset.infer_shapes(proto)
+    return Prepared(proto, loaded, grids, gone, sparse, changed)
+
+
+def _dense(model, name):
+    """Sparse initializers of the top graph become dense; returns their names."""
+    names = []
+    for sparse in model.graph.sparse_initializer:
+        values, indices = numpy_helper.to_array(sparse.values), numpy_helper.to_array(sparse.indices)
+        dims = tuple(sparse.dims)
+        try:
+            if indices.ndim == 2:
+                indices = np.ravel_multi_index(tuple(indices.T), dims)
+            array = np.zeros(int(np.prod(dims, dtype=np.int64)), values.dtype)
+            array[indices] = values
+        except (ValueError, IndexError):
+            raise Error(f"sparse initializer '{sparse.values.name}' has an index outside its shape {list(dims)}", file=name) from None
+        model.graph.initializer.append(make_tensor(sparse.values.name, array.reshape(dims)))
+        names.append(sparse.values.name)
+    del model.graph.sparse_initializer[:]
+    return names
+
+
+def _inputs_without_initializers(model):
+    """Before IR version 4 every initializer was an input as well; compressed ones cannot be."""
+    names = {t.name for t in model.graph.initializer}
+    kept = [i for i in model.graph.input if i.name not in names]
+    if len(kept) != len(model.graph.input):
+        copies = [type(i).FromString(i.SerializeToString()) for i in kept]
+        del model.graph.input[:]
+        model.graph.input.extend(copies)
+        model.ir_version = max(model.ir_version, 4)
+
+
+def _drop_identities(graph):
+    """What reads an initializer through Identity reads it itself."""
+    names, kept = {}, []
+    for node in graph.nodes:
+        source = names.get(node.input[0], node.input[0]) if node.op_type == "Identity" and node.input else None
+        if source in graph.initializers and node.output[0] not in graph.outputs:
+            names[node.output[0]] = source
+        else:
+            kept.append(node)
+    if names:
+        graph.nodes = kept
+        rename_reads(kept, names)
+        graph.store()
+
+
+def _give_each_its_bias(graph):
+    """A bias is quantized with the scales of its own layer, so layers must not share one."""
+    for name, readers in list(graph.readers.items()):
+        tensor = graph.initializers.get(name)
+        if tensor is None or tensor.data_type not in FLOATS or len(tensor.dims) > 1:
+            continue
+        layers = [n for n in readers if n.op_type in fold.FOLDABLE and len(n.input) > 2 and n.input[2] == name]
+        for node in layers[1 if len(layers) == len(readers) else 0:]:
+            node.input[2] = graph.add_array(f"{name}_{node_name(node)}", numpy_helper.to_array(tensor))
+    graph.refresh()
+
+
+def _lift(graph, name):
+    """DequantizeLinear of constants becomes a float initializer under the name of its result."""
+    grids, kept = {}, []
+    for node in graph.nodes:
+        if node.op_type.startswith("QLinear") or node.op_type in ("ConvInteger", "MatMulInteger", "QGemm", "MatMulNBits"):
+            raise Error("the weights of operators such as this one cannot be changed: expected float weights or DequantizeLinear",
+                        file=name, node=node_name(node), op=node.op_type)
+        stored = graph.initializers.get(node.input[0]) if node.op_type == "DequantizeLinear" else None
+        if stored is None or stored.data_type not in INTEGER_NAMES or any(n and n not in graph.initializers for n in node.input[1:]):
+            kept.append(node)
+            continue
+        values = numpy_helper.to_array(stored).astype(np.int64)
+        scale = numpy_helper.to_array(graph.initializers[node.input[1]])
+        zero = numpy_helper.to_array(graph.initializers[node.input[2]]) if len(node.input) > 2 and node.input[2] else None
+        axis = attribute(node, "axis", 1) % max(values.ndim, 1)
+        grid = Grid(INTEGER_NAMES[stored.data_type], scale, zero, axis if scale.size > 1 else None,
+                    attribute(node, "block_size", 0) or None)
+        zeros = grid.spread(None if zero is None else zero.astype(np.int64), values.shape)
+        floats = (values - zeros).astype(np.float32) * grid.spread(scale.astype(np.float32), values.shape)
+        graph.add(make_tensor(node.output[0], floats.astype(scale.dtype)))
+        grids[node.output[0]] = grid
+    graph.nodes = kept
+    graph.store()
+    return grids
+
+
+def requantize(values, grid):
+    """Integers of `values` on the grid they were on before: equal values give equal integers, zeros the zero point."""
+    from .graph import RANGES
+
+    low, high = RANGES[grid.dtype]
+    zero = grid.spread(None if grid.zero_point is None else grid.zero_point.astype(np.int64), values.shape)
+    scale = grid.spread(grid.scale.astype(np.float32), values.shape)
+    steps = np.rint(values.astype(np.float32) / scale)
+    return np.clip(np.nan_to_num(steps).astype(np.int64) + zero, low, high)
+
+
+def float_layers(model):
+    """Names of the contractions whose weight is a float initializer."""
+    graph = Graph(model)
+    return [node_name(n) for n in graph.nodes if n.op_type in ("Conv", "ConvTranspose", "Gemm", "MatMul")
+            and any(i in graph.initializers and graph.initializers[i].data_type in FLOATS for i in n.input[:2])]
+
+
+def quantized_nodes(model):
+    """How many nodes of the model already are quantization."""
+    return sum(n.op_type in ("QuantizeLinear", "DequantizeLinear") or n.op_type.startswith("QLinear") for n in model.graph.node)
+
+
+__all__ = ["Grid", "Prepared", "float_layers", "onnx", "prepare", "quantized_nodes", "requantize"]

@@ -1,0 +1,179 @@
+# SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+"""What the search may do to each layer, and how an assignment of choices to layers becomes a recipe."""
+import collections
+import dataclasses
+import math
+import re
+
+from ..errors import Error
+from .recipe import Recipe, Rule, Step
+
+FLOAT = "float32"
+DENSE = "dense"
+WEIGHTS = (FLOAT, "int8", "int4")
+PATTERNS = (DENSE, "unstructured", "2:4")
+SPARSITIES = (0.5, 0.8)
+CALIBRATIONS = ("minmax", "mse")
+FREE_LAYERS = 32  # layers with a choice of their own; smaller ones share one
+OTHERS = "(other layers)"
+
+
+@dataclasses.dataclass(frozen=True, order=True)
+class Choice:
+    """What is done to one layer."""
+
+    weights: str = FLOAT
+    pattern: str = DENSE
+    sparsity: float = 0.0
+
+    def __str__(self):
+        if self.pattern == DENSE:
+            return self.weights
+        return f"{self.weights} {self.pattern} {self.sparsity:g}"
+
+    @classmethod
+    def parse(cls, text):
+        """The inverse of str()."""
+        parts = text.split()
+        return cls(parts[0]) if len(parts) == 1 else cls(parts[0], parts[1], float(parts[2]))
+
+    @property
+    def is_float(self):
+        return self == Choice()
+
+
+def choices(weights=WEIGHTS, patterns=PATTERNS, sparsities=SPARSITIES):
+    """Every combination, the float dense one first. An N:M pattern has the one sparsity it names."""
+    needs_sparsity = any(":" not in pattern and pattern != DENSE for pattern in patterns)
+    for name, values in (("weights", weights), ("patterns", patterns), ("sparsity", sparsities)):
+        if not values and (name != "sparsity" or needs_sparsity):
+            raise Error(f"{name}: expected at least one value to search over")
+    for pattern in patterns:
+        if pattern != DENSE and not re.fullmatch(r"unstructured|channel|auto|\d+:\d+|\d+x\d+", pattern):
+            raise Error(f"pattern '{pattern}': expected dense, unstructured, channel, auto, N:M or RxC")
+    for sparsity in sparsities:
+        if not 0 < sparsity < 1:
+            raise Error(f"sparsity {sparsity:g}: expected a share between 0 and 1")
+    prunings = []
+    for pattern in patterns:
+        nm = re.fullmatch(r"(\d+):(\d+)", pattern)
+        if nm and not 0 < int(nm[1]) < int(nm[2]):
+            raise Error(f"pattern '{pattern}': expected N:M with 0 < N < M")
+        if pattern == DENSE:
+            prunings.append((DENSE, 0.0))
+        elif nm:
+            prunings.append((pattern, 1 - int(nm[1]) / int(nm[2])))
+        else:
+            prunings += [(pattern, s) for s in sparsities]
+    found = {Choice(w, *p) for w in weights for p in prunings} | {Choice()}
+    order = {w: i for i, w in enumerate(weights)}
+    return sorted(found, key=lambda c: (not c.is_float, order.get(c.weights, -1), c.pattern != DENSE, c.pattern, c.sparsity))
+
+
+def to_recipe(assignment, options=None, about=None):
+    """The Recipe of {layer: Choice}: prune first, then quantize; a step without layers is left out."""
+    steps = []
+    pruned = {name: c for name, c in assignment.items() if c.pattern != DENSE}
+    if pruned:
+        common = collections.Counter((c.pattern, c.sparsity) for c in pruned.values()).most_common(1)[0][0]
+        rules = _rules({name: (c.pattern, c.sparsity) if c.pattern != DENSE else None for name, c in assignment.items()}, common,
+                       lambda value: {"pattern": value[0], "sparsity": value[1]})
+        # Each layer's choice is explicit here, so no rule of thumb protects any.
+        steps.append(Step("prune", {"pattern": common[0], "sparsity": common[1], "protect": False}, rules))
+    quantized = {name: c for name, c in assignment.items() if c.weights != FLOAT}
+    if quantized:
+        common = collections.Counter(c.weights for c in quantized.values()).most_common(1)[0][0]
+        rules = _rules({name: c.weights if c.weights != FLOAT else None for name, c in assignment.items()}, common,
+                       lambda value: {"weights": value})
+        steps.append(Step("quantize", {"weights": common, **(options or {})}, rules))
+    return Recipe(tuple(steps), about or {})
+
+
+def _rules(values, common, options):
+    """One rule per value that is not the common one; None means skip."""
+    groups = {}
+    for name, value in values.items():
+        if value != common:
+            groups.setdefault(value, []).append(re.escape(name))
+    return tuple(Rule(tuple(names), {} if value is None else options(value), value is None) for value, names in groups.items())
+
+
+class Space:
+    """The parameters of a study: a choice per layer, or (uniform) one choice and how many of the most sensitive layers stay
+    float; and how activations are calibrated."""
+
+    def __init__(self, layer_names, weight_of, allowed, uniform=False, sensitivity=None, calibrations=CALIBRATIONS):
+        """`weight_of` orders layers by what they cost; `allowed` are the choices that pay, the float one among them."""
+        self.layers, self.uniform = list(layer_names), uniform
+        self.allowed = list(allowed)
+        self.calibrations = list(calibrations)
+        self.order = sorted(self.layers, key=lambda n: -(sensitivity or {}).get(n, 0.0))
+        free = sorted(self.layers, key=lambda n: -weight_of[n])[:FREE_LAYERS]
+        self.groups = {name: [name] for name in self.layers if name in free}
+        rest = [name for name in self.layers if name not in free]
+        if rest:
+            self.groups[OTHERS] = rest
+
+    def distributions(self):
+        """{parameter: its values}."""
+        if self.uniform:
+            count, kept = len(self.layers), [0]
+            while kept[-1] < count:
+                kept.append(min(max(1, 2 * kept[-1]), count))
+            found = {"choice": [str(c) for c in self.allowed], "float layers": kept}
+        else:
+            found = {name: [str(c) for c in self.allowed] for name in self.groups}
+        if len(self.calibrations) > 1:
+            found["calibration"] = self.calibrations
+        return found
+
+    def assignment(self, params):
+        """{layer: Choice} of a trial's parameters."""
+        if self.uniform:
+            kept = set(self.order[:params["float layers"]])
+            return {name: Choice() if name in kept else Choice.parse(params["choice"]) for name in self.layers}
+        found = {name: Choice.parse(params[group]) for group, names in self.groups.items() for name in names}
+        return {name: found[name] for name in self.layers}
+
+    def params(self, assignment, calibration=None):
+        """The parameters closest to an assignment: a shared group takes its first layer's choice."""
+        found = {group: str(assignment[names[0]]) for group, names in self.groups.items()}
+        if len(self.calibrations) > 1:
+            found["calibration"] = calibration or self.calibrations[0]
+        return found
+
+    def recipe(self, params, about=None):
+        """The recipe of a trial's parameters."""
+        options = {"calibration_method": params.get("calibration", self.calibrations[0])}
+        return to_recipe(self.assignment(params), options, about)
+
+
+def greedy(space, times, drops, budget):
+    """An assignment whose drops add up to at most `budget`: start fastest, then give back where a loss costs least time.
+
+    `times` and `drops` tell {(layer, choice): seconds, drop} of layers on their own; what is unknown costs nothing.
+    """
+    known = {n: [c for c in space.allowed if times.get((n, str(c)), math.nan) == times.get((n, str(c)), math.nan)] for n in space.layers}
+    ranked = {}
+    for name in space.layers:
+        order = sorted(known[name], key=lambda c: times[name, str(c)]) or [c for c in space.allowed if not c.is_float][:1]
+        ranked[name] = [c for c in order if not c.is_float] if Choice() not in order else order[:order.index(Choice()) + 1]
+        if ranked[name][-1] != Choice():
+            ranked[name].append(Choice())
+    chosen = dict.fromkeys(space.layers, 0)
+
+    def loss(name, step=0):
+        return max(0.0, drops.get((name, str(ranked[name][chosen[name] + step])), 0.0))
+
+    def price(name):
+        """Seconds per unit of drop that the next choice of a layer costs."""
+        now, then = (times.get((name, str(ranked[name][chosen[name] + step])), 0.0) for step in (0, 1))
+        won = loss(name) - loss(name, 1)
+        return (then - now) / won if won > 0 else math.inf
+
+    while sum(map(loss, space.layers)) > budget:
+        movable = [n for n in space.layers if chosen[n] + 1 < len(ranked[n]) and loss(n) > 0]
+        if not movable:
+            break
+        chosen[min(movable, key=price)] += 1
+    return {name: ranked[name][i] for name, i in chosen.items()}

@@ -1,0 +1,132 @@
+# SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+"""What compression made of each layer, and the zeros a layer has: the rows of `tamis quantize`, `prune` and `explain`."""
+import math
+
+import numpy as np
+
+from .. import _tamis
+from . import layers as layer_list
+
+HEADINGS = ("layer", "op", "pattern", ">sparsity", "weights", ">SNR dB", ">before B", ">after B", "decision", "reason")
+
+
+def matrix(values, op, transposed=False):
+    """A weight as output channels times K, K ordered kernel height, width, input channel, as patterns count it."""
+    if values.ndim < 2:
+        return values.reshape(1, -1)
+    if op in ("Conv", "FusedConv"):
+        return np.moveaxis(values, 1, -1).reshape(values.shape[0], -1)
+    if op == "ConvTranspose":
+        return np.moveaxis(values, (1, 0), (0, -1)).reshape(values.shape[1], -1)
+    if op == "Gemm" and transposed:
+        return values.reshape(values.shape[0], -1)
+    return np.moveaxis(values, -1, 0).reshape(values.shape[-1], -1)
+
+
+def pattern(values, op, transposed=False):
+    """(pattern, share of zeros) of one weight."""
+    if not values.size:
+        return "dense", 0.0
+    rows = np.ascontiguousarray(matrix(np.asarray(values, np.float32), op, transposed))
+    name, zeros = _tamis.recognize_sparsity(rows.tobytes(), *rows.shape)
+    return name, zeros / values.size
+
+
+def weights(model):
+    """{layer: (op, initializer, float values, transposed, bits, stored bytes)} of a ModelProto."""
+    graph, found = layer_list.Graph(model), {}
+    for node, position, weight, dequantize in layer_list.weighted(graph):
+        layer = layer_list.layer_of(graph, node, position, weight, dequantize, count_zeros=False)
+        transposed = bool(next((a.i for a in node.attribute if a.name == "transB"), 0)) if position else True
+        found[layer.name] = (node.op_type, weight, layer_list.weight_values(graph, weight, dequantize), transposed, layer)
+    return found
+
+
+def sparsity(model):
+    """{layer: (pattern, share of zeros, bits)} of a ModelProto's weights, those of integer operators too."""
+    found = {name: (*pattern(values, op, transposed), layer.bits)
+             for name, (op, _, values, transposed, layer) in weights(model).items()}
+    graph = layer_list.Graph(model)
+    for node in graph.nodes:
+        place, zero = INTEGER_WEIGHTS.get(node.op_type, (99, 99))
+        if place < len(node.input) and node.input[place] in graph.parameters:
+            op = {"QLinearConv": "Conv", "ConvInteger": "Conv", "QGemm": "Gemm"}.get(node.op_type, "MatMul")
+            values = graph.array(node.input[place]).astype(np.float32)
+            if zero < len(node.input) and node.input[zero] in graph.parameters:
+                point = graph.array(node.input[zero]).astype(np.float32)
+                axis = 0 if op == "Conv" else values.ndim - 1
+                values = values - (point.reshape([-1 if i == axis else 1 for i in range(values.ndim)]) if point.size > 1 else point.reshape(()))
+            transposed = any(a.name == "transB" and a.i for a in node.attribute)
+            found[layer_list.node_name(node)] = (*pattern(values, op, transposed), 8)
+    return found
+
+
+# Integer operators: where their weight and its zero point are.
+INTEGER_WEIGHTS = {"QLinearConv": (3, 5), "QLinearMatMul": (3, 5), "QGemm": (3, 5), "ConvInteger": (1, 3), "MatMulInteger": (1, 3)}
+
+
+def rows(prepared, after, report, pruned):
+    """One dict per layer of a Prepared model, and of the result in QDQ form; `report` are the passes' own entries.
+
+    More zeros than before are a decision where weights were `pruned`; rounding makes some too.
+    """
+    old, new, found = weights(prepared.model), weights(after), []
+    for name, (op, weight, values, transposed, layer) in old.items():
+        row = {"layer": name, "op": op, "tensor": weight, "shape": list(layer.shape), "bytes_before": layer.stored_bytes}
+        changed = new.get(name)
+        if changed is None:
+            # Its weight came to nothing but the layer itself: it went with its channels.
+            row.update(pattern="channel", sparsity=1.0, bits=0, dtype="", snr=None, bytes_after=0)
+        else:
+            kind, share = pattern(changed[2], op, changed[3])
+            row.update(pattern=kind, sparsity=share, bits=changed[4].bits, dtype=changed[4].dtype, bytes_after=changed[4].stored_bytes,
+                       snr=_snr(values, changed[2]))
+            if changed[4].shape != layer.shape:
+                row["shape_after"] = list(changed[4].shape)
+        dtype = layer.dtype
+        if weight in prepared.grids and changed is not None:  # integers before and after
+            dtype = changed[4].dtype
+            row["bytes_before"] = changed[4].stored_bytes * layer.count // max(changed[4].count, 1)
+        row["decision"], row["reason"] = _decision(row, dtype, pruned and (values == 0).sum() / max(values.size, 1), report)
+        found.append(row)
+    return found
+
+
+def _snr(want, got):
+    """Signal to noise in dB; None where shapes differ, infinite where nothing changed."""
+    if want.shape != got.shape:
+        return None
+    want, got = want.astype(np.float64), got.astype(np.float64)
+    noise, signal = ((want - got) ** 2).sum(), (want ** 2).sum()
+    if noise == 0:
+        return math.inf
+    return 10 * math.log10(signal / noise) if signal else -math.inf
+
+
+def _decision(row, dtype, zeros, report):
+    """What was done to the weight, and the words of the pass that decided it."""
+    entries = [e for e in report if e.get("tensor") == row["tensor"] or (e.get("layer") == row["layer"] and not e.get("tensor"))]
+    done = []
+    if row.get("shape_after"):
+        done.append("channels removed")
+    elif zeros is not False and row["sparsity"] > zeros:
+        done.append("pruned")
+    if row["dtype"] != dtype:
+        done.append(row["dtype"])
+    reasons = [str(e["reason"]) for e in entries if e.get("reason")]
+    if done:
+        reasons = [r for r, e in zip(reasons, (e for e in entries if e.get("reason"))) if e.get("decision") not in ("float", "keep")] or reasons
+    return ", ".join(done) or "left as it is", "; ".join(dict.fromkeys(reasons))
+
+
+def lines(found):
+    """The rows as lines of text, columns aligned, the long reason last."""
+    cells = [[heading.lstrip(">") for heading in HEADINGS]]
+    for row in found:
+        snr = row["snr"]
+        shown = "" if snr is None else "exact" if snr == math.inf else f"{snr:.1f}"
+        cells.append([row["layer"], row["op"], row["pattern"], f"{row['sparsity']:.1%}", row["dtype"], shown, str(row["bytes_before"]),
+                      str(row["bytes_after"]), row["decision"], row["reason"]])
+    widths = [max(len(line[i]) for line in cells) for i in range(len(HEADINGS))]
+    return ["  ".join(cell.rjust(width) if heading[0] == ">" else cell.ljust(width)
+                      for cell, width, heading in zip(line, widths, HEADINGS)).rstrip() for line in cells]

@@ -1,0 +1,95 @@
+# SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+"""Applies what compression changed (a delta) to the ONNX model it came from.
+
+Nothing is decompiled: the graph stays the user's, only the tensors the delta names change. A delta is a dictionary:
+
+    parameters: {initializer: array}          new float values
+    weights:    {initializer: {values, dtype, scale, zero_point, axis, block}}   integers, behind a DequantizeLinear
+    tensors:    {tensor: {dtype, scale, zero_point, readers}}   activations that get QuantizeLinear and DequantizeLinear,
+                for all nodes that read them or just those `readers` names
+    removed:    {"parameters": {initializer: [(axis, kept indices)]}, "tensors": {tensor: [(axis, kept size)]}}
+"""
+import json
+
+import numpy as np
+
+from ..errors import Error
+from . import opset, prepare, writer_channels, writer_operators, writer_qdq, writer_sparse
+from .graph import Graph, check, make_tensor, numpy_helper
+
+FORMATS = ("qdq", "qoperator")
+ZEROS = ("zeros", "sparse_initializer")
+MICROSOFT = "com.microsoft"
+
+
+def apply(prepared, delta, *, format="qdq", zeros="zeros", step=None):
+    """The compressed ModelProto. `prepared` (see prepare.py) stays as it is; `step` is added to the recorded recipe."""
+    model = type(prepared.model)()
+    model.CopyFrom(prepared.model)
+    name = prepared.loaded.name
+    delta = {key: delta.get(key) or {} for key in ("parameters", "weights", "tensors", "removed")}
+    weights = dict(delta["weights"])
+    needed = writer_qdq.needed_opset(model, weights, delta["tensors"], prepared.grids)
+    model = opset.raise_to(model, needed, name) if needed else model
+    graph = Graph(model)
+    grids = writer_channels.remove(graph, delta["removed"], delta["parameters"], prepared.grids, name)
+    _set_parameters(graph, delta["parameters"], name)
+    weights.update(_back_on_grids(graph, grids, weights))
+    writer_qdq.insert(graph, weights, delta["tensors"], name)
+    graph.drop_unused()
+    graph.store()
+    if format == "qoperator":
+        writer_operators.convert(graph)
+    opset.fit_ir_version(model)
+    opset.infer_shapes(model)  # before sparse initializers, which ONNX's inference does not know
+    if zeros == "sparse_initializer":
+        writer_sparse.sparsify(graph)
+    elif prepared.sparse:
+        writer_sparse.sparsify(graph, prepared.sparse)
+    record(model, step)
+    check(model, name)
+    return model
+
+
+def _set_parameters(graph, parameters, file):
+    """Give initializers new float values, in the type they have."""
+    for name, values in parameters.items():
+        tensor = graph.initializers.get(name)
+        if tensor is None:
+            raise Error(f"the model has no initializer '{name}' to give new values", file=file)
+        old = numpy_helper.to_array(tensor)
+        values = np.asarray(values)
+        if values.shape != old.shape:
+            raise Error(f"initializer '{name}' has the shape {list(old.shape)}, its new values have {list(values.shape)}", file=file)
+        if not np.isfinite(values).all():
+            raise Error(f"the new values of initializer '{name}' are not finite", file=file)
+        graph.add(make_tensor(name, values.astype(old.dtype)))
+
+
+def _back_on_grids(graph, grids, weights):
+    """Weights that were integers in the input become integers of the same scale again."""
+    found = {}
+    for name, grid in grids.items():
+        tensor = graph.initializers.get(name)
+        if tensor is not None and name not in weights:
+            found[name] = {"values": prepare.requantize(numpy_helper.to_array(tensor), grid), "dtype": grid.dtype, "scale": grid.scale,
+                           "zero_point": grid.zero_point, "axis": grid.axis, "block": grid.block}
+    return found
+
+
+def record(model, step):
+    """Note the version and what was done in the model's own metadata; a recipe grows by one step each time."""
+    from .. import __version__
+
+    entries = {entry.key: entry for entry in model.metadata_props}
+    values = {"tamis.version": __version__}
+    if step:
+        try:
+            steps = json.loads(entries["tamis.recipe"].value) if "tamis.recipe" in entries else []
+        except ValueError:
+            steps = []
+        steps = steps if isinstance(steps, list) else []
+        values["tamis.recipe"] = json.dumps([*steps, step], sort_keys=True)
+    for key, value in values.items():
+        entry = entries.get(key) or model.metadata_props.add()
+        entry.key, entry.value = key, value

@@ -1,0 +1,51 @@
+# SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+"""ONNX Runtime's quantizer with its default settings:  ort_quantize.py MODEL FEEDS.npz OUT.onnx [dynamic|weight4]
+
+Runs in an environment with sympy, which its shape inference needs. `dynamic` finds the scales of activations at run time;
+`weight4` is its 4-bit weight-only quantizer.
+"""
+import os
+import sys
+
+from feeds import measured, read_feeds
+from onnxruntime.quantization import CalibrationDataReader, QuantFormat, quantize_dynamic, quantize_static
+from onnxruntime.quantization.shape_inference import quant_pre_process
+
+
+class Reader(CalibrationDataReader):
+    def __init__(self, feeds):
+        self.feeds = iter(feeds)
+
+    def get_next(self):
+        return next(self.feeds, None)
+
+
+def weight4(model, out):
+    import onnx
+    from onnxruntime.quantization.matmul_nbits_quantizer import MatMulNBitsQuantizer
+
+    quantizer = MatMulNBitsQuantizer(onnx.load(model), block_size=32, is_symmetric=True)
+    quantizer.process()
+    quantizer.model.save_model_to_file(out, True)
+
+
+def eight_bits(model, feeds, out, kind=""):
+    prepared = out + ".prepared.onnx"
+    try:
+        quant_pre_process(model, prepared)
+    except Exception as error:  # its symbolic shape inference fails on some graphs; ONNX's own is what it then offers
+        print(f"without symbolic shapes: {str(error)[:120]}")
+        quant_pre_process(model, prepared, skip_symbolic_shape=True)
+    if kind == "dynamic":
+        quantize_dynamic(prepared, out)
+    else:
+        quantize_static(prepared, out, Reader(read_feeds(feeds)), quant_format=QuantFormat.QDQ)
+    os.remove(prepared)
+
+
+if __name__ == "__main__":
+    with measured():
+        if sys.argv[4:] == ["weight4"]:
+            weight4(sys.argv[1], sys.argv[3])
+        else:
+            eight_bits(*sys.argv[1:])

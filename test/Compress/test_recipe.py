@@ -1,0 +1,119 @@
+# SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+"""Recipes: what YAML they are, which rule a layer gets, and how bad ones are refused."""
+import sys
+
+import pytest
+import tamis
+from tamis.compression import recipe, sensitivity, space
+
+TEXT = """
+version: 1
+about: {metric: top1}
+steps:
+- prune: {pattern: unstructured, sparsity: 0.5}
+  rules:
+  - {layers: "encoder/.*", sparsity: 0.8}
+  - {layers: [encoder/0, head], skip: true}
+- quantize: {weights: int8, activations: uint8}
+  rules:
+  - {layers: head, weights: int4}
+"""
+
+
+def test_roundtrip_through_text_and_file(tmp_path):
+    made = recipe.Recipe.from_text(TEXT)
+    assert recipe.Recipe.from_text(made.to_text()) == made
+    made.save(tmp_path / "r.yaml")
+    assert recipe.Recipe.load(tmp_path / "r.yaml") == made
+    assert [f.name for f in tmp_path.iterdir()] == ["r.yaml"]
+
+
+def test_later_rules_win_and_match_whole_names():
+    prune, quantize = recipe.Recipe.from_text(TEXT).steps
+    names = ["encoder/0", "encoder/1", "head", "header"]
+    assert prune.overrides(names) == (["encoder/0", "head"], {"encoder/1": {"sparsity": 0.8}})
+    assert quantize.overrides(names) == ([], {"head": {"weights": "int4"}})
+    rows = dict(recipe.describe(recipe.Recipe.from_text(TEXT), names))
+    assert rows["encoder/1"] == "prune unstructured 80%, then quantize int8" and rows["head"] == "quantize int4"
+
+
+@pytest.mark.parametrize("text, words", [
+    ("steps: [", "not YAML"), ("3", "expected a recipe"), ("version: 2", "expected version 1 of the recipe format, got 2"),
+    ("{version: 1, stages: []}", "unknown key 'stages'"), ("{version: 1, steps: 3}", "expected a list under `steps`"),
+    ("{version: 1, steps: [shrink]}", "step 1: expected one of prune, quantize"),
+    ("{version: 1, steps: [{prune: {rate: 0.5}}]}", "step 1: unknown option 'rate' of prune"),
+    ("{version: 1, steps: [{prune: {sparsity: high}}]}", "step 1: option 'sparsity': expected a number, got 'high'"),
+    ("{version: 1, steps: [{quantize: {per_channel: 1}}]}", "option 'per_channel': expected true or false"),
+    ("{version: 1, steps: [{prune: {}, rules: [{sparsity: 0.1}]}]}", "step 1, rule 1: expected `layers` and options"),
+    ("{version: 1, steps: [{prune: {}, rules: [{layers: '('}]}]}", "'(' is no regular expression"),
+    ("{version: 1, steps: [{quantize: {}, rules: [{layers: a, sparsity: 0.1}]}]}", "unknown option 'sparsity' of quantize"),
+    ("{version: 1, steps: [{quantize: {}, rules: [{layers: a, skip: 1}]}]}", "expected true or false for `skip`"),
+])
+def test_bad_recipes_are_refused(text, words):
+    with pytest.raises(tamis.Error) as caught:
+        recipe.Recipe.from_text(text)
+    assert words in str(caught.value)
+
+
+def test_missing_file_and_missing_package(tmp_path, monkeypatch):
+    with pytest.raises(tamis.Error, match="r.yaml: cannot read the recipe: no such file"):
+        recipe.Recipe.load(tmp_path / "r.yaml")
+    monkeypatch.setitem(sys.modules, "yaml", None)
+    with pytest.raises(tamis.Error, match=r"pyyaml is needed for this: pip install tamis\[search\]"):
+        recipe.Recipe.from_text(TEXT)
+
+
+def test_choices_and_recipes_of_the_search():
+    choices = space.choices(("float32", "int8"), ("dense", "2:4", "1x4"), (0.5,))
+    assert [str(c) for c in choices] == ["float32", "float32 1x4 0.5", "float32 2:4 0.5", "int8", "int8 1x4 0.5", "int8 2:4 0.5"]
+    assert [space.Choice.parse(str(c)) for c in choices] == choices
+    made = space.to_recipe({"a": choices[0], "b.0": choices[3], "c": choices[5], "d": choices[3]}, {"calibration_method": "mse"})
+    prune, quantize = made.steps
+    assert prune.overrides(["a", "b.0", "c", "d"]) == (["a", "b.0", "d"], {}) and prune.for_layer("c")["pattern"] == "2:4"
+    assert quantize.for_layer("a") is None and quantize.for_layer("b.0") == {"weights": "int8", "calibration_method": "mse"}
+    assert recipe.Recipe.from_text(made.to_text()) == made
+    assert space.to_recipe({"a": choices[0]}).steps == ()
+
+
+@pytest.mark.parametrize("arguments, words", [
+    (((), ("dense",), (0.5,)), "weights: expected at least one value"), ((("int8",), ("3x",), (0.5,)), "pattern '3x'"),
+    ((("int8",), ("4:2",), (0.5,)), "expected N:M with 0 < N < M"), ((("int8",), ("dense",), (1.5,)), "sparsity 1.5"),
+])
+def test_bad_search_spaces_are_refused(arguments, words):
+    with pytest.raises(tamis.Error) as caught:
+        space.choices(*arguments)
+    assert words in str(caught.value)
+
+
+def test_space_maps_parameters_to_layers_and_shares_small_ones():
+    names = [f"l{i}" for i in range(space.FREE_LAYERS + 3)]
+    allowed = [space.Choice(), space.Choice("int8")]
+    made = space.Space(names, {n: i for i, n in enumerate(names)}, allowed)
+    assert len(made.distributions()) == space.FREE_LAYERS + 2  # one for the small layers, one for the calibration
+    params = made.params(dict.fromkeys(names, allowed[1]))
+    assert made.assignment(params) == dict.fromkeys(names, allowed[1])
+    grid = space.Space(["a", "b", "c"], dict.fromkeys("abc", 1), allowed, True, {"b": 0.5})
+    assert grid.distributions()["float layers"] == [0, 1, 2, 3]
+    assert grid.assignment({"choice": "int8", "float layers": 1}) == {"a": allowed[1], "b": allowed[0], "c": allowed[1]}
+
+
+def test_greedy_start_gives_back_where_a_loss_costs_least_time():
+    allowed = [space.Choice(), space.Choice("int8"), space.Choice("int4")]
+    made = space.Space(["big", "small", "new"], {"big": 100, "small": 1, "new": 1}, allowed)
+    times = {("big", "float32"): 1.0, ("big", "int8"): 0.5, ("big", "int4"): 0.4,
+             ("small", "float32"): 0.01, ("small", "int8"): 0.006, ("small", "int4"): 0.005}
+    drops = {("big", "int4"): 0.01, ("small", "int4"): 0.01, ("big", "int8"): 0.001, ("small", "int8"): 0.0}
+    found = space.greedy(made, times, drops, 0.015)
+    assert found == {"big": space.Choice("int4"), "small": space.Choice("int8"), "new": space.Choice("int8")}
+    assert space.greedy(made, times, drops, 0)["big"] == space.Choice()
+
+
+def test_choices_that_make_no_layer_faster_are_left_out():
+    choices = space.choices(("float32", "int8", "int4"), ("dense", "2:4"), ())
+    found = {"float32": {"ratio": 1.0, "layers": {"a": 1.0, "b": 1.0}}, "int8": {"ratio": 1.2, "layers": {"a": 0.4, "b": 2.0}},
+             "int4": {"ratio": 1.0, "layers": {"a": 0.5, "b": 1.0}}, "int8 2:4 0.5": {"problem": "no such kernel"},
+             "float32 2:4 0.5": {"ratio": 0.9, "layers": {"a": 1.0, "b": 0.8}}}
+    kept, refused = sensitivity.worthwhile(choices, found)
+    assert list(map(str, kept)) == ["float32", "int8", "float32 2:4 0.5"]  # int8 helps one layer though the whole got slower
+    assert refused == {"int4": "no faster: saves 0.0% of the time in any layers", "int8 2:4 0.5": "no such kernel",
+                       "int4 2:4 0.5": "not measured: out of time"}
