@@ -49,6 +49,8 @@ public:
     if (kind != kGram)
       return op.emitOpError("of tensor '")
              << op.getTensor() << "': unknown statistic '" << kind << "'";
+    if (op.getAxis() && *op.getAxis() != type.getRank() - 1)
+      moveLast(*op.getAxis());
     if (type.getRank() == 0 || type.isDynamicDim(type.getRank() - 1))
       return op.emitOpError("of tensor '")
              << op.getTensor()
@@ -224,6 +226,25 @@ private:
           scf::YieldOp::create(inner, next);
         });
     return loop.getResult(0);
+  }
+
+  /// Continues with the tensor transposed, so that `axis` is the last.
+  void moveLast(int64_t axis) {
+    SmallVector<int64_t> permutation, shape;
+    for (int64_t i = 0; i < type.getRank(); ++i)
+      if (i != axis)
+        permutation.push_back(i);
+    permutation.push_back(axis);
+    SmallVector<OpFoldResult> sizes;
+    for (int64_t from : permutation) {
+      sizes.push_back(tensor::getMixedSize(b, b.getLoc(), input, from));
+      shape.push_back(type.getDimSize(from));
+    }
+    type = RankedTensorType::get(shape, type.getElementType());
+    Value init =
+        tensor::EmptyOp::create(b, b.getLoc(), sizes, type.getElementType());
+    input = linalg::TransposeOp::create(b, b.getLoc(), input, init, permutation)
+                ->getResult(0);
   }
 
   /// [x, 1] transposed times [x, 1], as a contraction over the rows.

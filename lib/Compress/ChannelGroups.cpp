@@ -66,8 +66,8 @@ void ChannelTies::fixElement(int64_t element, const Twine &why) {
   reason = reasons.size() - 1;
 }
 
-void ChannelTies::fixRange(Value value, int64_t axis, int64_t at,
-                           int64_t count, const Twine &why) {
+void ChannelTies::fixRange(Value value, int64_t axis, int64_t at, int64_t count,
+                           const Twine &why) {
   int64_t base = getBase(value, axis);
   if (ShapedType::isDynamic(getExtent(value, axis)))
     return;
@@ -272,8 +272,7 @@ int64_t ChannelGroups::findElement(Value value, int64_t axis,
   return ties.find(base->second + index);
 }
 
-int64_t ChannelGroups::getUnit(Value value, int64_t axis,
-                               int64_t index) const {
+int64_t ChannelGroups::getUnit(Value value, int64_t axis, int64_t index) const {
   int64_t element = findElement(value, axis, index);
   if (element < 0)
     return -1;

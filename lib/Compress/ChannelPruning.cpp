@@ -54,14 +54,19 @@ static DenseSet<int64_t> getRemovedUnits(ModuleOp module,
     if (!observe.getParameter() || !entries)
       continue;
     for (Attribute entry : entries) {
-      auto dict = cast<DictionaryAttr>(entry);
-      int64_t axis = dict.getAs<IntegerAttr>("axis").getInt();
-      auto kept = dict.getAs<DenseI64ArrayAttr>("kept").asArrayRef();
-      for (int64_t i = 0; i < observe.getType().getDimSize(axis); ++i)
-        if (!llvm::is_contained(kept, i))
-          removed.insert(groups.getUnit(observe.getResult(), axis, i));
+      auto dict = dyn_cast<DictionaryAttr>(entry);
+      auto axis = dict ? dict.getAs<IntegerAttr>("axis") : IntegerAttr();
+      auto kept =
+          dict ? dict.getAs<DenseI64ArrayAttr>("kept") : DenseI64ArrayAttr();
+      if (!axis || !kept || axis.getInt() < 0 ||
+          axis.getInt() >= observe.getType().getRank())
+        continue;
+      for (int64_t i = 0; i < observe.getType().getDimSize(axis.getInt()); ++i)
+        if (!llvm::is_contained(kept.asArrayRef(), i))
+          removed.insert(groups.getUnit(observe.getResult(), axis.getInt(), i));
     }
   }
+  removed.erase(-1);
   return removed;
 }
 
@@ -92,8 +97,7 @@ LogicalResult tamis::applyRemoval(ModuleOp module, const ChannelGroups &groups,
       SmallVector<NamedAttribute> entry = {
           b.getNamedAttr("axis", b.getI64IntegerAttr(axis))};
       if (observe.getParameter())
-        entry.push_back(
-            b.getNamedAttr("kept", b.getDenseI64ArrayAttr(kept)));
+        entry.push_back(b.getNamedAttr("kept", b.getDenseI64ArrayAttr(kept)));
       else
         entry.push_back(
             b.getNamedAttr("size", b.getI64IntegerAttr(kept.size())));
@@ -105,7 +109,8 @@ LogicalResult tamis::applyRemoval(ModuleOp module, const ChannelGroups &groups,
     auto &list = observe.getParameter() ? parameters : tensors;
     list.push_back(
         b.getNamedAttr(observe.getTensor(), b.getArrayAttr(entries)));
-    if (!observe.getParameter())
+    // Other floats lose their channels when the file is written.
+    if (!observe.getParameter() || !observe.getType().getElementType().isF32())
       continue;
     FailureOr<std::vector<float>> values = readParameter(observe);
     if (failed(values))
@@ -135,7 +140,8 @@ llvm::DenseMap<Operation *, StringRef> tamis::getLayerNames(ModuleOp module) {
   for (const WeightMatrix &matrix : collectWeights(module)) {
     ContractOp op = matrix.use.contract;
     StringRef name = getNode(op).name;
-    names[matrix.use.observe] = name.empty() ? op.getOrigin().value_or("") : name;
+    names[matrix.use.observe] =
+        name.empty() ? op.getOrigin().value_or("") : name;
   }
   return names;
 }
@@ -172,12 +178,11 @@ static LogicalResult scoreUnits(ModuleOp module, const ChannelGroups &groups,
         const PruneTarget &target = layer->second->decision->target;
         unit.share = std::min(unit.share, target.sparsity);
         if (target.threshold)
-          unit.threshold =
-              std::min(unit.threshold.value_or(*target.threshold),
-                       *target.threshold);
+          unit.threshold = std::min(unit.threshold.value_or(*target.threshold),
+                                    *target.threshold);
         unit.elements += matrix.columns;
-        for (float score : ArrayRef(scores).slice(row * matrix.columns,
-                                                  matrix.columns))
+        for (float score :
+             ArrayRef(scores).slice(row * matrix.columns, matrix.columns))
           unit.sum += score;
       });
   }

@@ -22,7 +22,7 @@ FailureOr<int64_t> pruneChannels(ModuleOp module, ArrayRef<ChannelLayer> layers,
                                  Report &report);
 
 /// Removes channels whose value does not depend on the input and whose readers
-/// can take it into a bias. Returns how many.
+/// can take it into a bias, and those that nothing reads. Returns how many.
 FailureOr<int64_t> removeDeadChannels(ModuleOp module, Report &report);
 
 /// The layer of each parameter that is a weight.

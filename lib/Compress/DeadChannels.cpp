@@ -2,11 +2,13 @@
 //
 // Channels that are one number whatever the input: a contraction whose weights
 // for them are zero, a bias, an activation function. Their readers add that
-// number times their weights, which belongs into a bias.
+// number times their weights, which belongs into a bias. And channels that
+// all readers multiply by zero.
 #include "ChannelPruning.h"
 #include "mlir/Dialect/Linalg/IR/Linalg.h"
 #include "mlir/Dialect/Tensor/IR/Tensor.h"
 #include "mlir/IR/Matchers.h"
+#include "llvm/ADT/BitVector.h"
 #include <cmath>
 
 using namespace mlir;
@@ -64,7 +66,8 @@ private:
   Channels visitContract(ContractOp op) {
     Channels channels;
     const WeightMatrix *matrix = getMatrix(op);
-    if (!matrix || matrix->rowsPerGroup != matrix->rows || op.hasEpilogue())
+    if (!matrix || matrix->rowsPerGroup != matrix->rows || op.hasEpilogue() ||
+        !matrix->isFloat32())
       return channels;
     auto iterators = op.getIterators();
     for (AffineExpr expr : op.getRhsMap().getResults()) {
@@ -79,8 +82,8 @@ private:
     if (channels.axis < 0 || failed(weights))
       return Channels();
     for (int64_t row = 0; row < matrix->rows; ++row) {
-      auto values = ArrayRef(*weights).slice(row * matrix->columns,
-                                             matrix->columns);
+      auto values =
+          ArrayRef(*weights).slice(row * matrix->columns, matrix->columns);
       bool isZero = llvm::all_of(values, [](float v) { return v == 0; });
       channels.values.push_back(isZero ? 0 : kUnknown);
     }
@@ -159,8 +162,7 @@ private:
             dim = expr.getPosition();
     if (!dim)
       return {};
-    auto axis = out.getResultPosition(
-        getAffineDimExpr(*dim, op->getContext()));
+    auto axis = out.getResultPosition(getAffineDimExpr(*dim, op->getContext()));
     if (!axis || type.isDynamicDim(*axis))
       return {};
     Channels channels{int64_t(*axis), {}};
@@ -191,10 +193,9 @@ private:
         continue;
       AffineMap map = op.getMatchingIndexingMap(operand);
       auto expr = dyn_cast<AffineDimExpr>(map.getResult(input->axis));
-      float value = input->values.size() == 1 ? input->values[0]
-                    : expr && expr.getPosition() == dim
-                        ? input->values[index]
-                        : kUnknown;
+      float value = input->values.size() == 1           ? input->values[0]
+                    : expr && expr.getPosition() == dim ? input->values[index]
+                                                        : kUnknown;
       if (!std::isnan(value))
         values[argument] = b.getF32FloatAttr(value);
     }
@@ -206,8 +207,8 @@ private:
         return values.lookup(value);
       };
       if (inner.hasTrait<OpTrait::IsTerminator>()) {
-        auto result = dyn_cast_if_present<FloatAttr>(
-            lookUp(inner.getOperand(0)));
+        auto result =
+            dyn_cast_if_present<FloatAttr>(lookUp(inner.getOperand(0)));
         return result && result.getType().isF32()
                    ? static_cast<float>(result.getValueAsDouble())
                    : kUnknown;
@@ -264,6 +265,23 @@ static bool isUnpadded(ContractOp op) {
          !op.getLhs().getDefiningOp<tensor::PadOp>();
 }
 
+/// The channels that a contraction has a weight for that is not zero; all of
+/// `count`, if that cannot be told.
+static llvm::BitVector findRead(const WeightMatrix *matrix, int64_t count) {
+  llvm::BitVector isRead(count, true);
+  if (!matrix || matrix->channels != count ||
+      matrix->rowsPerGroup != matrix->rows || !matrix->isFloat32())
+    return isRead;
+  FailureOr<std::vector<float>> weights = matrix->read();
+  if (failed(weights))
+    return isRead;
+  isRead.reset();
+  for (auto [i, weight] : llvm::enumerate(*weights))
+    if (weight != 0)
+      isRead.set(i % count);
+  return isRead;
+}
+
 FailureOr<int64_t> tamis::removeDeadChannels(ModuleOp module, Report &report) {
   ChannelGroups groups(module);
   ConstantChannels constants(module);
@@ -281,19 +299,22 @@ FailureOr<int64_t> tamis::removeDeadChannels(ModuleOp module, Report &report) {
           ShapedType::isDynamic(size))
         continue;
       const WeightMatrix *matrix = constants.getMatrix(op);
-      Reader reader{op, matrix, int64_t(axis), constants.lookup(op.getLhs()),
-                    {}};
-      bool isSimple = matrix && matrix->channels == size &&
+      Reader reader{
+          op, matrix, int64_t(axis), constants.lookup(op.getLhs()), {}};
+      bool isSimple = matrix && matrix->isFloat32() &&
+                      matrix->channels == size &&
                       matrix->rowsPerGroup == matrix->rows && reader.channels &&
                       reader.channels->axis == int64_t(axis);
       if (isSimple && isUnpadded(op))
         reader.bias = findBias(op);
+      llvm::BitVector isRead = findRead(matrix, size);
       for (int64_t i = 0; i < size; ++i) {
         int64_t unit = groups.getUnit(op.getLhs(), axis, i);
         if (unit < 0)
           continue;
         float value = isSimple ? reader.channels->values[i] : kUnknown;
-        bool isDead = value == 0 || (std::isfinite(value) && reader.bias);
+        bool isDead = value == 0 || !isRead.test(i) ||
+                      (std::isfinite(value) && reader.bias);
         if (!isDead)
           states[unit] = State::Alive;
         else if (states[unit] == State::Unseen)
@@ -315,8 +336,9 @@ FailureOr<int64_t> tamis::removeDeadChannels(ModuleOp module, Report &report) {
       continue;
     removed.append(dead);
     for (auto [observe, axis] : group.parameters)
-      report.add(names.lookup(observe), observe.getTensor(), "remove dead channels",
-                 "they do not depend on the input",
+      report.add(names.lookup(observe), observe.getTensor(),
+                 "remove dead channels",
+                 "they do not depend on the input, or nothing reads them",
                  {report.number("axis", axis),
                   report.number("channels", int64_t(group.units.size())),
                   report.number("removed", int64_t(dead.size()))});
@@ -334,13 +356,13 @@ FailureOr<int64_t> tamis::removeDeadChannels(ModuleOp module, Report &report) {
     for (int64_t j = 0; j < reader.matrix->columns; ++j) {
       int64_t channel = j % reader.matrix->channels;
       float value = reader.channels->values[channel];
-      if (value == 0 || !isRemoved.contains(groups.getUnit(
-                            reader.contract.getLhs(), reader.axis, channel)))
+      if (value == 0 || std::isnan(value) ||
+          !isRemoved.contains(
+              groups.getUnit(reader.contract.getLhs(), reader.axis, channel)))
         continue;
       isNeeded = true;
       for (int64_t i = 0; i < reader.matrix->rows; ++i)
-        sums[i] += double(value) *
-                   (*weights)[i * reader.matrix->columns + j];
+        sums[i] += double(value) * (*weights)[i * reader.matrix->columns + j];
     }
     if (!isNeeded)
       continue;

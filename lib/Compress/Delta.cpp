@@ -74,6 +74,11 @@ public:
   }
 
 private:
+  static ArrayRef<Attribute> readList(Attribute attr) {
+    auto list = dyn_cast<ArrayAttr>(attr);
+    return list ? list.getValue() : ArrayRef<Attribute>();
+  }
+
   void addRemoved() {
     auto removed = module->getAttrOfType<DictionaryAttr>(kRemovedAttrName);
     if (!removed)
@@ -83,9 +88,13 @@ private:
       if (!tensors)
         return;
       for (NamedAttribute tensor : tensors)
-        for (Attribute attr : cast<ArrayAttr>(tensor.getValue())) {
-          auto entry = cast<DictionaryAttr>(attr);
-          DeltaRemoval removal{entry.getAs<IntegerAttr>("axis").getInt(), {}, 0};
+        for (Attribute attr : readList(tensor.getValue())) {
+          auto entry = dyn_cast<DictionaryAttr>(attr);
+          auto axis =
+              entry ? entry.getAs<IntegerAttr>("axis") : IntegerAttr();
+          if (!axis)
+            continue;
+          DeltaRemoval removal{axis.getInt(), {}, 0};
           if (auto kept = entry.getAs<DenseI64ArrayAttr>("kept"))
             removal.kept.append(kept.asArrayRef().begin(),
                                 kept.asArrayRef().end());

@@ -76,8 +76,8 @@ std::optional<WeightUse> tamis::findWeight(ContractOp op) {
       WeightUse use;
       use.contract = op;
       use.observe = observe;
-      if (auto load = observe.getInput()
-                          .getDefiningOp<ml_program::GlobalLoadConstOp>())
+      if (auto load =
+              observe.getInput().getDefiningOp<ml_program::GlobalLoadConstOp>())
         use.global = SymbolTable::lookupNearestSymbolFrom<ml_program::GlobalOp>(
             load, load.getGlobal());
       else if (!matchPattern(observe.getInput(), m_Constant()))
@@ -131,8 +131,7 @@ ObserveOp tamis::findInput(ContractOp op) { return findObserved(op.getLhs()); }
 
 /// The vector that an elementwise generic adds to `x`, and its map.
 static std::pair<Value, AffineMap> getAddend(linalg::GenericOp op, Value x) {
-  if (op.getNumParallelLoops() != op.getNumLoops() ||
-      op.getNumDpsInits() != 1)
+  if (op.getNumParallelLoops() != op.getNumLoops() || op.getNumDpsInits() != 1)
     return {};
   for (Operation &inner : op.getBody()->without_terminator()) {
     if (!isa<arith::AddFOp>(inner))
@@ -166,8 +165,7 @@ ObserveOp tamis::findBias(ContractOp op) {
       return nullptr;
     // [1, n] added to rows is a vector too.
     ObserveOp observe = findObserved(addend);
-    if (!observe || !observe.getParameter() ||
-        !typeOf(addend).hasStaticShape())
+    if (!observe || !observe.getParameter() || !typeOf(addend).hasStaticShape())
       return nullptr;
     int64_t wide = llvm::count_if(typeOf(addend).getShape(),
                                   [](int64_t size) { return size != 1; });
@@ -200,8 +198,7 @@ void tamis::writeParameter(ObserveOp observe, ArrayRef<float> values) {
   auto type = typeOf(observe.getInput());
   OpBuilder b(observe);
   observe->setAttr(kChangedAttr, b.getUnitAttr());
-  auto load =
-      observe.getInput().getDefiningOp<ml_program::GlobalLoadConstOp>();
+  auto load = observe.getInput().getDefiningOp<ml_program::GlobalLoadConstOp>();
   if (!load) {
     observe.getInputMutable().assign(arith::ConstantOp::create(
         b, observe.getLoc(), DenseElementsAttr::get(type, values)));
@@ -214,13 +211,13 @@ void tamis::writeParameter(ObserveOp observe, ArrayRef<float> values) {
   AsmResourceBlob blob = HeapAsmResourceBlob::allocateAndCopyWithAlign(
       bytes, 64, /*dataIsMutable=*/false);
   // What an earlier call has put there is this global's own.
-  auto resource = dyn_cast_if_present<DenseResourceElementsAttr>(
-      global.getValueAttr());
+  auto resource =
+      dyn_cast_if_present<DenseResourceElementsAttr>(global.getValueAttr());
   if (resource && global->hasAttr(kChangedAttr)) {
     resource.getRawHandle().getResource()->setBlob(std::move(blob));
     return;
   }
-  global.setValueAttr(DenseResourceElementsAttr::get(
-      type, global.getSymName(), std::move(blob)));
+  global.setValueAttr(DenseResourceElementsAttr::get(type, global.getSymName(),
+                                                     std::move(blob)));
   global->setAttr(kChangedAttr, b.getUnitAttr());
 }

@@ -47,8 +47,8 @@ struct ContractModel
       if (isa<RankedTensorType>(extra.getType()))
         accesses.push_back({extra, contract.getExtraMap(i)});
     llvm::SmallBitVector fixedDims(contract.getIteratorTypes().size());
-    for (auto [pad, expr] : llvm::zip_equal(contract.getPad(),
-                                            contract.getLhsMap().getResults()))
+    for (auto [pad, expr] :
+         llvm::zip_equal(contract.getPad(), contract.getLhsMap().getResults()))
       if (auto dim = dyn_cast<AffineDimExpr>(expr); dim && pad != 0)
         fixedDims.set(dim.getPosition());
     ties.tieByMaps(accesses, fixedDims, "a padded axis");
@@ -73,8 +73,8 @@ struct LinalgModel
       accesses.push_back(
           {operand.get(), structured.getMatchingIndexingMap(&operand)});
     }
-    for (auto [init, result] : llvm::zip_equal(
-             structured.getDpsInitsMutable(), op->getResults()))
+    for (auto [init, result] :
+         llvm::zip_equal(structured.getDpsInitsMutable(), op->getResults()))
       accesses.push_back({result, structured.getMatchingIndexingMap(&init)});
     llvm::SmallBitVector fixedDims(structured.getNumLoops());
     auto iterators = structured.getIteratorTypesArray();
@@ -114,16 +114,14 @@ struct LinalgModel
       for (auto [axis, at] : llvm::enumerate(extract.getIndices())) {
         auto index = at.getDefiningOp<linalg::IndexOp>();
         if (index && index->getBlock() == op.getBlock()) {
-          exprs.push_back(
-              getAffineDimExpr(index.getDim(), op->getContext()));
+          exprs.push_back(getAffineDimExpr(index.getDim(), op->getContext()));
           continue;
         }
         ties.fix(extract.getTensor(), axis, "an indexed axis");
         exprs.push_back(getAffineConstantExpr(0, op->getContext()));
       }
-      accesses.push_back(
-          {extract.getTensor(),
-           AffineMap::get(dims, 0, exprs, op->getContext())});
+      accesses.push_back({extract.getTensor(),
+                          AffineMap::get(dims, 0, exprs, op->getContext())});
     });
   }
 };
@@ -153,8 +151,7 @@ struct ExpandModel
     : PrunableOpInterface::ExternalModel<ExpandModel, tensor::ExpandShapeOp> {
   void tieChannels(Operation *op, ChannelTies &ties) const {
     auto expand = cast<tensor::ExpandShapeOp>(op);
-    for (auto [wide, axes] :
-         llvm::enumerate(expand.getReassociationIndices()))
+    for (auto [wide, axes] : llvm::enumerate(expand.getReassociationIndices()))
       ties.merge(expand.getSrc(), wide, expand.getResult(), axes,
                  isFreeReshape(op));
   }
@@ -211,13 +208,12 @@ struct ConcatModel
 };
 
 /// Padded elements stay: removing them would need other amounts in the file.
-struct PadModel
-    : PrunableOpInterface::ExternalModel<PadModel, tensor::PadOp> {
+struct PadModel : PrunableOpInterface::ExternalModel<PadModel, tensor::PadOp> {
   void tieChannels(Operation *op, ChannelTies &ties) const {
     auto pad = cast<tensor::PadOp>(op);
     Value source = pad.getSource(), result = pad.getResult();
-    for (auto [axis, low, high] : llvm::enumerate(pad.getMixedLowPad(),
-                                                  pad.getMixedHighPad())) {
+    for (auto [axis, low, high] :
+         llvm::enumerate(pad.getMixedLowPad(), pad.getMixedHighPad())) {
       std::optional<int64_t> before = getConstantIntValue(low);
       std::optional<int64_t> after = getConstantIntValue(high);
       int64_t size = getSize(source, axis);

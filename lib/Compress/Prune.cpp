@@ -37,8 +37,7 @@ struct Prune : ConfiguredPass<tamis::impl::PruneBase<Prune>> {
                                       : WalkResult::advance();
                          })
                          .wasInterrupted();
-    if (!isDecided &&
-        failed(selectPruning(module, readConfig(), report)))
+    if (!isDecided && failed(selectPruning(module, readConfig(), report)))
       return signalPassFailure();
 
     std::vector<Layer> alone, together, channels;
@@ -97,15 +96,21 @@ private:
     return llvm::count(values, 0.0f);
   }
 
-  void finish(const Layer &layer, ArrayRef<float> values, int64_t zerosBefore,
-              Report &report) {
-    int64_t zeros = countZeros(values);
-    double count = double(values.size());
+  /// Writes what is left of a layer, and says so.
+  LogicalResult finish(const Layer &layer, ArrayRef<float> before,
+                       ArrayRef<float> values, Report &report) {
     ObserveOp observe = layer.matrix.use.observe;
+    int64_t zerosBefore = countZeros(before), zeros = countZeros(values);
+    double count = double(values.size());
+    FailureOr<bool> isCorrected = false;
+    if (this->correctBias)
+      isCorrected = tamis::correctBias(layer.matrix, before, values);
+    if (failed(isCorrected))
+      return failure();
     layer.matrix.write(values);
     numPruned += zeros - zerosBefore;
-    report.add(layer.matrix.layer, observe.getTensor(),
-               "pruned", "",
+    report.add(layer.matrix.layer, observe.getTensor(), "pruned",
+               *isCorrected ? "its bias makes good for the average" : "",
                {report.text("pattern", layer.decision.pattern),
                 report.text("criterion", layer.decision.criterion),
                 report.text("scope", layer.decision.scope),
@@ -113,19 +118,19 @@ private:
                 report.number("zeros", zeros),
                 report.number("sparsity_before", double(zerosBefore) / count),
                 report.number("sparsity", double(zeros) / count)});
+    return success();
   }
 
   LogicalResult pruneAlone(Layer &layer, Report &report) {
     FailureOr<std::vector<float>> values = readFinite(layer.matrix);
     if (failed(values))
       return failure();
-    int64_t zerosBefore = countZeros(*values);
+    std::vector<float> before = *values;
     if (failed(layer.criterion->prune(layer.matrix, *values,
                                       layer.decision.seed, *layer.pattern,
                                       layer.decision.target)))
       return failure();
-    finish(layer, *values, zerosBefore, report);
-    return success();
+    return finish(layer, before, *values, report);
   }
 
   /// Ranks layers of equal decisions together.
@@ -165,11 +170,12 @@ private:
       }
       layers[first].pattern->select(pieces, decision.target);
       for (auto [at, member] : llvm::enumerate(members)) {
-        int64_t zerosBefore = countZeros(values[at]);
+        std::vector<float> before = values[at];
         for (auto [value, dropped] : llvm::zip_equal(values[at], drops[at]))
           if (dropped)
             value = 0;
-        finish(layers[member], values[at], zerosBefore, report);
+        if (failed(finish(layers[member], before, values[at], report)))
+          return failure();
       }
     }
     return success();

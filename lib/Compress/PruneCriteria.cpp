@@ -15,9 +15,10 @@
 using namespace mlir;
 using namespace mlir::tamis;
 
-FailureOr<std::vector<float>>
-tamis::readStatistic(const WeightMatrix &matrix, ObserveOp observe,
-                     StringRef kind, int64_t count) {
+FailureOr<std::vector<float>> tamis::readStatistic(const WeightMatrix &matrix,
+                                                   ObserveOp observe,
+                                                   StringRef kind,
+                                                   int64_t count) {
   DictionaryAttr statistics = observe.getStatisticsAttr();
   Attribute attr = statistics ? statistics.get(kind) : Attribute();
   auto fail = [&]() {
@@ -56,8 +57,8 @@ LogicalResult tamis::scoreWeights(const PruneCriterion &criterion,
 }
 
 LogicalResult PruneCriterion::prune(const WeightMatrix &matrix,
-                                    MutableArrayRef<float> values,
-                                    int64_t seed, const PrunePattern &pattern,
+                                    MutableArrayRef<float> values, int64_t seed,
+                                    const PrunePattern &pattern,
                                     const PruneTarget &target) const {
   std::vector<float> scores(values.size());
   std::vector<uint8_t> drop(values.size());
@@ -130,9 +131,9 @@ struct Random : PruneCriterion {
 struct Gradient : PruneCriterion {
   LogicalResult score(const WeightMatrix &matrix, ArrayRef<float> values,
                       int64_t, MutableArrayRef<float> scores) const override {
-    FailureOr<std::vector<float>> gradient = readStatistic(
-        matrix, matrix.use.observe, statistics::kGradient,
-        int64_t(values.size()));
+    FailureOr<std::vector<float>> gradient =
+        readStatistic(matrix, matrix.use.observe, statistics::kGradient,
+                      int64_t(values.size()));
     if (failed(gradient))
       return failure();
     for (auto [value, score, offset] :
@@ -283,9 +284,8 @@ const PruneCriterion *tamis::findCriterion(StringRef name,
 }
 
 std::string tamis::listCriteria() {
-  return llvm::join(llvm::map_range(getCriteria(),
-                                    [](const NamedCriterion &entry) {
-                                      return entry.name;
-                                    }),
-                    ", ");
+  return llvm::join(
+      llvm::map_range(getCriteria(),
+                      [](const NamedCriterion &entry) { return entry.name; }),
+      ", ");
 }

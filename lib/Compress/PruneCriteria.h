@@ -67,6 +67,11 @@ FailureOr<std::vector<float>> readStatistic(const WeightMatrix &matrix,
                                             ObserveOp observe, StringRef kind,
                                             int64_t count);
 
+/// Adds to the bias of a layer what its weights give less on average now, if
+/// its inputs were measured and it has a bias. Returns whether it did.
+FailureOr<bool> correctBias(const WeightMatrix &matrix, ArrayRef<float> before,
+                            ArrayRef<float> after);
+
 } // namespace mlir::tamis
 
 #endif // TAMIS_LIB_COMPRESS_PRUNECRITERIA_H

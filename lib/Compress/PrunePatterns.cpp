@@ -151,8 +151,7 @@ static bool parsePair(llvm::StringRef text, char separator, int64_t &a,
          b >= 1 && a <= (1 << 20) && b <= (1 << 20);
 }
 
-std::unique_ptr<PrunePattern>
-mlir::tamis::parsePattern(llvm::StringRef text) {
+std::unique_ptr<PrunePattern> mlir::tamis::parsePattern(llvm::StringRef text) {
   int64_t a, b;
   if (text == "unstructured")
     return std::make_unique<BlockPattern>(1, 1);

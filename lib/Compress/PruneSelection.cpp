@@ -41,9 +41,9 @@ static LogicalResult checkConfig(ModuleOp module, const PruneConfig &config) {
   std::unique_ptr<PrunePattern> pattern = parsePattern(config.pattern);
   bool isChannel = config.pattern == kChannelPattern;
   if (!pattern && !isChannel)
-    return module.emitError(
-               "pattern expected unstructured, channel, N:M with N < M, or RxC, "
-               "got '")
+    return module.emitError("pattern expected unstructured, channel, N:M with "
+                            "N < M, or RxC, "
+                            "got '")
            << config.pattern << "'";
   const PruneCriterion *criterion = findCriterion(config.criterion);
   if (!criterion)
@@ -106,8 +106,8 @@ findEnds(ArrayRef<WeightMatrix> matrices) {
       bool reached = false;
       forEachOperand(&op, [&](Value value) {
         Operation *source = findOuter(value, block);
-        reached |= source && (behind.contains(source) ||
-                              weighted.contains(source));
+        reached |=
+            source && (behind.contains(source) || weighted.contains(source));
       });
       if (reached)
         behind.insert(&op);
@@ -176,8 +176,8 @@ requestStatistics(const WeightMatrix &matrix, StringRef criterion) {
       }
       return {criterion, why};
     }
-    why += (why.empty() ? "" : "; ") + ("not " + criterion + ": " + *problem)
-                                           .str();
+    why += (why.empty() ? "" : "; ") +
+           ("not " + criterion + ": " + *problem).str();
     criterion = fallback;
   }
 }
@@ -217,7 +217,7 @@ LogicalResult tamis::selectPruning(ModuleOp module, const PruneConfig &config,
     std::string reason;
     if (matches(config.exclude, matrix.layer, tensor))
       reason = "excluded by name";
-    else if (!parameter.getType().getElementType().isF32())
+    else if (!matrix.isFloat32())
       reason = "its elements are not float32";
     else if (config.protect)
       reason = getProtection(matrix, first.contains(contract),
@@ -225,7 +225,7 @@ LogicalResult tamis::selectPruning(ModuleOp module, const PruneConfig &config,
                              config.pattern == kChannelPattern);
     SmallVector<NamedAttribute> numbers = {
         report.number("weights", matrix.rows * matrix.columns)};
-    if (parameter.getType().getElementType().isF32()) {
+    if (matrix.isFloat32()) {
       FailureOr<std::vector<float>> values = matrix.read();
       if (failed(values))
         return failure();

@@ -58,9 +58,8 @@ struct SparseGpt : PruneCriterion {
     return success();
   }
 
-  LogicalResult prune(const WeightMatrix &matrix,
-                      MutableArrayRef<float> values, int64_t,
-                      const PrunePattern &pattern,
+  LogicalResult prune(const WeightMatrix &matrix, MutableArrayRef<float> values,
+                      int64_t, const PrunePattern &pattern,
                       const PruneTarget &target) const override {
     int64_t rows = matrix.rows, n = matrix.columns;
     FailureOr<std::vector<float>> factor = getFactor(matrix);

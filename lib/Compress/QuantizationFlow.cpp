@@ -4,11 +4,11 @@
 // importer's form is matched; whatever else is there counts as "other" and
 // stays float.
 #include "QuantizationFlow.h"
-#include "tamis/Compress/Parameters.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/Linalg/IR/Linalg.h"
 #include "mlir/Dialect/Tensor/IR/Tensor.h"
 #include "mlir/IR/Matchers.h"
+#include "tamis/Compress/Parameters.h"
 
 using namespace mlir;
 using namespace mlir::tamis;
@@ -16,7 +16,8 @@ using namespace mlir::tamis;
 /// True for a parameter or a constant, also behind movement.
 static bool isParameter(Value value) {
   while (Operation *op = value.getDefiningOp()) {
-    if (auto observe = dyn_cast<ObserveOp>(op); observe && observe.getParameter())
+    if (auto observe = dyn_cast<ObserveOp>(op);
+        observe && observe.getParameter())
       return true;
     if (matchPattern(op, m_Constant()))
       return true;
@@ -129,7 +130,8 @@ Source tamis::findSource(OpOperand &reader) {
 /// The operand of a sum over windows or dimensions that `op` scales.
 static OpOperand *getAveraged(linalg::GenericOp op) {
   OpOperand *scaled = getChainOperand<arith::MulFOp, arith::DivFOp>(op);
-  auto sum = scaled ? scaled->get().getDefiningOp<linalg::GenericOp>() : nullptr;
+  auto sum =
+      scaled ? scaled->get().getDefiningOp<linalg::GenericOp>() : nullptr;
   while (scaled && !sum) {
     Operation *op = scaled->get().getDefiningOp();
     if (!isa_and_nonnull<tensor::CollapseShapeOp, tensor::ExpandShapeOp>(op))
@@ -184,8 +186,8 @@ Producer tamis::getProducer(ObserveOp observe) {
     auto sum = dyn_cast<arith::AddFOp>(generic.getBody()->front());
     Block *body = generic.getBody();
     if (!sum || body->getTerminator()->getOperand(0) != sum.getResult() ||
-        sum.getLhs() == sum.getRhs() ||
-        !isa<BlockArgument>(sum.getLhs()) || !isa<BlockArgument>(sum.getRhs()))
+        sum.getLhs() == sum.getRhs() || !isa<BlockArgument>(sum.getLhs()) ||
+        !isa<BlockArgument>(sum.getRhs()))
       return {};
     return {ProducerKind::Addition,
             nullptr,

@@ -4,14 +4,13 @@
 // values, biases in units of the sum they are added to.
 #include "QuantizationFlow.h"
 #include "QuantizeWeights.h"
+#include "QuantizedConstants.h"
 #include "tamis/Compress/Delta.h"
 #include "tamis/Compress/Parameters.h"
 #include "tamis/Compress/Passes.h"
 #include "tamis/Compress/Ranges.h"
 #include "tamis/Compress/Report.h"
 #include "tamis/Compress/Statistics.h"
-#include "tamis/Transforms/ConstantTensor.h"
-#include "mlir/IR/AsmState.h"
 #include "llvm/ADT/EquivalenceClasses.h"
 #include "llvm/ADT/SetVector.h"
 #include <cmath>
@@ -54,17 +53,10 @@ struct Quantize : tamis::impl::QuantizeBase<Quantize> {
   void quantizeActivation(ObserveOp observe, bool isInteger);
   bool isQuantized(Site &site);
   bool isComputedInIntegers(ObserveOp observe);
-  Value makeParameters(OpBuilder &b, Location loc, ArrayRef<float> scales,
-                       ArrayRef<int64_t> shape);
-  Value makeZeroPoints(OpBuilder &b, Location loc,
-                       ArrayRef<QuantParameters> parameters,
-                       ArrayRef<int64_t> shape, IntegerType type);
-  Value makeIntegers(OpBuilder &b, Location loc, RankedTensorType type,
-                     ArrayRef<char> bytes, StringRef name);
 
   RangeMethod rangeMethod = RangeMethod::MinMax;
   std::optional<RangeMethod> weightRange;
-  std::optional<SymbolTable> symbols;
+  std::optional<QuantizedConstants> constants;
   std::optional<Report> report;
   /// By observation: what an activation is quantized with.
   llvm::DenseMap<Operation *, QuantParameters> activations;
@@ -119,8 +111,8 @@ void Quantize::shareScales() {
       continue;
     DictionaryAttr merged;
     for (Operation *member : classes.members(*leader))
-      merged = mergeStatistics(
-          merged, cast<ObserveOp>(member).getStatisticsAttr());
+      merged =
+          mergeStatistics(merged, cast<ObserveOp>(member).getStatisticsAttr());
     for (Operation *member : classes.members(*leader)) {
       auto observe = cast<ObserveOp>(member);
       // Statistics of other kinds stay those of the tensor itself.
@@ -140,10 +132,9 @@ LogicalResult Quantize::findParameters() {
     SchemeAttr scheme = observe.getSchemeAttr();
     // A smoothed tensor's histogram is gone, and with it its outliers.
     bool isSmoothed = observe->hasAttr(kFactorAttrName);
-    auto range =
-        chooseRange(observe.getStatisticsAttr(),
-                    isSmoothed ? RangeMethod::MinMax : rangeMethod, percentile,
-                    scheme);
+    auto range = chooseRange(observe.getStatisticsAttr(),
+                             isSmoothed ? RangeMethod::MinMax : rangeMethod,
+                             percentile, scheme);
     if (!range)
       return observe.emitError("tensor '")
              << observe.getTensor()
@@ -158,52 +149,6 @@ LogicalResult Quantize::findParameters() {
                  report->number("zero_point", int64_t(parameters.zeroPoint))});
   }
   return success();
-}
-
-//===-- constants ---------------------------------------------------------===//
-
-Value Quantize::makeIntegers(OpBuilder &b, Location loc, RankedTensorType type,
-                             ArrayRef<char> bytes, StringRef name) {
-  AsmResourceBlob blob = HeapAsmResourceBlob::allocateAndCopyWithAlign(
-      bytes, 64, /*dataIsMutable=*/false);
-  ConstantWriter writer(getOperation(), *symbols);
-  Value value = writer.write(b, loc, type, std::move(blob), /*splat=*/false,
-                             /*like=*/nullptr);
-  if (auto load = value.getDefiningOp<ml_program::GlobalLoadConstOp>())
-    symbols->lookup(load.getGlobal().getLeafReference())
-        ->setAttr("tamis.name", b.getStringAttr(name));
-  return value;
-}
-
-Value Quantize::makeParameters(OpBuilder &b, Location loc,
-                               ArrayRef<float> scales,
-                               ArrayRef<int64_t> shape) {
-  auto type = RankedTensorType::get(shape, b.getF32Type());
-  ConstantWriter writer(getOperation(), *symbols);
-  ArrayRef<char> bytes(reinterpret_cast<const char *>(scales.data()),
-                       scales.size() * sizeof(float));
-  return writer.write(b, loc, type,
-                      HeapAsmResourceBlob::allocateAndCopyWithAlign(
-                          bytes, 64, /*dataIsMutable=*/false),
-                      /*splat=*/false, /*like=*/nullptr);
-}
-
-Value Quantize::makeZeroPoints(OpBuilder &b, Location loc,
-                               ArrayRef<QuantParameters> parameters,
-                               ArrayRef<int64_t> shape, IntegerType type) {
-  if (llvm::all_of(parameters,
-                   [](QuantParameters p) { return p.zeroPoint == 0; }))
-    return nullptr;
-  unsigned bytes = type.getWidth() / 8;
-  SmallVector<char> data;
-  for (QuantParameters p : parameters)
-    for (unsigned i = 0; i < bytes; ++i)
-      data.push_back(static_cast<char>(p.zeroPoint >> (8 * i)));
-  ConstantWriter writer(getOperation(), *symbols);
-  return writer.write(b, loc, RankedTensorType::get(shape, type),
-                      HeapAsmResourceBlob::allocateAndCopyWithAlign(
-                          data, 64, /*dataIsMutable=*/false),
-                      /*splat=*/false, /*like=*/nullptr);
 }
 
 //===-- weights -----------------------------------------------------------===//
@@ -232,7 +177,8 @@ SmallVector<float> Quantize::getLeastScales(ObserveOp weight, int64_t count) {
   return least;
 }
 
-LogicalResult Quantize::quantizeWeights(MutableArrayRef<WeightMatrix> matrices) {
+LogicalResult
+Quantize::quantizeWeights(MutableArrayRef<WeightMatrix> matrices) {
   llvm::DenseMap<Operation *, WeightMatrix *> byObserve;
   for (WeightMatrix &matrix : matrices)
     byObserve[matrix.use.observe] = &matrix;
@@ -294,12 +240,13 @@ LogicalResult Quantize::quantizeWeights(MutableArrayRef<WeightMatrix> matrices) 
     ArrayRef<char> bytes(
         reinterpret_cast<const char *>(done.integers.values.data()),
         done.integers.values.size());
-    Value integers = makeIntegers(b, loc, type.clone(b.getI8Type()), bytes,
-                                  observe.getTensor());
+    Value integers = constants->makeIntegers(b, loc, type.clone(b.getI8Type()),
+                                             bytes, observe.getTensor());
     auto dequantize = DequantizeOp::create(
-        b, loc, type, integers, makeParameters(b, loc, scales, map.shape),
-        makeZeroPoints(b, loc, done.integers.parameters, map.shape,
-                       b.getI8Type()),
+        b, loc, type, integers,
+        constants->makeScales(b, loc, scales, map.shape),
+        constants->makeZeroPoints(b, loc, done.integers.parameters, map.shape,
+                                  b.getI8Type()),
         scheme.getIsUnsigned() ? b.getUnitAttr() : UnitAttr(),
         scheme.isPerTensor() ? IntegerAttr()
                              : b.getI64IntegerAttr(scheme.getAxis()),
@@ -308,9 +255,8 @@ LogicalResult Quantize::quantizeWeights(MutableArrayRef<WeightMatrix> matrices) 
         observe.getTensorAttr());
     // One bit has three levels once a weight is zero.
     if (scheme.getBits() < 8)
-      dequantize->setAttr(
-          kBitsAttrName,
-          b.getI64IntegerAttr(std::max<int64_t>(scheme.getBits(), 2)));
+      dequantize->setAttr(kBitsAttrName, b.getI64IntegerAttr(std::max<int64_t>(
+                                             scheme.getBits(), 2)));
     observe.getResult().replaceAllUsesWith(dequantize);
     weights[observe] = std::move(done);
     ++numWeights;
@@ -352,8 +298,8 @@ LogicalResult Quantize::correctMeans(WeightMatrix &matrix,
     return refuse("it has no bias of its own");
   if (!matrix.input)
     return refuse("its input channels are not an axis of an observed tensor");
-  auto moments = readFloats(matrix.input.getStatisticsAttr(),
-                            statistics::kChannelMoments);
+  auto moments =
+      readFloats(matrix.input.getStatisticsAttr(), statistics::kChannelMoments);
   if (!moments)
     return matrix.input.emitError("tensor '")
            << matrix.input.getTensor()
@@ -442,11 +388,11 @@ LogicalResult Quantize::quantizeBias(Site &site) {
   SmallVector<int64_t> scaleShape;
   if (perAxis)
     scaleShape.push_back(count);
-  Value stored = makeIntegers(b, bias.getLoc(), type.clone(b.getI32Type()),
-                              bytes, bias.getTensor());
+  Value stored = constants->makeIntegers(
+      b, bias.getLoc(), type.clone(b.getI32Type()), bytes, bias.getTensor());
   auto dequantize = DequantizeOp::create(
       b, bias.getLoc(), type, stored,
-      makeParameters(b, bias.getLoc(), scales, scaleShape), Value(),
+      constants->makeScales(b, bias.getLoc(), scales, scaleShape), Value(),
       UnitAttr(), perAxis ? b.getI64IntegerAttr(axis) : IntegerAttr(),
       IntegerAttr(), bias.getTensorAttr());
   bias.getResult().replaceAllUsesWith(dequantize);
@@ -470,9 +416,8 @@ bool Quantize::isComputedInIntegers(ObserveOp observe) {
   Producer producer = getProducer(observe);
   switch (producer.kind) {
   case ProducerKind::Contraction: {
-    auto site = llvm::find_if(sites, [&](Site &site) {
-      return site.contract == producer.contract;
-    });
+    auto site = llvm::find_if(
+        sites, [&](Site &site) { return site.contract == producer.contract; });
     return site != sites.end() && isQuantized(*site);
   }
   case ProducerKind::Addition:
@@ -489,31 +434,6 @@ bool Quantize::isComputedInIntegers(ObserveOp observe) {
     return false;
   }
   return false;
-}
-
-/// The tensor of `observe` times a vector along its axis.
-static Value scaleChannels(OpBuilder &b, ObserveOp observe,
-                           DenseElementsAttr factors) {
-  Location loc = observe.getLoc();
-  RankedTensorType type = observe.getType();
-  Value vector = arith::ConstantOp::create(b, loc, factors);
-  Value init = tensor::EmptyOp::create(
-      b, loc, tensor::getMixedSizes(b, loc, observe.getInput()),
-      type.getElementType());
-  AffineMap identity = b.getMultiDimIdentityMap(type.getRank());
-  AffineMap channel =
-      AffineMap::get(type.getRank(), 0, b.getAffineDimExpr(*observe.getAxis()));
-  SmallVector<utils::IteratorType> loops(type.getRank(),
-                                         utils::IteratorType::parallel);
-  return linalg::GenericOp::create(
-             b, loc, type, ValueRange{observe, vector}, init,
-             ArrayRef<AffineMap>{identity, channel, identity}, loops,
-             [](OpBuilder &b, Location loc, ValueRange args) {
-               Value product =
-                   arith::MulFOp::create(b, loc, args[0], args[1]);
-               linalg::YieldOp::create(b, loc, product);
-             })
-      .getResult(0);
 }
 
 void Quantize::quantizeActivation(ObserveOp observe, bool isInteger) {
@@ -540,10 +460,9 @@ void Quantize::quantizeActivation(ObserveOp observe, bool isInteger) {
   b.setInsertionPointAfter(observe);
   Location loc = observe.getLoc();
   IntegerType type = scheme.getBits() > 8 ? b.getI16Type() : b.getI8Type();
-  Value scale = makeParameters(b, loc, {p.scale}, {});
-  Value zero = makeZeroPoints(b, loc, {p}, {}, type);
-  UnitAttr isUnsigned =
-      scheme.getIsUnsigned() ? b.getUnitAttr() : UnitAttr();
+  Value scale = constants->makeScales(b, loc, {p.scale}, {});
+  Value zero = constants->makeZeroPoints(b, loc, {p}, {}, type);
+  UnitAttr isUnsigned = scheme.getIsUnsigned() ? b.getUnitAttr() : UnitAttr();
   StringAttr origin = observe.getTensorAttr();
   IntegerAttr bits;
   if (scheme.getBits() != 8 && scheme.getBits() != 16)
@@ -565,9 +484,8 @@ void Quantize::quantizeActivation(ObserveOp observe, bool isInteger) {
     // In the shape in which it broadcasts.
     SmallVector<int64_t> shape(typeOf(observe).getRank(), 1);
     shape[*observe.getAxis()] = factors.getNumElements();
-    quantize->setAttr(kFactorAttrName,
-                      factors.reshape(RankedTensorType::get(
-                          shape, factors.getElementType())));
+    quantize->setAttr(kFactorAttrName, factors.reshape(RankedTensorType::get(
+                                           shape, factors.getElementType())));
   }
   for (OpOperand *use : partly ? uses.getArrayRef() : ArrayRef(all))
     use->set(dequantize);
@@ -608,7 +526,7 @@ void Quantize::runOnOperation() {
   ModuleOp module = getOperation();
   if (failed(checkOptions()))
     return signalPassFailure();
-  symbols.emplace(module);
+  constants.emplace(module);
   report.emplace(module, "quantize");
   module.walk([&](Operation *op) {
     if (auto contract = dyn_cast<ContractOp>(op)) {
@@ -634,7 +552,7 @@ void Quantize::runOnOperation() {
   if (succeeded(done))
     quantizeActivations();
   report.reset();
-  symbols.reset();
+  constants.reset();
   if (failed(done))
     signalPassFailure();
 }

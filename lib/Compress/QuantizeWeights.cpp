@@ -49,16 +49,14 @@ static int32_t toInteger(float value, QuantParameters p, SchemeAttr scheme) {
   if (scheme.getBits() == 1)
     return value > 0 ? 1 : value < 0 ? -1 : 0;
   int32_t integer = quantizeValue(value, p, scheme);
-  if (scheme.getBits() == 2 && scheme.getSymmetric() &&
-      !scheme.getIsUnsigned())
+  if (scheme.getBits() == 2 && scheme.getSymmetric() && !scheme.getIsUnsigned())
     return std::max(integer, -1);
   return integer;
 }
 
 /// Scale and zero point of one group.
 static QuantParameters chooseParameters(ArrayRef<float> values,
-                                        SchemeAttr scheme,
-                                        RangeMethod method) {
+                                        SchemeAttr scheme, RangeMethod method) {
   if (scheme.getBits() != 1)
     return getParameters(values, scheme, method);
   // The mean magnitude is the least-squares scale of signs (XNOR-Net;
@@ -85,6 +83,18 @@ std::vector<float> QuantizedWeight::dequantize(const ScaleMap &map,
   return floats;
 }
 
+/// The least scale with which a group is in range around a given zero point.
+static QuantParameters coverWithZero(ArrayRef<float> values, SchemeAttr scheme,
+                                     int32_t zeroPoint) {
+  // A zero point at an end has no room on that side; half a step is lost.
+  double below = std::max<double>(zeroPoint - scheme.getMin(), 0.5);
+  double above = std::max<double>(scheme.getMax() - zeroPoint, 0.5);
+  double scale = 0x1p-100;
+  for (float value : values)
+    scale = std::max(scale, value < 0 ? -value / below : value / above);
+  return {static_cast<float>(scale), zeroPoint};
+}
+
 QuantizedWeight tamis::quantizeWeight(ArrayRef<float> values,
                                       ArrayRef<int64_t> shape,
                                       SchemeAttr scheme, RangeMethod method,
@@ -96,15 +106,20 @@ QuantizedWeight tamis::quantizeWeight(ArrayRef<float> values,
   QuantizedWeight result;
   result.scaleShape = map.shape;
   QuantParameters whole = chooseParameters(values, scheme, RangeMethod::MinMax);
+  // One zero point for all channels: an integer product can take off only one.
+  bool sharesZero =
+      !scheme.getSymmetric() && !scheme.isPerTensor() && !scheme.getBlock();
   for (const std::vector<float> &group : groups) {
     bool empty = llvm::all_of(group, [](float value) { return value == 0; });
     result.parameters.push_back(
-        empty ? whole : chooseParameters(group, scheme, method));
+        empty        ? whole
+        : sharesZero ? coverWithZero(group, scheme, whole.zeroPoint)
+                     : chooseParameters(group, scheme, method));
     QuantParameters &p = result.parameters.back();
     size_t index = result.parameters.size() - 1;
     if (least.empty() || p.scale >= least[index])
       continue;
-    if (!scheme.getSymmetric()) {
+    if (!scheme.getSymmetric() && !sharesZero) {
       // The same real zero; a wider range needs no clamp.
       double low = double(scheme.getMin() - p.zeroPoint) * p.scale;
       p.zeroPoint = static_cast<int32_t>(
@@ -124,12 +139,11 @@ tamis::quantizeByMoments(WeightMatrix &matrix, ArrayRef<float> values,
                          SchemeAttr scheme, RangeMethod method,
                          QuantizedWeight &quantized) {
   int64_t n = matrix.columns, rows = matrix.rows;
-  if (matrix.isConvolution || matrix.rowsPerGroup != rows)
+  if (matrix.columns != matrix.channels || matrix.rowsPerGroup != rows)
     return "it slides a window or has groups";
   if (!matrix.input)
     return "its input channels are not an axis of an observed tensor";
-  auto gram =
-      readFloats(matrix.input.getStatisticsAttr(), statistics::kGram);
+  auto gram = readFloats(matrix.input.getStatisticsAttr(), statistics::kGram);
   if (!gram)
     return llvm::toString(gram.takeError());
   if (static_cast<int64_t>(gram->size()) != (n + 1) * (n + 1))
@@ -163,9 +177,8 @@ tamis::quantizeByMoments(WeightMatrix &matrix, ArrayRef<float> values,
         }
         const QuantParameters &p = quantized.parameters[scale];
         // What is pruned stays pruned; the others make good for it.
-        int32_t integer = values[at[j]] == 0
-                              ? p.zeroPoint
-                              : toInteger(row[j], p, scheme);
+        int32_t integer =
+            values[at[j]] == 0 ? p.zeroPoint : toInteger(row[j], p, scheme);
         quantized.values[at[j]] = static_cast<int8_t>(integer);
         float error =
             (row[j] - static_cast<float>(integer - p.zeroPoint) * p.scale) /

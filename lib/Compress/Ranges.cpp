@@ -106,7 +106,7 @@ llvm::Expected<Distribution> tamis::readHistogram(DictionaryAttr statistics) {
     };
     float center = statistics::getBinCenter(bin);
     float near = center == 0 ? 0.0f : edge(magnitude);
-    float far = center == 0 ? 0.0f
+    float far = center == 0                  ? 0.0f
                 : magnitude + 1 == kInfinite ? FLT_MAX
                                              : edge(magnitude + 1);
     if (bin < kHalf)
@@ -261,7 +261,8 @@ QuantParameters tamis::getParameters(ArrayRef<float> values, SchemeAttr scheme,
 //===-- choosing a range --------------------------------------------------===//
 
 /// All but `share` of the values on each tail.
-static Interval cutTails(const Distribution &seen, Interval all, double percentile) {
+static Interval cutTails(const Distribution &seen, Interval all,
+                         double percentile) {
   bool twoTails = all.low < 0 && all.high > 0;
   double cut = (1.0 - percentile / 100.0) * seen.count / (twoTails ? 2 : 1);
   Interval range = all;
@@ -309,7 +310,7 @@ static double getExpectedError(const Distribution &seen, Interval range,
 }
 
 static Interval searchLeastError(const Distribution &seen, Interval all,
-                              SchemeAttr scheme) {
+                                 SchemeAttr scheme) {
   Interval best = all;
   double least = getExpectedError(seen, best, scheme);
   auto consider = [&](Interval range) {
@@ -333,7 +334,7 @@ static Interval searchLeastError(const Distribution &seen, Interval all,
 
 /// Migacz's search over thresholds of |x|, on 2048 even bins.
 static Interval searchLeastDivergence(const Distribution &seen, Interval all,
-                                   SchemeAttr scheme) {
+                                      SchemeAttr scheme) {
   constexpr int kBins = 2048;
   double reach = std::max(-all.low, all.high);
   if (reach == 0)
@@ -408,8 +409,9 @@ static Interval searchLeastDivergence(const Distribution &seen, Interval all,
 }
 
 llvm::Expected<Interval> tamis::chooseRange(DictionaryAttr statistics,
-                                         RangeMethod method, double percentile,
-                                         SchemeAttr scheme) {
+                                            RangeMethod method,
+                                            double percentile,
+                                            SchemeAttr scheme) {
   auto all = readMinMax(statistics);
   if (!all || method == RangeMethod::MinMax)
     return all;

@@ -13,16 +13,16 @@ using namespace mlir;
 using namespace mlir::tamis;
 
 namespace {
-struct SelectPruning : ConfiguredPass<tamis::impl::SelectPruningBase<SelectPruning>> {
+struct SelectPruning
+    : ConfiguredPass<tamis::impl::SelectPruningBase<SelectPruning>> {
   using ConfiguredPass::ConfiguredPass;
 
   void runOnOperation() override {
     Report report(getOperation(), getArgument());
     if (failed(selectPruning(getOperation(), readConfig(), report)))
       return signalPassFailure();
-    getOperation().walk([&](ObserveOp op) {
-      numSelected += op->hasAttr(kPruningAttr);
-    });
+    getOperation().walk(
+        [&](ObserveOp op) { numSelected += op->hasAttr(kPruningAttr); });
   }
 };
 } // namespace

@@ -103,8 +103,8 @@ static StringRef getLayer(ContractOp op) {
 
 /// How a reader of MLIR without node names would call a contraction.
 static StringRef guessType(ContractOp op) {
-  bool plain = llvm::all_of(op.getLhsMap().getResults(),
-                            llvm::IsaPred<AffineDimExpr>);
+  bool plain =
+      llvm::all_of(op.getLhsMap().getResults(), llvm::IsaPred<AffineDimExpr>);
   return plain ? "MatMul" : "Conv";
 }
 
@@ -143,17 +143,16 @@ void SelectQuantization::collect(ObserveOp observe, ArrayRef<StringRef> kinds,
 
 /// The scheme in the words of a report: "uint8", "int4 block 32".
 static std::string describe(SchemeAttr scheme) {
-  std::string text = (Twine(scheme.getIsUnsigned() ? "uint" : "int") +
-                      Twine(scheme.getBits()))
-                         .str();
+  std::string text =
+      (Twine(scheme.getIsUnsigned() ? "uint" : "int") + Twine(scheme.getBits()))
+          .str();
   if (scheme.getBlock())
     text += " block " + std::to_string(scheme.getBlock());
   return text;
 }
 
 void SelectQuantization::selectActivation(ObserveOp observe, StringRef layer,
-                                          const Twine &reason,
-                                          Report &report) {
+                                          const Twine &reason, Report &report) {
   if (observe.getScheme())
     return;
   observe.setSchemeAttr(activation);
@@ -233,9 +232,7 @@ void SelectQuantization::selectOperands(ObserveOp observe, Report &report) {
 
 std::string SelectQuantization::select(ContractOp op, Report &report) {
   if (!isa<RankedTensorType>(op.getLhs().getType()) ||
-      !cast<RankedTensorType>(op.getLhs().getType())
-           .getElementType()
-           .isF32())
+      !cast<RankedTensorType>(op.getLhs().getType()).getElementType().isF32())
     return "its operands are not float32 tensors";
   StringRef layer = getLayer(op);
   if (isExcluded(layer))
@@ -302,10 +299,10 @@ void SelectQuantization::runOnOperation() {
   if (target.empty())
     if (auto attr = module->getAttrOfType<TargetAttr>("tamis.target"))
       amx = attr.hasFeature("amx-int8");
-  activation = SchemeAttr::get(&getContext(), activationBits,
-                               activationUnsigned && !amx &&
-                                   activationBits == 8,
-                               activationSymmetric, -1, 0);
+  activation =
+      SchemeAttr::get(&getContext(), activationBits,
+                      activationUnsigned && !amx && activationBits == 8,
+                      activationSymmetric, -1, 0);
   Report report(module, "select-quantization");
   SmallVector<ContractOp> contracts;
   module.walk([&](ContractOp op) { contracts.push_back(op); });
@@ -331,15 +328,16 @@ void SelectQuantization::runOnOperation() {
       continue;
     for (StringRef name : corrections) {
       if (name == "gptq") {
-        if (!weight.isConvolution && weight.channels == weight.columns)
+        if (weight.channels == weight.columns &&
+            weight.rowsPerGroup == weight.rows)
           collect(weight.input, {StringRef(statistics::kGram)},
                   weight.inputAxis);
         continue;
       }
-      collect(weight.input,
-              {name == "bias" ? StringRef(statistics::kChannelMoments)
-                              : StringRef(statistics::kChannelAbsMax)},
+      collect(weight.input, {StringRef(statistics::kChannelMoments)},
               weight.inputAxis);
+      if (name == "smooth")
+        collect(weight.input, {StringRef(statistics::kChannelAbsMax)});
     }
   }
 }

@@ -9,6 +9,7 @@
 #include "tamis/Pipeline/Compilation.h"
 #include "tamis/Transforms/ConstantTensor.h"
 #include "mlir/IR/DialectResourceBlobManager.h"
+#include "mlir/IR/Verifier.h"
 #include "mlir/Pass/PassManager.h"
 #include "mlir/Pass/PassRegistry.h"
 #include "mlir/Transforms/Passes.h"
@@ -19,6 +20,8 @@ using namespace mlir::tamis;
 
 Session::Session(const CompileOptions &given, DiagnosticSink sink)
     : options(given), context(createCompilerContext(std::move(sink))) {
+  // A message about a module would end in the module.
+  context->printOpOnDiagnostic(false);
   options.import.observe = true;
   static const bool registered = [] {
     registerAllPasses();
@@ -212,6 +215,30 @@ LogicalResult Session::setStatistic(StringRef tensor, StringRef kind,
                         RankedTensorType::get(shape, element), bytes));
   (*op).setStatisticsAttr(entries.getDictionary(context.get()));
   return success();
+}
+
+LogicalResult Session::setCollect(StringRef tensor, ArrayRef<StringRef> kinds,
+                                  std::optional<int64_t> axis) {
+  FailureOr<ObserveOp> op = find(tensor);
+  if (failed(op))
+    return failure();
+  Builder b(context.get());
+  (*op).setCollectAttr(kinds.empty() ? ArrayAttr() : b.getStrArrayAttr(kinds));
+  (*op).setAxisAttr(axis ? b.getI64IntegerAttr(*axis) : IntegerAttr());
+  return verify(*op);
+}
+
+FailureOr<std::map<std::string, DeltaArray>>
+Session::getStatistics(StringRef tensor) {
+  FailureOr<ObserveOp> op = find(tensor);
+  if (failed(op))
+    return failure();
+  std::map<std::string, DeltaArray> result;
+  if (DictionaryAttr statistics = (*op).getStatisticsAttr())
+    for (NamedAttribute entry : statistics)
+      if (auto contents = readConstant(entry.getValue()))
+        result[entry.getName().str()] = readConstantArray(*contents);
+  return result;
 }
 
 FailureOr<DeltaArray> Session::getParameter(StringRef tensor) {

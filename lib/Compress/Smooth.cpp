@@ -38,6 +38,90 @@ struct Smooth : tamis::impl::SmoothBase<Smooth> {
 };
 } // namespace
 
+namespace {
+/// What is known of an activation and its weights, by input channel.
+struct Layer {
+  Interval range;
+  ArrayRef<float> largest;             // absolute value of the activation
+  ArrayRef<float> weight;              // largest absolute weight
+  ArrayRef<double> energy;             // sum of squared weights
+  std::vector<double> power;           // mean square of the activation
+  ArrayRef<std::vector<float>> values; // weights, rows of channels
+
+  /// The rounding noise in the products' results when channels are divided by
+  /// `divisor`, up to a factor: that of the activation, and that of weights
+  /// with a scale for each row.
+  double estimate(ArrayRef<float> divisor, Interval &covered) const {
+    int64_t n = divisor.size();
+    double activation = 0, inputs = 0, steps = 0;
+    covered = {};
+    for (int64_t i = 0; i < n; ++i) {
+      double low = std::max<double>(-largest[i], std::min(range.low, 0.0));
+      double high = std::min<double>(largest[i], std::max(range.high, 0.0));
+      covered.low = std::min(covered.low, low / divisor[i]);
+      covered.high = std::max(covered.high, high / divisor[i]);
+      activation += energy[i] * divisor[i] * divisor[i];
+      inputs += power[i] / (double(divisor[i]) * divisor[i]);
+    }
+    for (const std::vector<float> &matrix : values)
+      for (size_t row = 0; row < matrix.size(); row += n) {
+        float most = 0;
+        for (int64_t i = 0; i < n; ++i)
+          most = std::max(most, std::fabs(matrix[row + i]) * divisor[i]);
+        steps += double(most) * most / (127.0 * 127.0);
+      }
+    double step = (covered.high - covered.low) / 255.0;
+    return step * step * activation + steps * inputs;
+  }
+};
+} // namespace
+
+/// SmoothQuant's divisors for `alpha`; if that is negative, those of several
+/// alphas, and such that only cut the channels above a threshold.
+static std::vector<std::vector<float>> proposeDivisors(const Layer &layer,
+                                                       double alpha) {
+  int64_t n = layer.largest.size();
+  std::vector<std::vector<float>> proposed;
+  auto propose = [&](double share) {
+    std::vector<float> divisor(n, 1.0f);
+    double logarithms = 0;
+    int64_t count = 0;
+    for (int64_t i = 0; i < n; ++i) {
+      if (!(layer.largest[i] > 0) || !(layer.weight[i] > 0))
+        continue;
+      divisor[i] =
+          static_cast<float>(std::pow(double(layer.largest[i]), share) /
+                             std::pow(double(layer.weight[i]), 1 - share));
+      logarithms += std::log(divisor[i]);
+      ++count;
+    }
+    // One on (geometric) average.
+    double mean = count ? std::exp(logarithms / double(count)) : 1;
+    for (int64_t i = 0; i < n; ++i)
+      if (layer.largest[i] > 0 && layer.weight[i] > 0)
+        divisor[i] = std::clamp<float>(divisor[i] / float(mean), 1e-3f, 1e3f);
+    proposed.push_back(std::move(divisor));
+  };
+  if (alpha >= 0) {
+    propose(alpha);
+    return proposed;
+  }
+  for (int tenth = 3; tenth <= 8; ++tenth)
+    propose(0.1 * tenth);
+  std::vector<float> sorted(layer.largest);
+  llvm::sort(sorted);
+  for (double share : {0.5, 0.75, 0.9, 0.95, 0.98, 0.99, 0.995, 0.998}) {
+    float threshold = sorted[static_cast<int64_t>(share * double(n - 1))];
+    if (!(threshold > 0))
+      continue;
+    std::vector<float> divisor;
+    for (float value : layer.largest)
+      divisor.push_back(std::clamp(value / threshold, 1.0f, 1e3f));
+    proposed.push_back(std::move(divisor));
+  }
+  return proposed;
+}
+
 /// Replaces the statistics of a tensor by those of the tensor times `factors`
 /// along `axis`. A histogram has no channels and goes.
 static void scaleStatistics(ObserveOp observe, ArrayRef<float> factors,
@@ -95,8 +179,7 @@ LogicalResult Smooth::smooth(ObserveOp input, Candidate &candidate,
       readFloats(input.getStatisticsAttr(), statistics::kChannelAbsMax);
   if (!largest)
     return input.emitError("tensor '")
-           << input.getTensor()
-           << "': " << llvm::toString(largest.takeError());
+           << input.getTensor() << "': " << llvm::toString(largest.takeError());
   auto range = readMinMax(input.getStatisticsAttr());
   if (!range)
     return input.emitError("tensor '")
@@ -107,9 +190,9 @@ LogicalResult Smooth::smooth(ObserveOp input, Candidate &candidate,
   std::vector<double> energy(n);
   std::vector<std::vector<float>> values;
   for (WeightMatrix *reader : candidate.readers) {
-    if (reader->isConvolution || reader->rowsPerGroup != reader->rows ||
-        reader->columns != n)
-      return refuse("a convolution or a product of groups reads it");
+    if (reader->columns != reader->channels ||
+        reader->rowsPerGroup != reader->rows || reader->columns != n)
+      return refuse("what reads it slides a window or has groups");
     FailureOr<std::vector<float>> read = reader->read();
     if (failed(read))
       return failure();
@@ -119,35 +202,31 @@ LogicalResult Smooth::smooth(ObserveOp input, Candidate &candidate,
     }
     values.push_back(std::move(*read));
   }
-  // What the channels are divided by, one on (geometric) average.
-  std::vector<float> divisor(n, 1.0f);
-  double logarithms = 0;
-  int64_t count = 0;
-  for (int64_t i = 0; i < n; ++i) {
-    if (!((*largest)[i] > 0) || !(weight[i] > 0))
-      continue;
-    divisor[i] = static_cast<float>(std::pow(double((*largest)[i]), alpha) /
-                                    std::pow(double(weight[i]), 1 - alpha));
-    logarithms += std::log(divisor[i]);
-    ++count;
-  }
-  double mean = count ? std::exp(logarithms / double(count)) : 1;
+  Layer noise{*range, *largest, weight, energy, {}, values};
+  noise.power.assign(n, 0);
+  auto moments =
+      readFloats(input.getStatisticsAttr(), statistics::kChannelMoments);
+  for (int64_t i = 0; i < n; ++i)
+    noise.power[i] =
+        moments && int64_t(moments->size()) == 3 * n && (*moments)[i] > 0
+            ? (*moments)[2 * n + i] / (*moments)[i]
+            : double((*largest)[i]) * (*largest)[i] / 16;
+  llvm::consumeError(moments.takeError());
+  std::vector<float> divisor;
   Interval after;
-  double before = 0, noise = 0, width = range->high - range->low;
-  for (int64_t i = 0; i < n; ++i) {
-    if ((*largest)[i] > 0 && weight[i] > 0)
-      divisor[i] = std::clamp<float>(divisor[i] / float(mean), 1e-3f, 1e3f);
-    double low = std::max<double>(-(*largest)[i], std::min(range->low, 0.0));
-    double high = std::min<double>((*largest)[i], std::max(range->high, 0.0));
-    after.low = std::min(after.low, low / divisor[i]);
-    after.high = std::max(after.high, high / divisor[i]);
-    before += energy[i];
-    noise += energy[i] * divisor[i] * divisor[i];
+  double least = std::numeric_limits<double>::infinity();
+  for (std::vector<float> &candidate : proposeDivisors(noise, alpha)) {
+    Interval covered;
+    double total = noise.estimate(candidate, covered);
+    if (total >= least)
+      continue;
+    least = total;
+    after = covered;
+    divisor = std::move(candidate);
   }
-  // The rounding noise that reaches the products' results.
-  before *= width * width;
-  noise *= (after.high - after.low) * (after.high - after.low);
-  double gain = before > 0 && noise > 0 ? 10 * std::log10(before / noise) : 0;
+  Interval unchanged;
+  double before = noise.estimate(std::vector<float>(n, 1.0f), unchanged);
+  double gain = before > 0 && least > 0 ? 10 * std::log10(before / least) : 0;
   if (gain < minGain)
     return refuse("it would gain " + llvm::Twine(int64_t(gain)) + " dB");
 
@@ -173,8 +252,9 @@ LogicalResult Smooth::smooth(ObserveOp input, Candidate &candidate,
 
 void Smooth::runOnOperation() {
   ModuleOp module = getOperation();
-  if (!(alpha >= 0 && alpha <= 1)) {
-    module.emitError("tamis-smooth: alpha expected from 0 to 1, got ") << alpha;
+  if (alpha != -1 && !(alpha >= 0 && alpha <= 1)) {
+    module.emitError("tamis-smooth: alpha expected from 0 to 1, or -1, got ")
+        << alpha;
     return signalPassFailure();
   }
   Report report(module, "smooth");
@@ -184,8 +264,7 @@ void Smooth::runOnOperation() {
     if (matrix.input && matrix.input.getScheme() &&
         !matrix.input->hasAttr(kFactorAttrName) &&
         matrix.use.observe.getScheme() && matrix.use.observe->hasOneUse() &&
-        findSource(matrix.use.contract.getLhsMutable()).observe ==
-            matrix.input)
+        findSource(matrix.use.contract.getLhsMutable()).observe == matrix.input)
       candidates[matrix.input].readers.push_back(&matrix);
   module.walk([&](Operation *op) {
     if (auto contract = dyn_cast<ContractOp>(op)) {
@@ -200,8 +279,8 @@ void Smooth::runOnOperation() {
     if (!observe || !observe.getScheme() || observe.getParameter())
       return;
     for (OpOperand *operand : getProducer(observe).operands)
-      if (auto it = candidates.find(
-              findSource(*operand).observe.getOperation());
+      if (auto it =
+              candidates.find(findSource(*operand).observe.getOperation());
           it != candidates.end())
         it->second.isReadOtherwise = true;
   });

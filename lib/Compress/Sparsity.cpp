@@ -15,16 +15,15 @@ static constexpr double kExplained = 0.95;
 
 /// Blocks that are looked for, the largest first.
 static constexpr std::pair<int64_t, int64_t> kBlocks[] = {
-    {32, 64}, {32, 32}, {16, 16}, {32, 4}, {64, 1}, {1, 64}, {8, 8}, {32, 1},
-    {1, 32},  {16, 1},  {1, 16},  {4, 4},  {8, 1},  {1, 8},  {2, 2}, {4, 1},
-    {1, 4},   {2, 1},   {1, 2}};
+    {32, 64}, {32, 32}, {16, 16}, {32, 4}, {64, 1}, {1, 64}, {8, 8},
+    {32, 1},  {1, 32},  {16, 1},  {1, 16}, {4, 4},  {8, 1},  {1, 8},
+    {2, 2},   {4, 1},   {1, 4},   {2, 1},  {1, 2}};
 /// Lengths of the groups of N:M patterns that are looked for.
 static constexpr int64_t kGroups[] = {4, 8, 16};
 
 /// Zeros of `matrix` that lie in blocks of zeros only.
 static int64_t countBlockZeros(ArrayRef<float> matrix, int64_t rows,
-                               int64_t columns, int64_t height,
-                               int64_t width) {
+                               int64_t columns, int64_t height, int64_t width) {
   int64_t zeros = 0;
   for (int64_t i = 0; i < rows; i += height)
     for (int64_t j = 0; j < columns; j += width) {
@@ -102,7 +101,7 @@ SparsityInfo tamis::recognizeSparsity(ArrayRef<float> matrix, int64_t rows,
 std::vector<SparsityInfo> tamis::analyzeSparsity(ModuleOp module) {
   std::vector<SparsityInfo> infos;
   for (WeightMatrix &matrix : collectWeights(module)) {
-    if (!matrix.use.observe.getType().getElementType().isF32())
+    if (!matrix.isFloat32())
       continue;
     FailureOr<std::vector<float>> values = matrix.read();
     if (failed(values))

@@ -129,7 +129,8 @@ static void findChannels(WeightMatrix &matrix, ArrayRef<unsigned> channelDims,
     return;
   int64_t axis;
   ObserveOp input = traceToObserved(op.getLhs(), innermost, axis);
-  if (!input || input.getParameter() || input.getType().getDimSize(axis) != count)
+  if (!input || input.getParameter() ||
+      input.getType().getDimSize(axis) != count)
     return;
   matrix.input = input;
   matrix.inputAxis = axis;
@@ -138,7 +139,8 @@ static void findChannels(WeightMatrix &matrix, ArrayRef<unsigned> channelDims,
 static std::optional<WeightMatrix> makeMatrix(WeightUse use) {
   ContractOp op = use.contract;
   auto rhs = dyn_cast<RankedTensorType>(op.getRhs().getType());
-  if (!rhs || !rhs.hasStaticShape() || !use.observe.getType().hasStaticShape() ||
+  if (!rhs || !rhs.hasStaticShape() ||
+      !use.observe.getType().hasStaticShape() ||
       rhs.getNumElements() > std::numeric_limits<int32_t>::max())
     return std::nullopt;
   auto iterators = op.getIterators();

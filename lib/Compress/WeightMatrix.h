@@ -34,6 +34,10 @@ struct WeightMatrix {
   mutable ObserveOp input;
   int64_t inputAxis = -1;
 
+  /// Whether its values can be read; a model may have other floats.
+  bool isFloat32() const {
+    return use.observe.getType().getElementType().isF32();
+  }
   /// The element of the parameter at each place of the matrix.
   std::vector<int32_t> getOffsets() const;
   /// The parameter's values in the matrix's order.

@@ -381,7 +381,8 @@ struct PackParameters : tamis::impl::PackParametersBase<PackParameters> {
                                    op.getPackedResult(), blobs->first);
         StringAttr sums = define(b, symbols, view->global, "sums",
                                  op.getSumsResult(), blobs->second);
-        if (packed)
+        // Small ones have become constants without a name to share.
+        if (packed && (sums || !op.getSumsResult()))
           known[key] = {packed, sums};
       }
       if (Operation *def = op.getSource().getDefiningOp())

@@ -146,7 +146,7 @@ void FoldFakeQuant::runOnOperation() {
       ++numFolded;
     } else {
       ++numFloat;
-      op.emitRemark("fake quantization left in float: ") << *reason;
+      emitRemark(op.getLoc(), "fake quantization left in float: ") << *reason;
     }
   }
 }

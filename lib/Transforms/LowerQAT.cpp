@@ -184,10 +184,16 @@ std::optional<StringRef> LowerQAT::lower(ContractOp op) {
   Value wZero = w.getZeroPoint();
   if (wZero && getType(wZero).getRank() != 0) {
     auto zeros = getConstantTensor(wZero, *symbols);
-    if (!zeros ||
-        llvm::any_of(zeros->bytes, [](char byte) { return byte != 0; }))
+    if (!zeros || zeros->bytes.empty() || !llvm::all_equal(zeros->bytes))
       return refuse("its second operand has more than one zero point");
-    wZero = nullptr;
+    OpBuilder at(op);
+    auto type = RankedTensorType::get({}, at.getI8Type());
+    wZero = zeros->bytes[0] == 0
+                ? Value()
+                : arith::ConstantOp::create(
+                      at, op.getLoc(),
+                      DenseElementsAttr::get(
+                          type, static_cast<int8_t>(zeros->bytes[0])));
   }
 
   OpBuilder b(op);
@@ -338,7 +344,7 @@ void LowerQAT::runOnOperation() {
   });
   for (ContractOp op : contracts)
     if (std::optional<StringRef> reason = lower(op))
-      op.emitRemark("contraction left in float: ") << *reason;
+      emitRemark(op.getLoc(), "contraction left in float: ") << *reason;
   // What the integers replaced, so that no pass evaluates it. Readers first.
   SmallVector<Operation *> ops;
   func.walk<WalkOrder::PreOrder>([&](Operation *op) { ops.push_back(op); });

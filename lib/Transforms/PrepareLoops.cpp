@@ -81,6 +81,44 @@ static bool align(RewriterBase &rewriter, scf::WhileOp op) {
   return true;
 }
 
+/// True if the user of `use` may update the tensor in place.
+static bool isDestination(OpOperand &use) {
+  Operation *user = use.getOwner();
+  if (auto op = dyn_cast<DestinationStyleOpInterface>(user))
+    return op.isDpsInit(&use);
+  return isa<LoopLikeOpInterface>(user);
+}
+
+/// Gives everyone who updates a filled tensor a fill of its own. Shared ones
+/// (equal fills are one operation after cleanup) would be copied for all users
+/// but one, and where two of them become outputs, both would be written to the
+/// buffer of the first.
+static int64_t separateDestinations(RewriterBase &rewriter, Operation *root) {
+  SmallVector<linalg::FillOp> fills;
+  root->walk([&](linalg::FillOp op) {
+    if (op.getNumResults() == 1 && !op->use_empty())
+      fills.push_back(op);
+  });
+  int64_t made = 0;
+  for (linalg::FillOp op : fills) {
+    auto empty = op.getOutputs()[0].getDefiningOp<tensor::EmptyOp>();
+    SmallVector<OpOperand *> uses(llvm::make_pointer_range(op->getUses()));
+    for (OpOperand *use : ArrayRef(uses).drop_front()) {
+      if (!empty || !isDestination(*use))
+        continue;
+      rewriter.setInsertionPoint(op);
+      Operation *destination = rewriter.clone(*empty);
+      IRMapping mapping;
+      mapping.map(empty.getResult(), destination->getResult(0));
+      Operation *copy = rewriter.clone(*op, mapping);
+      rewriter.modifyOpInPlace(use->getOwner(),
+                               [&] { use->set(copy->getResult(0)); });
+      ++made;
+    }
+  }
+  return made;
+}
+
 namespace {
 struct PrepareLoops : tamis::impl::PrepareLoopsBase<PrepareLoops> {
   void runOnOperation() override {
@@ -101,6 +139,7 @@ struct PrepareLoops : tamis::impl::PrepareLoopsBase<PrepareLoops> {
     getOperation()->walk([&](scf::WhileOp op) { loops.push_back(op); });
     for (scf::WhileOp op : loops)
       numAligned += align(rewriter, op);
+    numSeparated += separateDestinations(rewriter, getOperation());
   }
 };
 } // namespace

@@ -381,11 +381,41 @@ struct HoistAboveConcat : OpRewritePattern<QuantizeOp> {
     for (Value input : concat.getInputs())
       parts.push_back(QuantizeOp::create(
           b, op.getLoc(),
-          cast<RankedTensorType>(input.getType()).clone(element), input, op.getScale(), op.getZeroPoint(), op.getIsUnsignedAttr(),
+          cast<RankedTensorType>(input.getType()).clone(element), input,
+          op.getScale(), op.getZeroPoint(), op.getIsUnsignedAttr(),
           op.getAxisAttr(), op.getBlockSizeAttr(), op.getBitsAttr(),
           op.getOriginAttr()));
     b.replaceOpWithNewOp<tensor::ConcatOp>(op, op.getType(), concat.getDim(),
                                            parts);
+    ++moved;
+    return success();
+  }
+  int64_t &moved;
+};
+
+/// Quantizing a transposed value transposes the integers: the quantize meets
+/// the contraction whose result is moved.
+struct HoistAboveTranspose : OpRewritePattern<QuantizeOp> {
+  HoistAboveTranspose(MLIRContext *context, int64_t &moved)
+      : OpRewritePattern(context), moved(moved) {}
+
+  LogicalResult matchAndRewrite(QuantizeOp op,
+                                PatternRewriter &b) const override {
+    auto move = op.getInput().getDefiningOp<linalg::TransposeOp>();
+    if (!move || !move->hasOneUse() ||
+        cast<RankedTensorType>(op.getScale().getType()).getRank() != 0)
+      return failure();
+    Location loc = op.getLoc();
+    Type element = op.getType().getElementType();
+    auto from = cast<RankedTensorType>(move.getInput().getType());
+    Value q = QuantizeOp::create(
+        b, loc, from.clone(element), move.getInput(), op.getScale(),
+        op.getZeroPoint(), op.getIsUnsignedAttr(), op.getAxisAttr(),
+        op.getBlockSizeAttr(), op.getBitsAttr(), op.getOriginAttr());
+    Value init = tensor::EmptyOp::create(
+        b, loc, tensor::getMixedSizes(b, loc, move.getInit()), element);
+    b.replaceOpWithNewOp<linalg::TransposeOp>(op, q, init,
+                                              move.getPermutation());
     ++moved;
     return success();
   }
@@ -425,6 +455,6 @@ void tamis::populateQuantizedMovementPatterns(RewritePatternSet &patterns,
            SinkAxisBelow<tensor::CollapseShapeOp>,
            SinkAxisBelow<tensor::ExpandShapeOp>, SinkBelowTranspose,
            SinkBelowConcat, SinkBelowPad, SinkBelowMaximum,
-           SinkBelowRelu, HoistAboveConcat, DropRoundTrip>(
+           SinkBelowRelu, HoistAboveConcat, HoistAboveTranspose, DropRoundTrip>(
           patterns.getContext(), moved);
 }

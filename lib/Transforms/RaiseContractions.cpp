@@ -145,7 +145,8 @@ struct Raise : OpInterfaceRewritePattern<linalg::LinalgOp> {
         makeZero(factors->second), /*extras=*/ValueRange(), empty,
         rewriter.getAffineMapArrayAttr(maps), rewriter.getArrayAttr(iterators),
         SmallVector<int64_t>(rank, 0), type.getElementType(),
-        factors->first.isUnsigned, factors->second.isUnsigned, /*origin=*/StringAttr());
+        factors->first.isUnsigned, factors->second.isUnsigned,
+        /*origin=*/StringAttr());
     ++count;
     if (startsAtZero(init)) {
       rewriter.replaceOp(op, contract.getResult());

@@ -94,6 +94,21 @@ LaneValue Emitter::load(unsigned a, Value offset, int64_t part,
                 Form::Vector);
 }
 
+/// How far each of `lanes` elements lies behind the first.
+Value Emitter::lanePositions(unsigned a, int64_t lanes) {
+  const Product &stride = nest.accesses[a].strides[vectorLoop];
+  if (stride.isStatic() && llvm::isInt<24>(stride.factor)) {
+    SmallVector<int32_t> positions;
+    for (int64_t l = 0; l < lanes; ++l)
+      positions.push_back(l * stride.factor);
+    return arith::ConstantOp::create(b, loc, b.getI32VectorAttr(positions));
+  }
+  auto indexType = VectorType::get({lanes}, b.getIndexType());
+  return arith::MulIOp::create(
+      b, loc, counting(b.getIndexType()),
+      vector::BroadcastOp::create(b, loc, indexType, strides[a][vectorLoop]));
+}
+
 /// Elements a stride apart: small strides by whole vectors and shuffles,
 /// others by a gather or one by one.
 Value Emitter::loadStrided(unsigned a, Value at, const Strip &strip) {
@@ -133,24 +148,10 @@ Value Emitter::loadStrided(unsigned a, Value at, const Strip &strip) {
   bool wide = access.element.isIntOrFloat() &&
               access.element.getIntOrFloatBitWidth() >= 32;
   if (strip.mask || (target.masks && wide)) {
-    Value steps;
-    if (stride.isStatic() && llvm::isInt<24>(stride.factor)) {
-      SmallVector<int32_t> positions;
-      for (int64_t l = 0; l < n; ++l)
-        positions.push_back(l * stride.factor);
-      steps = arith::ConstantOp::create(b, loc,
-                                        b.getI32VectorAttr(positions));
-    } else {
-      auto indexType = VectorType::get({n}, b.getIndexType());
-      steps = arith::MulIOp::create(
-          b, loc, counting(b.getIndexType()),
-          vector::BroadcastOp::create(b, loc, indexType,
-                                      strides[a][vectorLoop]));
-    }
     Value mask = strip.mask ? strip.mask : firstLanes(index(n));
     Value zero = arith::ConstantOp::create(b, loc, type, b.getZeroAttr(type));
-    return vector::GatherOp::create(b, loc, type, access.buffer, at, steps,
-                                    mask, zero);
+    return vector::GatherOp::create(b, loc, type, access.buffer, at,
+                                    lanePositions(a, n), mask, zero);
   }
   Values elements;
   for (int64_t l = 0; l < n; ++l)
@@ -180,6 +181,11 @@ void Emitter::store(unsigned a, Value offset, int64_t part, const Strip &strip,
                                     value);
     else
       vector::StoreOp::create(b, loc, value, access.buffer, at);
+    return;
+  }
+  if (strip.mask) {
+    vector::ScatterOp::create(b, loc, Type(), access.buffer, at,
+                              lanePositions(a, strip.lanes), strip.mask, value);
     return;
   }
   for (int64_t l = 0; l < strip.lanes; ++l) {

@@ -76,6 +76,7 @@ private:
   void store(unsigned access, Value offset, int64_t part, const Strip &strip,
              Value value);
   Value loadStrided(unsigned access, Value at, const Strip &strip);
+  Value lanePositions(unsigned access, int64_t lanes);
   Value lookUp(Value table, Value positions);
   Value toVector(LaneValue value, int64_t lanes);
   LaneValue unwritten(const Access &access);

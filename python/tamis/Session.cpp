@@ -171,6 +171,26 @@ public:
     });
   }
 
+  bool setCollect(const std::string &tensor,
+                  const std::vector<std::string> &kinds,
+                  std::optional<int64_t> axis) {
+    llvm::SmallVector<llvm::StringRef> views(kinds.begin(), kinds.end());
+    return call([&] { return session.setCollect(tensor, views, axis); });
+  }
+
+  nb::object getStatistics(const std::string &tensor) {
+    FailureOr<std::map<std::string, DeltaArray>> statistics = failure();
+    if (!call([&]() -> LogicalResult {
+          statistics = session.getStatistics(tensor);
+          return statistics;
+        }))
+      return nb::none();
+    nb::dict result;
+    for (const auto &[kind, array] : *statistics)
+      result[makeString(kind)] = makeArray(array);
+    return result;
+  }
+
   nb::object getParameter(const std::string &tensor) {
     FailureOr<DeltaArray> array = failure();
     if (!call([&]() -> LogicalResult {
@@ -294,6 +314,9 @@ void mlir::tamis::bindSession(nb::module_ &m) {
            nb::arg("options"))
       .def("observed", &PySession::getObserved)
       .def("set_statistic", &PySession::setStatistic)
+      .def("set_collect", &PySession::setCollect, nb::arg("tensor"),
+           nb::arg("kinds"), nb::arg("axis").none())
+      .def("statistics", &PySession::getStatistics, nb::arg("tensor"))
       .def("parameter", &PySession::getParameter, nb::arg("tensor"))
       .def("delta", &PySession::getDelta)
       .def("sparsity", &PySession::getSparsity)

@@ -44,7 +44,8 @@ std::vector<MessageTuple> compile(std::optional<std::string> path,
   {
     nb::gil_scoped_release release;
     if (path) {
-      failed = llvm::failed(compileModel(llvm::StringRef(*path), output, options, sink));
+      failed = llvm::failed(
+          compileModel(llvm::StringRef(*path), output, options, sink));
     } else {
       llvm::ArrayRef<char> bytes(data->c_str(), data->size());
       // The folder the caller names is where a model without a path may have

@@ -93,6 +93,8 @@ def _not_dequantized(scope, node):
         behind = scope.source(name)
         if behind is not None and (behind.op_type == "DequantizeLinear" or behind.op_type in FAKE):
             continue
+        if behind is not None and behind.op_type in CONTRACTIONS and node.op_type in FOLLOWERS:
+            continue  # fused: the contraction itself is judged
         if name in scope.constants or (behind is not None and behind.op_type == "Constant"):
             if node.op_type in CONTRACTIONS and index == 1:
                 return f"its weight '{name}' is float"

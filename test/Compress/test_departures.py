@@ -20,7 +20,8 @@ def pair(scale=0.0493):
     x, y = models.info("x", [1, 1, 6, 6]), models.info("y", [1, 3])
     tail = [helper.make_node("Relu", ["c"], ["r"], name="relu")]
     shape = models.const("shape", np.array([1, 32]))
-    plain = models.model([helper.make_node("Conv", ["x", "w1"], ["c"], name="conv"), *tail, helper.make_node("Reshape", ["r", "shape"], ["f"], name="flat"),
+    plain = models.model([helper.make_node("Conv", ["x", "w1"], ["c"], name="conv"), *tail,
+                          helper.make_node("Reshape", ["r", "shape"], ["f"], name="flat"),
                           helper.make_node("MatMul", ["f", "w2"], ["y"], name="head")], [x], [y],
                          [models.const("w1", w1 * np.float32(0.0917)), models.const("w2", w2 * np.float32(0.0917)), shape])
 
@@ -28,9 +29,11 @@ def pair(scale=0.0493):
         return [helper.make_node("QuantizeLinear", [name, scale_name, zero], [name + "q"]),
                 helper.make_node("DequantizeLinear", [name + "q", scale_name, zero], [name + "d"])]
 
-    nodes = [*both("x"), helper.make_node("DequantizeLinear", ["w1", "ws", "wz"], ["w1d"]), helper.make_node("Conv", ["xd", "w1d"], ["c"], name="conv"),
+    nodes = [*both("x"), helper.make_node("DequantizeLinear", ["w1", "ws", "wz"], ["w1d"]),
+             helper.make_node("Conv", ["xd", "w1d"], ["c"], name="conv"),
              *tail, *both("r"), helper.make_node("Reshape", ["rd", "shape"], ["f"], name="flat"), *both("f"),
-             helper.make_node("DequantizeLinear", ["w2", "ws", "wz"], ["w2d"]), helper.make_node("MatMul", ["fd", "w2d"], ["y"], name="head")]
+             helper.make_node("DequantizeLinear", ["w2", "ws", "wz"], ["w2d"]),
+             helper.make_node("MatMul", ["fd", "w2d"], ["y"], name="head")]
     return plain, models.model(nodes, [x], [y], [
         models.const("s", np.float32(scale)), models.const("z", np.uint8(0)), models.const("ws", np.float32(0.0917)),
         models.const("wz", np.int8(0)), models.const("w1", w1), models.const("w2", w2), shape])

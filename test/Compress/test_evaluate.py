@@ -54,7 +54,8 @@ def test_metrics_give_value_drop_and_standard_error(tmp_path):
     assert cosine.name == "cosine" and cosine.score(wrong, right).drop == pytest.approx(0.25) and cosine.of_float(right) == 1
     snr = evaluate.Metric.make("snr", None).score([{"y": o["y"] * 1.1} for o in right], right)
     assert snr.value == pytest.approx(20, abs=1e-4) and snr.drop == pytest.approx(0.01, rel=1e-4)
-    (tmp_path / "m.py").write_text("def half(outputs, labels):\n    return 0.5 * sum(o['y'].argmax() == l for o, l in zip(outputs, labels))\n")
+    (tmp_path / "m.py").write_text(
+        "def half(outputs, labels):\n    return 0.5 * sum(o['y'].argmax() == l for o, l in zip(outputs, labels))\n")
     own = evaluate.Metric.make(f"{tmp_path / 'm.py'}:half", labels)
     assert own.score(wrong, right, labels) == evaluate.Score(1.5, 0.5)
     assert evaluate.Metric.make(lambda outputs, labels: 1, None).score(wrong, right).drop == 0

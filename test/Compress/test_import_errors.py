@@ -78,6 +78,32 @@ def test_ranges_of_openvino(ranges, levels, match):
     fails(b, b.node("FakeQuantize", ["x", *np.float32(ranges)], domain=OPENVINO, levels=levels), match)
 
 
+def test_ranges_of_two_lengths():
+    b = Builder(17)
+    low, high = np.zeros((1, 4), np.float32), np.ones((1, 3), np.float32)
+    fails(b, b.node("FakeQuantize", ["x", low, high, low, high], domain=OPENVINO), "ranges of 1 or 4 numbers, got 3")
+
+
+def test_no_scale_at_all():
+    b = Builder(17)
+    fails(b, b.node("Quant", ["x", np.zeros((0,), np.float32), np.float32(0), np.float32(8)], domain=QONNX), "at least one number")
+
+
+def test_caches_of_other_shapes():
+    x, end = np.zeros((1, 2, 32), np.float32), [np.int32([1]), np.int32(2)]
+    cache = np.zeros((1, 2, 3, 8), np.float32)
+    for more in ([cache, cache[:, :, :2]], [cache[:, :1], cache], [cache[..., :4], cache]):
+        b = Builder(17)
+        y = b.node("GroupQueryAttention", ["x", "", "", *more, *end], domain="com.microsoft", num_heads=2, kv_num_heads=1)
+        with pytest.raises(tamis.Error, match="cache"):
+            tamis.compile(b.model({"x": x}, {y: F32}), cache="off", lazy=False)
+    b = Builder(17)
+    y = b.node("GroupQueryAttention", ["x", "", "", "", "", np.int32([1, 2]), end[1]], domain="com.microsoft", num_heads=2,
+               kv_num_heads=1)
+    with pytest.raises(tamis.Error, match="seqlens_k"):
+        tamis.compile(b.model({"x": x}, {y: F32}), cache="off", lazy=False)
+
+
 def test_scales_along_a_wrong_axis():
     b = Builder(17)
     fails(b, b.node("Quant", ["x", np.full((1, 5), 0.1, np.float32), np.float32(0), np.float32(8)], domain=QONNX), "number of scales")

@@ -405,3 +405,84 @@ def test_scales_pass_through_movement(strict):
     want, = expected(model.SerializeToString(), {"x": layer.x})
     steps = np.rint(np.abs(got - want) / np.float32(0.4))
     assert steps.max() <= 1 and np.mean(steps) < 0.01
+
+
+@pytest.mark.parametrize("kind", ["UINT16", "INT16"])
+def test_sixteen_bits_stay_float_and_say_so(kind):
+    """The product of 16-bit activations is float; the roundings are those of ONNX Runtime."""
+    from oracle import expected
+
+    layer = make_layer("MatMul")
+    zero = np.uint16(30000) if kind == "UINT16" else np.int16(-3)
+    b = Builder(21)
+    q = b.node("QuantizeLinear", ["x", np.float32(0.0003), zero])
+    x = b.node("DequantizeLinear", [q, np.float32(0.0003), zero])
+    model = b.model({"x": layer.x}, {b.contraction(layer, x, stored(b, layer)): F32})
+    got, = run(model, {"x": layer.x}, integer=False)
+    np.testing.assert_allclose(got, expected(model.SerializeToString(), {"x": layer.x})[0], rtol=1e-5, atol=1e-5)
+    with pytest.raises(tamis.Error, match="not 8 bit integers"):
+        tamis.compile(model, require_integer=True, cache="off")
+
+
+@pytest.mark.parametrize("kind", ["FLOAT8E4M3FN", "FLOAT8E4M3FNUZ", "FLOAT8E5M2", "FLOAT8E5M2FNUZ", "FLOAT4E2M1"])
+@pytest.mark.parametrize("block, power", [(0, False), (8, False), (8, True)])
+def test_small_floats(kind, block, power):
+    """Weights of eight or four bits of float, also in blocks with scales that are powers of two: by the definition."""
+    layer = make_layer("MatMul")
+    dtype = getattr(onnx.TensorProto, kind)
+    codes = helper.tensor_dtype_to_np_dtype(dtype)
+    b = Builder(23)
+    scale = np.exp2(np.random.default_rng(0).integers(-4, 1, (3, 6) if block else 6)).astype(np.float32)
+    wide = np.repeat(scale, 8, 0) if block else scale
+    w = (layer.w / wide).astype(codes)
+    b.parameters["w"] = helper.make_tensor("w", dtype, w.shape, w.astype(np.float32).flatten().tolist())
+    more = {"axis": 0, "block_size": block} if block else {"axis": 1}
+    b.value(scale, "s")
+    if power:  # Exponents alone, as in the microscaling formats.
+        codes = (np.log2(scale) + 127).astype(np.uint8).tobytes()
+        b.parameters["s"] = helper.make_tensor("s", onnx.TensorProto.FLOAT8E8M0, scale.shape, codes, raw=True)
+        more["output_dtype"] = F32
+    y = b.contraction(layer, qdq(b, "x", layer.gx), b.node("DequantizeLinear", ["w", "s"], **more))
+    got, = run(b.model({"x": layer.x}, {y: F32}), {"x": layer.x}, integer=False)
+    x = layer.gx.real(layer.gx.levels(layer.x))
+    np.testing.assert_allclose(got, np.maximum(x @ (w.astype(np.float32) * wide) + layer.b, 0), rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("weights", [(-127, 127), (-8, 7)])
+def test_openvino_agrees(weights, tmp_path):
+    """OpenVINO itself on a model of FakeQuantize nodes; it runs them in float."""
+    openvino = pytest.importorskip("openvino")
+    layer = make_layer("Conv", gw=Grid(np.zeros(6), 0, *weights))
+    b = Builder(17)
+    w = fake_quantize(b, b.value(layer.w), layer.gw)
+    y = fake_quantize(b, b.contraction(layer, fake_quantize(b, "x", layer.gx), w), layer.gy)
+    model = b.model({"x": layer.x}, {y: F32})
+    path = tmp_path / "m.onnx"
+    path.write_bytes(model.SerializeToString())
+    hint = {"INFERENCE_PRECISION_HINT": "f32"}
+    want = next(iter(openvino.Core().compile_model(str(path), "CPU", hint)({"x": layer.x}).values()))
+    got, = run(model, {"x": layer.x})
+    steps = np.rint((got - want) / np.float32(layer.gy.scale))
+    assert np.abs(steps).max() <= 1 and np.mean(steps != 0) < 0.01
+
+
+@STRICT
+def test_products_of_two_activations(strict):
+    """Attention's two products with reshapes and transposes around them, softmax in float between."""
+    from oracle import expected
+
+    random = np.random.default_rng(0)
+    b = Builder(17)
+    heads = []
+    for name in "qkv":
+        y = b.node("Reshape", [qdq(b, name, Grid(np.float32(0.02), 128, 0, 255)), np.int64([2, 6, 4, 8])])
+        heads.append(b.node("Transpose", [y], perm=[0, 2, 1, 3] if name != "k" else [0, 2, 3, 1]))
+    scores = qdq(b, b.node("MatMul", heads[:2]), Grid(np.float32(0.1), 128, 0, 255))
+    weights = qdq(b, b.node("Softmax", [scores], axis=-1), Grid(np.float32(1 / 255), 0, 0, 255))
+    y = b.node("Transpose", [b.node("MatMul", [weights, heads[2]])], perm=[0, 2, 1, 3])
+    y = qdq(b, b.node("Reshape", [y, np.int64([2, 6, 32])]), Grid(np.float32(0.02), 128, 0, 255))
+    feed = {name: random.standard_normal((2, 6, 32)).astype(np.float32) for name in "qkv"}
+    model = b.model(feed, {y: F32})
+    got, = run(model, feed, strict)
+    steps = np.rint((got - expected(model.SerializeToString(), feed)[0]) / np.float32(0.02))
+    assert np.abs(steps).max() <= 1 and np.mean(steps != 0) < 0.02

@@ -76,6 +76,7 @@ def test_choices_and_recipes_of_the_search():
 
 
 @pytest.mark.parametrize("arguments, words", [
+    ((("int9",), ("dense",), (0.5,)), "weights 'int9': expected some of float32, int8"),
     (((), ("dense",), (0.5,)), "weights: expected at least one value"), ((("int8",), ("3x",), (0.5,)), "pattern '3x'"),
     ((("int8",), ("4:2",), (0.5,)), "expected N:M with 0 < N < M"), ((("int8",), ("dense",), (1.5,)), "sparsity 1.5"),
 ])
@@ -117,3 +118,13 @@ def test_choices_that_make_no_layer_faster_are_left_out():
     assert list(map(str, kept)) == ["float32", "int8", "float32 2:4 0.5"]  # int8 helps one layer though the whole got slower
     assert refused == {"int4": "no faster: saves 0.0% of the time in any layers", "int8 2:4 0.5": "no such kernel",
                        "int4 2:4 0.5": "not measured: out of time"}
+
+
+def test_menus_leave_out_what_is_hopeless_or_slow_for_a_layer():
+    allowed = [space.Choice(), space.Choice("int8"), space.Choice("int8", "2:4", 0.5)]
+    times = {("a", "int8"): 1.0, ("a", "int8 2:4 0.5"): 0.5, ("b", "int8"): 1.0, ("b", "int8 2:4 0.5"): 1.0}
+    found = sensitivity.menus(["a", "b", "c"], allowed, times, {("a", "int8 2:4 0.5"): 0.014, ("b", "int8"): 0.1}, 0.01)
+    assert found == {"a": ["float32", "int8", "int8 2:4 0.5"], "b": ["float32"], "c": ["float32", "int8", "int8 2:4 0.5"]}
+    made = space.Space(["a", "b", "c"], dict.fromkeys("abc", 1), allowed, menus=found)
+    assert made.distributions()["b"] == ["float32"]
+    assert made.params(dict.fromkeys("abc", allowed[1])) == {"a": "int8", "b": "float32", "c": "int8", "calibration": "minmax"}

@@ -53,8 +53,8 @@ def test_page_is_well_formed_complete_and_loads_nothing():
     page.feed(text)
     assert not page.open and not page.loads and "<script" not in text and "@import" not in text and "url(" not in text
     words = " ".join(page.texts)
-    for wanted in ("<net>&.onnx", "first", "second", "MatMul", "16×32", "Sensitivity of layers", "Accuracy against time", "faster", "report part",
-                   "no faster", "quantize:", "2:4", "test asked for it", "chosen"):
+    for wanted in ("<net>&.onnx", "first", "second", "MatMul", "16×32", "Sensitivity of layers", "Accuracy against time", "faster",
+                   "report part", "no faster", "quantize:", "2:4", "test asked for it", "chosen"):
         assert wanted in words, wanted
     assert text.count('class="spark"') == 4 and 'class="chosen"' in text and 'class="bound"' in text
     assert "nan" not in re.sub(r"<style>.*</style>", "", text, flags=re.S)
@@ -80,7 +80,8 @@ def test_missing_template_package_is_named(monkeypatch):
 
 def test_plots_have_round_ticks_and_survive_odd_data():
     assert plots.ticks(0, 0.013) == pytest.approx([0, 0.005, 0.01, 0.015]) and plots.ticks(1, 1)[0] <= 1 < plots.ticks(1, 1)[-1]
-    assert [plots.number(v) for v in (0, math.nan, None, math.inf, -0.5, 1234567.0, 0.00012345)] == ["0", "–", "–", "∞", "−0.5", "1230000", "0.000123"]
+    values = (0, math.nan, None, math.inf, -0.5, 1234567.0, 0.00012345)
+    assert [plots.number(v) for v in values] == ["0", "–", "–", "∞", "−0.5", "1230000", "0.000123"]
     point = {"ms": 1.0, "drop": 0.0, "kind": "float", "title": "a < b"}
     assert "a &lt; b" in plots.pareto([point], [], 0.0)
     assert "<svg" in plots.bars([("l" * 50, {"int8": math.inf, "int4": -0.1})], ["int8", "int4"], 0.01)
@@ -133,6 +134,18 @@ def test_command_writes_model_recipe_page_and_json(tmp_path):
     assert json.load(open(tmp_path / "r.json"))["metric"]["within"]
 
 
+def test_open_dimensions_are_refused_before_the_search_unless_onnx_is_written(tmp_path):
+    path = models.save(models.linear(), tmp_path / "m.onnx")
+    np.save(tmp_path / "x.npy", np.random.default_rng(0).random((9, 8), np.float32))
+    done = command_line("optimize", path, "--data", tmp_path / "x.npy", "-o", tmp_path / "m.so")
+    assert done.returncode == 1 and "the dimensions batch are open: bind them with --input-dim" in done.stderr
+    compressor.install()
+    arguments = [path, "--data", tmp_path / "x.npy", "--trials", 1, "--weights", "int8", "--pattern", "dense",
+                 "-o", tmp_path / "o.onnx", "--report", "off"]
+    done = CliRunner().invoke(command.command, list(map(str, arguments)), catch_exceptions=False)
+    assert "o.onnx" in done.output and not (tmp_path / "o.html").exists() and onnx.load(tmp_path / "o.onnx").graph.node
+
+
 def test_dry_run_needs_no_data_and_its_recipe_can_be_replayed(tmp_path):
     path = models.save(compressor.network(), tmp_path / "m.onnx")
     done = command_line("optimize", path, "--dry-run", "--save-config", tmp_path / "r.yaml")
@@ -145,6 +158,7 @@ def test_dry_run_needs_no_data_and_its_recipe_can_be_replayed(tmp_path):
 @pytest.mark.parametrize("arguments, words", [
     ((), "expected --data"), (("--data", "gone.npz"), "no such file"), (("--max-drop", "x"), "maximum drop 'x'"),
     (("--sparsity", "high"), "expected numbers split by commas"), (("--pattern", "5", "--dry-run"), "pattern '5'"),
+    (("--data", "x", "-o", "/nowhere/m.so"), "no such folder for the output"),
     (("--recipe", "gone.yaml"), "cannot read the recipe"), (("--data", "x", "--sampler", "best"), "'best'")])
 def test_bad_options_are_refused(tmp_path, arguments, words):
     done = command_line("optimize", models.save(compressor.network(), tmp_path / "m.onnx"), *arguments)

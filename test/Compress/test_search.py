@@ -25,7 +25,8 @@ optimize.optimize(compressor.network(), feeds, labels=labels, max_drop=0.2, tria
 def run(**options):
     compressor.install()
     feeds, labels = compressor.data()
-    small = {"max_drop": 0.2, "trials": 6, "labels": labels, "weights": ("int8",), "patterns": ("dense", "2:4"), "calibration_methods": ("minmax",)}
+    small = {"max_drop": 0.2, "trials": 6, "labels": labels, "weights": ("int8",), "patterns": ("dense", "2:4"),
+             "calibration_methods": ("minmax",)}
     return tamis.optimize(compressor.network(), feeds, **{**small, **options})
 
 
@@ -123,7 +124,8 @@ def test_a_recipe_is_applied_instead_of_searching(tmp_path):
 
 
 @pytest.mark.parametrize("options, words", [
-    ({"sampler": "best"}, "sampler 'best'"), ({"trials": 0}, "trials: expected a positive number"), ({"max_drop": "much"}, "maximum drop 'much'"),
+    ({"sampler": "best"}, "sampler 'best'"), ({"trials": 0}, "trials: expected a positive number"),
+    ({"max_drop": "much"}, "maximum drop 'much'"),
     ({"storage": "/nowhere/s.db"}, "no such folder for the study"), ({"storage": "mysql+gone://u:secret@h/d"}, "cannot open the study"),
     ({"labels": [1]}, "60 samples, but 1 labels")])
 def test_bad_arguments_are_refused(options, words):
@@ -163,24 +165,29 @@ def test_pareto_and_best():
     assert optimize.NOTHING
 
 
-def test_real_passes_and_clock_end_to_end(tmp_path):
+def test_real_passes_and_clock_end_to_end():
     import numpy as np
     from onnx import helper
     from support import models
     from tamis.compression import layers, report
 
+    compressor.uninstall()
     rng = np.random.default_rng(0)
-    nodes = [helper.make_node("Conv", ["x", "w"], ["c"], name="conv", pads=[1, 1, 1, 1]), helper.make_node("Relu", ["c"], ["r"], name="relu"),
-             helper.make_node("Conv", ["r", "v"], ["d"], name="deep", pads=[1, 1, 1, 1]), helper.make_node("GlobalAveragePool", ["d"], ["y"])]
+    nodes = [helper.make_node("Conv", ["x", "w"], ["c"], name="conv", pads=[1, 1, 1, 1]),
+             helper.make_node("Relu", ["c"], ["r"], name="relu"),
+             helper.make_node("Conv", ["r", "v"], ["d"], name="deep", pads=[1, 1, 1, 1]),
+             helper.make_node("GlobalAveragePool", ["d"], ["y"])]
     net = models.model(nodes, [models.info("x", [1, 8, 16, 16])], [models.info("y", [1, 32, 1, 1])],
                        [models.const("w", rng.standard_normal((32, 8, 3, 3), np.float32)),
                         models.const("v", rng.standard_normal((32, 32, 3, 3), np.float32))])
     data = rng.random((24, 8, 16, 16), np.float32)
-    result = tamis.optimize(net, data, max_drop=0.02, trials=3, weights=("int8", "int4"), patterns=("dense", "2:4"), storage=tmp_path / "s.db")
+    result = tamis.optimize(net, data, max_drop=0.02, trials=2, weights=("int8",), patterns=("dense",),
+                            calibration_methods=("minmax",))
     figures = result.report
-    assert figures["metric"]["name"] == "cosine" and figures["metric"]["within"] and figures["latency"]["speedup"] > 1, report.headline(figures)
+    assert figures["metric"]["name"] == "cosine" and figures["metric"]["within"], report.headline(figures)
+    assert figures["latency"]["speedup"] > 1, report.headline(figures)
     stored = {layer.name: layer.dtype for layer in layers.layers(result.onnx)}
-    assert stored["deep"] in ("int8", "int4"), stored
+    assert stored["deep"] == "int8", stored
     deep = next(row for row in figures["layers"] if row["layer"] == "deep")
     assert deep["snr"] > 15 and deep["bytes_after"] < deep["bytes_before"] / 3 and deep["time_after"] > 0 and deep["reason"]
     again = tamis.optimize(net, data, max_drop=0.02, recipe=result.recipe)

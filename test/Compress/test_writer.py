@@ -21,7 +21,8 @@ def values(*shape):
 
 def network():
     """y = gemm(relu(conv(x))), and the activation r is an output too."""
-    nodes = [helper.make_node("Conv", ["x", "w", "b"], ["c"], name="conv", pads=[1] * 4), helper.make_node("Relu", ["c"], ["r"], name="relu"),
+    nodes = [helper.make_node("Conv", ["x", "w", "b"], ["c"], name="conv", pads=[1] * 4),
+             helper.make_node("Relu", ["c"], ["r"], name="relu"),
              helper.make_node("Flatten", ["r"], ["f"], name="flatten"), helper.make_node("Gemm", ["f", "v", "u"], ["y"], name="gemm")]
     return models.model(nodes, [models.info("x", ["n", 2, 4, 4])], [models.info("y", ["n", 5]), models.info("r", ["n", 6, 4, 4])],
                         [models.const("w", values(6, 2, 3, 3)), models.const("b", values(6)), models.const("v", values(96, 5)),
@@ -82,7 +83,8 @@ def test_new_parameters():
 
 
 def test_half_precision_parameters_keep_their_type():
-    made = models.one("MatMul", [models.info("x", [1, 4], 10)], models.info("y", [1, 4], 10), [models.const("w", np.ones((4, 4), np.float16))])
+    made = models.one("MatMul", [models.info("x", [1, 4], 10)], models.info("y", [1, 4], 10),
+                      [models.const("w", np.ones((4, 4), np.float16))])
     written = writer.apply(prepare.prepare(made), {"parameters": {"w": np.full((4, 4), 0.1, np.float32)}})
     assert arrays(written)["w"].dtype == np.float16
 
@@ -105,8 +107,8 @@ def test_quantized(activation, format):
         assert {"w_quantized", "w_scale", "x_zero_point"} <= set(arrays(written)) and "w" not in arrays(written)
         assert ops.count("QuantizeLinear") == 3 and ops.count("DequantizeLinear") == 7
     else:
-        # r is an output in float, so its group stays; the Flatten behind it is on integers.
-        assert "QGemm" not in ops and ops.count("Flatten") == 1
+        # r is an output in float, so its group stays; what is behind it is on integers, with a float result.
+        assert "Conv" in ops and "QGemm" in ops and "Gemm" not in ops
     assert sum(len(t.raw_data) for t in written.graph.initializer) < 0.5 * sum(len(t.raw_data) for t in made.graph.initializer)
 
 
@@ -116,7 +118,8 @@ def test_operators_from_groups():
     small = {"dtype": "uint8", "scale": np.float32(0.02), "zero_point": 0}
     build = helper.make_node
     nodes = [build("Conv", ["x", "w", "b"], ["c"], name="conv", pads=[1] * 4), build("Clip", ["c", "low", "high"], ["r"], name="clip"),
-             build("MaxPool", ["r"], ["p"], name="pool", kernel_shape=[2, 2], strides=[2, 2]), build("Sigmoid", ["p"], ["s"], name="sigmoid"),
+             build("MaxPool", ["r"], ["p"], name="pool", kernel_shape=[2, 2], strides=[2, 2]),
+             build("Sigmoid", ["p"], ["s"], name="sigmoid"),
              build("LeakyRelu", ["s"], ["l"], name="leaky", alpha=0.1), build("Add", ["l", "p"], ["a"], name="add"),
              build("Mul", ["a", "p"], ["m"], name="mul"), build("Concat", ["a", "m"], ["k"], name="concat", axis=1),
              build("AveragePool", ["k"], ["v"], name="average", kernel_shape=[2, 2]), build("GlobalAveragePool", ["v"], ["g"], name="mean"),
@@ -145,6 +148,20 @@ def test_operators_from_groups():
     operators = run(integer, x)[0]
     np.testing.assert_allclose(operators, qdq, atol=0.11)  # two steps at the end
     np.testing.assert_allclose(tamis.compile(integer, cache="off").run(None, {"x": x})[0], operators, atol=0.11)
+
+
+@pytest.mark.parametrize("activation", ["uint8", "int8"])
+@pytest.mark.parametrize("axis", [None, 1])
+def test_product_with_a_float_result(activation, axis):
+    made = models.model([helper.make_node("MatMul", ["x", "w"], ["m"]), helper.make_node("Erf", ["m"], ["y"])],
+                        [models.info("x", [2, 3, 16])], [models.info("y", None)], [models.const("w", values(16, 8))])
+    delta = {"weights": {"w": weight(arrays(made)["w"], axis=axis)}, "tensors": {"x": {"dtype": activation, "scale": np.float32(0.03),
+                                                                                       "zero_point": 7}}}
+    integer, x = writer.apply(prepare.prepare(made), delta, format="qoperator"), values(2, 3, 16)
+    assert [n.op_type for n in integer.graph.node] == ["QuantizeLinear", "MatMulIntegerToFloat", "Erf"]
+    want = run(writer.apply(prepare.prepare(made), delta), x)[0]
+    for got in (run(integer, x)[0], tamis.compile(integer, cache="off").run(None, {"x": x})[0]):
+        np.testing.assert_allclose(got, want, atol=1e-5)
 
 
 def test_clip_that_quantization_does_not_express_stays():
@@ -214,6 +231,14 @@ def test_only_named_readers_read_the_integers():
         np.testing.assert_array_equal(np.abs(got[1 - which]), x)
 
 
+def test_factor_before_quantization():
+    made = models.model([helper.make_node("Relu", ["x"], ["a"]), helper.make_node("Neg", ["a"], ["y"])], [models.info("x", [2, 2])],
+                        [models.info("y", [2, 2])])
+    entry = {"dtype": "uint8", "scale": np.float32(0.5), "zero_point": 0, "factor": np.float32([[1, 10]])}
+    got = run(writer.apply(prepare.prepare(made), {"tensors": {"a": entry}}), np.float32([[1.1, 0.11], [0.2, 0.3]]))[0]
+    np.testing.assert_array_equal(got, -np.float32([[1, 1], [0, 3]]))
+
+
 def test_metadata_is_kept_and_recipes_grow():
     made = models.linear(2)
     first = writer.apply(prepare.prepare(made), {}, step={"prune": {"sparsity": 0.5}})
@@ -254,7 +279,8 @@ def test_bad_quantization_is_refused(change, message):
 
 @pytest.mark.parametrize("delta, message", [
     ({"parameters": {"nobody": np.zeros(3)}}, "no initializer 'nobody'"), ({"parameters": {"w": np.zeros(3)}}, "its new values have"),
-    ({"parameters": {"b": np.full(6, np.nan)}}, "are not finite"), ({"tensors": {"nobody": {"dtype": "uint8", "scale": 1.0}}}, "no tensor 'nobody'"),
+    ({"parameters": {"b": np.full(6, np.nan)}}, "are not finite"), ({"tensors": {"nobody": {"dtype": "uint8", "scale": 1.0}}},
+                                                                    "no tensor 'nobody'"),
     ({"weights": {"nobody": {"values": 0, "dtype": "int8", "scale": 1.0}}}, "no initializer 'nobody'"),
     ({"weights": {"b": {"values": np.zeros(5), "dtype": "int8", "scale": 1.0}}}, "its integers have"),
     ({"weights": {"b": {"values": np.full(6, 200), "dtype": "int8", "scale": 1.0}}}, "do not fit int8")])

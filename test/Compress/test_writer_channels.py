@@ -126,7 +126,8 @@ def test_slice(start, end, size):
 
 
 def test_expand_and_resize_sizes():
-    middle = [build("GlobalAveragePool", ["a"], ["g"]), build("Expand", ["g", "full"], ["e"]), build("Resize", ["e", "", "", "sizes"], ["m"])]
+    middle = [build("GlobalAveragePool", ["a"], ["g"]), build("Expand", ["g", "full"], ["e"]),
+              build("Resize", ["e", "", "", "sizes"], ["m"])]
     made = network(middle, [models.const("full", np.int64([2, 8, 4, 4])), models.const("sizes", np.int64([2, 8, 8, 8]))])
     check(made, removed(["a", "g", "e", "m"]), (2, 3, 8, 8))
 
@@ -139,7 +140,8 @@ def test_attention_heads():
         nodes += [build("MatMul", ["x", f"w{name}"], [f"{name}0"]), build("Reshape", [f"{name}0", "split"], [f"{name}1"]),
                   build("Transpose", [f"{name}1"], [f"{name}2"], perm=[0, 2, 3, 1] if name == "k" else [0, 2, 1, 3])]
     nodes += [build("MatMul", ["q2", "k2"], ["s"]), build("Softmax", ["s"], ["p"], axis=-1), build("MatMul", ["p", "v2"], ["o"]),
-              build("Transpose", ["o"], ["t"], perm=[0, 2, 1, 3]), build("Reshape", ["t", "join"], ["j"]), build("MatMul", ["j", "wo"], ["y"])]
+              build("Transpose", ["o"], ["t"], perm=[0, 2, 1, 3]), build("Reshape", ["t", "join"], ["j"]),
+              build("MatMul", ["j", "wo"], ["y"])]
     made = models.model(nodes, [models.info("x", [1, 5, width])], [models.info("y", None)],
                         [models.const(f"w{n}", values(width, width)) for n in "qkvo"]
                         + [models.const("split", np.int64([0, 0, heads, size])), models.const("join", np.int64([0, 0, width]))])
@@ -165,7 +167,8 @@ def test_channels_of_integer_weights():
     integers, scale = RNG.integers(-128, 128, (8, 3, 1, 1)).astype(np.int8), np.abs(values(8)) + np.float32(0.1)
     made = models.model(nodes, [models.info("x", [2, 3, 4, 4])], [models.info("y", None)],
                         [models.const("q", integers), models.const("s", scale), models.const("wc", values(5, 8, 1, 1))])
-    written = writer.apply(prepare.prepare(made, lift=True), {"removed": {"parameters": {"wa": [(0, KEPT)], "wc": [(1, KEPT)]}, "tensors": {"m": [(1, 4)]}}})
+    written = writer.apply(prepare.prepare(made, lift=True), {"removed": {"parameters": {"wa": [(0, KEPT)], "wc": [(1, KEPT)]},
+                                                                          "tensors": {"m": [(1, 4)]}}})
     found = {t.name: numpy_helper.to_array(t) for t in written.graph.initializer}
     np.testing.assert_array_equal(found["wa_quantized"], integers[KEPT])
     np.testing.assert_array_equal(found["wa_scale"], scale[KEPT])

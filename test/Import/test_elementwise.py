@@ -62,3 +62,9 @@ def test_losses(reduction):
     check(node("SoftmaxCrossEntropyLoss", "x t", reduction=reduction, ignore_index=-1), arrays)
     check(node("SoftmaxCrossEntropyLoss", "x t w", reduction=reduction, ignore_index=-1), arrays, weights)
     check(node("NegativeLogLikelihoodLoss", "x t w", reduction=reduction, ignore_index=-1), arrays, weights)
+
+
+@pytest.mark.parametrize("shape", [(17, 2), (24, 3), (33, 3), (1, 12, 3, 2), (36, 4)])
+def test_short_rows(shape):
+    """Rows are vectorized across: the last strip writes its own rows and nothing behind them."""
+    check(node("Softmax", "x", axis=-1), {"x": Values().floats(*shape)})

@@ -8,7 +8,7 @@ from onnx import helper
 from support import models
 from support.run import tamis
 
-COMMANDS = ("compile", "run", "benchmark", "optimize", "explain", "check", "verify", "hardware", "cache clear", "cache info")
+COMMANDS = ("compile", "run", "quantize", "prune", "benchmark", "optimize", "explain", "check", "verify", "hardware", "cache clear", "cache info")
 
 
 @pytest.fixture

@@ -265,3 +265,135 @@ func.func @keeps_concat_of_different_scales(%a: tensor<4xi8>, %b: tensor<4xi8>) 
   %c = tensor.concat dim(0) %x, %y : (tensor<4xf32>, tensor<4xf32>) -> tensor<8xf32>
   return %c : tensor<8xf32>
 }
+
+// A batch normalization of constant factors scales the weights' scale and, with
+// its shift, the bias.
+// CHECK-LABEL: func.func @normalization
+// CHECK-DAG: %[[F:.+]] = arith.constant dense<[2.000000e+00, -5.000000e-01]> : tensor<2xf32>
+// CHECK-DAG: %[[H:.+]] = arith.constant dense<[1.000000e+00, 3.000000e+00]> : tensor<2xf32>
+// CHECK: %[[ACC:.+]] = tamis.contract {{.+}} accumulator i32
+// CHECK: arith.divf
+// CHECK: math.roundeven
+// CHECK: linalg.generic {{.+}} ins(%[[ACC]],
+// CHECK-NEXT: ^bb0(%{{.+}}: i32, %{{.+}}: i32, %{{.+}}: f32
+// CHECK-NEXT: arith.addi
+// CHECK-NEXT: arith.sitofp
+// CHECK-NEXT: arith.mulf
+// CHECK-NOT: arith.mulf
+// CHECK: return
+func.func @normalization(%xq: tensor<4x3xi8>, %wq: tensor<3x2xi8>) -> tensor<4x2xi8> {
+  %sx = arith.constant dense<0.5> : tensor<f32>
+  %sw = arith.constant dense<0.25> : tensor<f32>
+  %f = arith.constant dense<[2.0, -0.5]> : tensor<2xf32>
+  %h = arith.constant dense<[1.0, 3.0]> : tensor<2xf32>
+  %sy = arith.constant dense<0.1> : tensor<f32>
+  %x = tamis.dequantize %xq, %sx : tensor<4x3xi8>, tensor<f32> -> tensor<4x3xf32>
+  %w = tamis.dequantize %wq, %sw : tensor<3x2xi8>, tensor<f32> -> tensor<3x2xf32>
+  %e = tensor.empty() : tensor<4x2xf32>
+  %y = tamis.contract ins(%x, %w : tensor<4x3xf32>, tensor<3x2xf32>) outs(%e : tensor<4x2xf32>)
+    maps [#l, #r, #o] iterators ["parallel", "parallel", "reduction"] pad [0, 0] accumulator f32 -> tensor<4x2xf32>
+  %n = linalg.generic {indexing_maps = [#id, #col, #col, #id], iterator_types = ["parallel", "parallel"]}
+      ins(%y, %f, %h : tensor<4x2xf32>, tensor<2xf32>, tensor<2xf32>) outs(%e : tensor<4x2xf32>) {
+  ^bb0(%p: f32, %q: f32, %r: f32, %u: f32):
+    %t = arith.mulf %p, %q : f32
+    %v = arith.addf %t, %r : f32
+    linalg.yield %v : f32
+  } -> tensor<4x2xf32>
+  %q = tamis.quantize %n, %sy : tensor<4x2xf32>, tensor<f32> -> tensor<4x2xi8>
+  return %q : tensor<4x2xi8>
+}
+
+// No bias in units of zero: the normalization stays float, on the exact sum.
+// CHECK-LABEL: func.func @normalization_of_a_dead_channel
+// CHECK: tamis.contract {{.+}} accumulator i32
+// CHECK: tamis.quantize
+func.func @normalization_of_a_dead_channel(%xq: tensor<4x3xi8>, %wq: tensor<3x2xi8>) -> tensor<4x2xi8> {
+  %sx = arith.constant dense<0.5> : tensor<f32>
+  %f = arith.constant dense<[2.0, 0.0]> : tensor<2xf32>
+  %x = tamis.dequantize %xq, %sx : tensor<4x3xi8>, tensor<f32> -> tensor<4x3xf32>
+  %w = tamis.dequantize %wq, %sx : tensor<3x2xi8>, tensor<f32> -> tensor<3x2xf32>
+  %e = tensor.empty() : tensor<4x2xf32>
+  %y = tamis.contract ins(%x, %w : tensor<4x3xf32>, tensor<3x2xf32>) outs(%e : tensor<4x2xf32>)
+    maps [#l, #r, #o] iterators ["parallel", "parallel", "reduction"] pad [0, 0] accumulator f32 -> tensor<4x2xf32>
+  %n = linalg.generic {indexing_maps = [#id, #col, #id], iterator_types = ["parallel", "parallel"]}
+      ins(%y, %f : tensor<4x2xf32>, tensor<2xf32>) outs(%e : tensor<4x2xf32>) {
+  ^bb0(%p: f32, %q: f32, %u: f32):
+    %t = arith.mulf %p, %q : f32
+    linalg.yield %t : f32
+  } -> tensor<4x2xf32>
+  %q = tamis.quantize %n, %sx : tensor<4x2xf32>, tensor<f32> -> tensor<4x2xi8>
+  return %q : tensor<4x2xi8>
+}
+
+// CHECK-LABEL: func.func @relu_on_integers
+// CHECK: %[[Z:.+]] = arith.constant -3 : i8
+// CHECK: linalg.generic
+// CHECK: arith.maxsi %{{.+}}, %[[Z]] : i8
+// CHECK: tamis.dequantize
+// CHECK-NEXT: return
+func.func @relu_on_integers(%q: tensor<4x2xi8>) -> tensor<4x2xf32> {
+  %s = arith.constant dense<0.5> : tensor<f32>
+  %z = arith.constant dense<-3> : tensor<i8>
+  %x = tamis.dequantize %q, %s, %z : tensor<4x2xi8>, tensor<f32>, tensor<i8> -> tensor<4x2xf32>
+  %e = tensor.empty() : tensor<4x2xf32>
+  %y = linalg.generic {indexing_maps = [#id, #id], iterator_types = ["parallel", "parallel"]}
+      ins(%x : tensor<4x2xf32>) outs(%e : tensor<4x2xf32>) {
+  ^bb0(%p: f32, %u: f32):
+    %low = arith.constant 0.0 : f32
+    %t = arith.maximumf %p, %low : f32
+    linalg.yield %t : f32
+  } -> tensor<4x2xf32>
+  return %y : tensor<4x2xf32>
+}
+
+// A scale that is not known to be positive could turn the order around.
+// CHECK-LABEL: func.func @relu_of_any_scale
+// CHECK: arith.maximumf
+func.func @relu_of_any_scale(%q: tensor<4x2xi8>, %s: tensor<f32>) -> tensor<4x2xf32> {
+  %x = tamis.dequantize %q, %s : tensor<4x2xi8>, tensor<f32> -> tensor<4x2xf32>
+  %e = tensor.empty() : tensor<4x2xf32>
+  %y = linalg.generic {indexing_maps = [#id, #id], iterator_types = ["parallel", "parallel"]}
+      ins(%x : tensor<4x2xf32>) outs(%e : tensor<4x2xf32>) {
+  ^bb0(%p: f32, %u: f32):
+    %low = arith.constant 0.0 : f32
+    %t = arith.maximumf %p, %low : f32
+    linalg.yield %t : f32
+  } -> tensor<4x2xf32>
+  return %y : tensor<4x2xf32>
+}
+
+// Parts of other scales are quantized one by one; one of the same is there.
+// CHECK-LABEL: func.func @concat_rescaled
+// CHECK-SAME: %[[A:[^: ]+]]: tensor<4x2xi8>, %[[B:[^: ]+]]: tensor<4x2xi8>
+// CHECK: %[[D:.+]] = tamis.dequantize %[[B]]
+// CHECK: %[[Q:.+]] = tamis.quantize %[[D]]
+// CHECK: %[[C:.+]] = tensor.concat dim(1) %[[A]], %[[Q]] : (tensor<4x2xi8>, tensor<4x2xi8>) -> tensor<4x4xi8>
+// CHECK: return %[[C]]
+func.func @concat_rescaled(%a: tensor<4x2xi8>, %b: tensor<4x2xi8>) -> tensor<4x4xi8> {
+  %s = arith.constant dense<0.5> : tensor<f32>
+  %t = arith.constant dense<0.25> : tensor<f32>
+  %x = tamis.dequantize %a, %s : tensor<4x2xi8>, tensor<f32> -> tensor<4x2xf32>
+  %y = tamis.dequantize %b, %t : tensor<4x2xi8>, tensor<f32> -> tensor<4x2xf32>
+  %c = tensor.concat dim(1) %x, %y : (tensor<4x2xf32>, tensor<4x2xf32>) -> tensor<4x4xf32>
+  %q = tamis.quantize %c, %s : tensor<4x4xf32>, tensor<f32> -> tensor<4x4xi8>
+  return %q : tensor<4x4xi8>
+}
+
+// The quantize meets its contraction; bytes are transposed.
+// CHECK-LABEL: func.func @transpose_between
+// CHECK: tamis.contract {{.+}} accumulator i32
+// CHECK-NOT: tamis.quantize
+// CHECK: %[[Y:.+]] = linalg.transpose ins(%{{.+}} : tensor<4x2xi8>)
+// CHECK: return %[[Y]]
+func.func @transpose_between(%xq: tensor<4x3xi8>, %wq: tensor<3x2xi8>) -> tensor<2x4xi8> {
+  %s = arith.constant dense<0.5> : tensor<f32>
+  %x = tamis.dequantize %xq, %s : tensor<4x3xi8>, tensor<f32> -> tensor<4x3xf32>
+  %w = tamis.dequantize %wq, %s : tensor<3x2xi8>, tensor<f32> -> tensor<3x2xf32>
+  %e = tensor.empty() : tensor<4x2xf32>
+  %y = tamis.contract ins(%x, %w : tensor<4x3xf32>, tensor<3x2xf32>) outs(%e : tensor<4x2xf32>)
+    maps [#l, #r, #o] iterators ["parallel", "parallel", "reduction"] pad [0, 0] accumulator f32 -> tensor<4x2xf32>
+  %f = tensor.empty() : tensor<2x4xf32>
+  %t = linalg.transpose ins(%y : tensor<4x2xf32>) outs(%f : tensor<2x4xf32>) permutation = [1, 0]
+  %q = tamis.quantize %t, %s : tensor<2x4xf32>, tensor<f32> -> tensor<2x4xi8>
+  return %q : tensor<2x4xi8>
+}

@@ -80,3 +80,19 @@ func.func @keeps_axis_that_blocks_do_not_divide(%q: tensor<60x4xi8>, %s: tensor<
   %x = tamis.dequantize %q, %s {axis = 0, block_size = 32} : tensor<60x4xi8>, tensor<2x4xf32> -> tensor<60x4xf32>
   return %x : tensor<60x4xf32>
 }
+
+// By its definition, in float.
+// CHECK-LABEL: func.func @fake_quantization
+// CHECK: linalg.generic
+// CHECK: arith.divf
+// CHECK-NEXT: math.roundeven
+// CHECK-NEXT: arith.addf
+// CHECK: arith.maxnumf
+// CHECK: arith.minnumf
+// CHECK-NEXT: arith.subf
+// CHECK-NEXT: arith.mulf
+func.func @fake_quantization(%x: tensor<2x8xf32>, %z: tensor<2xf32>) -> tensor<2x8xf32> {
+  %s = arith.constant dense<[0.5, 0.25]> : tensor<2xf32>
+  %y = tamis.fake_quant %x, %s, %z range[-8, 7] {axis = 0 : i64} : tensor<2x8xf32>, tensor<2xf32>, tensor<2xf32>
+  return %y : tensor<2x8xf32>
+}

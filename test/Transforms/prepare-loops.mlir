@@ -66,3 +66,30 @@ func.func @positions(%go: i1, %v: f32, %n: index) -> tensor<64xf32> {
   }
   return %r#0 : tensor<64xf32>
 }
+
+// Two results that start from one fill each get their own.
+// CHECK-LABEL: func.func @shared_fill
+// CHECK-COUNT-2: linalg.fill
+// CHECK: linalg.generic
+// CHECK: linalg.generic
+// BUFFER-LABEL: func.func @shared_fill
+// BUFFER-NOT: {{memref|linalg}}.copy
+// BUFFER: return
+func.func @shared_fill(%x: tensor<8xf32>, %y: tensor<8xf32>) -> (tensor<f32>, tensor<f32>) {
+  %zero = arith.constant 0.0 : f32
+  %e = tensor.empty() : tensor<f32>
+  %f = linalg.fill ins(%zero : f32) outs(%e : tensor<f32>) -> tensor<f32>
+  %a = linalg.generic {indexing_maps = [affine_map<(i) -> (i)>, affine_map<(i) -> ()>], iterator_types = ["reduction"]}
+      ins(%x : tensor<8xf32>) outs(%f : tensor<f32>) {
+  ^bb0(%in: f32, %out: f32):
+    %s = arith.addf %in, %out : f32
+    linalg.yield %s : f32
+  } -> tensor<f32>
+  %b = linalg.generic {indexing_maps = [affine_map<(i) -> (i)>, affine_map<(i) -> ()>], iterator_types = ["reduction"]}
+      ins(%y : tensor<8xf32>) outs(%f : tensor<f32>) {
+  ^bb0(%in: f32, %out: f32):
+    %s = arith.addf %in, %out : f32
+    linalg.yield %s : f32
+  } -> tensor<f32>
+  return %a, %b : tensor<f32>, tensor<f32>
+}

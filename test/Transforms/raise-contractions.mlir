@@ -45,3 +45,40 @@ func.func @keeps_other_bodies(%a: tensor<4x8xf32>, %b: tensor<8x16xf32>, %c: ten
   } -> tensor<4x16xf32>
   return %r : tensor<4x16xf32>
 }
+
+// CHECK-LABEL: func.func @zero_points
+// CHECK-DAG: %[[A:.+]] = arith.constant -3 : i8
+// CHECK-DAG: %[[B:.+]] = arith.constant 2 : i8
+// CHECK: tamis.contract ins(%{{.+}}, %{{.+}} : tensor<4x8xi8>, tensor<8x16xi8>) lhs_zero(%[[A]] : i8) rhs_zero(%[[B]] : i8)
+// CHECK-SAME: accumulator i32
+func.func @zero_points(%a: tensor<4x8xi8>, %b: tensor<8x16xi8>) -> tensor<4x16xi32> {
+  %az = arith.constant -3 : i32
+  %bz = arith.constant 2 : i32
+  %zero = arith.constant 0 : i32
+  %e = tensor.empty() : tensor<4x16xi32>
+  %f = linalg.fill ins(%zero : i32) outs(%e : tensor<4x16xi32>) -> tensor<4x16xi32>
+  %c = linalg.quantized_matmul ins(%a, %b, %az, %bz : tensor<4x8xi8>, tensor<8x16xi8>, i32, i32) outs(%f : tensor<4x16xi32>)
+    -> tensor<4x16xi32>
+  return %c : tensor<4x16xi32>
+}
+
+// CHECK-LABEL: func.func @zero_point_not_constant
+// CHECK-NOT: tamis.contract
+// CHECK: linalg.quantized_matmul
+func.func @zero_point_not_constant(%a: tensor<4x8xi8>, %b: tensor<8x16xi8>, %az: i32, %e: tensor<4x16xi32>) -> tensor<4x16xi32> {
+  %bz = arith.constant 2 : i32
+  %c = linalg.quantized_matmul ins(%a, %b, %az, %bz : tensor<4x8xi8>, tensor<8x16xi8>, i32, i32) outs(%e : tensor<4x16xi32>)
+    -> tensor<4x16xi32>
+  return %c : tensor<4x16xi32>
+}
+
+// CHECK-LABEL: func.func @zero_point_outside_the_type
+// CHECK-NOT: tamis.contract
+// CHECK: linalg.quantized_matmul
+func.func @zero_point_outside_the_type(%a: tensor<4x8xi8>, %b: tensor<8x16xi8>, %e: tensor<4x16xi32>) -> tensor<4x16xi32> {
+  %az = arith.constant 128 : i32
+  %bz = arith.constant 0 : i32
+  %c = linalg.quantized_matmul ins(%a, %b, %az, %bz : tensor<4x8xi8>, tensor<8x16xi8>, i32, i32) outs(%e : tensor<4x16xi32>)
+    -> tensor<4x16xi32>
+  return %c : tensor<4x16xi32>
+}

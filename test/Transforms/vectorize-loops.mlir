@@ -276,3 +276,26 @@ func.func @strict_sums_keep_their_order(%x: memref<1000x64xf32>, %y: memref<64xf
   return
 }
 }
+
+// -----
+
+#avx512 = #tamis.target<"x86_64", ["avx2", "fma", "avx512f", "avx512bw", "avx512vl", "avx512dq"]>
+#rows = affine_map<(i, j) -> (i, j)>
+#row = affine_map<(i, j) -> (i)>
+
+module attributes {tamis.target = #avx512} {
+// Strips run across short rows; the rest of them writes no row of its own.
+// CHECK-LABEL: func.func @across_short_rows
+// CHECK: %[[MASK:.*]] = arith.constant dense<[true, false,
+// CHECK: vector.scatter {{.*}}, %[[MASK]], %{{.*}} : memref<34xf32
+func.func @across_short_rows(%x: memref<17x2xf32>, %m: memref<17xf32>, %y: memref<17x2xf32>) {
+  linalg.generic {indexing_maps = [#rows, #row, #rows], iterator_types = ["parallel", "parallel"]}
+    ins(%x, %m : memref<17x2xf32>, memref<17xf32>) outs(%y : memref<17x2xf32>) {
+  ^bb0(%a: f32, %s: f32, %o: f32):
+    %d = arith.subf %a, %s : f32
+    %r = math.exp %d : f32
+    linalg.yield %r : f32
+  }
+  return
+}
+}

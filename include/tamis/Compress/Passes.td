@@ -117,12 +117,15 @@ def Prune : Pass<"tamis-prune", "::mlir::ModuleOp"> {
     `tamis.removed` says which indices of which parameters stay, and which
     tensors shrink, everywhere the channel is seen. `dead-channels` does
     nothing else but that for channels that are constant whatever the input,
-    and moves the constant into the bias of their readers.
+    whose constant moves into the bias of their readers, and for channels that
+    all readers multiply by zero.
     Doctest: test/Compress/prune.mlir
   }];
   let options = !listconcat(pruningOptions, [
     Option<"deadChannels", "dead-channels", "bool", "false",
-           "remove channels that do not depend on the input, and nothing else">
+           "remove channels that do not depend on the input, and nothing else">,
+    Option<"correctBias", "correct-bias", "bool", "false",
+           "add what is lost on average to the bias, where inputs were measured">
   ]);
   let dependentDialects = ["::mlir::arith::ArithDialect"];
   let statistics = [
@@ -199,13 +202,28 @@ def Smooth : Pass<"tamis-smooth", "::mlir::ModuleOp"> {
     Doctest: test/Compress/smooth.mlir
   }];
   let options = [
-    Option<"alpha", "alpha", "double", "0.5",
-           "share of the difference that weights take, 0 to 1">,
+    Option<"alpha", "alpha", "double", "-1",
+           "share of the difference that weights take, 0 to 1; -1: the best by estimate">,
     Option<"minGain", "min-gain", "double", "1.0",
            "least gain in dB of signal to rounding noise">,
   ];
   let statistics = [
     Statistic<"numSmoothed", "smoothed", "activations smoothed">,
+  ];
+  let dependentDialects = ["::mlir::arith::ArithDialect"];
+}
+
+def Equalize : Pass<"tamis-equalize", "::mlir::ModuleOp"> {
+  let summary = "scale channels between two layers so that their weights match";
+  let description = [{
+    Where only relu, maxima and biases are between two contractions, each
+    channel is scaled down in the first and up in the second, so that its
+    weights have the same range in both. The model computes the same. Runs
+    before calibration: the statistics of the tensors between are dropped.
+    Doctest: test/Compress/equalize.mlir
+  }];
+  let statistics = [
+    Statistic<"numPairs", "pairs", "pairs of layers equalized">,
   ];
   let dependentDialects = ["::mlir::arith::ArithDialect"];
 }

@@ -61,8 +61,8 @@ llvm::Expected<std::vector<float>> readFloats(DictionaryAttr statistics,
 
 /// The range that `method` chooses for `scheme`. `percentile` is in percent.
 llvm::Expected<Interval> chooseRange(DictionaryAttr statistics,
-                                  RangeMethod method, double percentile,
-                                  SchemeAttr scheme);
+                                     RangeMethod method, double percentile,
+                                     SchemeAttr scheme);
 
 /// The union of two sets of statistics (`minmax`, `histogram`), for tensors
 /// that must share one scale.

@@ -37,10 +37,18 @@ public:
   /// the options fix are fixed in the copy.
   LogicalResult instrument(StringRef output, const CompileOptions &options);
 
+  /// What `instrument` is to measure of a tensor, in place of what passes asked
+  /// for; `axis` is the one of statistics per channel.
+  LogicalResult setCollect(StringRef tensor, ArrayRef<StringRef> kinds,
+                           std::optional<int64_t> axis);
+
   /// Records one statistic (see Statistics.h) of a tensor.
   LogicalResult setStatistic(StringRef tensor, StringRef kind,
                              ArrayRef<int64_t> shape, StringRef dtype,
                              ArrayRef<char> bytes);
+
+  /// The statistics recorded of a tensor, by kind.
+  FailureOr<std::map<std::string, DeltaArray>> getStatistics(StringRef tensor);
 
   /// The contents of a parameter.
   FailureOr<DeltaArray> getParameter(StringRef tensor);

@@ -30,9 +30,9 @@ inline constexpr llvm::StringLiteral kChannelAbsMax = "channel_absmax";
 /// their squares. Merge: sum (the host adds in float64).
 inline constexpr llvm::StringLiteral kChannelMoments = "channel_moments";
 
-/// tensor<(K+1)x(K+1)xf32>: sum over all rows of the tensor's last dimension of
-/// [x, 1] transposed times [x, 1]: second moments, sums and, in the corner, the
-/// number of rows. Merge: sum.
+/// tensor<(K+1)x(K+1)xf32>: sum over all vectors along `axis` (the last
+/// dimension where there is none) of [x, 1] transposed times [x, 1]: second
+/// moments, sums and, in the corner, the number of vectors. Merge: sum.
 inline constexpr llvm::StringLiteral kGram = "gram";
 
 /// Of a parameter, in its shape, float32: the derivative of the loss by each

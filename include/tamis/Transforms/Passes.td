@@ -116,7 +116,8 @@ def LowerQAT : Pass<"tamis-lower-qat", "::mlir::func::FuncOp"> {
     the bias; others stay float arithmetic on the exact sum. Operations that
     only move or select values (reshape, transpose, slice, pad with zero,
     concat with equal parameters, max-pool, relu) move to the integer side; a
-    quantized concatenation quantizes its parts.
+    quantized concatenation quantizes its parts, a quantized transpose moves
+    integers.
 
     Left alone: elementwise float operations between dequantize and quantize
     (they fuse into one integer-to-integer generic later), block-wise or
@@ -346,12 +347,14 @@ def PrepareLoops : Pass<"tamis-prepare-loops", "::mlir::func::FuncOp"> {
     leave `scf.for` and `scf.while`. The condition of an `scf.while` passes on
     all of the loop's arguments in their order, so that one-shot bufferization,
     which compares carried tensors by position, updates them in place.
+    Everyone who updates a filled tensor gets a fill of its own.
     Doctest: test/Transforms/prepare-loops.mlir
   }];
   let dependentDialects = ["::mlir::scf::SCFDialect"];
   let statistics = [
     Statistic<"numHoisted", "hoisted", "operations moved out of loops">,
-    Statistic<"numAligned", "aligned", "while loops rewritten">
+    Statistic<"numAligned", "aligned", "while loops rewritten">,
+    Statistic<"numSeparated", "separated", "fills made for one user each">
   ];
 }
 

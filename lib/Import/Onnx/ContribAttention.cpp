@@ -213,8 +213,7 @@ LogicalResult importGroupQueryAttention(Importer &im, const Node &node) {
       return im.error(node) << "input " << extra << " is not supported";
   for (StringRef name : {"smooth_softmax", "qk_output", "k_quant_type"})
     if (const Attribute *attribute = im.attr(node, name))
-      if (attribute->type != AttrType::Int ||
-          im.getInt(node, name, 0) != 0)
+      if (attribute->type != AttrType::Int || im.getInt(node, name, 0) != 0)
         return im.error(node) << name << " is not supported";
   Heads h;
   h.qHeads = heads;
@@ -252,8 +251,23 @@ LogicalResult importGroupQueryAttention(Importer &im, const Node &node) {
                              "the head size of the key")))
     return size ? failure()
                 : LogicalResult(im.error(node) << "expected a known head size");
+  for (Value part : {h.k, h.v})
+    if (failed(im.requireEqual(node, im.dim(part, 0), im.dim(h.q, 0),
+                               "the batch of the key or value")) ||
+        failed(im.requireEqual(node, im.dim(part, 2), im.dim(h.q, 2),
+                               "the length of the key or value")))
+      return failure();
   // Where the new entries of each batch entry begin.
   Value ends = im.tensor(node, 5);
+  if (!isInteger(im.in(node, 5).dtype) || rankOf(ends) < 1 ||
+      rankOf(ends) > 2 ||
+      (rankOf(ends) == 2 && tensorTypeOf(ends).getDimSize(1) != 1))
+    return im.error(node) << "expected an integer seqlens_k for each batch "
+                             "entry, got "
+                          << ends.getType();
+  if (failed(im.requireEqual(node, im.dim(ends, 0), im.dim(h.q, 0),
+                             "the length of seqlens_k")))
+    return failure();
   OpFoldResult batch = im.dim(h.q, 0), rows = im.dim(h.q, 2);
   ends = im.reshape(ends, {batch});
   Type i64 = im.b.getI64Type();
@@ -293,8 +307,16 @@ LogicalResult importGroupQueryAttention(Importer &im, const Node &node) {
                       b, i64, linalg::IndexOp::create(b, 1));
                   return arith::AddIOp::create(b, args[0], row);
                 });
-    if (im.has(node, 9))
+    if (im.has(node, 9)) {
       positions = im.tensor(node, 9);
+      if (!isInteger(im.in(node, 9).dtype) ||
+          failed(im.requireRank(node, positions, 2, "position_ids")) ||
+          failed(im.requireEqual(node, im.dim(positions, 0), batch,
+                                 "a dimension of position_ids")) ||
+          failed(im.requireEqual(node, im.dim(positions, 1), rows,
+                                 "a dimension of position_ids")))
+        return im.error(node) << "expected integer position_ids";
+    }
     im.checkIndices(positions, im.dim(cos, 0));
     bool interleaved = im.getInt(node, "rotary_interleaved", 0) != 0;
     h.q = rotate(im, h.q, cos, sin, positions, 2 * *half, interleaved);
@@ -308,6 +330,18 @@ LogicalResult importGroupQueryAttention(Importer &im, const Node &node) {
     if (failed(im.requireRank(node, pastKeys, 4, "the key cache")) ||
         failed(im.requireRank(node, pastValues, 4, "the value cache")))
       return failure();
+    for (int64_t i : {0, 1, 3})
+      if (failed(im.requireEqual(node, im.dim(pastKeys, i), im.dim(h.k, i),
+                                 "a dimension of the key cache")) ||
+          failed(im.requireEqual(node, im.dim(pastValues, i), im.dim(h.v, i),
+                                 "a dimension of the value cache")))
+        return failure();
+    if (failed(im.requireEqual(node, im.dim(pastValues, 2), im.dim(pastKeys, 2),
+                               "the length of the value cache")) ||
+        im.in(node, 3).dtype != input.dtype ||
+        im.in(node, 4).dtype != input.dtype)
+      return im.error(node) << "expected caches of one length and of "
+                            << dtypeName(input.dtype);
     auto known = im.constantScalar(im.in(node, 6));
     OpFoldResult room = im.dim(pastKeys, 2);
     total =
@@ -359,7 +393,7 @@ LogicalResult importGroupQueryAttention(Importer &im, const Node &node) {
 void registerContribAttention(OpTable &table) {
   StringRef ms = "com.microsoft";
   table.add({ms, "QAttention", 1, {5, 9}, importQAttention});
-  table.add({ms, "GroupQueryAttention", 1, {7, 14}, importGroupQueryAttention});
+  table.add({ms, "GroupQueryAttention", 1, {1, 14}, importGroupQueryAttention});
 }
 
 } // namespace mlir::tamis::onnx

@@ -31,6 +31,8 @@ FailureOr<Parameter> readParameter(Importer &im, const Node &node, size_t index,
       if (!std::isfinite(value))
         return im.error(node)
                << "expected " << what << " of finite numbers, got " << value;
+  if (p.known && p.known->empty())
+    return im.error(node) << "expected " << what << " of at least one number";
   RankedTensorType type = im.type(p.source);
   for (auto [i, size] : llvm::enumerate(type.getShape())) {
     if (size == 1)
@@ -61,6 +63,8 @@ std::optional<Form> knownForm(Importer &im, const Parameter &scale,
                               ArrayRef<double> zeros) {
   if (scale.wide || zero.wide ||
       (scale.axis && zero.axis && scale.axis != zero.axis))
+    return std::nullopt;
+  if (scales.size() != 1 && zeros.size() != 1 && scales.size() != zeros.size())
     return std::nullopt;
   Form form;
   form.axis = scale.axis ? scale.axis : zero.axis;
@@ -98,6 +102,10 @@ std::optional<Form> readForm(Importer &im, const Parameter &scale,
       return std::nullopt;
   }
   form.scale = convert(im, im.reshape(value, sizes), im.b.getF32Type());
+  auto type = tensorTypeOf(form.scale);
+  size_t count = type.getRank() ? type.getDimSize(0) : 1;
+  if (zero.known->size() != 1 && zero.known->size() != count)
+    return std::nullopt;
   form.zeros.assign(zero.known->begin(), zero.known->end());
   return form;
 }

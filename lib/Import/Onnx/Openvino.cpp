@@ -75,6 +75,10 @@ LogicalResult importFakeQuantize(Importer &im, const Node &node) {
   };
   // Scale and zero point of the input side and of the output side.
   SmallVector<double> scales[2], zeros[2];
+  for (const Parameter &parameter : p)
+    if (parameter.known->size() != 1 && parameter.known->size() != count)
+      return im.error(node) << "expected ranges of 1 or " << count
+                            << " numbers, got " << parameter.known->size();
   bool binary = levels == 2, same = true;
   for (size_t i = 0; i < count; ++i) {
     if (get(1, i) < get(0, i) || (!binary && get(1, i) == get(0, i)))

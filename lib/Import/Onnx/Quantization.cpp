@@ -176,13 +176,19 @@ struct Parameters {
 FailureOr<Parameters> readParameters(Importer &im, const Node &node, Value x) {
   Parameters p;
   p.scale = im.tensor(node, 1);
+  bool power = im.in(node, 1).dtype == DType::Float8E8M0;
+  if (power)
+    p.scale = unary(im, p.scale, im.b.getF32Type(),
+                    [](ImplicitLocOpBuilder &b, ValueRange args) {
+                      return decodeMinifloat(b, args[0], DType::Float8E8M0);
+                    });
   if (im.has(node, 2))
     p.zero = im.tensor(node, 2);
   if (!isa<FloatType>(elementOf(p.scale)))
     return im.error(node) << "expected a float scale, got "
                           << dtypeName(im.in(node, 1).dtype);
-  if (failed(requireScale(im, node, im.in(node, 1), "the scale",
-                          node.opType == "DequantizeLinear")))
+  if (!power && failed(requireScale(im, node, im.in(node, 1), "the scale",
+                                    node.opType == "DequantizeLinear")))
     return failure();
   int64_t block = im.getInt(node, "block_size", 0);
   int64_t rank = rankOf(p.scale);
@@ -261,19 +267,24 @@ bool isQuantized(DType dtype) {
   }
 }
 
-/// body(element, scale as float32) over `x`, the scale broadcast per tensor or
-/// axis: what small floats, which have no zero point, are quantized with.
+/// body(element, scale as float32) over `x`, the scale broadcast per tensor,
+/// axis or block: what small floats, which have no zero point, are quantized
+/// with.
 FailureOr<Value>
 scaleElements(Importer &im, const Node &node, Value x, const Parameters &p,
               Type element,
               llvm::function_ref<Value(ImplicitLocOpBuilder &, Value, Value)>
                   body) {
-  if (p.blockSize)
-    return im.error(node) << "blocks of small floats are not supported";
   int64_t rank = rankOf(x);
   SmallVector<AffineExpr> exprs;
-  if (p.axis)
+  if (p.blockSize) {
+    for (int64_t i = 0; i < rank; ++i)
+      exprs.push_back(im.b.getAffineDimExpr(i));
+    AffineExpr &blocks = exprs[p.axis.getInt()];
+    blocks = blocks.floorDiv(p.blockSize.getInt());
+  } else if (p.axis) {
     exprs.push_back(im.b.getAffineDimExpr(p.axis.getInt()));
+  }
   AffineMap maps[] = {im.b.getMultiDimIdentityMap(rank),
                       AffineMap::get(rank, 0, exprs, im.b.getContext())};
   return generic(im, {x, p.scale}, maps, im.dims(x), element,
@@ -343,6 +354,8 @@ LogicalResult importDequantizeLinear(Importer &im, const Node &node) {
       im.getInt(node, "output_dtype", static_cast<int64_t>(DType::Undefined)));
   if (dtype == DType::Undefined)
     dtype = im.in(node, 1).dtype;
+  if (dtype == DType::Float8E8M0)
+    dtype = DType::Float;
   if (!isFloat(dtype))
     return im.error(node) << "expected a float output_dtype, got "
                           << dtypeName(dtype);

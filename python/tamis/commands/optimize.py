@@ -6,9 +6,11 @@ import sys
 
 import click
 
+from .. import compiler
 from ..compression import evaluate, optimize, plots, report as reports, search, space
 from ..compression.recipe import Recipe, describe
 from ..errors import Error
+from ..source import Source
 from . import common
 
 
@@ -71,7 +73,7 @@ def command(output, path, data, labels, metric, max_drop, output_path, recipe_pa
         return _dry_run(output, path, recipe, choices, trials, save_config)
     if not data:
         raise click.UsageError("expected --data")
-    common.make_options(dict(compile_options))  # refuses what is wrong before anything is loaded
+    _check_early(path, output_path, common.make_options(dict(compile_options)))
     if report_path != "off":
         reports.require("jinja2", extra="report")
     with _shown(output) as progress:
@@ -89,6 +91,17 @@ def command(output, path, data, labels, metric, max_drop, output_path, recipe_pa
     output.say("wrote " + ", ".join(written))
     output.result(reports.to_json(result.report))
     return int(not result.report["metric"]["within"])
+
+
+def _check_early(path, output_path, options):
+    """Refuse before the search what would fail after it."""
+    source = Source(path)
+    missing = compiler.unbound_dims(source.signature, options) if source.signature and not output_path.endswith(".onnx") else ()
+    if missing:
+        raise Error(f"the dimensions {', '.join(missing)} are open: bind them with --input-dim, or write an .onnx", file=path)
+    folder = os.path.dirname(os.path.abspath(output_path))
+    if not os.path.isdir(folder):
+        raise Error("no such folder for the output", file=folder)
 
 
 def _dry_run(output, path, recipe, choices, trials, save_config):

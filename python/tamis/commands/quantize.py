@@ -17,11 +17,12 @@ from . import compression
     click.option("--calibration-method", type=click.Choice(api.METHODS), default="minmax", show_default=True,
                  help="How ranges follow from the samples."),
     click.option("--percentile", type=float, default=99.99, show_default=True, help="Share inside the range, for percentile."),
-    click.option("--correction", "corrections", multiple=True, type=click.Choice(sorted(set(api.CORRECTIONS.values()))),
-                 help="Make up for rounding; may be repeated."),
-    click.option("--op-types-to-quantize", "op_types_to_quantize", multiple=True, metavar="TYPE", help="Only nodes of this type; may be repeated."),
+    click.option("--correction", "corrections", multiple=True, type=click.Choice([*sorted(set(api.CORRECTIONS.values())), "none"]),
+                 help="Make up for rounding; may be repeated. Default: smooth and bias where activations are quantized."),
+    click.option("--op-types-to-quantize", multiple=True, metavar="TYPE",
+                 help="Only nodes of this type; may be repeated."),
     click.option("--format", type=click.Choice(api.FORMATS), default="qdq", show_default=True, help="Form of the result."))
-def command(output, path, data, output_path, exclude, op_types_to_quantize, **options):
+def command(output, path, data, output_path, exclude, op_types_to_quantize, corrections, **options):
     """Quantize MODEL (.onnx) with the samples of --data and write it as ONNX, which ONNX Runtime runs too.
 
     \b
@@ -31,4 +32,5 @@ def command(output, path, data, output_path, exclude, op_types_to_quantize, **op
     """
     compression.run(output, api.quantize, path, data, output_path, ".int8.onnx" if options["weights"] == "int8" else
                     f".{options['weights']}.onnx", {**options, "nodes_to_exclude": exclude,
+                                                    "corrections": [c for c in corrections if c != "none"] if corrections else None,
                                                     "op_types_to_quantize": op_types_to_quantize or None})

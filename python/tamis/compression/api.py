@@ -18,14 +18,16 @@ HALF = ("float16", "bfloat16")
 FLOAT_ACTIVATIONS = (None, "float32", "float", "none")
 METHODS = ("minmax", "moving_average", "percentile", "entropy", "mse")
 CORRECTIONS = {"bias": "bias", "bias_correction": "bias", "equalization": "equalization", "cross_layer_equalization": "equalization",
-               "smooth": "smooth", "smoothquant": "smooth", "smooth_quant": "smooth", "gptq": "gptq", "adaround": "adaround"}
+               "smooth": "smooth", "smoothquant": "smooth", "smooth_quant": "smooth", "gptq": "gptq"}
+# What both kinds of networks gain from: transformers have outliers in few channels, small convolutions a mean error.
+DEFAULT_CORRECTIONS = ("smooth", "bias")
 FORMATS = ("qdq", "qoperator")
 ZEROS = ("zeros", "sparse_initializer")
 NEEDS_DATA = ("activation", "wanda", "sparsegpt")
 
 
 def quantize(model, data=None, *, activations="uint8", weights="int8", per_channel=True, block_size=None, symmetric_activations=False,
-             calibration_method="minmax", percentile=99.99, corrections=(), nodes_to_exclude=(), op_types_to_quantize=None,
+             calibration_method="minmax", percentile=99.99, corrections=None, nodes_to_exclude=(), op_types_to_quantize=None,
              ignored_scope=(), subset_size=SUBSET_SIZE, format="qdq", target="native", calibration_cache=None, overrides=None,
              input_dims=None, report=None, progress=None):
     """Make the weights of convolutions and matrix products integers, and what they read; returns an onnx.ModelProto.
@@ -35,8 +37,8 @@ def quantize(model, data=None, *, activations="uint8", weights="int8", per_chann
     `subset_size` are used. `activations` is uint8, int8, int16 or None (weights only, no data needed), `weights` int8,
     uint8, int4, uint4, int2 to int7, ternary, binary, float16 or bfloat16. Scales are per output channel, per tensor
     (`per_channel=False`) or per `block_size` elements of a sum. `calibration_method` is minmax, moving_average,
-    percentile (with `percentile`), entropy or mse. `corrections` are any of bias, equalization, smooth, gptq and
-    adaround.
+    percentile (with `percentile`), entropy or mse. `corrections` are any of bias, equalization, smooth and gptq;
+    default: smooth and bias where activations are quantized.
 
     `nodes_to_exclude` are names of nodes, `ignored_scope` regular expressions for names of nodes or tensors (or an
     object with `names`, `patterns` and `types`, as NNCF's), `op_types_to_quantize` node types. `overrides` gives single
@@ -44,6 +46,8 @@ def quantize(model, data=None, *, activations="uint8", weights="int8", per_chann
     `calibration_cache`, a file, measurements are kept and reused. `report` is a function, a list or a path (JSON) that
     gets what was decided for each layer; `progress(done, total)` is told of the samples.
     """
+    if corrections is None:
+        corrections = () if activations in FLOAT_ACTIVATIONS or weights in HALF else DEFAULT_CORRECTIONS
     options = {"activations": activations, "weights": weights, "per_channel": per_channel, "block_size": block_size,
                "symmetric_activations": symmetric_activations, "calibration_method": calibration_method, "percentile": percentile,
                "corrections": names_of(corrections, "corrections"), "format": format}
@@ -94,6 +98,10 @@ def prune(model, data=None, *, sparsity=None, pattern="unstructured", criterion=
         raise Error(f"threshold: expected a number from 0 on, got {threshold!r}")
     if threshold is not None and sparsity is not None:
         raise Error("expected a sparsity or a threshold, got both")
+    reachable = re.fullmatch(r"(\d+):(\d+)", pattern)
+    most = 1 - int(reachable[1]) / max(int(reachable[2]), 1) if reachable else 1
+    if sparsity is not None and 0 < most < sparsity:
+        raise Error(f"pattern {pattern} reaches a sparsity of {most:.4g}, got {sparsity:.4g}")
     if criterion in NEEDS_DATA and data is None and calibration_cache is None:
         raise Error(f"criterion {criterion} needs calibration data, got none")
     if criterion == "gradient" and gradients is None:

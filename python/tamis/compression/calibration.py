@@ -79,7 +79,8 @@ def _is_finite(kind, array):
         half = array.size // 2
         return not (array[_INFINITE_BIN:half].any() or array[half + _INFINITE_BIN:].any())
     # No sum of finite float32 overflows float64.
-    return bool(np.isfinite(array.sum(dtype=np.float64)))
+    with np.errstate(invalid="ignore"):
+        return bool(np.isfinite(array.sum(dtype=np.float64)))
 
 
 def calibrate(session, data, *, subset_size=SUBSET_SIZE, method="minmax", options=None, cache=None, progress=None):

@@ -2,6 +2,7 @@
 """What `tamis.quantize` and `tamis.prune` do, step by step: prepare, decide, measure, apply, write back, report."""
 import contextlib
 import dataclasses
+import itertools
 import json
 import math
 import os
@@ -9,11 +10,16 @@ import re
 
 import numpy as np
 
-from .. import options as option_list
+from .. import compiler, options as option_list
 from ..errors import Error
+from ..source import Source
 from . import api, opset, prepare as preparation, storage, table, writer, writer_qdq
+from .data import feeds_of
 from .graph import FLOATS, Graph, node_name, numpy_helper
 from .session import Session
+
+FLOAT_NAMES = {"float32", *api.HALF}
+CONTRACTIONS = {"Conv", "ConvTranspose", "Gemm", "MatMul"}
 
 
 @dataclasses.dataclass
@@ -50,14 +56,19 @@ def quantize(request):
     if options["weights"] in api.HALF:
         return _finish(request, prepared, _half(prepared, options["weights"], excluded), "quantize")
     with _session(request, prepared) as session:
+        corrections = {api.CORRECTIONS[c] for c in options["corrections"]}
+        if "equalization" in corrections:
+            session.run("tamis-equalize")
         general = _selection(options, only_weights)
         others = [name for name, _ in _named_layers(prepared)]
         for layer, changes in request.overrides.items():
-            session.run(_text("tamis-select-quantization", {**_selection({**options, **changes}, only_weights), "op-types": request.op_types,
+            own = _selection({**options, **changes}, only_weights)
+            session.run(_text("tamis-select-quantization", {**own, "op-types": request.op_types,
                                                            "exclude": [*excluded, *(n for n in others if n != layer)]}))
         session.run(_text("tamis-select-quantization", {**general, "op-types": request.op_types, "exclude": excluded}))
         _calibrate(request, session, "activations of type " + str(options["activations"]))
-        corrections = {api.CORRECTIONS[c] for c in options["corrections"]}
+        if "smooth" in corrections and not only_weights:
+            session.run("tamis-smooth")
         session.run(_text("tamis-quantize", {"method": options["calibration_method"], "percentile": options["percentile"],
                                              "gptq": "gptq" in corrections, "correct-bias": "bias" in corrections}))
         delta = session.delta()
@@ -144,8 +155,22 @@ def _session(request, prepared):
         try:
             session = Session(source, options)
         except Error as error:
-            raise Error.from_diagnostics(error.diagnostics, loaded.name) from None
+            bound = _bound(request, source, options)
+            if bound is None:
+                raise Error.from_diagnostics(error.diagnostics, loaded.name) from None
+            session = Session(source, bound)
         yield session
+
+
+def _bound(request, source, options):
+    """Options with all open dimensions bound as in the first sample: some models have no meaning without."""
+    signature = Source(source).signature
+    if request.data is None or not compiler.unbound_dims(signature, options):
+        return None
+    feeds = feeds_of(request.data, signature.inputs, request.subset_size)
+    first = next(feeds)
+    request.data = itertools.chain([first], feeds)
+    return compiler.bind_dims(signature, options, first)
 
 
 def _calibrate(request, session, what):
@@ -154,7 +179,7 @@ def _calibrate(request, session, what):
     if not missing:
         return
     if request.data is None and not (request.calibration_cache and os.path.exists(request.calibration_cache)):
-        raise Error(f"{what} need calibration data, got none" if what.startswith("activations") else f"{what} needs calibration data, got none")
+        raise Error(f"{what} need{'' if what.startswith('activations') else 's'} calibration data, got none")
     from .calibration import calibrate
 
     calibrate(session, request.data, subset_size=request.subset_size, method=request.options.get("calibration_method", "minmax"),
@@ -175,7 +200,7 @@ def _set_gradients(session, gradients, layers):
             raise Error(f"gradient of '{tensor}': expected the shape {list(shape)}, got {list(array.shape)}", node=layer)
         if not np.isfinite(array).all():
             raise Error(f"gradient of '{tensor}' has values that are not finite", node=layer)
-        session.set_statistics(tensor, {"gradient": array.reshape(-1)})
+        session.set_statistics(tensor, {"gradient": array})
 
 
 def _half(prepared, dtype, excluded):
@@ -185,17 +210,14 @@ def _half(prepared, dtype, excluded):
         if layer not in excluded and name not in excluded:
             values = Graph(prepared.model).array(name)
             weights[name] = {"values": values, "dtype": dtype, "scale": np.float32(1)}
-            report.append({"pass": "quantize", "layer": layer, "tensor": name, "decision": dtype, "reason": "weight stored in half precision"})
+            report.append({"pass": "quantize", "layer": layer, "tensor": name, "decision": dtype,
+                           "reason": "weight stored in half precision"})
     return {"weights": weights, "report": report}
 
 
 def _named_layers(prepared):
     """[(layer, initializer)] of every contraction with a float weight of its own."""
-    found = []
-    for name, (_, weight, values, _, _) in table.weights(prepared.model).items():
-        if values.dtype.kind == "f":
-            found.append((name, weight))
-    return found
+    return [(name, weight.name) for name, weight in table.weights(prepared.model).items() if weight.layer.dtype in FLOAT_NAMES]
 
 
 def _require_float(prepared):
@@ -205,9 +227,13 @@ def _require_float(prepared):
         raise Error(f"the model is quantized already: {quantized} of its nodes quantize or work on integers", file=file)
     if not preparation.float_layers(prepared.model):
         raise Error("nothing to quantize: no convolution or matrix product with a float weight of its own", file=file)
-    for tensor in prepared.model.graph.initializer:
-        if tensor.data_type in FLOATS and not np.isfinite(numpy_helper.to_array(tensor).astype(np.float32)).all():
-            raise Error(f"initializer '{tensor.name}' has values that are not finite", file=file)
+    graph = Graph(prepared.model)
+    for node in graph.nodes:
+        for name in node.input if node.op_type in CONTRACTIONS else ():
+            tensor = graph.initializers.get(name)
+            values = numpy_helper.to_array(tensor).astype(np.float32) if tensor is not None and tensor.data_type in FLOATS else 0
+            if not np.isfinite(values).all():
+                raise Error(f"initializer '{name}' has values that are not finite", file=file, node=node_name(node), op=node.op_type)
 
 
 def _excluded(prepared, scope, op_types=None):

@@ -23,9 +23,8 @@ def raise_to(model, version, name=""):
         raise Error(f"cannot raise opset {opset(model)} to {version}: the model has functions of its own", file=name)
     nested = sum(len(body.node) for node in model.graph.node for body in subgraphs(node))
     try:
-        with storage.without_weights(model) as (stripped, restore):
-            raised = onnx.version_converter.convert_version(stripped, version)
-            restore(raised)
+        raised = onnx.version_converter.convert_version(storage.without_weights(model), version)
+        storage.give_weights(raised, model)
     except Exception as error:  # the converter raises several types of its own
         raise Error(f"cannot raise opset {opset(model)} to {version}: {_last_line(error)}", file=name) from None
     if nested and nested > sum(len(body.node) for node in raised.graph.node for body in subgraphs(node)):
@@ -47,11 +46,10 @@ def fit_ir_version(model):
 
 def infer_shapes(model):
     """Fill in value_info; a graph ONNX cannot infer keeps what it has."""
-    with storage.without_weights(model) as (stripped, _):
-        try:
-            inferred = onnx.shape_inference.infer_shapes(stripped, data_prop=True)
-        except Exception:  # inference is a help, not a condition
-            return model
+    try:
+        inferred = onnx.shape_inference.infer_shapes(storage.without_weights(model), data_prop=True)
+    except Exception:  # inference is a help, not a condition
+        return model
     initializers = Graph(model).initializers
     del model.graph.value_info[:]
     model.graph.value_info.extend(info for info in inferred.graph.value_info if info.name not in initializers)

@@ -135,17 +135,21 @@ def _search(bench, study, choices, calibrations, max_drop, trials, timeout, samp
     allowed = [space_of.Choice.parse(text) for text in shared["allowed"]]
     if len(allowed) < 2:
         raise Error("nothing to search over: " + "; ".join(f"{c}: {r}" for c, r in shared["refused"].items()))
-    drops = sensitivity.per_layer(bench, allowed, shared, method, tell, halfway, seed + study.index)
+    drops = sensitivity.per_layer(bench, allowed, shared, method, tell, halfway, study.index)
     if "ranking" not in shared:
         shared["ranking"] = sensitivity.ranking(drops)
-    space = space_of.Space(bench.names, bench.cost, allowed, sampler == "grid", shared["ranking"], calibrations)
+    times = sensitivity.own_times(found)
+    if "menus" not in shared:
+        shared["menus"] = sensitivity.menus(bench.names, allowed, times, drops, max_drop)
+    space = space_of.Space(bench.names, bench.cost, allowed, sampler == "grid", shared["ranking"], calibrations, shared["menus"])
     if sampler != "grid" and "seeded" not in shared:
         shared["seeded"] = True
         for choice in allowed:
-            if not choice.is_float:
+            params = space.params(dict.fromkeys(space.layers, choice))
+            if not choice.is_float and set(space.assignment(params).values()) == {choice}:
                 figures = {key: value for key, value in found[str(choice)].items() if key != "layers"}
-                study.add(space.params(dict.fromkeys(space.layers, choice)), space, figures, max_drop)
-        study.suggest_first(starts(space, sensitivity.own_times(found), drops, max_drop))
+                study.add(params, space, figures, max_drop)
+        study.suggest_first(starts(space, times, drops, max_drop))
 
     def objective(params):
         # Samplers come back to good candidates; compiling one again would tell nothing new.

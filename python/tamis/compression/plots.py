@@ -100,7 +100,7 @@ def bars(rows, series, max_drop, width=620):
     height = 14 + 44 + 16 * lines + 6 * len(rows)
     finite = [v for _, values in rows for v in values.values() if math.isfinite(v)]
     frame = _Frame(width, height, ticks(min([0.0, *finite]), max([max_drop, *finite, 1e-9])), [0, 1],
-                   "drop, this layer alone", "", left=190)
+                   "drop, this layer alone", "", left=215)
     y = frame.top + 2
     for layer, values in rows:
         middle = y + 8 * len(values)
@@ -110,7 +110,8 @@ def bars(rows, series, max_drop, width=620):
         for name, value in values.items():
             start, end = sorted((frame.x(0), frame.x(value if math.isfinite(value) else frame.xs[-1])))
             frame.parts.append(f'<rect class="series{series.index(name) % 6}" x="{start:.1f}" y="{y + 2}" '
-                               f'width="{max(end - start, 1):.1f}" height="12"><title>{escape(f"{layer}: {name}: {number(value)}")}</title></rect>')
+                               f'width="{max(end - start, 1):.1f}" height="12">'
+                               f'<title>{escape(f"{layer}: {name}: {number(value)}")}</title></rect>')
             y += 16
         y += 6
     at = frame.x(max_drop)

@@ -26,7 +26,7 @@ OPTIONS = {
               "protect": bool, "dead_channels": bool, "gradients": str, "ignored_scope": list, "format": str, "seed": int},
     "quantize": {"activations": str, "weights": str, "per_channel": bool, "block_size": (int, type(None)),
                  "symmetric_activations": bool, "calibration_method": str, "percentile": (int, float), "corrections": list,
-                 "op_types_to_quantize": (list, type(None)), "ignored_scope": list, "format": str},
+                 "op_types_to_quantize": (list, type(None)), "ignored_scope": list},
 }
 RULE_OPTIONS = {"prune": ("sparsity", "pattern"), "quantize": ("weights", "block_size")}
 

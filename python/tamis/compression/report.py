@@ -159,11 +159,13 @@ def headline(data):
 
 def terminal(output, data):
     """Print the table of layers and the result."""
-    output.table("layer", "op", "pattern", ">sparsity", "weights", ">SNR dB", ">us before", ">us after", ">bytes before",
-                 ">bytes after", "decision", rows=[
-                     (r["layer"], r["op"], r["pattern"], f"{r['sparsity']:.0%}", r["dtype"], plots.number(r["snr"]),
-                      plots.number(r["time_before"] * 1e6), plots.number(r["time_after"] * 1e6), r["bytes_before"], r["bytes_after"],
-                      r["decision"]) for r in data["layers"]])
+    def change(before, after):
+        return before if before == after else f"{before}>{after}"
+
+    rows = [(r["layer"], r["op"], r["pattern"], f"{r['sparsity']:.0%}", r["dtype"], plots.number(r["snr"]),
+             f"{plots.number(r['time_before'] * 1e6)}>{plots.number(r['time_after'] * 1e6)}", change(r["bytes_before"], r["bytes_after"]))
+            for r in data["layers"]]
+    output.table("layer", "op", "pattern", ">zeros", "weights", ">SNR dB", ">us alone", ">bytes", rows=rows)
     for line in headline(data):
         output.say(line)
 

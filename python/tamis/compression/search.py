@@ -15,7 +15,8 @@ import warnings
 from ..errors import Error
 from .recipe import require
 
-ATTEMPTS = 5
+ATTEMPTS = 8
+RACES = ("already exists", "UNIQUE constraint", "duplicate key", "is locked")  # what databases say of two at once
 MARGIN = 2    # standard errors of the drop that a candidate has to leave free: the report part is another sample
 SAME = 0.01   # times closer than this share are equal
 SAMPLERS = ("tpe", "random", "nsga2", "gp", "grid")
@@ -33,7 +34,7 @@ def sampler(name, space, seed):
     """An Optuna sampler by our name."""
     module = optuna()
     if name == "tpe":
-        return module.samplers.TPESampler(seed=seed, multivariate=True, n_startup_trials=8)
+        return module.samplers.TPESampler(seed=seed, multivariate=True, n_startup_trials=5)
     if name == "random":
         return module.samplers.RandomSampler(seed=seed)
     if name == "nsga2":
@@ -96,7 +97,7 @@ def _open(storage, name):
             raise Error(f"the storage '{_without_password(storage)}' needs a package that is not there: {error}") from None
         except Exception as error:  # SQLAlchemy and the database drivers have dozens
             # Two workers that begin at once may both make the tables.
-            if attempt + 1 == ATTEMPTS or "already exists" not in str(error):
+            if attempt + 1 == ATTEMPTS or not any(words in str(error) for words in RACES):
                 first = (str(error).strip().splitlines() or [type(error).__name__])[0]
                 raise Error(f"cannot open the study in '{_without_password(storage)}': {first}") from None
             time.sleep(0.5)

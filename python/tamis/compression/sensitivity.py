@@ -9,6 +9,7 @@ import random
 from ..errors import Error
 from .space import DENSE, Choice, to_recipe
 
+HOPELESS = 1.5  # times the bound that a layer may lose alone and still be tried: losses do not quite add up
 WORTH = 0.03  # of the model's time that a choice has to save, layers taken one by one
 
 
@@ -65,16 +66,32 @@ def worthwhile(choices, found):
     return kept, refused
 
 
+def menus(names, allowed, times, drops, max_drop):
+    """{layer: [choice]}: what makes sense for each layer. Without those that alone lose more than the bound, and without
+    pruned ones that are no faster there than their dense twin."""
+    found = {}
+    for name in names:
+        found[name] = []
+        for choice in allowed:
+            lost = drops.get((name, str(choice)), 0.0)
+            took, twin = times.get((name, str(choice))), times.get((name, str(Choice(choice.weights))))
+            slow = choice.pattern != DENSE and took and twin and took > (1 - WORTH) * twin
+            if choice.is_float or not (slow or lost > HOPELESS * max_drop):
+                found[name].append(str(choice))
+    return found
+
+
 def own_times(found):
     """{(layer, choice): seconds} from the uniform models."""
     return {(layer, choice): t for choice, result in found.items() for layer, t in result.get("layers", {}).items()}
 
 
-def per_layer(bench, choices, shared, options=None, progress=None, deadline=None, seed=0):
-    """{(layer, choice): drop}: each layer alone. Workers begin at different places and take what is not there yet."""
+def per_layer(bench, choices, shared, options=None, progress=None, deadline=None, worker=0):
+    """{(layer, choice): drop}: each layer alone, large ones first; a second worker takes what is not there yet in disorder."""
     work = [(name, choice) for choice in choices if not choice.is_float for name in bench.names]
-    order = list(work)
-    random.Random(seed).shuffle(order)
+    order = sorted(work, key=lambda item: -bench.cost[item[0]])
+    if worker:
+        random.Random(worker).shuffle(order)
     done = 0
     for name, choice in order:
         key = f"layer:{name}:{choice}"

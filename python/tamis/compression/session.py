@@ -73,6 +73,14 @@ class Session:
         """Compile a copy into the library `path` whose outputs are the statistics to collect, "<tensor>//<kind>"."""
         self._check(self._native.instrument(os.fspath(path), dataclasses.asdict(options or self.options)))
 
+    def collect(self, tensor, kinds, axis=None):
+        """Have `instrument` measure these statistics of a tensor, in place of what passes asked for."""
+        self._check(self._native.set_collect(tensor, list(kinds), axis))
+
+    def statistics(self, tensor):
+        """{kind: array} of what is known of a tensor."""
+        return {kind: _array(packed) for kind, packed in self._check(self._native.statistics(tensor)).items()}
+
     def set_statistics(self, tensor, statistics):
         """Record {kind: array} for a tensor, in the form of include/tamis/Compress/Statistics.h."""
         for kind, array in statistics.items():
@@ -97,7 +105,8 @@ class Session:
 
         {"parameters": {name: floats}, "weights": {name: {values, dtype, scale, zero_point, axis, block}},
         "tensors": {name: {dtype, scale, zero_point, axis, block}},
-        "removed": {"parameters": {name: [(axis, kept indices)]}, "tensors": {name: [(axis, kept size)]}}, "report": [{layer, tensor, pass, decision, ...}]}
+        "removed": {"parameters": {name: [(axis, kept indices)]}, "tensors": {name: [(axis, kept size)]}},
+        "report": [{layer, tensor, pass, decision, ...}]}
         """
         delta = self._check(self._native.delta())
         return {"parameters": {name: _array(a) for name, a in delta["parameters"].items()},

@@ -6,6 +6,7 @@ import math
 import re
 
 from ..errors import Error
+from .api import WEIGHTS as WEIGHT_TYPES
 from .recipe import Recipe, Rule, Step
 
 FLOAT = "float32"
@@ -48,6 +49,9 @@ def choices(weights=WEIGHTS, patterns=PATTERNS, sparsities=SPARSITIES):
     for name, values in (("weights", weights), ("patterns", patterns), ("sparsity", sparsities)):
         if not values and (name != "sparsity" or needs_sparsity):
             raise Error(f"{name}: expected at least one value to search over")
+    for kind in weights:
+        if kind != FLOAT and kind not in WEIGHT_TYPES:
+            raise Error(f"weights '{kind}': expected some of {', '.join((FLOAT, *WEIGHT_TYPES))}")
     for pattern in patterns:
         if pattern != DENSE and not re.fullmatch(r"unstructured|channel|auto|\d+:\d+|\d+x\d+", pattern):
             raise Error(f"pattern '{pattern}': expected dense, unstructured, channel, auto, N:M or RxC")
@@ -102,8 +106,9 @@ class Space:
     """The parameters of a study: a choice per layer, or (uniform) one choice and how many of the most sensitive layers stay
     float; and how activations are calibrated."""
 
-    def __init__(self, layer_names, weight_of, allowed, uniform=False, sensitivity=None, calibrations=CALIBRATIONS):
-        """`weight_of` orders layers by what they cost; `allowed` are the choices that pay, the float one among them."""
+    def __init__(self, layer_names, weight_of, allowed, uniform=False, sensitivity=None, calibrations=CALIBRATIONS, menus=None):
+        """`weight_of` orders layers by what they cost; `allowed` are the choices that pay, the float one among them; `menus`
+        are the texts of those that make sense for a layer, all where it has no menu."""
         self.layers, self.uniform = list(layer_names), uniform
         self.allowed = list(allowed)
         self.calibrations = list(calibrations)
@@ -113,6 +118,9 @@ class Space:
         rest = [name for name in self.layers if name not in free]
         if rest:
             self.groups[OTHERS] = rest
+        everything = [str(c) for c in self.allowed]
+        self.menus = {group: [c for c in everything if all(c in (menus or {}).get(name, everything) for name in names)]
+                      for group, names in self.groups.items()}
 
     def distributions(self):
         """{parameter: its values}."""
@@ -122,7 +130,7 @@ class Space:
                 kept.append(min(max(1, 2 * kept[-1]), count))
             found = {"choice": [str(c) for c in self.allowed], "float layers": kept}
         else:
-            found = {name: [str(c) for c in self.allowed] for name in self.groups}
+            found = dict(self.menus)
         if len(self.calibrations) > 1:
             found["calibration"] = self.calibrations
         return found
@@ -136,8 +144,9 @@ class Space:
         return {name: found[name] for name in self.layers}
 
     def params(self, assignment, calibration=None):
-        """The parameters closest to an assignment: a shared group takes its first layer's choice."""
+        """The parameters closest to an assignment: a group takes its first layer's choice, float if that is not on its menu."""
         found = {group: str(assignment[names[0]]) for group, names in self.groups.items()}
+        found = {group: choice if choice in self.menus[group] else str(Choice()) for group, choice in found.items()}
         if len(self.calibrations) > 1:
             found["calibration"] = calibration or self.calibrations[0]
         return found
@@ -153,7 +162,8 @@ def greedy(space, times, drops, budget):
 
     `times` and `drops` tell {(layer, choice): seconds, drop} of layers on their own; what is unknown costs nothing.
     """
-    known = {n: [c for c in space.allowed if times.get((n, str(c)), math.nan) == times.get((n, str(c)), math.nan)] for n in space.layers}
+    known = {n: [c for c in space.allowed if str(c) in space.menus.get(n, [str(c)]) and not math.isnan(times.get((n, str(c)), math.nan))]
+             for n in space.layers}
     ranked = {}
     for name in space.layers:
         order = sorted(known[name], key=lambda c: times[name, str(c)]) or [c for c in space.allowed if not c.is_float][:1]

@@ -79,8 +79,9 @@ def save(model, path, external=False):
     temporary, data = f"{path}.{os.getpid()}.tmp", os.path.join(folder, base + ".data")
     try:
         if external or size(model) > LIMIT:
-            with _moved_out(model, f"{data}.{os.getpid()}.tmp", base + ".data"):
-                _write(temporary, model.SerializeToString())
+            with open(f"{data}.{os.getpid()}.tmp", "wb") as file:
+                small = skeleton(model, lambda tensor: _append(file, tensor, base + ".data"))
+            _write(temporary, small.SerializeToString())
             os.replace(f"{data}.{os.getpid()}.tmp", data)
         else:
             _write(temporary, model.SerializeToString())
@@ -98,32 +99,49 @@ def _write(path, data):
         file.write(data)
 
 
-@contextlib.contextmanager
-def _moved_out(model, path, location):
-    """While it lasts, large initializers are in the file `path`, which the model knows as `location`."""
-    moved = []
-    try:
-        with open(path, "wb") as file:
-            for tensor in model.graph.initializer:
-                if tensor_bytes(tensor) < SMALL or tensor.data_type == TensorProto.STRING:
-                    continue
-                data = tensor.raw_data if tensor.HasField("raw_data") else _raw(tensor)
-                file.seek(-file.tell() % ALIGNMENT, os.SEEK_CUR)
-                entries = {"location": location, "offset": file.tell(), "length": len(data)}
-                file.write(data)
-                moved.append((tensor, data))
-                for field in ("raw_data", "float_data", "int32_data", "int64_data", "double_data", "uint64_data"):
-                    tensor.ClearField(field)
-                tensor.data_location = TensorProto.EXTERNAL
-                for key, value in entries.items():
-                    entry = tensor.external_data.add()
-                    entry.key, entry.value = key, str(value)
-        yield
-    finally:
-        for tensor, data in moved:
-            tensor.ClearField("external_data")
-            tensor.ClearField("data_location")
-            tensor.raw_data = data
+def skeleton(model, replace):
+    """A copy of a model in which `replace(tensor)` gives what stands for an initializer, or None for the tensor itself.
+
+    The model is not touched: protobuf frees no bytes of a message that lives on.
+    """
+    small = onnx.ModelProto()
+    for field, value in model.ListFields():
+        if field.name != "graph":
+            _copy_field(small, field, value)
+    for field, value in model.graph.ListFields():
+        if field.name != "initializer":
+            _copy_field(small.graph, field, value)
+    for tensor in model.graph.initializer:
+        small.graph.initializer.add().CopyFrom(replace(tensor) or tensor)
+    return small
+
+
+def _copy_field(message, field, value):
+    if isinstance(value, (str, bytes, int, float)):
+        setattr(message, field.name, value)
+    elif hasattr(value, "CopyFrom"):
+        getattr(message, field.name).CopyFrom(value)
+    else:
+        getattr(message, field.name).extend(value)
+
+
+def stub(tensor, **entries):
+    """A tensor without its bytes, which are somewhere else."""
+    made = TensorProto(name=tensor.name, data_type=tensor.data_type, dims=tensor.dims, data_location=TensorProto.EXTERNAL)
+    for key, value in entries.items():
+        entry = made.external_data.add()
+        entry.key, entry.value = key, str(value)
+    return made
+
+
+def _append(file, tensor, location):
+    """Write a tensor's bytes at the end of the data file; None for those that stay in the model."""
+    if tensor_bytes(tensor) < SMALL or tensor.data_type == TensorProto.STRING:
+        return None
+    file.seek(-file.tell() % ALIGNMENT, os.SEEK_CUR)
+    offset = file.tell()
+    length = file.write(tensor.raw_data if tensor.HasField("raw_data") else _raw(tensor))
+    return stub(tensor, location=location, offset=offset, length=length)
 
 
 def _raw(tensor):
@@ -142,36 +160,15 @@ def as_source(model, external=False):
         yield path, None
 
 
-@contextlib.contextmanager
 def without_weights(model, least=4096):
-    """A copy of the model whose large initializers are empty: for tools that only look at the graph.
-
-    Yields (copy, restore); `restore(other)` gives another model the weights back by name.
-    """
-    removed = {}
-    try:
-        for tensor in model.graph.initializer:
-            if tensor_bytes(tensor) >= least and tensor.data_type in _STRIPPED:
-                full = TensorProto()
-                full.CopyFrom(tensor)
-                removed[tensor.name] = full
-                for field in ("raw_data", "float_data", "int32_data", "double_data"):
-                    tensor.ClearField(field)
-                tensor.data_location = TensorProto.EXTERNAL
-                entry = tensor.external_data.add()
-                entry.key, entry.value = "location", "moved"
-        copy = onnx.ModelProto()
-        copy.CopyFrom(model)
-    finally:
-        _fill(model, removed)
-    yield copy, lambda other: _fill(other, removed)
+    """A copy of the model whose large initializers are empty, for tools that only look at the graph."""
+    return skeleton(model, lambda tensor: stub(tensor, location="elsewhere") if tensor_bytes(tensor) >= least
+                    and tensor.data_type not in (TensorProto.INT64, TensorProto.INT32, TensorProto.STRING) else None)
 
 
-_STRIPPED = {TensorProto.FLOAT, TensorProto.FLOAT16, TensorProto.BFLOAT16, TensorProto.DOUBLE, TensorProto.INT8, TensorProto.UINT8,
-             TensorProto.INT4, TensorProto.UINT4, TensorProto.INT2, TensorProto.UINT2, TensorProto.INT16, TensorProto.UINT16}
-
-
-def _fill(model, removed):
+def give_weights(model, source):
+    """Fill what `without_weights` left empty from the model it was made of."""
+    full = {t.name: t for t in source.graph.initializer}
     for tensor in model.graph.initializer:
-        if tensor.name in removed:
-            tensor.CopyFrom(removed[tensor.name])
+        if tensor.data_location == TensorProto.EXTERNAL and tensor.name in full:
+            tensor.CopyFrom(full[tensor.name])

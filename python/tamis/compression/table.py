@@ -32,20 +32,28 @@ def pattern(values, op, transposed=False):
     return name, zeros / values.size
 
 
+class Weight:
+    """The weight of one layer; its values are made when asked for, since a model may have gigabytes of them."""
+
+    def __init__(self, graph, node, position, name, dequantize):
+        self._graph, self._dequantize, self.name, self.op = graph, dequantize, name, node.op_type
+        self.layer = layer_list.layer_of(graph, node, position, name, dequantize, count_zeros=False)
+        self.transposed = bool(next((a.i for a in node.attribute if a.name == "transB"), 0)) if position else True
+
+    def values(self):
+        """What it stands for, in float32."""
+        return layer_list.weight_values(self._graph, self.name, self._dequantize)
+
+
 def weights(model):
-    """{layer: (op, initializer, float values, transposed, bits, stored bytes)} of a ModelProto."""
-    graph, found = layer_list.Graph(model), {}
-    for node, position, weight, dequantize in layer_list.weighted(graph):
-        layer = layer_list.layer_of(graph, node, position, weight, dequantize, count_zeros=False)
-        transposed = bool(next((a.i for a in node.attribute if a.name == "transB"), 0)) if position else True
-        found[layer.name] = (node.op_type, weight, layer_list.weight_values(graph, weight, dequantize), transposed, layer)
-    return found
+    """{layer: Weight} of a ModelProto."""
+    graph = layer_list.Graph(model)
+    return {layer_list.node_name(found[0]): Weight(graph, *found) for found in layer_list.weighted(graph)}
 
 
 def sparsity(model):
     """{layer: (pattern, share of zeros, bits)} of a ModelProto's weights, those of integer operators too."""
-    found = {name: (*pattern(values, op, transposed), layer.bits)
-             for name, (op, _, values, transposed, layer) in weights(model).items()}
+    found = {name: (*pattern(w.values(), w.op, w.transposed), w.layer.bits) for name, w in weights(model).items()}
     graph = layer_list.Graph(model)
     for node in graph.nodes:
         place, zero = INTEGER_WEIGHTS.get(node.op_type, (99, 99))
@@ -55,7 +63,8 @@ def sparsity(model):
             if zero < len(node.input) and node.input[zero] in graph.parameters:
                 point = graph.array(node.input[zero]).astype(np.float32)
                 axis = 0 if op == "Conv" else values.ndim - 1
-                values = values - (point.reshape([-1 if i == axis else 1 for i in range(values.ndim)]) if point.size > 1 else point.reshape(()))
+                shape = [-1 if i == axis else 1 for i in range(values.ndim)] if point.size > 1 else ()
+                values = values - point.reshape(shape)
             transposed = any(a.name == "transB" and a.i for a in node.attribute)
             found[layer_list.node_name(node)] = (*pattern(values, op, transposed), 8)
     return found
@@ -71,22 +80,23 @@ def rows(prepared, after, report, pruned):
     More zeros than before are a decision where weights were `pruned`; rounding makes some too.
     """
     old, new, found = weights(prepared.model), weights(after), []
-    for name, (op, weight, values, transposed, layer) in old.items():
-        row = {"layer": name, "op": op, "tensor": weight, "shape": list(layer.shape), "bytes_before": layer.stored_bytes}
-        changed = new.get(name)
-        if changed is None:
+    for name, weight in old.items():
+        layer, values = weight.layer, weight.values()
+        row = {"layer": name, "op": weight.op, "tensor": weight.name, "shape": list(layer.shape), "bytes_before": layer.stored_bytes}
+        dtype = layer.dtype
+        if name not in new:
             # Its weight came to nothing but the layer itself: it went with its channels.
             row.update(pattern="channel", sparsity=1.0, bits=0, dtype="", snr=None, bytes_after=0)
         else:
-            kind, share = pattern(changed[2], op, changed[3])
-            row.update(pattern=kind, sparsity=share, bits=changed[4].bits, dtype=changed[4].dtype, bytes_after=changed[4].stored_bytes,
-                       snr=_snr(values, changed[2]))
-            if changed[4].shape != layer.shape:
-                row["shape_after"] = list(changed[4].shape)
-        dtype = layer.dtype
-        if weight in prepared.grids and changed is not None:  # integers before and after
-            dtype = changed[4].dtype
-            row["bytes_before"] = changed[4].stored_bytes * layer.count // max(changed[4].count, 1)
+            changed, result = new[name].layer, new[name].values()
+            kind, share = pattern(result, weight.op, new[name].transposed)
+            row.update(pattern=kind, sparsity=share, bits=changed.bits, dtype=changed.dtype, bytes_after=changed.stored_bytes,
+                       snr=_snr(values, result))
+            if changed.shape != layer.shape:
+                row["shape_after"] = list(changed.shape)
+            if weight.name in prepared.grids:  # integers before and after
+                dtype = changed.dtype
+                row["bytes_before"] = changed.stored_bytes * layer.count // max(changed.count, 1)
         row["decision"], row["reason"] = _decision(row, dtype, pruned and (values == 0).sum() / max(values.size, 1), report)
         found.append(row)
     return found
@@ -113,9 +123,10 @@ def _decision(row, dtype, zeros, report):
         done.append("pruned")
     if row["dtype"] != dtype:
         done.append(row["dtype"])
-    reasons = [str(e["reason"]) for e in entries if e.get("reason")]
+    entries = [e for e in entries if e.get("reason")]
     if done:
-        reasons = [r for r, e in zip(reasons, (e for e in entries if e.get("reason"))) if e.get("decision") not in ("float", "keep")] or reasons
+        entries = [e for e in entries if e.get("decision") not in ("float", "keep")] or entries
+    reasons = [str(e["reason"]) for e in entries]
     return ", ".join(done) or "left as it is", "; ".join(dict.fromkeys(reasons))
 
 

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 """One float model, its data and its metric: makes and measures candidates for the search."""
+import contextlib
 import dataclasses
 import os
 import tempfile
@@ -60,14 +61,34 @@ class Workbench:
             function = {"prune": api.prune, "quantize": api.quantize}[step.kind]
             options = {"subset_size": len(self.calibration), "target": self.options.get("target", "native"),
                        "input_dims": self.options.get("input_dims"), **step.options}
-            # A pruned model's activations are others; other weight types may need another opset.
+            arguments = {"nodes_to_exclude": skipped, "overrides": overrides, "report": told, **options}
+            # A pruned model's activations are others.
             if step.kind == "quantize" and proto is self.proto:
-                kinds = {step.options.get("weights", "int8"), *(o["weights"] for o in overrides.values() if "weights" in o)}
-                name = "-".join([*sorted(kinds), step.options.get("calibration_method", "minmax")])
-                options["calibration_cache"] = os.path.join(self._folder.name, f"{name}.npz")
-            proto = function(proto, list(self.calibration), nodes_to_exclude=skipped, overrides=overrides, report=told, **options)
+                proto = self._quantize(step, arguments)
+            else:
+                proto = function(proto, list(self.calibration), **arguments)
             notes += told
         return proto, notes
+
+    def _quantize(self, step, arguments):
+        """Quantize the float model with one calibration for all candidates of the same types."""
+        from . import api
+
+        # Other weight types may need another opset, other methods another measurement.
+        kinds = {step.options.get("weights", "int8"), *(o["weights"] for o in arguments["overrides"].values() if "weights" in o)}
+        name = "-".join([*sorted(kinds), step.options.get("calibration_method", "minmax")])
+        cache, data = os.path.join(self._folder.name, f"{name}.npz"), list(self.calibration)
+        if arguments["nodes_to_exclude"] and not os.path.exists(cache):
+            # The first candidate measures for all layers, its own or not.
+            with contextlib.suppress(Error):
+                api.quantize(self.proto, data, **{**arguments, "nodes_to_exclude": (), "report": None, "calibration_cache": cache})
+        try:
+            return api.quantize(self.proto, data, **arguments, calibration_cache=cache)
+        except Error as error:
+            if error.file != cache:
+                raise
+        arguments["report"].clear()
+        return api.quantize(self.proto, data, **arguments)  # this mixture measures more than the cache has
 
     def candidate(self, recipe):
         """A Candidate, compiled and not yet measured."""

@@ -5,8 +5,8 @@ Nothing is decompiled: the graph stays the user's, only the tensors the delta na
 
     parameters: {initializer: array}          new float values
     weights:    {initializer: {values, dtype, scale, zero_point, axis, block}}   integers, behind a DequantizeLinear
-    tensors:    {tensor: {dtype, scale, zero_point, readers}}   activations that get QuantizeLinear and DequantizeLinear,
-                for all nodes that read them or just those `readers` names
+    tensors:    {tensor: {dtype, scale, zero_point, readers, factor}}   activations that get QuantizeLinear and
+                DequantizeLinear, for all nodes that read them or just those `readers` names, multiplied by `factor` before
     removed:    {"parameters": {initializer: [(axis, kept indices)]}, "tensors": {tensor: [(axis, kept size)]}}
 """
 import json
@@ -14,7 +14,7 @@ import json
 import numpy as np
 
 from ..errors import Error
-from . import opset, prepare, writer_channels, writer_operators, writer_qdq, writer_sparse
+from . import opset, prepare, storage, writer_channels, writer_operators, writer_qdq, writer_sparse
 from .graph import Graph, check, make_tensor, numpy_helper
 
 FORMATS = ("qdq", "qoperator")
@@ -24,16 +24,16 @@ MICROSOFT = "com.microsoft"
 
 def apply(prepared, delta, *, format="qdq", zeros="zeros", step=None):
     """The compressed ModelProto. `prepared` (see prepare.py) stays as it is; `step` is added to the recorded recipe."""
-    model = type(prepared.model)()
-    model.CopyFrom(prepared.model)
     name = prepared.loaded.name
     delta = {key: delta.get(key) or {} for key in ("parameters", "weights", "tensors", "removed")}
     weights = dict(delta["weights"])
+    replaced = set(weights) - set(delta["removed"].get("parameters") or ())
+    model = storage.skeleton(prepared.model, lambda tensor: storage.stub(tensor) if tensor.name in replaced else None)
     needed = writer_qdq.needed_opset(model, weights, delta["tensors"], prepared.grids)
     model = opset.raise_to(model, needed, name) if needed else model
     graph = Graph(model)
     grids = writer_channels.remove(graph, delta["removed"], delta["parameters"], prepared.grids, name)
-    _set_parameters(graph, delta["parameters"], name)
+    _set_parameters(graph, {k: v for k, v in delta["parameters"].items() if k not in replaced}, name)
     weights.update(_back_on_grids(graph, grids, weights))
     writer_qdq.insert(graph, weights, delta["tensors"], name)
     graph.drop_unused()
@@ -47,7 +47,7 @@ def apply(prepared, delta, *, format="qdq", zeros="zeros", step=None):
     elif prepared.sparse:
         writer_sparse.sparsify(graph, prepared.sparse)
     record(model, step)
-    check(model, name)
+    check(model, prepared.model, name)
     return model
 
 

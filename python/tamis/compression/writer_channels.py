@@ -127,7 +127,7 @@ class _Rewriter:
         copy, at = onnx.NodeProto(), 0
         copy.CopyFrom(concat)
         for index, piece in enumerate(concat.input):
-            value = self.graph.array(piece)
+            value = self._piece(piece)
             length = len(value) if value is not None else (self.old.get(piece) or [1])[0]
             inside = {axis - at: size for axis, size in changes.items() if at <= axis < at + (length or 1)}
             at += length or 1
@@ -142,6 +142,12 @@ class _Rewriter:
         copy.output[0] = self.graph.unique(name)
         self.graph.nodes.insert(next(i for i, n in enumerate(self.graph.nodes) if n is concat) + 1, copy)
         node.input[position] = copy.output[0]
+
+    def _piece(self, name):
+        """A constant part of a shape, as int64; some exporters cast it first."""
+        caster = self.graph.producer.get(name)
+        value = self.graph.array(caster.input[0] if caster is not None and caster.op_type == "Cast" else name)
+        return None if value is None else np.asarray(value, np.int64)
 
     def split(self, node):
         axis = attribute(node, "axis", 0)
@@ -200,19 +206,19 @@ class _Rewriter:
 
 def _check(graph, sizes, file):
     """The graph must fit together again, and every tensor must have the size the delta says."""
-    with storage.without_weights(graph.model) as (stripped, _):
-        try:
-            inferred = onnx.shape_inference.infer_shapes(stripped, strict_mode=True, data_prop=True)
-        except Exception as error:  # inference raises several types of its own
-            raise Error(f"removing channels leaves a graph that does not fit together: {str(error).strip().splitlines()[-1]}",
-                        file=file) from None
+    try:
+        inferred = onnx.shape_inference.infer_shapes(storage.without_weights(graph.model), strict_mode=True, data_prop=True)
+    except Exception as error:  # inference raises several types of its own
+        line = str(error).strip().splitlines()[-1]
+        raise Error(f"removing channels leaves a graph that does not fit together: {line}", file=file) from None
     shapes = {i.name: [d.dim_value if d.HasField("dim_value") else None for d in i.type.tensor_type.shape.dim]
               for i in (*inferred.graph.value_info, *inferred.graph.output) if i.type.tensor_type.HasField("shape")}
     for name, entries in sizes.items():
         for axis, size in entries.items():
             shape = shapes.get(name)
             if shape and axis < len(shape) and shape[axis] not in (None, size):
-                raise Error(f"removing channels leaves tensor '{name}' with {shape[axis]} entries of axis {axis}, expected {size}", file=file)
+                raise Error(f"removing channels leaves tensor '{name}' with {shape[axis]} entries of axis {axis}, expected {size}",
+                            file=file)
     for node in graph.nodes:  # what inference does not look at
         weight = graph.initializers.get(node.input[1]) if node.op_type in ("Conv", "ConvTranspose") else None
         if weight is None:
@@ -222,5 +228,5 @@ def _check(graph, sizes, file):
         given = (shapes.get(node.input[0]) or [None, None])[1]
         bias = graph.initializers.get(node.input[2]) if len(node.input) > 2 else None
         if given not in (None, inputs) or (bias is not None and list(bias.dims) != [outputs]) or outputs % groups:
-            raise Error(f"removing channels leaves a weight of shape {list(weight.dims)} that does not fit {groups} groups, its bias or its "
-                        f"{given} input channels", file=file, node=node_name(node), op=node.op_type)
+            raise Error(f"removing channels leaves a weight of shape {list(weight.dims)} that does not fit {groups} groups, its "
+                        f"bias or its {given} input channels", file=file, node=node_name(node), op=node.op_type)

@@ -77,12 +77,10 @@ class _Converter:
         if node.domain not in ("", "ai.onnx") or len(node.output) != 1:
             return False
         end, between = self._end(node)
-        if end is None:
-            return False
-        result = Operand(self.graph, end)
+        result = Operand(self.graph, end) if end is not None else None
+        if result is None or not result.per_tensor_bytes() or not all(self._is_absorbed(n, result) for n in between):
+            return self._to_float(node)
         result.tensor = end.output[0]
-        if not result.per_tensor_bytes() or not all(self._is_absorbed(n, result) for n in between):
-            return False
         made = self._make(node, result)
         if made is None:
             return False
@@ -91,6 +89,50 @@ class _Converter:
         gone = {id(end), *map(id, between)}
         self.graph.nodes = [made if n is node else n for n in self.graph.nodes if id(n) not in gone]
         return True
+
+    def _to_float(self, node):
+        """A matrix product of integers whose result is read as float."""
+        if node.op_type not in ("MatMul", "Gemm"):
+            return False
+        x, w = self._operand(node.input[0]), self._operand(node.input[1])
+        if x is None or w is None or not self._is_product(node, x, w):
+            return False
+        name, build = self.graph.unique(f"{node_name(node)}_quantized"), onnx.helper.make_node
+        if node.op_type == "MatMul":
+            made = build("MatMulIntegerToFloat", [x.tensor, w.tensor, x.scale, w.scale, x.zero, w.zero], [node.output[0]], name,
+                         domain=MICROSOFT)
+        else:
+            bias = self._bias(node)
+            if bias is None:
+                return False
+            kept = {a.name: a.i for a in node.attribute if a.name in ("transA", "transB")}
+            made = build("QGemm", [*x.names, *w.names, *(bias or [])], [node.output[0]], name, domain=MICROSOFT, **kept)
+        require_domain(self.graph.model, MICROSOFT)
+        self.graph.nodes = [made if n is node else n for n in self.graph.nodes]
+        return True
+
+    def _bias(self, node):
+        """[name] of an integer bias, [] without one, None where it is float."""
+        if len(node.input) < 3 or not node.input[2]:
+            return []
+        bias = self._operand(node.input[2])
+        if bias is None or self.graph.initializers.get(bias.tensor, TensorProto()).data_type != TensorProto.INT32:
+            return None
+        return [bias.tensor]
+
+    def _is_product(self, node, x, w):
+        """True if the operands are bytes that ONNX Runtime has a kernel for, with scales where it wants them."""
+        if not x.per_tensor_bytes() or w.type not in BYTES or not w.known or w.block:
+            return False
+        if x.type == TensorProto.INT8 and w.type == TensorProto.UINT8:
+            return False
+        if node.op_type == "Conv":
+            return w.axis in (None, 0)
+        if node.op_type == "Gemm":
+            return attribute(node, "alpha", 1.0) == 1 == attribute(node, "beta", 1.0) and w.axis in (
+                None, 0 if attribute(node, "transB", 0) else 1)
+        stored = self.graph.initializers.get(w.tensor)
+        return w.axis is None or (stored is not None and len(stored.dims) == 2 and w.axis % 2 == 1)
 
     def _end(self, node):
         """The one QuantizeLinear that reads the result, and the activations before it."""
@@ -158,27 +200,13 @@ class _Converter:
 
     def _contraction(self, node, x, result, name, kept):
         op, build = node.op_type, onnx.helper.make_node
-        w = self._operand(node.input[1])
-        if w is None or not x.per_tensor_bytes() or w.type not in BYTES or not w.known or w.block:
+        w, bias = self._operand(node.input[1]), self._bias(node)
+        if w is None or bias is None or not self._is_product(node, x, w):
             return None
-        if x.type == TensorProto.INT8 and w.type == TensorProto.UINT8:
-            return None  # no kernel of ONNX Runtime has this pair
-        bias, ends = None, [result.scale, result.zero]
-        if len(node.input) > 2 and node.input[2]:
-            bias = self._operand(node.input[2])
-            if bias is None or self.graph.initializers.get(bias.tensor, TensorProto()).data_type != TensorProto.INT32:
-                return None
-        extra = [bias.tensor] if bias else []
+        ends = [result.scale, result.zero]
         if op == "Conv":
-            if w.axis not in (None, 0):
-                return None
-            return build("QLinearConv", [*x.names, *w.names, *ends, *extra], [result.tensor], name, **kept)
+            return build("QLinearConv", [*x.names, *w.names, *ends, *bias], [result.tensor], name, **kept)
         if op == "MatMul":
-            rank = len(self.graph.initializers[w.tensor].dims) if w.tensor in self.graph.initializers else None
-            if w.axis is not None and (rank != 2 or w.axis % 2 != 1):
-                return None
             return build("QLinearMatMul", [*x.names, *w.names, *ends], [result.tensor], name)
-        if kept.get("alpha", 1.0) != 1.0 or kept.get("beta", 1.0) != 1.0 or w.axis not in (None, 0 if kept.get("transB") else 1):
-            return None
         kept = {k: v for k, v in kept.items() if k in ("transA", "transB")}
-        return build("QGemm", [*x.names, *w.names, *(extra or [""]), *ends], [result.tensor], name, domain=MICROSOFT, **kept)
+        return build("QGemm", [*x.names, *w.names, *(bias or [""]), *ends], [result.tensor], name, domain=MICROSOFT, **kept)

@@ -2,8 +2,8 @@
 """Writes quantization as QuantizeLinear and DequantizeLinear, with the names ONNX Runtime's own tools give.
 
 A tensor t gets `t_scale`, `t_zero_point`, `t_QuantizeLinear` and `t_DequantizeLinear`; all its readers, or those that
-`readers` names, read the latter's result, an output of the model stays the float tensor. An initializer w becomes `w_quantized`, and DequantizeLinear
-writes `w` itself, so that no reader changes.
+`readers` names, read the latter's result, an output of the model stays the float tensor. An initializer w becomes
+`w_quantized`, and DequantizeLinear writes `w` itself, so that no reader changes.
 """
 import re
 
