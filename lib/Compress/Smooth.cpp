@@ -172,6 +172,12 @@ LogicalResult Smooth::smooth(ObserveOp input, Candidate &candidate,
     report.add(layer, input.getTensor(), "not smoothed", reason);
     return success();
   };
+  // A channel of a normalized token is large on every input; one of an image
+  // may be silent on the samples and loud later, and then saturates.
+  if (!convolutions && llvm::any_of(candidate.readers, [](WeightMatrix *w) {
+        return getNode(w->use.contract).type == "Conv";
+      }))
+    return refuse("a convolution reads it");
   if (candidate.isReadOtherwise ||
       candidate.contractions != int64_t(candidate.readers.size()))
     return refuse("other integer operations read it, or share its weights");

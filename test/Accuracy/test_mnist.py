@@ -48,7 +48,7 @@ def test_int8_drops_at_most_three_tenths(task, tmp_path):
 def test_eighty_percent_zeros_and_int8_drop_at_most_one_point(task, tmp_path):
     pruned = tamis.prune(task.model(), sparsity=0.8)
     figures = judged(task, tamis.quantize(pruned, task.calibration()), tmp_path)
-    assert figures["drop"] <= task.limits["sparse80"]["drop"]
+    assert round(figures["drop"], 6) <= task.limits["sparse80"]["drop"]
 
 
 def test_answers_in_onnxruntime_are_the_same(task, tmp_path):

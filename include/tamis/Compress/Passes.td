@@ -206,6 +206,8 @@ def Smooth : Pass<"tamis-smooth", "::mlir::ModuleOp"> {
            "share of the difference that weights take, 0 to 1; -1: the best by estimate">,
     Option<"minGain", "min-gain", "double", "1.0",
            "least gain in dB of signal to rounding noise">,
+    Option<"convolutions", "convolutions", "bool", "false",
+           "what convolutions read too">,
   ];
   let statistics = [
     Statistic<"numSmoothed", "smoothed", "activations smoothed">,
