@@ -5,6 +5,7 @@
 #include "llvm/Support/FileSystem.h"
 #include "llvm/Support/JSON.h"
 #include "llvm/Support/MathExtras.h"
+#include "llvm/Support/Path.h"
 
 #include <dlfcn.h>
 #include <map>
@@ -33,11 +34,12 @@ static llvm::Expected<std::string> makeLoadName(StringRef path) {
   size_t generation = found - ids.begin();
   if (found == ids.end())
     ids.push_back(id);
-  // Another spelling of the same file for each generation.
-  std::string name;
-  for (size_t index = 0; index < generation; ++index)
-    name += "/proc/self/root";
-  return name + real.str().str();
+  // Another spelling of the same file for each generation: its bits, as "./"
+  // and "/" in front of the name.
+  std::string name = llvm::sys::path::parent_path(real).str() + "/";
+  for (; generation; generation /= 2)
+    name += generation % 2 ? "./" : "/";
+  return name + llvm::sys::path::filename(real).str();
 }
 
 static std::vector<InterfaceTensor>

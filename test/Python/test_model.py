@@ -101,6 +101,21 @@ def test_save_and_load(tmp_path, x):
     assert sorted(f.name for f in tmp_path.iterdir()) == ["m.h", "m.so"]
 
 
+def test_load_sees_each_file_that_replaces_another(tmp_path, x):
+    """The dynamic loader knows libraries by name, and follows few links."""
+    made = [models.linear(batch=3), models.linear(batch=3)]
+    made[1].graph.initializer[1].CopyFrom(models.const("b", np.ones(4, np.float32)))
+    for index, one in enumerate(made):
+        compiled(one).save(tmp_path / f"{index}.so")
+    contents = [(tmp_path / f"{index}.so").read_bytes() for index in (0, 1)]
+    loaded = []
+    for turn in range(70):
+        (tmp_path / "new.so").write_bytes(contents[turn % 2])
+        os.replace(tmp_path / "new.so", tmp_path / "model.so")
+        loaded.append(tamis.load(tmp_path / "model.so"))
+        check(made[turn % 2], loaded[-1](x), x)
+
+
 def exports(path, name):
     return hasattr(ctypes.CDLL(os.fspath(path)), name)
 
