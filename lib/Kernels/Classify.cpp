@@ -3,6 +3,9 @@
 // Roles of a contraction's dimensions, from its maps alone: shapes only tell
 // which dimensions have one iteration.
 #include "tamis/Kernels/Classify.h"
+#include "mlir/Dialect/Linalg/IR/Linalg.h"
+#include "mlir/Dialect/MLProgram/IR/MLProgram.h"
+#include "mlir/Dialect/Tensor/IR/Tensor.h"
 #include "mlir/IR/AffineExpr.h"
 #include "mlir/IR/BuiltinTypes.h"
 #include "llvm/ADT/SmallBitVector.h"
@@ -159,4 +162,17 @@ FailureOr<ContractionDims> mlir::tamis::classifyContraction(
       !ShapedType::isDynamic(bounds[next]))
     dims.run = 2;
   return dims;
+}
+
+bool mlir::tamis::isParameter(Value value) {
+  while (Operation *def = value.getDefiningOp()) {
+    if (isa<ml_program::GlobalLoadConstOp>(def) ||
+        def->hasTrait<OpTrait::ConstantLike>())
+      return true;
+    if (!isa<tensor::ExpandShapeOp, tensor::CollapseShapeOp,
+             linalg::TransposeOp>(def))
+      return false;
+    value = def->getOperand(0);
+  }
+  return false;
 }

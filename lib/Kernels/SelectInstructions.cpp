@@ -71,20 +71,6 @@ static bool hasContiguousColumns(ContractOp op, const ContractionDims &dims,
   return false;
 }
 
-/// A parameter, whatever views are between it and the contraction.
-static bool isParameter(Value value) {
-  while (Operation *def = value.getDefiningOp()) {
-    if (isa<ml_program::GlobalLoadConstOp>(def) ||
-        def->hasTrait<OpTrait::ConstantLike>())
-      return true;
-    if (!isa<tensor::ExpandShapeOp, tensor::CollapseShapeOp,
-             linalg::TransposeOp>(def))
-      return false;
-    value = def->getOperand(0);
-  }
-  return false;
-}
-
 static int64_t product(ArrayRef<unsigned> dims, ArrayRef<int64_t> bounds) {
   int64_t result = 1;
   for (unsigned d : dims) {

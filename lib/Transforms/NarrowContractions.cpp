@@ -29,20 +29,6 @@ static constexpr int64_t kLeastRows = 32;
 /// Products below which a call costs more than the multiplications.
 static constexpr int64_t kLeastProducts = 1 << 14;
 
-/// True if `value` is known while compiling, so that rounding it is free.
-static bool isConstant(Value value) {
-  while (Operation *def = value.getDefiningOp()) {
-    if (isa<ml_program::GlobalLoadConstOp>(def) ||
-        def->hasTrait<OpTrait::ConstantLike>())
-      return true;
-    if (!isa<tensor::ExpandShapeOp, tensor::CollapseShapeOp,
-             linalg::TransposeOp>(def))
-      return false;
-    value = def->getOperand(0);
-  }
-  return false;
-}
-
 /// A dimension only run time knows counts as a long one.
 static int64_t getExtent(int64_t bound) {
   return ShapedType::isDynamic(bound) ? 128 : bound;
@@ -61,7 +47,7 @@ static bool isLargeEnough(ContractOp op, const ContractionDims &dims,
   int64_t rows = product(dims.rows), columns = getExtent(bounds[dims.column]);
   return getExtent(bounds[dims.reductions.back()]) >= kLeastRun &&
          columns >= kLeastColumns &&
-         (rows >= kLeastRows || isConstant(op.getRhs())) &&
+         (rows >= kLeastRows || isParameter(op.getRhs())) &&
          rows * columns * product(dims.reductions) * product(dims.groups) >=
              kLeastProducts;
 }

@@ -364,6 +364,16 @@ struct SinkBelowRelu : OpRewritePattern<linalg::GenericOp> {
   int64_t &moved;
 };
 
+/// `input`, which movement turns into the operand of `op`, quantized as there.
+static Value quantizeBefore(PatternRewriter &b, QuantizeOp op, Value input) {
+  Type element = op.getType().getElementType();
+  return QuantizeOp::create(
+      b, op.getLoc(), cast<RankedTensorType>(input.getType()).clone(element),
+      input, op.getScale(), op.getZeroPoint(), op.getIsUnsignedAttr(),
+      op.getAxisAttr(), op.getBlockSizeAttr(), op.getBitsAttr(),
+      op.getOriginAttr());
+}
+
 /// Quantizing a concatenation quantizes its parts: each meets its own producer,
 /// and bytes are moved. The same rounding of the same elements.
 struct HoistAboveConcat : OpRewritePattern<QuantizeOp> {
@@ -376,15 +386,9 @@ struct HoistAboveConcat : OpRewritePattern<QuantizeOp> {
     if (!concat || !concat->hasOneUse() ||
         cast<RankedTensorType>(op.getScale().getType()).getRank() != 0)
       return failure();
-    Type element = op.getType().getElementType();
     SmallVector<Value> parts;
     for (Value input : concat.getInputs())
-      parts.push_back(QuantizeOp::create(
-          b, op.getLoc(),
-          cast<RankedTensorType>(input.getType()).clone(element), input,
-          op.getScale(), op.getZeroPoint(), op.getIsUnsignedAttr(),
-          op.getAxisAttr(), op.getBlockSizeAttr(), op.getBitsAttr(),
-          op.getOriginAttr()));
+      parts.push_back(quantizeBefore(b, op, input));
     b.replaceOpWithNewOp<tensor::ConcatOp>(op, op.getType(), concat.getDim(),
                                            parts);
     ++moved;
@@ -406,14 +410,10 @@ struct HoistAboveTranspose : OpRewritePattern<QuantizeOp> {
         cast<RankedTensorType>(op.getScale().getType()).getRank() != 0)
       return failure();
     Location loc = op.getLoc();
-    Type element = op.getType().getElementType();
-    auto from = cast<RankedTensorType>(move.getInput().getType());
-    Value q = QuantizeOp::create(
-        b, loc, from.clone(element), move.getInput(), op.getScale(),
-        op.getZeroPoint(), op.getIsUnsignedAttr(), op.getAxisAttr(),
-        op.getBlockSizeAttr(), op.getBitsAttr(), op.getOriginAttr());
+    Value q = quantizeBefore(b, op, move.getInput());
     Value init = tensor::EmptyOp::create(
-        b, loc, tensor::getMixedSizes(b, loc, move.getInit()), element);
+        b, loc, tensor::getMixedSizes(b, loc, move.getInit()),
+        op.getType().getElementType());
     b.replaceOpWithNewOp<linalg::TransposeOp>(op, q, init,
                                               move.getPermutation());
     ++moved;

@@ -46,6 +46,10 @@ classifyContraction(AffineMap lhs, AffineMap rhs, AffineMap out,
                     ArrayRef<int64_t> bounds, ArrayRef<int64_t> lhsShape,
                     int64_t step, std::string &reason);
 
+/// True for a constant or a parameter, whatever views are in between: packing
+/// or rounding it costs nothing at run time.
+bool isParameter(Value value);
+
 } // namespace mlir::tamis
 
 #endif // TAMIS_KERNELS_CLASSIFY_H

@@ -6,6 +6,7 @@ Runs in an environment with sympy, which its shape inference needs. `dynamic` fi
 """
 import os
 import sys
+import tempfile
 
 from feeds import measured, read_feeds
 from onnxruntime.quantization import CalibrationDataReader, QuantFormat, quantize_dynamic, quantize_static
@@ -44,8 +45,12 @@ def eight_bits(model, feeds, out, kind=""):
 
 
 if __name__ == "__main__":
-    with measured():
-        if sys.argv[4:] == ["weight4"]:
-            weight4(sys.argv[1], sys.argv[3])
+    paths, kind = [os.path.abspath(path) for path in sys.argv[1:4]], sys.argv[4:]
+    # Its shape inference leaves files behind where it runs.
+    with tempfile.TemporaryDirectory() as folder, measured():
+        os.chdir(folder)
+        if kind == ["weight4"]:
+            weight4(paths[0], paths[2])
         else:
-            eight_bits(*sys.argv[1:])
+            eight_bits(*paths, *kind)
+        os.chdir(os.path.dirname(paths[2]))
