@@ -90,7 +90,7 @@ void leaveIfNull(PointerBuilder &p, Value pointer, Value word) {
   Value isNull = LLVM::ICmpOp::create(
       p.b, p.loc, LLVM::ICmpPredicate::eq, pointer,
       LLVM::ZeroOp::create(p.b, p.loc, p.ptr));
-  Value code = arith::ConstantIntOp::create(p.b, p.loc, TAMIS_ERROR_MEMORY, 32);
+  Value code = arith::ConstantIntOp::create(p.b, p.loc, TAMIS_FAULT_MEMORY, 32);
   Value none = arith::ConstantIntOp::create(p.b, p.loc, 0, 32);
   Value bits = arith::SelectOp::create(p.b, p.loc, isNull, code, none);
   Value old = memref::LoadOp::create(p.b, p.loc, word, ValueRange{});
