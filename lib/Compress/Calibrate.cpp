@@ -49,7 +49,7 @@ public:
     if (kind != kGram)
       return op.emitOpError("of tensor '")
              << op.getTensor() << "': unknown statistic '" << kind << "'";
-    if (op.getAxis() && *op.getAxis() != type.getRank() - 1)
+    if (op.getAxis() && int64_t(*op.getAxis()) != type.getRank() - 1)
       moveLast(*op.getAxis());
     if (type.getRank() == 0 || type.isDynamicDim(type.getRank() - 1))
       return op.emitOpError("of tensor '")

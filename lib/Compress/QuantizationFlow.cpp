@@ -195,3 +195,26 @@ Producer tamis::getProducer(ObserveOp observe) {
   }
   return {ProducerKind::Argument, nullptr, {}};
 }
+
+bool tamis::isComputedInIntegers(
+    ObserveOp observe, llvm::function_ref<bool(ContractOp)> isInteger,
+    llvm::function_ref<bool(ObserveOp)> isQuantized) {
+  Producer producer = getProducer(observe);
+  switch (producer.kind) {
+  case ProducerKind::Contraction:
+    return isInteger(producer.contract);
+  case ProducerKind::Integer:
+    return true;
+  case ProducerKind::Addition:
+  case ProducerKind::Concat:
+  case ProducerKind::Average:
+    return llvm::all_of(producer.operands, [&](OpOperand *operand) {
+      Source source = findSource(*operand);
+      return source.observe && isQuantized(source.observe);
+    });
+  case ProducerKind::Argument:
+  case ProducerKind::Other:
+    return false;
+  }
+  return false;
+}

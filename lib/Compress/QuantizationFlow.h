@@ -47,6 +47,13 @@ struct Producer {
 /// How the tensor that `observe` marks is computed.
 Producer getProducer(ObserveOp observe);
 
+/// True if what computes a tensor can write its integers at once: a contraction
+/// that `isInteger`, or an operation between contractions all of whose operands
+/// `isQuantized`.
+bool isComputedInIntegers(ObserveOp observe,
+                          llvm::function_ref<bool(ContractOp)> isInteger,
+                          llvm::function_ref<bool(ObserveOp)> isQuantized);
+
 } // namespace mlir::tamis
 
 #endif // TAMIS_LIB_COMPRESS_QUANTIZATIONFLOW_H

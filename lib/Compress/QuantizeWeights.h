@@ -33,6 +33,14 @@ struct QuantizedWeight {
   std::vector<float> dequantize(const ScaleMap &map, SchemeAttr scheme) const;
 };
 
+/// The integer of a scheme that weights use: two signed bits are the three
+/// levels -1, 0, 1 if symmetric, one bit is -1 and 1 (and 0 for what is zero).
+int32_t toInteger(float value, QuantParameters p, SchemeAttr scheme);
+
+/// Scale and zero point of the values that share one scale.
+QuantParameters chooseParameters(ArrayRef<float> values, SchemeAttr scheme,
+                                 RangeMethod method);
+
 /// Quantizes a float tensor. Zero stays zero; a group of zeros gets the scale
 /// that the whole tensor would have. `least`, if not empty, bounds each scale
 /// from below.

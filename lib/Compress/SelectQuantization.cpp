@@ -168,26 +168,12 @@ static bool isIntegerSource(ObserveOp observe,
                             const llvm::SetVector<ContractOp> &selected) {
   if (observe.getParameter())
     return false;
-  if (observe.getScheme())
-    return true;
-  Producer producer = getProducer(observe);
-  switch (producer.kind) {
-  case ProducerKind::Contraction:
-    return selected.contains(producer.contract);
-  case ProducerKind::Integer:
-    return true;
-  case ProducerKind::Addition:
-  case ProducerKind::Concat:
-  case ProducerKind::Average:
-    return llvm::all_of(producer.operands, [&](OpOperand *operand) {
-      Source source = findSource(*operand);
-      return source.observe && isIntegerSource(source.observe, selected);
-    });
-  case ProducerKind::Argument:
-  case ProducerKind::Other:
-    return false;
-  }
-  return false;
+  return observe.getScheme() ||
+         isComputedInIntegers(
+             observe, [&](ContractOp op) { return selected.contains(op); },
+             [&](ObserveOp source) {
+               return isIntegerSource(source, selected);
+             });
 }
 
 void SelectQuantization::selectOperands(ObserveOp observe, Report &report) {
