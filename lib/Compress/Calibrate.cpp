@@ -4,11 +4,12 @@
 // @main, and its own outputs go. It is compiled like any other model, so
 // calibration runs at the speed of compiled code, and one run keeps nothing of
 // the sample but its statistics.
-#include "tamis/Compress/Passes.h"
-#include "tamis/Compress/Statistics.h"
+#include "InputMoments.h"
 #include "mlir/Dialect/SCF/IR/SCF.h"
 #include "mlir/Dialect/Utils/ReshapeOpsUtils.h"
 #include "mlir/IR/ImplicitLocOpBuilder.h"
+#include "tamis/Compress/Passes.h"
+#include "tamis/Compress/Statistics.h"
 #include <limits>
 
 namespace mlir::tamis {
@@ -28,7 +29,7 @@ public:
       : b(b), op(op), input(op.getInput()),
         type(cast<RankedTensorType>(input.getType())), f32(b.getF32Type()) {}
 
-  /// The tensor of one kind, or a reported failure.
+  /// The tensor of one kind, or a reported failure. Not for parameters.
   FailureOr<Value> build(StringRef kind) {
     using namespace statistics;
     if (kind == kMinMax)
@@ -56,13 +57,13 @@ public:
              << op.getTensor()
              << "': 'gram' needs a known last dimension, the tensor is "
              << type;
-    return buildGram();
+    return buildGram(b, flatten(2));
   }
 
 private:
   /// combine(accumulator, element as float32), one for each result.
-  using Combine = llvm::function_ref<Value(ImplicitLocOpBuilder &, unsigned,
-                                           Value, Value)>;
+  using Combine =
+      llvm::function_ref<Value(ImplicitLocOpBuilder &, unsigned, Value, Value)>;
 
   Value constant(float value) {
     return arith::ConstantOp::create(b, b.getF32FloatAttr(value));
@@ -106,8 +107,7 @@ private:
           if (!element.getType().isF32())
             element = arith::ExtFOp::create(inner, f32, element);
           SmallVector<Value> results;
-          for (auto [i, accumulator] :
-               llvm::enumerate(arguments.drop_front()))
+          for (auto [i, accumulator] : llvm::enumerate(arguments.drop_front()))
             results.push_back(combine(inner, i, accumulator, element));
           linalg::YieldOp::create(inner, results);
         });
@@ -205,9 +205,8 @@ private:
     Value unit = arith::ConstantOp::create(b, b.getI64IntegerAttr(1));
     Value shift = arith::ConstantOp::create(
         b, b.getI32IntegerAttr(statistics::kHistogramShift));
-    Value counts =
-        fill({statistics::kHistogramBins},
-             arith::ConstantOp::create(b, b.getIntegerAttr(i64, 0)));
+    Value counts = fill({statistics::kHistogramBins},
+                        arith::ConstantOp::create(b, b.getIntegerAttr(i64, 0)));
     Value count = b.createOrFold<tensor::DimOp>(flat, int64_t(0));
     auto loop = scf::ForOp::create(
         b, zero, count, one, counts,
@@ -218,8 +217,8 @@ private:
             x = arith::ExtFOp::create(inner, f32, x);
           Value bits = arith::BitcastOp::create(inner, i32, x);
           bits = arith::ShRUIOp::create(inner, bits, shift);
-          Value bin = arith::IndexCastUIOp::create(
-              inner, inner.getIndexType(), bits);
+          Value bin =
+              arith::IndexCastUIOp::create(inner, inner.getIndexType(), bits);
           Value sum = tensor::ExtractOp::create(inner, carried[0], bin);
           sum = arith::AddIOp::create(inner, sum, unit);
           Value next = tensor::InsertOp::create(inner, sum, carried[0], bin);
@@ -247,34 +246,6 @@ private:
                 ->getResult(0);
   }
 
-  /// [x, 1] transposed times [x, 1], as a contraction over the rows.
-  Value buildGram() {
-    Value rows = flatten(2);
-    int64_t width = type.getShape().back() + 1;
-    auto rowsType = cast<RankedTensorType>(rows.getType());
-    Type element = type.getElementType();
-    Value one = arith::ConstantOp::create(
-        b, cast<TypedAttr>(b.getFloatAttr(element, 1.0)));
-    SmallVector<OpFoldResult> low(2, b.getIndexAttr(0));
-    SmallVector<OpFoldResult> high{b.getIndexAttr(0), b.getIndexAttr(1)};
-    Value wide = tensor::PadOp::create(
-        b, RankedTensorType::get({rowsType.getDimSize(0), width}, element),
-        rows, low, high, one);
-    Value result = tensor::EmptyOp::create(b, {width, width}, f32);
-    AffineExpr i, j, n;
-    bindDims(b.getContext(), i, j, n);
-    SmallVector<AffineMap> maps{AffineMap::get(3, 0, {n, i}, b.getContext()),
-                                AffineMap::get(3, 0, {n, j}, b.getContext()),
-                                AffineMap::get(3, 0, {i, j}, b.getContext())};
-    return ContractOp::create(
-               b, result.getType(), wide, wide, Value(), Value(), ValueRange(),
-               result, b.getAffineMapArrayAttr(maps),
-               b.getStrArrayAttr({"parallel", "parallel", "reduction"}),
-               b.getDenseI64ArrayAttr({0, 0}), TypeAttr::get(f32),
-               UnitAttr(), UnitAttr(), StringAttr())
-        .getResult();
-  }
-
   ImplicitLocOpBuilder &b;
   ObserveOp op;
   Value input;
@@ -291,6 +262,8 @@ struct Calibrate : tamis::impl::CalibrateBase<Calibrate> {
     }
     SmallVector<ObserveOp> observations;
     getOperation().walk([&](ObserveOp op) { observations.push_back(op); });
+    for (WeightMatrix &matrix : collectWeights(getOperation()))
+      weights.try_emplace(matrix.use.observe, std::move(matrix));
     for (ObserveOp op : observations)
       if (op.getCollect() && failed(measure(main, op)))
         return signalPassFailure();
@@ -306,8 +279,8 @@ struct Calibrate : tamis::impl::CalibrateBase<Calibrate> {
     OpBuilder b(end);
     func::ReturnOp::create(b, end->getLoc(), results);
     end->erase();
-    main.setFunctionType(b.getFunctionType(
-        main.getArgumentTypes(), ValueRange(results).getTypes()));
+    main.setFunctionType(b.getFunctionType(main.getArgumentTypes(),
+                                           ValueRange(results).getTypes()));
     main.setAllResultAttrs(attributes);
   }
 
@@ -318,7 +291,9 @@ struct Calibrate : tamis::impl::CalibrateBase<Calibrate> {
     ImplicitLocOpBuilder b(op.getLoc(), op);
     for (Attribute kind : op.getCollectAttr()) {
       StringRef name = cast<StringAttr>(kind).getValue();
-      FailureOr<Value> value = Measurement(b, op).build(name);
+      FailureOr<Value> value = op.getParameter()
+                                   ? measureParameter(op, name)
+                                   : Measurement(b, op).build(name);
       if (failed(value))
         return failure();
       auto type = cast<RankedTensorType>((*value).getType());
@@ -338,6 +313,23 @@ struct Calibrate : tamis::impl::CalibrateBase<Calibrate> {
     return success();
   }
 
+  /// What the contraction that reads a parameter multiplies it with.
+  FailureOr<Value> measureParameter(ObserveOp op, StringRef kind) {
+    auto found = weights.find(op);
+    if (kind != statistics::kGram || found == weights.end())
+      return op.emitOpError("of parameter '")
+             << op.getTensor() << "': expected 'gram' of a parameter that a "
+             << "contraction multiplies with, got '" << kind << "'";
+    auto place = findMomentsPlace(found->second);
+    if (!place)
+      return op.emitOpError("of parameter '")
+             << op.getTensor() << "': " << llvm::toString(place.takeError());
+    ContractOp contract = found->second.use.contract;
+    ImplicitLocOpBuilder b(contract.getLoc(), contract);
+    return buildWindowGram(b, found->second);
+  }
+
+  llvm::DenseMap<Operation *, WeightMatrix> weights;
   SmallVector<Value> results;
   SmallVector<DictionaryAttr> attributes;
 };

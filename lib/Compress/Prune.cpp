@@ -3,6 +3,7 @@
 // Applies what was decided: layers of their own one after the other, layers
 // with one common order together, channels by their groups.
 #include "ChannelPruning.h"
+#include "InputMoments.h"
 #include "PruneSelection.h"
 #include "tamis/Compress/Passes.h"
 #include <cmath>
@@ -102,15 +103,16 @@ private:
     ObserveOp observe = layer.matrix.use.observe;
     int64_t zerosBefore = countZeros(before), zeros = countZeros(values);
     double count = double(values.size());
-    FailureOr<bool> isCorrected = false;
-    if (this->correctBias)
-      isCorrected = tamis::correctBias(layer.matrix, before, values);
-    if (failed(isCorrected))
-      return failure();
+    bool isCorrected = false;
+    if (this->correctBias) {
+      auto change = tamis::correctBias(layer.matrix, before, values);
+      isCorrected = static_cast<bool>(change);
+      llvm::consumeError(change.takeError());
+    }
     layer.matrix.write(values);
     numPruned += zeros - zerosBefore;
     report.add(layer.matrix.layer, observe.getTensor(), "pruned",
-               *isCorrected ? "its bias makes good for the average" : "",
+               isCorrected ? "its bias makes good for the average" : "",
                {report.text("pattern", layer.decision.pattern),
                 report.text("criterion", layer.decision.criterion),
                 report.text("scope", layer.decision.scope),

@@ -14,7 +14,7 @@ namespace mlir::tamis {
 /// A statistic that a criterion reads.
 struct NeededStatistic {
   ObserveOp observe;
-  int64_t axis;
+  std::optional<int64_t> axis;
   StringRef kind;
 };
 
@@ -66,11 +66,6 @@ std::string listCriteria();
 FailureOr<std::vector<float>> readStatistic(const WeightMatrix &matrix,
                                             ObserveOp observe, StringRef kind,
                                             int64_t count);
-
-/// Adds to the bias of a layer what its weights give less on average now, if
-/// its inputs were measured and it has a bias. Returns whether it did.
-FailureOr<bool> correctBias(const WeightMatrix &matrix, ArrayRef<float> before,
-                            ArrayRef<float> after);
 
 } // namespace mlir::tamis
 

@@ -159,7 +159,7 @@ requestStatistics(const WeightMatrix &matrix, StringRef criterion) {
         findCriterion(criterion, &fallback)->collectNeeds(matrix, needed);
     for (NeededStatistic &entry : needed) {
       IntegerAttr axis = entry.observe.getAxisAttr();
-      if (axis && axis.getInt() != entry.axis)
+      if (axis && entry.axis && axis.getInt() != *entry.axis)
         problem = ("tensor '" + entry.observe.getTensor() +
                    "' is measured along axis " + Twine(axis.getInt()))
                       .str();
@@ -172,7 +172,8 @@ requestStatistics(const WeightMatrix &matrix, StringRef criterion) {
           kinds.insert(collect.begin(), collect.end());
         kinds.insert(b.getStringAttr(entry.kind));
         entry.observe.setCollectAttr(b.getArrayAttr(kinds.getArrayRef()));
-        entry.observe.setAxisAttr(b.getI64IntegerAttr(entry.axis));
+        if (entry.axis)
+          entry.observe.setAxisAttr(b.getI64IntegerAttr(*entry.axis));
       }
       return {criterion, why};
     }

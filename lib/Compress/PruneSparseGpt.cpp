@@ -3,6 +3,7 @@
 // SparseGPT (Frantar and Alistarh 2023): weights are dropped from left to
 // right, and what is left of a row makes good for the error of each, as the
 // second moments of the inputs (the statistic `gram`) say it should.
+#include "InputMoments.h"
 #include "PruneCriteria.h"
 #include "SecondMoments.h"
 #include "tamis/Compress/Statistics.h"
@@ -20,41 +21,47 @@ struct SparseGpt : PruneCriterion {
   std::optional<std::string>
   collectNeeds(const WeightMatrix &matrix,
                SmallVectorImpl<NeededStatistic> &needed) const override {
-    if (matrix.isConvolution || matrix.rowsPerGroup != matrix.rows)
-      return "it slides a window or has groups";
-    if (!matrix.input ||
-        matrix.inputAxis != matrix.input.getType().getRank() - 1)
-      return "its input channels are not the last axis of an observed tensor";
-    needed.push_back({matrix.input, matrix.inputAxis, statistics::kGram});
+    auto place = findMomentsPlace(matrix);
+    if (!place)
+      return llvm::toString(place.takeError());
+    needed.push_back({place->observe, place->axis, statistics::kGram});
     return std::nullopt;
   }
 
-  /// The factor of the inverse of the damped second moments.
-  FailureOr<std::vector<float>> getFactor(const WeightMatrix &matrix) const {
-    int64_t n = matrix.columns;
-    FailureOr<std::vector<float>> gram = readStatistic(
-        matrix, matrix.input, statistics::kGram, (n + 1) * (n + 1));
-    if (failed(gram))
-      return failure();
-    if (std::optional<std::vector<float>> factor = getInverseFactor(*gram, n))
-      return std::move(*factor);
-    return matrix.input.emitError("layer '")
-           << matrix.layer << "': the statistic 'gram' of tensor '"
-           << matrix.input.getTensor()
-           << "' is no matrix of second moments (not positive definite)";
+  /// The factors of the inverses of the damped second moments, group by group.
+  static FailureOr<std::vector<std::vector<float>>>
+  getFactors(const WeightMatrix &matrix) {
+    auto fail = [&](const Twine &message) {
+      return matrix.use.observe.emitError("layer '")
+             << matrix.layer << "': " << message;
+    };
+    auto moments = readInputMoments(matrix);
+    if (!moments)
+      return fail(llvm::toString(moments.takeError()));
+    std::vector<std::vector<float>> factors;
+    for (int64_t group = 0; group < matrix.getGroupCount(); ++group) {
+      auto factor = getInverseFactor(moments->getGroup(group), matrix.columns);
+      if (!factor)
+        return fail("the statistic 'gram' of its inputs is no matrix of second "
+                    "moments (not positive definite)");
+      factors.push_back(std::move(*factor));
+    }
+    return factors;
   }
 
   /// Without updates: w² over the diagonal of the inverse, squared.
   LogicalResult score(const WeightMatrix &matrix, ArrayRef<float> values,
                       int64_t, MutableArrayRef<float> scores) const override {
-    FailureOr<std::vector<float>> factor = getFactor(matrix);
-    if (failed(factor))
+    auto factors = getFactors(matrix);
+    if (failed(factors))
       return failure();
-    for (int64_t i = 0, at = 0; i < matrix.rows; ++i)
+    for (int64_t i = 0, at = 0; i < matrix.rows; ++i) {
+      ArrayRef<float> factor = (*factors)[i / matrix.rowsPerGroup];
       for (int64_t j = 0; j < matrix.columns; ++j, ++at) {
-        float scaled = values[at] / (*factor)[j * (matrix.columns + 1)];
+        float scaled = values[at] / factor[j * (matrix.columns + 1)];
         scores[at] = scaled * scaled;
       }
+    }
     return success();
   }
 
@@ -62,9 +69,12 @@ struct SparseGpt : PruneCriterion {
                       int64_t, const PrunePattern &pattern,
                       const PruneTarget &target) const override {
     int64_t rows = matrix.rows, n = matrix.columns;
-    FailureOr<std::vector<float>> factor = getFactor(matrix);
-    if (failed(factor))
+    auto factors = getFactors(matrix);
+    if (failed(factors))
       return failure();
+    auto getFactor = [&](int64_t row) {
+      return ArrayRef<float>((*factors)[row / matrix.rowsPerGroup]);
+    };
     // An N:M group is chosen when its turn comes; for other patterns a slab is
     // wide enough to have a fair share of its own.
     int64_t step = pattern.getColumnStep();
@@ -83,7 +93,7 @@ struct SparseGpt : PruneCriterion {
       for (int64_t i = 0; i < rows; ++i)
         for (int64_t j = 0; j < columns; ++j) {
           int64_t at = i * n + first + j;
-          float scaled = values[at] / (*factor)[(first + j) * (n + 1)];
+          float scaled = values[at] / getFactor(i)[(first + j) * (n + 1)];
           if (!isZero[at])
             scores[i * columns + j] =
                 std::max(scaled * scaled, std::numeric_limits<float>::min());
@@ -97,7 +107,8 @@ struct SparseGpt : PruneCriterion {
       owed -= double(llvm::count(drop, 1));
       for (int64_t i = 0; i < rows; ++i)
         dropInRow(values.slice(i * n, n), ArrayRef(isZero).slice(i * n, n),
-                  ArrayRef(drop).slice(i * columns, columns), first, *factor);
+                  ArrayRef(drop).slice(i * columns, columns), first,
+                  getFactor(i));
     }
     return success();
   }

@@ -58,11 +58,6 @@ LogicalResult chooseActivationParameters(Quantization &state,
 SmallVector<float> getLeastScales(Quantization &state, ObserveOp weight,
                                   int64_t count);
 
-/// Takes the mean error of the rounded weights off the bias, by the statistics
-/// of the inputs, before the weight is replaced.
-LogicalResult correctBias(Quantization &state, WeightMatrix &matrix,
-                          const QuantizedParameter &weight);
-
 /// Makes the biases of integer contractions int32 in units of their sums.
 /// Returns how many.
 FailureOr<int64_t> quantizeBiases(Quantization &state);

@@ -4,7 +4,6 @@
 // of the sum they are added to.
 #include "Quantization.h"
 #include "tamis/Compress/Delta.h"
-#include "tamis/Compress/Statistics.h"
 #include <cmath>
 
 using namespace mlir;
@@ -49,56 +48,6 @@ static ObserveOp findOwnBias(ContractOp op, linalg::GenericOp &adder) {
     result = user->getResult(0);
   }
   return nullptr;
-}
-
-/// b -= E[(w' - w) x]: the mean that rounding the weights adds to each output
-/// channel (Nagel et al., ICCV 2019).
-LogicalResult tamis::correctBias(Quantization &state, WeightMatrix &matrix,
-                                 const QuantizedParameter &weight) {
-  ObserveOp bias = findBias(matrix.use.contract);
-  auto refuse = [&](const Twine &reason) {
-    state.report.add(matrix.layer, matrix.use.observe.getTensor(),
-                     "bias not corrected", reason);
-    return success();
-  };
-  if (!bias || !bias->hasOneUse())
-    return refuse("it has no bias of its own");
-  if (!matrix.input)
-    return refuse("its input channels are not an axis of an observed tensor");
-  auto moments =
-      readFloats(matrix.input.getStatisticsAttr(), statistics::kChannelMoments);
-  if (!moments)
-    return matrix.input.emitError("tensor '")
-           << matrix.input.getTensor()
-           << "': " << llvm::toString(moments.takeError());
-  int64_t channels = moments->size() / 3;
-  if (channels != matrix.rows / matrix.rowsPerGroup * matrix.channels)
-    return refuse("its statistics are of another number of channels");
-  FailureOr<std::vector<float>> values = readParameter(bias);
-  if (failed(values))
-    return failure();
-  if (static_cast<int64_t>(values->size()) != matrix.rows)
-    return refuse("its bias has another number of elements");
-  std::vector<int32_t> offsets = matrix.getOffsets();
-  double change = 0;
-  for (int64_t row = 0; row < matrix.rows; ++row) {
-    double shift = 0;
-    for (int64_t column = 0; column < matrix.columns; ++column) {
-      int32_t at = offsets[row * matrix.columns + column];
-      int64_t channel = matrix.getInputChannel(row, column);
-      double count = (*moments)[channel];
-      if (count > 0)
-        shift += (double(weight.after[at]) - weight.before[at]) *
-                 ((*moments)[channels + channel] / count);
-    }
-    (*values)[row] -= static_cast<float>(shift);
-    change = std::max(change, std::fabs(shift));
-  }
-  writeParameter(bias, *values);
-  state.report.add(matrix.layer, bias.getTensor(), "bias corrected",
-                   "mean error of the rounded weights",
-                   {state.report.number("largest", change)});
-  return success();
 }
 
 /// 1 if the site's bias became integers, 0 if it stays float.

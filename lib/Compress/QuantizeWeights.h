@@ -52,11 +52,12 @@ QuantizedWeight quantizeWeight(ArrayRef<float> values, ArrayRef<int64_t> shape,
 /// each rounding error (GPTQ; Frantar et al., ICLR 2023), by the second moments
 /// of the inputs. `quantized` holds the scales to use; those of blocks along
 /// the reduction are chosen anew when their turn comes. Zeros stay zero.
+/// `centered`: the mean of the error does not matter, the bias takes it off.
 /// Returns why it cannot be done, if so.
-std::optional<std::string> quantizeByMoments(WeightMatrix &matrix,
+std::optional<std::string> quantizeByMoments(const WeightMatrix &matrix,
                                              ArrayRef<float> values,
                                              SchemeAttr scheme,
-                                             RangeMethod method,
+                                             RangeMethod method, bool centered,
                                              QuantizedWeight &quantized);
 
 } // namespace mlir::tamis

@@ -62,16 +62,21 @@ static std::vector<float> invert(const std::vector<double> &a, int64_t n) {
 }
 
 std::optional<std::vector<float>>
-tamis::getInverseFactor(llvm::ArrayRef<float> gram, int64_t n) {
+tamis::getInverseFactor(llvm::ArrayRef<float> gram, int64_t n, bool centered) {
+  llvm::ArrayRef<float> sums = gram.take_back(n + 1);
+  double perVector = centered && sums.back() > 0 ? 1.0 / sums.back() : 0;
+  auto getMoment = [&](int64_t i, int64_t j) {
+    return gram[i * (n + 1) + j] - double(sums[i]) * sums[j] * perVector;
+  };
   double mean = 0;
   for (int64_t i = 0; i < n; ++i)
-    mean += gram[i * (n + 1) + i] / double(n);
+    mean += getMoment(i, i) / double(n);
   double damping = kDamping * (mean > 0 ? mean : 1);
   for (int attempt = 0; attempt < kTries; ++attempt, damping *= 10) {
     std::vector<double> h(n * n);
     for (int64_t i = 0; i < n; ++i) {
       for (int64_t j = 0; j < n; ++j)
-        h[i * n + j] = gram[i * (n + 1) + j];
+        h[i * n + j] = getMoment(i, j);
       h[i * n + i] += damping;
     }
     if (factorize(h, n))

@@ -14,9 +14,11 @@ namespace mlir::tamis {
 /// The upper triangular U, n times n, with U'U the inverse of the second
 /// moments plus one percent of their mean on the diagonal (more, if that is
 /// not positive definite; nullopt if it never is). `gram` is the statistic of
-/// that name: (n+1) times (n+1), its last row and column are sums.
-std::optional<std::vector<float>> getInverseFactor(llvm::ArrayRef<float> gram,
-                                                   int64_t n);
+/// that name: (n+1) times (n+1), its last row and column are sums. `centered`
+/// takes the moments around the mean: the measure of an error whose mean a bias
+/// takes off.
+std::optional<std::vector<float>>
+getInverseFactor(llvm::ArrayRef<float> gram, int64_t n, bool centered = false);
 
 } // namespace mlir::tamis
 

@@ -2,6 +2,7 @@
 //
 // Decides what becomes integers. Nothing is computed here: the pass reads the
 // structure of the model and writes schemes and requests for statistics.
+#include "InputMoments.h"
 #include "QuantizationFlow.h"
 #include "WeightMatrix.h"
 #include "tamis/Compress/Parameters.h"
@@ -310,16 +311,18 @@ void SelectQuantization::runOnOperation() {
     return;
   std::vector<WeightMatrix> weights = collectWeights(module);
   for (WeightMatrix &weight : weights) {
-    if (!selected.contains(weight.use.contract) || !weight.input)
+    if (!selected.contains(weight.use.contract))
       continue;
     for (StringRef name : corrections) {
       if (name == "gptq") {
-        if (weight.channels == weight.columns &&
-            weight.rowsPerGroup == weight.rows)
-          collect(weight.input, {StringRef(statistics::kGram)},
-                  weight.inputAxis);
+        if (auto place = findMomentsPlace(weight))
+          collect(place->observe, {StringRef(statistics::kGram)}, place->axis);
+        else // --tamis-quantize will say so
+          llvm::consumeError(place.takeError());
         continue;
       }
+      if (!weight.input)
+        continue;
       collect(weight.input, {StringRef(statistics::kChannelMoments)},
               weight.inputAxis);
       if (name == "smooth")

@@ -172,7 +172,8 @@ LogicalResult Session::instrument(StringRef output,
 }
 
 /// The element type and the shape of a statistic; -1 where any size will do.
-static std::pair<StringRef, SmallVector<int64_t>> getForm(StringRef kind) {
+static std::pair<StringRef, SmallVector<int64_t>> getForm(ObserveOp observe,
+                                                          StringRef kind) {
   using namespace statistics;
   if (kind == kMinMax)
     return {"float32", {2}};
@@ -183,9 +184,9 @@ static std::pair<StringRef, SmallVector<int64_t>> getForm(StringRef kind) {
   if (kind == kChannelMoments)
     return {"float32", {3, -1}};
   if (kind == kGram)
-    return {"float32", {-1, -1}};
+    return {"float32", SmallVector<int64_t>(observe.getParameter() ? 3 : 2, -1)};
   if (kind == kGradient)
-    return {"float32", {}};
+    return {"float32", llvm::to_vector(observe.getType().getShape())};
   return {};
 }
 
@@ -195,12 +196,10 @@ LogicalResult Session::setStatistic(StringRef tensor, StringRef kind,
   FailureOr<ObserveOp> op = find(tensor);
   if (failed(op))
     return failure();
-  auto [expected, sizes] = getForm(kind);
+  auto [expected, sizes] = getForm(*op, kind);
   if (expected.empty())
     return emitError() << "tensor '" << tensor << "': unknown statistic '"
                        << kind << "'";
-  if (kind == statistics::kGradient)
-    sizes = llvm::to_vector((*op).getType().getShape());
   bool fits = sizes.size() == shape.size() && dtype == expected;
   for (auto [size, given] : llvm::zip(sizes, shape))
     fits &= size < 0 || size == given;

@@ -187,9 +187,15 @@ static std::optional<WeightMatrix> makeMatrix(WeightUse use) {
     return std::nullopt;
   matrix.rowsPerGroup = matrix.rows / groupCount;
   matrix.isConvolution = !window.empty();
+  auto getLoop = [&](unsigned axis) {
+    return cast<AffineDimExpr>(rhsMap.getResult(axis)).getPosition();
+  };
   for (unsigned axis : channels)
-    channelDims.push_back(
-        cast<AffineDimExpr>(rhsMap.getResult(axis)).getPosition());
+    channelDims.push_back(getLoop(axis));
+  for (unsigned axis : window)
+    matrix.reductionLoops.push_back(getLoop(axis));
+  llvm::append_range(matrix.reductionLoops, channelDims);
+  matrix.groupLoops = groups;
 
   SmallVector<int64_t> from = getStrides(rhs.getShape());
   for (unsigned axis : order) {

@@ -25,6 +25,9 @@ struct WeightMatrix {
   int64_t rowsPerGroup = 0;
   /// Whether the contraction slides a window.
   bool isConvolution = false;
+  /// The contraction's loops over groups, and those over the elements of a
+  /// reduction, in the order of columns.
+  SmallVector<unsigned> groupLoops, reductionLoops;
   /// The matrix as a strided reading of the contraction's operand: extents and
   /// strides of rows, then columns.
   SmallVector<int64_t> shape, strides;
@@ -44,6 +47,7 @@ struct WeightMatrix {
   FailureOr<std::vector<float>> read() const;
   /// Gives the parameter new values, in the matrix's order.
   void write(ArrayRef<float> values) const;
+  int64_t getGroupCount() const { return rows / rowsPerGroup; }
   /// The input channel that the element of `row` and `column` multiplies.
   int64_t getInputChannel(int64_t row, int64_t column) const {
     return row / rowsPerGroup * channels + column % channels;

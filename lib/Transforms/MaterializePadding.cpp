@@ -7,6 +7,7 @@
 #include "mlir/Dialect/Utils/StaticValueUtils.h"
 #include "mlir/IR/Matchers.h"
 #include "mlir/Transforms/GreedyPatternRewriteDriver.h"
+#include "tamis/Transforms/Padding.h"
 #include "tamis/Transforms/Passes.h"
 
 namespace mlir::tamis {
@@ -37,12 +38,8 @@ static SmallVector<OpFoldResult> getRanges(OpBuilder &b, ContractOp op) {
   return ranges;
 }
 
-/// Pads the lhs of `op` by what its map reaches outside; false if nothing.
-static bool padOperand(ContractOp op) {
-  auto type = dyn_cast<RankedTensorType>(op.getLhs().getType());
-  if (!type)
-    return false;
-  OpBuilder b(op);
+Value tamis::padContractionInput(OpBuilder &b, ContractOp op) {
+  auto type = cast<RankedTensorType>(op.getLhs().getType());
   Location loc = op.getLoc();
   MLIRContext *context = b.getContext();
   SmallVector<OpFoldResult> ranges = getRanges(b, op);
@@ -73,7 +70,7 @@ static bool padOperand(ContractOp op) {
     needed |= before != 0 || getConstantIntValue(after) != 0;
   }
   if (!needed)
-    return false;
+    return op.getLhs();
   Value zero;
   Type element = type.getElementType();
   if (op.getLhsZero()) {
@@ -89,11 +86,18 @@ static bool padOperand(ContractOp op) {
   } else {
     zero = arith::ConstantOp::create(b, loc, b.getZeroAttr(element));
   }
-  Value padded =
-      tensor::PadOp::create(b, loc, Type(), op.getLhs(), low, high, zero);
+  return tensor::PadOp::create(b, loc, Type(), op.getLhs(), low, high, zero);
+}
+
+static void padOperand(ContractOp op) {
+  if (!isa<RankedTensorType>(op.getLhs().getType()))
+    return;
+  OpBuilder b(op);
+  Value padded = padContractionInput(b, op);
+  if (padded == op.getLhs())
+    return;
   op.getLhsMutable().assign(padded);
-  op.setPad(SmallVector<int64_t>(type.getRank(), 0));
-  return true;
+  op.setPad(SmallVector<int64_t>(op.getPad().size(), 0));
 }
 
 namespace {

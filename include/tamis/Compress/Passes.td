@@ -124,7 +124,7 @@ def Prune : Pass<"tamis-prune", "::mlir::ModuleOp"> {
   let options = !listconcat(pruningOptions, [
     Option<"deadChannels", "dead-channels", "bool", "false",
            "remove channels that do not depend on the input, and nothing else">,
-    Option<"correctBias", "correct-bias", "bool", "false",
+    Option<"correctBias", "correct-bias", "bool", "true",
            "add what is lost on average to the bias, where inputs were measured">
   ]);
   let dependentDialects = ["::mlir::arith::ArithDialect"];

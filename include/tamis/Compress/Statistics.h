@@ -33,6 +33,10 @@ inline constexpr llvm::StringLiteral kChannelMoments = "channel_moments";
 /// tensor<(K+1)x(K+1)xf32>: sum over all vectors along `axis` (the last
 /// dimension where there is none) of [x, 1] transposed times [x, 1]: second
 /// moments, sums and, in the corner, the number of vectors. Merge: sum.
+/// Of a parameter tensor<Gx(K+1)x(K+1)xf32>: the vectors are what the elements
+/// of one reduction of the contraction that reads it are multiplied with,
+/// window and padding included, ordered kernel height, kernel width, channel
+/// fastest; one matrix a group.
 inline constexpr llvm::StringLiteral kGram = "gram";
 
 /// Of a parameter, in its shape, float32: the derivative of the loss by each
