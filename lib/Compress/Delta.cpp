@@ -90,8 +90,7 @@ private:
       for (NamedAttribute tensor : tensors)
         for (Attribute attr : readList(tensor.getValue())) {
           auto entry = dyn_cast<DictionaryAttr>(attr);
-          auto axis =
-              entry ? entry.getAs<IntegerAttr>("axis") : IntegerAttr();
+          auto axis = entry ? entry.getAs<IntegerAttr>("axis") : IntegerAttr();
           if (!axis)
             continue;
           DeltaRemoval removal{axis.getInt(), {}, 0};
@@ -158,8 +157,7 @@ private:
       for (StringAttr name : names.getAsRange<StringAttr>())
         parameters->readers->push_back(name.str());
     }
-    if (auto factor =
-            op->getAttrOfType<DenseElementsAttr>(kFactorAttrName))
+    if (auto factor = op->getAttrOfType<DenseElementsAttr>(kFactorAttrName))
       if (auto constant = readConstant(factor))
         parameters->factor = readConstantArray(*constant);
     delta.tensors[op.getOrigin()->str()] = std::move(*parameters);
@@ -178,9 +176,11 @@ private:
     auto parameters = readParameters(op, type.getElementType(), getBits(op));
     if (failed(parameters))
       return failure();
-    std::string dtype = parameters->dtype;
-    delta.weights[op.getOrigin()->str()] = {readArray(*values, dtype),
-                                            std::move(*parameters)};
+    // Its floats are no news beside its integers, unless channels leave.
+    std::string dtype = parameters->dtype, name = op.getOrigin()->str();
+    if (!delta.removedParameters.count(name))
+      delta.parameters.erase(name);
+    delta.weights[name] = {readArray(*values, dtype), std::move(*parameters)};
     return success();
   }
 
@@ -191,8 +191,7 @@ private:
 } // namespace
 
 DeltaArray mlir::tamis::readConstantArray(const ConstantTensor &tensor) {
-  return readArray(tensor,
-                   getTypeName(tensor.type.getElementType(), false, 0));
+  return readArray(tensor, getTypeName(tensor.type.getElementType(), false, 0));
 }
 
 FailureOr<Delta> mlir::tamis::collectDelta(ModuleOp module) {

@@ -221,3 +221,22 @@ void tamis::writeParameter(ObserveOp observe, ArrayRef<float> values) {
                                                      std::move(blob)));
   global->setAttr(kChangedAttr, b.getUnitAttr());
 }
+
+void tamis::writeStatistic(ObserveOp observe, StringRef kind,
+                           RankedTensorType type, ArrayRef<char> bytes) {
+  constexpr size_t large = 1 << 16;
+  NamedAttrList entries(observe.getStatisticsAttr());
+  if (bytes.size() < large) {
+    entries.set(kind, DenseElementsAttr::getFromRawBuffer(type, bytes));
+  } else {
+    AsmResourceBlob blob = HeapAsmResourceBlob::allocateAndCopyWithAlign(
+        bytes, 64, /*dataIsMutable=*/false);
+    auto old =
+        dyn_cast_if_present<DenseResourceElementsAttr>(entries.get(kind));
+    if (old && old.getType() == type)
+      return old.getRawHandle().getResource()->setBlob(std::move(blob));
+    entries.set(kind,
+                DenseResourceElementsAttr::get(type, kind, std::move(blob)));
+  }
+  observe.setStatisticsAttr(entries.getDictionary(observe.getContext()));
+}

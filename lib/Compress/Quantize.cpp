@@ -176,6 +176,10 @@ Quantize::quantizeWeights(Quantization &state,
       dequantize->setAttr(kBitsAttrName, b.getI64IntegerAttr(std::max<int64_t>(
                                              scheme.getBits(), 2)));
     observe.getResult().replaceAllUsesWith(dequantize);
+    // Later steps only read scheme and scales.
+    done.before = done.after = std::vector<float>();
+    done.integers.values.clear();
+    done.integers.values.shrink_to_fit();
     state.weights[observe] = std::move(done);
     ++numWeights;
   }

@@ -3,8 +3,10 @@
 // The session is the compiler taken apart: import, passes on request, and
 // compilations of copies.
 #include "tamis/Compress/Session.h"
+#include "tamis/Compress/Parameters.h"
 #include "tamis/Compress/Passes.h"
 #include "tamis/Compress/Statistics.h"
+#include "tamis/Import/MappedFiles.h"
 #include "tamis/InitAll.h"
 #include "tamis/Pipeline/Compilation.h"
 #include "tamis/Transforms/ConstantTensor.h"
@@ -168,7 +170,10 @@ LogicalResult Session::instrument(StringRef output,
   if (failed(cleanup.run(*copy)))
     return failure();
   compilation.setModule(std::move(copy));
-  return compilation.run(output);
+  LogicalResult result = compilation.run(output);
+  // The artifact has weights of its own, which the caller is about to map.
+  releaseMappedPages();
+  return result;
 }
 
 /// The element type and the shape of a statistic; -1 where any size will do.
@@ -209,10 +214,7 @@ LogicalResult Session::setStatistic(StringRef tensor, StringRef kind,
                        << shape << "]";
   Builder b(context.get());
   Type element = expected == "int64" ? Type(b.getI64Type()) : b.getF32Type();
-  NamedAttrList entries((*op).getStatisticsAttr());
-  entries.set(kind, DenseElementsAttr::getFromRawBuffer(
-                        RankedTensorType::get(shape, element), bytes));
-  (*op).setStatisticsAttr(entries.getDictionary(context.get()));
+  writeStatistic(*op, kind, RankedTensorType::get(shape, element), bytes);
   return success();
 }
 

@@ -126,15 +126,19 @@ static std::vector<std::vector<float>> proposeDivisors(const Layer &layer,
 /// along `axis`. A histogram has no channels and goes.
 static void scaleStatistics(ObserveOp observe, ArrayRef<float> factors,
                             Interval range) {
-  NamedAttrList scaled;
-  MLIRContext *context = observe.getContext();
+  DictionaryAttr old = observe.getStatisticsAttr();
   int64_t n = factors.size();
   auto set = [&](StringRef name, ArrayRef<int64_t> shape,
                  ArrayRef<float> values) {
-    auto type = RankedTensorType::get(shape, Float32Type::get(context));
-    scaled.set(name, DenseElementsAttr::get(type, values));
+    writeStatistic(
+        observe, name,
+        RankedTensorType::get(shape, Float32Type::get(observe.getContext())),
+        ArrayRef(reinterpret_cast<const char *>(values.data()),
+                 values.size() * sizeof(float)));
   };
-  DictionaryAttr old = observe.getStatisticsAttr();
+  NamedAttrList kept(old);
+  kept.erase(statistics::kHistogram);
+  observe.setStatisticsAttr(kept.getDictionary(observe.getContext()));
   set(statistics::kMinMax, {2}, {float(range.low), float(range.high)});
   if (auto values = readFloats(old, statistics::kChannelAbsMax)) {
     for (auto [value, factor] : llvm::zip_equal(*values, factors))
@@ -162,7 +166,6 @@ static void scaleStatistics(ObserveOp observe, ArrayRef<float> factors,
     set(statistics::kGram, {n + 1, n + 1}, *gram);
   }
   llvm::consumeError(gram.takeError());
-  observe.setStatisticsAttr(scaled.getDictionary(context));
 }
 
 LogicalResult Smooth::smooth(ObserveOp input, Candidate &candidate,

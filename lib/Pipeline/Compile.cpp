@@ -4,6 +4,7 @@
 #include "tamis/Pipeline/Compilation.h"
 #include "tamis/Execution/Emit.h"
 #include "tamis/IR/Tamis.h"
+#include "tamis/Import/MappedFiles.h"
 #include "tamis/InitAll.h"
 #include "tamis/Pipeline/Variants.h"
 #include "tamis/Target/Target.h"
@@ -132,6 +133,9 @@ LogicalResult Compilation::run(StringRef output) {
     // Weights are final from here on; codegen turns them into offsets.
     if (stage.name == "pack" && failed(layOutParameters()))
       return failure();
+    // Most of what was read of them has been copied.
+    if (stage.name == "pack")
+      releaseMappedPages();
   }
   mergeVariants(getModules());
   if (last < getStageIndex("emit") || options.emit == EmitKind::MLIR)

@@ -8,6 +8,7 @@
 #include "Arguments.h"
 #include "Session.h"
 #include "llvm/Support/JSON.h"
+#include <malloc.h>
 #include <nanobind/stl/optional.h>
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/tuple.h>
@@ -105,14 +106,13 @@ class PySession {
 public:
   PySession(std::optional<std::string> path, std::optional<nb::bytes> given,
             const nb::dict &fields)
-      : data(std::move(given)), session(readImportOptions(fields),
-                                         [this](Diagnostic &d) {
-                                           appendMessage(d, found);
-                                         }) {
+      : data(std::move(given)),
+        session(readImportOptions(fields),
+                [this](Diagnostic &d) { appendMessage(d, found); }) {
     loaded = call([&] {
       return path ? session.load(llvm::StringRef(*path))
-                  : session.load(llvm::ArrayRef<char>(data->c_str(),
-                                                      data->size()));
+                  : session.load(
+                        llvm::ArrayRef<char>(data->c_str(), data->size()));
     });
   }
 
@@ -260,8 +260,8 @@ public:
     result["parameters"] = parameters;
     result["weights"] = weights;
     result["tensors"] = tensors;
-    result["report"] = delta->report ? makeObject(delta->report)
-                                     : nb::object(nb::list());
+    result["report"] =
+        delta->report ? makeObject(delta->report) : nb::object(nb::list());
     return result;
   }
 
@@ -291,6 +291,8 @@ private:
   bool call(llvm::function_ref<LogicalResult()> function) {
     nb::gil_scoped_release release;
     succeeded = llvm::succeeded(function());
+    // A pass frees what it used in small pieces, which the C library keeps.
+    malloc_trim(0);
     return succeeded;
   }
 

@@ -2,6 +2,7 @@
 """Inputs for a model: from a file, or random but repeatable ones made from its signature."""
 import os
 import re
+import zipfile
 import zlib
 
 import numpy as np
@@ -19,8 +20,9 @@ def load(path, inputs):
         data = np.load(path, allow_pickle=False)
     except FileNotFoundError:
         raise Error("no such file", file=path) from None
-    except (OSError, ValueError) as error:
-        raise Error(f"cannot read the arrays: {error}", file=path) from None
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+        reason = error if path.endswith((".npz", ".npy")) else "expected an .npz or .npy"
+        raise Error(f"cannot read the arrays: {reason}", file=path) from None
     if isinstance(data, np.ndarray):
         if len(inputs) != 1:
             raise Error(f"one array for a model of {len(inputs)} inputs: expected an .npz with {', '.join(i.name for i in inputs)}",
@@ -29,7 +31,7 @@ def load(path, inputs):
     with data:
         try:
             return {name: data[name] for name in data.files}
-        except ValueError as error:
+        except (ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
             raise Error(f"cannot read the arrays: {error}", file=path) from None
 
 

@@ -40,9 +40,12 @@ def as_array(value):
         except (TypeError, RuntimeError, BufferError) as error:
             raise Error(f"cannot take the tensor by DLPack: {error}") from None
     try:
-        return np.asarray(value)
-    except (TypeError, ValueError) as error:
+        array = np.asarray(value)
+    except (TypeError, ValueError, RuntimeError) as error:
         raise Error(f"cannot take {type(value).__name__} as a tensor: {error}") from None
+    if array.dtype == object:
+        raise Error(f"cannot take {type(value).__name__} as a tensor")
+    return array
 
 
 def describe(dtype, shape):

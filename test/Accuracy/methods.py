@@ -89,15 +89,15 @@ def _make(task, method, path):
         feed_files.write_feeds(feeds, task.calibration())
     if tool == "tamis":
         steps(options)
-        return _run([sys.executable, os.path.join(data.HERE, "peers", "tamis_compress.py"), task.model(), feeds, path, options])
+        return run([sys.executable, os.path.join(data.HERE, "peers", "tamis_compress.py"), task.model(), feeds, path, options])
     if tool not in ("ort", "nncf"):
         raise ValueError(f"unknown method '{method}'")
     python = data.torch_python() if tool == "ort" else nncf_python()
     command = [python, os.path.join(data.HERE, "peers", f"{tool}_quantize.py"), task.model(), feeds, path]
-    return _run(command + ([options] if options else []))
+    return run(command + ([options] if options else []))
 
 
-def _run(command):
+def run(command):
     """Run one of the scripts of peers/; its last line says what it cost."""
     environment = {**os.environ, "PYTHONPATH": os.path.join(data.TOP, "python")}
     done = subprocess.run(command, capture_output=True, text=True, env=environment)

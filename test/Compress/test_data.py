@@ -33,6 +33,29 @@ class Reader:
         return next(self._feeds, None)
 
 
+class Tensor:
+    """As torch's, only by what numpy asks of it."""
+
+    def __init__(self, array, requires_grad=False):
+        self._array, self._requires_grad, self.shape = array, requires_grad, array.shape
+
+    def __array__(self, dtype=None, copy=None):
+        if self._requires_grad:
+            raise RuntimeError("Can't call numpy() on Tensor that requires grad")
+        return self._array
+
+
+class Loader:
+    """As torch's DataLoader: batches of tensors and labels, as often as one asks."""
+
+    def __init__(self, rows):
+        self._rows = rows
+
+    def __iter__(self):
+        for row in self._rows:
+            yield [Tensor(row[None]), Tensor(np.int64([3]))]
+
+
 @pytest.mark.parametrize("inputs", [FIXED, OPEN])
 def test_every_form_gives_the_same_feeds(rows, inputs, tmp_path):
     feeds = [{"x": row[None]} for row in rows]
@@ -45,7 +68,7 @@ def test_every_form_gives_the_same_feeds(rows, inputs, tmp_path):
     (folder / "notes.txt").write_text("not data")
     arrays = [row[None] for row in rows]
     for data in (feeds, iter(feeds), arrays, list(rows), rows, {"x": rows}, tmp_path / "all.npz", str(tmp_path / "all.npy"),
-                 folder, Reader(feeds), [(row[None], 7) for row in rows], rows[:, None]):
+                 folder, [folder / f"{i}.npz" for i in range(4)], Reader(feeds), Reader(arrays), Loader(rows), [(row[None], 7) for row in rows], rows[:, None]):
         check(feeds_of(data, inputs), rows)
 
 
@@ -100,6 +123,16 @@ def test_subset_and_laziness(rows):
     ([np.zeros((1, 3), np.float32), np.zeros((1, 3))], r"sample 1: input 'x': expected float32\[1, 3\], got float64\[1, 3\]"),
     ([np.zeros((1, 4), np.float32)], r"sample 0: input 'x': expected float32\[1, 3\], got float32\[1, 4\]"),
     ([[]], "expected 1 arrays a sample"),
+    ({}, "sample 0: missing input 'x'"),
+    (b"rows.npz", "expected calibration data as arrays, a path.* got bytes"),
+    (Reader([{"x": np.zeros((1, 3), np.int32)}]), r"sample 0: input 'x': expected float32\[1, 3\], got int32\[1, 3\]"),
+    (Reader([]), "calibration data are empty"),
+    ([None], "cannot take NoneType as a tensor"),
+    ([{"x": {}}], "cannot take dict as a tensor"),
+    ([Tensor(np.zeros((1, 3), np.float32), requires_grad=True)], "cannot take Tensor as a tensor: Can't call numpy"),
+    (["rows.txt"], "rows.txt: no such file"),
+    ([np.zeros((1, 3), ">f4")], r"sample 0: input 'x': expected float32\[1, 3\], got >f4"),
+    (np.zeros((2, 1, 1, 3), np.float32), r"sample 0: input 'x': expected float32\[1, 3\], got float32\[2, 1, 1, 3\]"),
 ])
 def test_what_does_not_fit_is_named(data, message):
     with pytest.raises(tamis.Error, match=message):
@@ -121,3 +154,30 @@ def test_paths_that_do_not_fit(tmp_path):
     (tmp_path / "bad.npz").write_bytes(b"nothing")
     with pytest.raises(tamis.Error, match="cannot read the arrays"):
         list(feeds_of(tmp_path, FIXED))
+
+
+def test_the_file_of_a_sample_that_does_not_fit(rows, tmp_path):
+    np.savez(tmp_path / "a.npz", x=rows)
+    np.savez(tmp_path / "b.npz", x=rows[:, :2])
+    with pytest.raises(tamis.Error, match=r"b.npz: sample 4: input 'x': expected float32\[1, 3\], got float32\[1, 2\]"):
+        list(feeds_of(tmp_path, FIXED))
+
+
+@pytest.mark.parametrize("name, content, message", [
+    ("cut.npz", lambda whole: whole[:-40], "cannot read the arrays"), ("cut.npy", lambda whole: b"\x93NUMPY\x01\x00", "cannot read the arrays"),
+    ("rows.txt", lambda whole: b"1 2 3", "cannot read the arrays: expected an .npz or .npy"),
+    ("empty.npz", lambda whole: b"", "cannot read the arrays")])
+def test_files_that_cannot_be_read(rows, tmp_path, name, content, message):
+    np.savez(tmp_path / "whole.npz", x=rows)
+    (tmp_path / name).write_bytes(content((tmp_path / "whole.npz").read_bytes()))
+    with pytest.raises(tamis.Error, match=f"{name}: {message}"):
+        list(feeds_of(tmp_path / name, FIXED))
+
+
+def test_an_error_of_the_callers_own_stays_its_own():
+    def rows():
+        yield np.zeros((1, 3), np.float32)
+        raise KeyError("mine")
+
+    with pytest.raises(KeyError, match="mine"):
+        list(feeds_of(rows(), FIXED))

@@ -52,6 +52,12 @@ FailureOr<std::vector<float>> readParameter(ObserveOp observe);
 /// get the unit attribute `tamis.changed`.
 void writeParameter(ObserveOp observe, ArrayRef<float> values);
 
+/// Records a statistic (see Statistics.h) of a tensor. A large one is a
+/// resource, whose bytes are freed when another one takes its place: an
+/// attribute would stay as long as the context does.
+void writeStatistic(ObserveOp observe, StringRef kind, RankedTensorType type,
+                    ArrayRef<char> bytes);
+
 /// The unit attribute that says a parameter has other values than the model's.
 inline constexpr llvm::StringLiteral kChangedAttr = "tamis.changed";
 

@@ -4,6 +4,8 @@
 // the kernel resolves it beneath the model's folder, and what was opened is
 // looked at again before it is used.
 #include "Files.h"
+#include "tamis/Import/MappedFiles.h"
+#include "llvm/ADT/DenseSet.h"
 #include "llvm/ADT/ScopeExit.h"
 #include "llvm/ADT/SmallString.h"
 #include "llvm/ADT/StringExtras.h"
@@ -13,6 +15,7 @@
 #include <cstring>
 #include <fcntl.h>
 #include <linux/openat2.h>
+#include <mutex>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -26,9 +29,40 @@ llvm::Error mlir::tamis::onnx::makeError(const Twine &text) {
   return llvm::createStringError(llvm::inconvertibleErrorCode(), text);
 }
 
+namespace {
+/// The mappings that exist.
+struct Mappings {
+  std::mutex lock;
+  llvm::DenseSet<const MappedFile *> files;
+
+  static Mappings &get() {
+    // Never destroyed: a blob may outlive every other static object.
+    static auto *mappings = new Mappings;
+    return *mappings;
+  }
+};
+} // namespace
+
+MappedFile::MappedFile(ArrayRef<char> data) : data(data) {
+  std::lock_guard<std::mutex> guard(Mappings::get().lock);
+  Mappings::get().files.insert(this);
+}
+
 MappedFile::~MappedFile() {
+  {
+    std::lock_guard<std::mutex> guard(Mappings::get().lock);
+    Mappings::get().files.erase(this);
+  }
   if (!data.empty())
     munmap(const_cast<char *>(data.data()), data.size());
+}
+
+void mlir::tamis::releaseMappedPages() {
+  std::lock_guard<std::mutex> guard(Mappings::get().lock);
+  for (const MappedFile *file : Mappings::get().files)
+    if (!file->bytes().empty())
+      madvise(const_cast<char *>(file->bytes().data()), file->bytes().size(),
+              MADV_DONTNEED);
 }
 
 Expected<std::shared_ptr<const MappedFile>> MappedFile::map(int descriptor,

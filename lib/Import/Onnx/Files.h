@@ -24,7 +24,7 @@ public:
   static llvm::Expected<std::shared_ptr<const MappedFile>> open(StringRef path);
 
 private:
-  explicit MappedFile(ArrayRef<char> data) : data(data) {}
+  explicit MappedFile(ArrayRef<char> data);
   ArrayRef<char> data;
 };
 

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 """One pass over the data through the instrumented model: what the observations of a Session collect, summed up.
 
-Memory: the instrumented library (about the model), one sample with its activations, and the statistics twice (one
-sample's and the sums): 0.5 MiB a histogram, 12 (K + 1)^2 bytes a gram of K columns, next to nothing for the others.
-It does not depend on the number of samples.
+Memory: the instrumented library (about the model), one sample with its activations, and the statistics of one sample
+and of all: 0.5 MiB a histogram, 6 (K + 1)^2 bytes a gram of K columns, next to nothing for the others. It does not
+depend on the number of samples.
 """
 import dataclasses
 import hashlib
@@ -19,11 +19,12 @@ import numpy as np
 from .. import cache as keys
 from ..errors import Error
 from ..model import Model
+from . import symmetric
 from .data import SUBSET_SIZE, feeds_of
 
 METHODS = ("minmax", "moving_average", "percentile", "entropy", "mse")
 MOMENTUM = 0.9        # of the moving average, per sample
-VERSION = 1           # of the cache file
+VERSION = 2           # of the cache file
 SECONDS_TO_SAVE = 30  # between two writes of the cache while a run goes on
 LOOK_AHEAD = 8        # samples looked at before deciding which dimensions stay open
 _INFINITE_BIN = 0x3FC0  # of a histogram: infinities and NaN begin here, in both halves
@@ -33,7 +34,8 @@ _INFINITE_BIN = 0x3FC0  # of a histogram: infinities and NaN begin here, in both
 class Calibration:
     """`samples` seen and the merged statistics {tensor: {kind: array}}, sums in float64.
 
-    `exhausted` says that the data ended before the number asked for. The moving average of the range stands beside
+    A "gram" is the float32 rectangle of symmetric.py: it is by far the largest, and what reads it damps its diagonal by
+    more than a float32 sum can err. `exhausted` says that the data ended before the number asked for. The moving average of the range stands beside
     "minmax" as "moving_average".
     """
 
@@ -58,6 +60,11 @@ class Calibration:
                 kinds["moving_average"] = wide if average is None else MOMENTUM * average + (1 - MOMENTUM) * wide
             elif kind == "channel_absmax":
                 kinds[kind] = array if old is None else np.maximum(old, array)
+            elif kind == "gram":
+                if old is None:
+                    kinds[kind] = symmetric.pack(array)
+                else:
+                    symmetric.add(old, array)
             elif old is None:
                 kinds[kind] = array.astype(np.int64 if kind == "histogram" else np.float64)
             else:
@@ -67,7 +74,7 @@ class Calibration:
     def apply(self, session, method="minmax"):
         """Write the statistics into the session's module; "minmax" is the moving average where the method says so."""
         for tensor, kinds in self.statistics.items():
-            given = {kind: array if kind == "histogram" else array.astype(np.float32)
+            given = {kind: symmetric.unpack(array) if kind == "gram" else array if kind == "histogram" else array.astype(np.float32)
                      for kind, array in kinds.items() if kind != "moving_average"}
             if method == "moving_average" and "moving_average" in kinds:
                 given["minmax"] = kinds["moving_average"].astype(np.float32)

@@ -7,7 +7,7 @@ Accepted are
   what follows the inputs, such as labels, is left out),
 - one array for a model of one input, or a dict of arrays: a sample per entry of the leading axis,
 - the path of an `.npz` (arrays by input name) or `.npy` file: the same, or one feed,
-- the path of a folder of such files, read in the order of their names,
+- the path of a folder of such files, read in the order of their names, or an iterable of paths,
 - an object with `get_next()` (onnxruntime's CalibrationDataReader), called until it returns None.
 
 Samples keep the shape they come in. Only where the model wants a leading axis of a fixed size, an array of n such
@@ -34,36 +34,45 @@ def feeds_of(data, inputs, subset_size=None):
     if subset_size is not None and (isinstance(subset_size, bool) or not isinstance(subset_size, int) or subset_size < 1):
         raise Error(f"subset_size: expected a positive number, got {subset_size!r}")
     inputs, found = list(inputs), False
-    for index, feed in enumerate(itertools.islice(_samples(data, inputs), subset_size)):
+    for index, (file, feed) in enumerate(itertools.islice(_samples(data, inputs), subset_size)):
         try:
             yield dict(zip((info.name for info in inputs), check_feed(inputs, feed)))
         except Error as error:
-            raise Error(f"sample {index}: {error.text}", file=error.file) from None
+            raise Error(f"sample {index}: {error.text}", file=file) from None
         found = True
     if not found:
         raise Error("the calibration data are empty", file=data if isinstance(data, (str, os.PathLike)) else "")
 
 
 def _samples(data, inputs):
+    """(file or "", feed) of every sample."""
     if isinstance(data, (str, os.PathLike)):
         yield from _files(os.fspath(data), inputs)
     elif hasattr(data, "get_next"):
         while (feed := data.get_next()) is not None:
-            yield from _pieces(_feed(feed, inputs), inputs)
+            yield from _unnamed(_pieces(_feed(feed, inputs), inputs))
     elif isinstance(data, collections.abc.Mapping) or hasattr(data, "shape"):
-        yield from _stacked(_feed(data, inputs), inputs)
-    elif isinstance(data, collections.abc.Iterable):
+        yield from _unnamed(_stacked(_feed(data, inputs), inputs))
+    elif isinstance(data, collections.abc.Iterable) and not isinstance(data, (bytes, bytearray)):
         for element in data:
-            yield from _pieces(_feed(element, inputs), inputs)
+            if isinstance(element, (str, os.PathLike)):
+                yield from _files(os.fspath(element), inputs)
+            else:
+                yield from _unnamed(_pieces(_feed(element, inputs), inputs))
     else:
         raise Error(f"expected calibration data as arrays, a path, an iterable or an object with get_next(), "
                     f"got {type(data).__name__}")
 
 
+def _unnamed(feeds):
+    return (("", feed) for feed in feeds)
+
+
 def _files(path, inputs):
     if not os.path.isdir(path):
         try:
-            yield from _stacked(feed_files.load(path, inputs), inputs)
+            for feed in _stacked(feed_files.load(path, inputs), inputs):
+                yield path, feed
         except Error as error:
             raise Error(error.text, file=error.file or path) from None
         return

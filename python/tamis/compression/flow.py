@@ -1,8 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 """What `tamis.quantize` and `tamis.prune` do, step by step: prepare, decide, measure, apply, write back, report."""
-import contextlib
 import dataclasses
-import itertools
 import json
 import math
 import os
@@ -10,13 +8,10 @@ import re
 
 import numpy as np
 
-from .. import compiler, options as option_list
 from ..errors import Error
-from ..source import Source
 from . import api, opset, prepare as preparation, storage, table, writer, writer_qdq
-from .data import feeds_of
 from .graph import FLOATS, Graph, node_name, numpy_helper
-from .session import Session
+from .opening import open_session
 
 FLOAT_NAMES = {"float32", *api.HALF}
 CONTRACTIONS = {"Conv", "ConvTranspose", "Gemm", "MatMul"}
@@ -55,7 +50,7 @@ def quantize(request):
     _check_layers(prepared, request.overrides)
     if options["weights"] in api.HALF:
         return _finish(request, prepared, _half(prepared, options["weights"], excluded), "quantize")
-    with _session(request, prepared) as session:
+    with open_session(request, prepared) as session:
         corrections = {api.CORRECTIONS[c] for c in options["corrections"]}
         if "equalization" in corrections:
             session.run("tamis-equalize")
@@ -84,7 +79,7 @@ def prune(request, gradients):
         raise Error("nothing to prune: no convolution or matrix product with a float weight of its own", file=prepared.loaded.name)
     excluded = _excluded(prepared, request.scope)
     _check_layers(prepared, request.overrides)
-    with _session(request, prepared) as session:
+    with open_session(request, prepared) as session:
         if options["dead_channels"]:
             session.run("tamis-prune{dead-channels=true}")
         else:
@@ -139,38 +134,6 @@ def _text(name, options):
 
 def _pattern(name):
     return re.sub(r"[^\w/:-]", lambda found: "[.]" if found[0] == "." else ".", name, flags=re.ASCII)
-
-
-@contextlib.contextmanager
-def _session(request, prepared):
-    """A Session of the prepared model; large models go by way of a file."""
-    options = option_list.make(target=request.target, input_dims=request.input_dims)
-    loaded = prepared.loaded
-    with contextlib.ExitStack() as stack:
-        if loaded.path and not prepared.changed:
-            source = loaded.path
-        else:
-            path, data = stack.enter_context(storage.as_source(prepared.model, loaded.external))
-            source = path or data
-        try:
-            session = Session(source, options)
-        except Error as error:
-            bound = _bound(request, source, options)
-            if bound is None:
-                raise Error.from_diagnostics(error.diagnostics, loaded.name) from None
-            session = Session(source, bound)
-        yield session
-
-
-def _bound(request, source, options):
-    """Options with all open dimensions bound as in the first sample: some models have no meaning without."""
-    signature = Source(source).signature
-    if request.data is None or not compiler.unbound_dims(signature, options):
-        return None
-    feeds = feeds_of(request.data, signature.inputs, request.subset_size)
-    first = next(feeds)
-    request.data = itertools.chain([first], feeds)
-    return compiler.bind_dims(signature, options, first)
 
 
 def _calibrate(request, session, what):

@@ -268,23 +268,3 @@ def _constant(entry):
     values = onnx.helper.get_attribute_value(entry)
     dtype = {"value_float": np.float32, "value_floats": np.float32, "value_int": np.int64, "value_ints": np.int64}.get(entry.name)
     return None if dtype is None else numpy_helper.from_array(np.asarray(values, dtype))
-
-
-def check(model, source, name=""):
-    """Run ONNX's checker; Error with its first line, unless it says the same of the `source`.
-
-    Models too large for one protobuf are not checked.
-    """
-    if sum(map(tensor_bytes, model.graph.initializer)) > 1 << 30:
-        return
-    problem = _problem(model)
-    if problem and problem != _problem(source):
-        raise Error(f"the model is not valid ONNX: {problem}", file=name)
-
-
-def _problem(model):
-    try:
-        onnx.checker.check_model(model)
-    except Exception as error:  # the checker raises several types of its own
-        return str(error).strip().splitlines()[0]
-    return None

@@ -46,6 +46,10 @@ class Session:
         self._native = _tamis.Session(self.source.path, self.source.data, dataclasses.asdict(self.options))
         self._check(self._native.loaded)
 
+    def close(self):
+        """Free the module; only `source` and `options` are left."""
+        self._native = None
+
     def _check(self, result):
         """`result`; raises if the call that gave it left an error behind."""
         found = [Diagnostic(*message) for message in self._native.take_messages()]

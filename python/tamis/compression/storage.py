@@ -6,9 +6,10 @@ import os
 import tempfile
 
 from ..errors import Error
-from .graph import TensorProto, numpy_helper, onnx, tensor_bytes
+from .graph import Graph, TensorProto, numpy_helper, onnx, tensor_bytes
 
 LIMIT = 2**31 - 2**24  # of one protobuf, with room for the graph itself
+IN_MEMORY = 2**23      # bytes of weights that the compiler may be given as a second copy in memory
 ALIGNMENT = 64
 SMALL = 1024           # bytes; smaller tensors stay in the model file
 
@@ -150,14 +151,24 @@ def _raw(tensor):
 
 @contextlib.contextmanager
 def as_source(model, external=False):
-    """(path, data) of a model for the compiler: bytes, or a file in a folder of its own where it is large."""
-    if not external and size(model) < LIMIT // 4:
+    """(path, data) of a model for the compiler: bytes, or a file in a folder of its own where it is large, which is mapped."""
+    if not external and size(model) < IN_MEMORY:
         yield None, model.SerializeToString()
         return
     with tempfile.TemporaryDirectory(prefix="tamis-") as folder:
         path = os.path.join(folder, "model.onnx")
         save(model, path, external=True)
         yield path, None
+
+
+def forget_dims(path, names):
+    """Take these names off the dimensions of a model file's inputs: each is one of its own then."""
+    model = onnx.load(path, load_external_data=False)
+    for info in model.graph.input:
+        for dim in info.type.tensor_type.shape.dim:
+            if dim.dim_param in names:
+                dim.ClearField("dim_param")
+    _write(path, model.SerializeToString())
 
 
 def without_weights(model, least=4096):
@@ -172,3 +183,24 @@ def give_weights(model, source):
     for tensor in model.graph.initializer:
         if tensor.data_location == TensorProto.EXTERNAL and tensor.name in full:
             tensor.CopyFrom(full[tensor.name])
+
+
+def check(model, source, name=""):
+    """Run ONNX's checker; Error with its first line, unless it says the same of the `source`."""
+    problem = _problem(model)
+    if problem and problem != _problem(source):
+        raise Error(f"the model is not valid ONNX: {problem}", file=name)
+
+
+def _problem(model):
+    """What ONNX's checker says. It copies the model twice, but only looks at types: large initializers become inputs."""
+    small = skeleton(model, lambda tensor: stub(tensor) if tensor_bytes(tensor) >= SMALL else None)
+    stubs = [t for t in small.graph.initializer if t.data_location == TensorProto.EXTERNAL]
+    known = {i.name for i in small.graph.input}
+    small.graph.input.extend(onnx.helper.make_tensor_value_info(t.name, t.data_type, t.dims) for t in stubs if t.name not in known)
+    Graph(small).drop_initializers([t.name for t in stubs])
+    try:
+        onnx.checker.check_model(small)
+    except Exception as error:  # the checker raises several types of its own
+        return str(error).strip().splitlines()[0]
+    return None

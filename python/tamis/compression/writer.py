@@ -15,7 +15,7 @@ import numpy as np
 
 from ..errors import Error
 from . import opset, prepare, storage, writer_channels, writer_operators, writer_qdq, writer_sparse
-from .graph import Graph, check, make_tensor, numpy_helper
+from .graph import Graph, make_tensor, numpy_helper
 
 FORMATS = ("qdq", "qoperator")
 ZEROS = ("zeros", "sparse_initializer")
@@ -47,7 +47,7 @@ def apply(prepared, delta, *, format="qdq", zeros="zeros", step=None):
     elif prepared.sparse:
         writer_sparse.sparsify(graph, prepared.sparse)
     record(model, step)
-    check(model, prepared.model, name)
+    storage.check(model, prepared.model, name)
     return model
 
 
