@@ -7,6 +7,7 @@ from matrix import F32, MICROSOFT, OPENVINO, QONNX, Builder, Grid, assert_levels
 from onnx import helper, numpy_helper
 
 import tamis
+from tamis import groups
 
 STRICT = pytest.mark.parametrize("strict", [True, False])
 OPS = pytest.mark.parametrize("op", ["Conv", "MatMul"])
@@ -76,16 +77,78 @@ def test_qdq_of_narrow_weights(kind, low, high, op, strict):
     check_layer(layer, b, qdq(b, b.contraction(layer, qdq(b, "x", layer.gx), w), layer.gy), strict)
 
 
-def test_qdq_in_blocks_stays_float_and_says_so():
+def sums_of_blocks(layer, weights, scale, axis, size):
+    """contract_n3: the exact sum of each block, scaled and added up in float32 in the order of the scales."""
+    total, x = np.float32(0), layer.gx.levels(layer.x) - layer.gx.zero
+    for at in np.ndindex(*(n for i, n in enumerate(scale.shape) if i != layer.gw.axis)):
+        at = list(at)
+        at.insert(layer.gw.axis, slice(None))
+        factor = np.float32(layer.gx.scale) * scale[tuple(at)]
+        at[axis] = slice(at[axis] * size, (at[axis] + 1) * size)
+        part = np.zeros_like(weights)
+        part[tuple(at)] = weights[tuple(at)]
+        exact = groups.convolve(x, part, {"pads": [1, 1, 1, 1]}) if layer.op == "Conv" else x @ part
+        column = (1, -1, 1, 1) if layer.op == "Conv" else (-1,)
+        total = total + exact.astype(np.float32) * factor.reshape(column)
+    return total, column
+
+
+@STRICT
+@OPS
+@pytest.mark.parametrize("kind", ["int8", "uint4", "a zero point each", "a shorter last block"])
+def test_qdq_in_blocks(kind, op, strict):
+    """Blocks of what is summed over, as weights of few bits have them; the last one may be shorter."""
+    layer = make_layer(op)
+    axis, size = (0, 8) if op == "MatMul" else (1, 2)
+    size -= kind == "a shorter last block" and op == "MatMul"
+    size += kind == "a shorter last block" and op == "Conv"
+    random = np.random.default_rng(1)
+    shape = [-(-n // size) if i == axis else n for i, n in enumerate(layer.w.shape)]
+    low, high, dtype = (0, 15, np.uint8) if kind == "uint4" else (-127, 127, np.int8)
+    zero = random.integers(3, 12, shape) if dtype == np.uint8 else np.zeros(shape, int)
+    if kind == "a zero point each":
+        zero, low, high = random.integers(-20, 20, shape), -100, 100
+
+    def wide(a):
+        return np.repeat(a, size, axis).take(range(layer.w.shape[axis]), axis)
+
+    scale = random.uniform(1.0, 1.3, shape).astype(np.float32) * np.float32(0.1 if dtype == np.uint8 else 0.012)
+    q = np.clip(np.rint(layer.w / wide(scale)) + wide(zero), low, high).astype(np.int64)
+    b = Builder(21)
+    if dtype == np.uint8:
+        for name, values in (("q", q), ("z", zero)):
+            b.parameters[name] = helper.make_tensor(name, onnx.TensorProto.UINT4, values.shape, values.flatten().tolist())
+        inputs = ["q", scale, "z"]
+    else:
+        inputs = [q.astype(dtype), scale, zero.astype(dtype)]
+    w = b.node("DequantizeLinear", inputs, axis=axis, block_size=size)
+    y = qdq(b, b.contraction(layer, qdq(b, "x", layer.gx), w), layer.gy)
+    got, = run(b.model({"x": layer.x}, {y: F32}), {"x": layer.x}, strict)
+    want, column = sums_of_blocks(layer, q - wide(zero), scale, axis, size)
+    want = layer.gy.levels(np.maximum(want + layer.b.reshape(column), np.float32(0)))
+    assert_levels(np.rint(got / np.float32(layer.gy.scale)) + layer.gy.zero, want, strict)
+
+
+def test_qdq_in_blocks_of_columns_stays_float_and_says_so():
     layer = make_layer("MatMul")
     b = Builder(21)
     q = layer.gw.levels(layer.w).astype(np.int8)
-    w = b.node("DequantizeLinear", [q, np.full((3, 6), 0.01, np.float32)], axis=0, block_size=8)
+    w = b.node("DequantizeLinear", [q, np.full((24, 2), 0.01, np.float32)], axis=1, block_size=3)
     y = qdq(b, b.contraction(layer, qdq(b, "x", layer.gx), w), layer.gy)
-    data = b.model({"x": layer.x}, {y: F32})
-    assert run(data, {"x": layer.x}, integer=False)[0].shape == (32, 6)
-    with pytest.raises(tamis.Error, match="block-wise scales"):
-        tamis.compile(data, require_integer=True, cache="off")
+    with pytest.raises(tamis.Error, match="blocks lie along a dimension that is not summed over"):
+        tamis.compile(b.model({"x": layer.x}, {y: F32}), require_integer=True, cache="off")
+
+
+@STRICT
+@OPS
+def test_qdq_with_a_zero_point_for_each_channel(op, strict):
+    """Weights that fit in a byte without their zero points."""
+    layer = make_layer(op, gw=Grid(np.zeros(6), 0, -100, 100))
+    zero = np.arange(-10, 20, 5).astype(np.int8)
+    b = Builder(13)
+    q = layer.gw.levels(layer.w) + zero.reshape(layer.gw.column(layer.w).shape)
+    w = b.node("DequantizeLinear", [q.astype(np.int8), layer.gw.scale, zero], axis=layer.gw.axis)
+    check_layer(layer, b, qdq(b, b.contraction(layer, qdq(b, "x", layer.gx), w), layer.gy), strict)
 
 
 @STRICT
@@ -407,21 +470,32 @@ def test_scales_pass_through_movement(strict):
     assert steps.max() <= 1 and np.mean(steps) < 0.01
 
 
-@pytest.mark.parametrize("kind", ["UINT16", "INT16"])
-def test_sixteen_bits_stay_float_and_say_so(kind):
-    """The product of 16-bit activations is float; the roundings are those of ONNX Runtime."""
-    from oracle import expected
-
-    layer = make_layer("MatMul")
-    zero = np.uint16(30000) if kind == "UINT16" else np.int16(-3)
+@STRICT
+@OPS
+@pytest.mark.parametrize("weights", [np.int8, np.uint8, np.int16])
+@pytest.mark.parametrize("activations, zero", [(np.uint16, 30000), (np.int16, -300), (np.int16, 0)])
+def test_sixteen_bits(activations, zero, weights, op, strict):
+    """Also of weights and of the result; sums are exact beyond 32 bits."""
+    info, results = np.iinfo(activations), np.iinfo(np.uint16)
+    gw = {np.int8: None, np.uint8: Grid(np.float32(0.011), 120, 0, 255), np.int16: Grid(np.float32(6e-5), 0, -32768, 32767)}[weights]
+    layer = make_layer(op, gx=Grid(np.float32(0.00017), zero, info.min, info.max), gw=gw,
+                       gy=Grid(np.float32(0.0003), 9, results.min, results.max))
     b = Builder(21)
-    q = b.node("QuantizeLinear", ["x", np.float32(0.0003), zero])
-    x = b.node("DequantizeLinear", [q, np.float32(0.0003), zero])
-    model = b.model({"x": layer.x}, {b.contraction(layer, x, stored(b, layer)): F32})
-    got, = run(model, {"x": layer.x}, integer=False)
-    np.testing.assert_allclose(got, expected(model.SerializeToString(), {"x": layer.x})[0], rtol=1e-5, atol=1e-5)
-    with pytest.raises(tamis.Error, match="not 8 bit integers"):
-        tamis.compile(model, require_integer=True, cache="off")
+    x = b.node("DequantizeLinear", [b.node("QuantizeLinear", ["x", layer.gx.scale, activations(zero)]), layer.gx.scale, activations(zero)])
+    y = b.contraction(layer, x, stored(b, layer, weights))
+    y = b.node("QuantizeLinear", [y, layer.gy.scale, np.uint16(9)])
+    got, = run(b.model({"x": layer.x}, {y: onnx.TensorProto.UINT16}), {"x": layer.x}, strict)
+    want = layer.expected()
+    assert len(np.unique(want)) > 90
+    assert_levels(got, want, strict)
+
+
+def test_long_sums_of_sixteen_bits_stay_float_and_say_so():
+    b = Builder(21)
+    x = b.node("DequantizeLinear", [b.node("QuantizeLinear", ["x", np.float32(1e-4), np.int16(0)]), np.float32(1e-4), np.int16(0)])
+    y = b.node("MatMul", [x, b.node("DequantizeLinear", [np.ones((33026, 1), np.int8), np.float32(1)])])
+    with pytest.raises(tamis.Error, match="more products of 16 bits than 32 bits hold byte by byte"):
+        tamis.compile(b.model({"x": np.ones((1, 33026), np.float32)}, {y: F32}), require_integer=True, cache="off")
 
 
 @pytest.mark.parametrize("kind", ["FLOAT8E4M3FN", "FLOAT8E4M3FNUZ", "FLOAT8E5M2", "FLOAT8E5M2FNUZ", "FLOAT4E2M1"])
