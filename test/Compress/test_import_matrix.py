@@ -77,22 +77,6 @@ def test_qdq_of_narrow_weights(kind, low, high, op, strict):
     check_layer(layer, b, qdq(b, b.contraction(layer, qdq(b, "x", layer.gx), w), layer.gy), strict)
 
 
-def sums_of_blocks(layer, weights, scale, axis, size):
-    """contract_n3: the exact sum of each block, scaled and added up in float32 in the order of the scales."""
-    total, x = np.float32(0), layer.gx.levels(layer.x) - layer.gx.zero
-    for at in np.ndindex(*(n for i, n in enumerate(scale.shape) if i != layer.gw.axis)):
-        at = list(at)
-        at.insert(layer.gw.axis, slice(None))
-        factor = np.float32(layer.gx.scale) * scale[tuple(at)]
-        at[axis] = slice(at[axis] * size, (at[axis] + 1) * size)
-        part = np.zeros_like(weights)
-        part[tuple(at)] = weights[tuple(at)]
-        exact = groups.convolve(x, part, {"pads": [1, 1, 1, 1]}) if layer.op == "Conv" else x @ part
-        column = (1, -1, 1, 1) if layer.op == "Conv" else (-1,)
-        total = total + exact.astype(np.float32) * factor.reshape(column)
-    return total, column
-
-
 @STRICT
 @OPS
 @pytest.mark.parametrize("kind", ["int8", "uint4", "a zero point each", "a shorter last block"])
@@ -124,7 +108,9 @@ def test_qdq_in_blocks(kind, op, strict):
     w = b.node("DequantizeLinear", inputs, axis=axis, block_size=size)
     y = qdq(b, b.contraction(layer, qdq(b, "x", layer.gx), w), layer.gy)
     got, = run(b.model({"x": layer.x}, {y: F32}), {"x": layer.x}, strict)
-    want, column = sums_of_blocks(layer, q - wide(zero), scale, axis, size)
+    x, column = layer.gx.levels(layer.x) - layer.gx.zero, (1, -1, 1, 1) if op == "Conv" else (-1,)
+    want = groups.add_blocks(lambda w: groups.convolve(x, w, {"pads": [1, 1, 1, 1]}) if op == "Conv" else x @ w,
+                             q - wide(zero), np.float32(layer.gx.scale) * scale, axis, size, layer.gw.axis, column)
     want = layer.gy.levels(np.maximum(want + layer.b.reshape(column), np.float32(0)))
     assert_levels(np.rint(got / np.float32(layer.gy.scale)) + layer.gy.zero, want, strict)
 
@@ -488,6 +474,33 @@ def test_sixteen_bits(activations, zero, weights, op, strict):
     want = layer.expected()
     assert len(np.unique(want)) > 90
     assert_levels(got, want, strict)
+
+
+def test_groups_of_blocks_and_of_sixteen_bits_are_verified_by_their_formulas():
+    from tamis import options, verification
+
+    random = np.random.default_rng(4)
+
+    def integers(low, high, dtype, *shape):
+        return random.integers(low, high, shape).astype(dtype)
+
+    b = Builder(21)
+    s, z = np.float32(0.02), np.uint8(128)
+    x = b.node("DequantizeLinear", [b.node("QuantizeLinear", ["x", s, z]), s, z])
+    # Rows are blocks of 5, 5 and 2; zero points of blocks; an int32 bias.
+    w = b.node("DequantizeLinear", [integers(-90, 90, np.int8, 7, 12), random.uniform(0.01, 0.03, (7, 3)).astype(np.float32),
+                                    integers(-9, 9, np.int8, 7, 3)], axis=1, block_size=5)
+    bias = b.node("DequantizeLinear", [integers(-999, 999, np.int32, 7), np.float32(0.0004)])
+    y = b.node("Clip", [b.node("Gemm", [x, w, bias], transB=1), np.float32(-3.14), np.float32(3.3)])
+    s, z = np.float32(0.0002), np.uint16(32100)
+    y = b.node("DequantizeLinear", [b.node("QuantizeLinear", [y, s, z]), s, z])
+    w = b.node("DequantizeLinear", [integers(-90, 90, np.int8, 7, 5), np.float32(0.01)])
+    y = b.node("QuantizeLinear", [b.node("Relu", [b.node("MatMul", [y, w])]), s, z])
+    feed = {"x": random.standard_normal((9, 12)).astype(np.float32)}
+    graph = b.model(feed, {y: onnx.TensorProto.UINT16})
+    results = list(groups.compare_groups(graph, verification.all_values(graph, feed), options.Options(strict=True)))
+    assert [group.node.op_type for group, _ in results] == ["Gemm", "MatMul"]
+    assert all(result.agrees for _, result in results), results
 
 
 def test_long_sums_of_sixteen_bits_stay_float_and_say_so():
