@@ -4,6 +4,7 @@
 // formula (docs/Numerics.md): exact integer sums, one float scale
 // (x_scale * w_scale) / y_scale, one rounding.
 #include "QuantizedMovement.h"
+#include "QuantizedProduct.h"
 #include "QuantizedTail.h"
 #include "mlir/IR/IRMapping.h"
 #include "mlir/IR/Matchers.h"
@@ -40,33 +41,6 @@ static RankedTensorType getType(Value value) {
   return cast<RankedTensorType>(value.getType());
 }
 
-/// The scalar in a tensor of rank 0; null if it is null or zero.
-static Value getScalar(OpBuilder &b, Location loc, Value tensor) {
-  if (!tensor || matchPattern(tensor, m_Zero()))
-    return nullptr;
-  return tensor::ExtractOp::create(b, loc, tensor, ValueRange());
-}
-
-/// x_scale * w_scale, and divided by y_scale if given, in that order
-/// (requantize_n1). All of them rank 0 but w_scale.
-static Value combineScales(OpBuilder &b, Location loc, Value x, Value w,
-                           Value y) {
-  unsigned rank = getType(w).getRank();
-  AffineMap scalar = AffineMap::get(rank, 0, b.getContext());
-  SmallVector<Value> inputs = {x, w};
-  SmallVector<AffineMap> maps = {scalar, b.getMultiDimIdentityMap(rank)};
-  if (y) {
-    inputs.push_back(y);
-    maps.push_back(scalar);
-  }
-  return buildGeneric(
-      b, loc, tensor::getMixedSizes(b, loc, w), b.getF32Type(), inputs, maps,
-      [](OpBuilder &b, Location loc, ValueRange args) -> Value {
-        Value s = arith::MulFOp::create(b, loc, args[0], args[1]);
-        return args.size() == 4 ? arith::DivFOp::create(b, loc, s, args[2]) : s;
-      });
-}
-
 /// True unless `scale` is known to differ from x's scale times w's.
 bool LowerQAT::isAccumulatorScale(Value scale, DequantizeOp x, DequantizeOp w) {
   auto have = readFloats(scale, *symbols);
@@ -90,6 +64,19 @@ bool LowerQAT::isAccumulatorScale(Value scale, DequantizeOp x, DequantizeOp w) {
 static DequantizeOp getWeights(Value rhs, tensor::ExpandShapeOp &split) {
   split = rhs.getDefiningOp<tensor::ExpandShapeOp>();
   return (split ? split.getSrc() : rhs).getDefiningOp<DequantizeOp>();
+}
+
+/// True if what `op` sums up is known to be short enough for sums of products
+/// of bytes to be exact in 32 bits.
+static bool fitsInWords(ContractOp op) {
+  int64_t products = 1;
+  for (auto [size, kind] :
+       llvm::zip_equal(op.getStaticLoopRanges(), op.getIterators()))
+    if (kind == utils::IteratorType::reduction)
+      products = ShapedType::isDynamic(size)
+                     ? kMostByteProducts + 1
+                     : std::min(products * size, kMostByteProducts + 1);
+  return products <= kMostByteProducts;
 }
 
 /// The bias in units of the accumulator, as i32. Adjusts `tail.biasMap`.
@@ -147,19 +134,27 @@ std::optional<StringRef> LowerQAT::lower(ContractOp op) {
     ++numParameters;
     return reason;
   };
-  auto isByte = [](DequantizeOp dq) {
-    return getType(dq.getInput()).getElementType().isInteger(8) &&
-           getType(dq.getScale()).getElementType().isF32();
+  auto getBytes = [](DequantizeOp dq) {
+    unsigned bits = getType(dq.getInput()).getElementTypeBitWidth();
+    bool fits = getType(dq.getScale()).getElementType().isF32();
+    return fits && (bits == 8 || bits == 16) ? bits / 8 : 0;
   };
-  if (!isByte(x) || !isByte(w) || !op.getAccumulator().isF32())
-    return refuse("its operands are not 8 bit integers with float32 scales");
+  unsigned bytes = getBytes(x) * getBytes(w);
+  if (bytes == 0 || !op.getAccumulator().isF32())
+    return refuse("its operands are not integers of 8 or 16 bits with float32 "
+                  "scales");
   if (op.hasEpilogue())
     return refuse("it has an epilogue already");
   if (getType(x.getScale()).getRank() != 0)
     return refuse("its first operand has more than one scale");
+  if (bytes > 1 && !fitsInWords(op))
+    return refuse("it sums up more products of 16 bits than 32 bits hold byte by byte");
   int64_t scales = getType(w.getScale()).getRank();
-  if (scales > 1 || w.getBlockSize())
-    return refuse("its second operand has block-wise scales");
+  if (scales > 1 || w.getBlockSize()) {
+    std::optional<StringRef> reason = lowerBlocks(op, x, w, *symbols);
+    reason ? ++numParameters : ++numContractions;
+    return reason;
+  }
 
   // Which of the contraction's dimensions the weights' scales follow.
   MLIRContext *context = op.getContext();
@@ -181,23 +176,21 @@ std::optional<StringRef> LowerQAT::lower(ContractOp op) {
       scaleShape.push_back(getType(op.getRhs()).getDimSize(dim));
     }
   }
-  Value wZero = w.getZeroPoint();
-  if (wZero && getType(wZero).getRank() != 0) {
-    auto zeros = getConstantTensor(wZero, *symbols);
-    if (!zeros || zeros->bytes.empty() || !llvm::all_equal(zeros->bytes))
-      return refuse("its second operand has more than one zero point");
-    OpBuilder at(op);
-    auto type = RankedTensorType::get({}, at.getI8Type());
-    wZero = zeros->bytes[0] == 0
-                ? Value()
-                : arith::ConstantOp::create(
-                      at, op.getLoc(),
-                      DenseElementsAttr::get(
-                          type, static_cast<int8_t>(zeros->bytes[0])));
-  }
-
   OpBuilder b(op);
   Location loc = op.getLoc();
+  QuantizedOperand lhs = {x.getInput(), x.getZeroPoint(), x.getIsUnsigned()};
+  QuantizedOperand rhs = {w.getInput(), Value(), w.getIsUnsigned()};
+  if (auto common = getCommonZeroPoint(b, w.getZeroPoint(), *symbols)) {
+    rhs.zeroPoint = *common;
+  } else {
+    AffineMap along = AffineMap::get(getType(rhs.value).getRank(), 0,
+                                     b.getAffineDimExpr(*w.getAxis()));
+    rhs.value = subtractZeroPoints(b, w, rhs.value, along, *symbols);
+    rhs.isUnsigned = false;
+    if (!rhs.value)
+      return refuse("its second operand has more than one zero point");
+  }
+
   unsigned rank = getType(op.getResult()).getRank();
   AffineMap scaleMap = AffineMap::get(rank, 0, scaleExprs, context);
   std::optional<Tail> tail = findTail(op, *symbols);
@@ -212,10 +205,11 @@ std::optional<StringRef> LowerQAT::lower(ContractOp op) {
   Operation *end = tail ? tail->quantize.getOperation() : op.getOperation();
   b.setInsertionPoint(end);
 
-  Value rhs = w.getInput(), wScale = w.getScale();
+  Value wScale = w.getScale();
   if (split) {
-    rhs = tensor::ExpandShapeOp::create(
-        b, loc, getType(op.getRhs()).clone(b.getI8Type()), rhs,
+    Type element = getType(rhs.value).getElementType();
+    rhs.value = tensor::ExpandShapeOp::create(
+        b, loc, getType(op.getRhs()).clone(element), rhs.value,
         split.getReassociationIndices());
     if (scaleExprs.size() > 1) {
       ReassociationIndices whole =
@@ -233,23 +227,23 @@ std::optional<StringRef> LowerQAT::lower(ContractOp op) {
                          scaleMap};
 
   SmallVector<OpFoldResult> sizes = tensor::getMixedSizes(b, loc, op.getInit());
-  Value init = tensor::EmptyOp::create(b, loc, sizes, b.getI32Type());
-  auto zero = [&](Value tensor) { return getScalar(b, loc, tensor); };
-  auto integer = ContractOp::create(
-      b, loc, init.getType(), x.getInput(), rhs, zero(x.getZeroPoint()),
-      zero(wZero), ValueRange(), init, op.getIndexingMapsAttr(),
-      op.getIteratorTypesAttr(), op.getPadAttr(), TypeAttr::get(b.getI32Type()),
-      x.getIsUnsignedAttr(), w.getIsUnsignedAttr(), op.getOriginAttr());
+  ExactSum sum =
+      buildExactSum(b, op, lhs, rhs,
+                    {op.getIndexingMapsAttr(), op.getIteratorTypesAttr(),
+                     op.getPadAttr(), sizes});
   ++numContractions;
   AffineMap identity = b.getMultiDimIdentityMap(rank);
   Type f32 = b.getF32Type();
   if (!tail) {
+    SmallVector<Value> inputs(sum.sums);
+    SmallVector<AffineMap> maps(inputs.size(), identity);
+    inputs.push_back(productScale.value);
+    maps.push_back(productScale.map);
     Value result = buildGeneric(
-        b, loc, sizes, f32, {integer.getResult(), productScale.value},
-        {identity, productScale.map},
+        b, loc, sizes, f32, inputs, maps,
         [&](OpBuilder &b, Location loc, ValueRange args) -> Value {
-          Value sum = arith::SIToFPOp::create(b, loc, f32, args[0]);
-          return arith::MulFOp::create(b, loc, sum, args[1]);
+          Value total = buildTotal(b, loc, sum, args.drop_back(2), nullptr);
+          return arith::MulFOp::create(b, loc, total, args.drop_back().back());
         });
     op.getResult().replaceAllUsesWith(result);
     op.erase();
@@ -257,8 +251,8 @@ std::optional<StringRef> LowerQAT::lower(ContractOp op) {
   }
 
   QuantizeOp quantize = tail->quantize;
-  SmallVector<Value> inputs = {integer.getResult()};
-  SmallVector<AffineMap> maps = {identity};
+  SmallVector<Value> inputs(sum.sums);
+  SmallVector<AffineMap> maps(inputs.size(), identity);
   if (tail->bias) {
     inputs.push_back(makeBias(b, *tail, x, w, productScale));
     maps.push_back(tail->biasMap);
@@ -284,11 +278,10 @@ std::optional<StringRef> LowerQAT::lower(ContractOp op) {
   Value result = buildGeneric(
       b, quantize.getLoc(), sizes, type, inputs, maps,
       [&](OpBuilder &b, Location loc, ValueRange args) {
-        unsigned next = 1;
-        Value sum = args[0];
-        if (tail->bias)
-          sum = arith::AddIOp::create(b, loc, sum, args[next++]);
-        Value y = arith::SIToFPOp::create(b, loc, f32, sum);
+        unsigned next = sum.sums.size();
+        ValueRange sums = args.take_front(next);
+        Value y =
+            buildTotal(b, loc, sum, sums, tail->bias ? args[next++] : Value());
         y = arith::MulFOp::create(b, loc, y, args[next++]);
         Value zeroPoint = hasZero ? args[next++] : Value();
         auto bound = [&](double value) -> Value {

@@ -117,6 +117,7 @@ def formula(graph, group, values):
         return None
 
     def operand(index):
+        """Integers without their zero point, their scales, and the size of a block of `axis` or 0."""
         name = node.input[index] if index < len(node.input) else ""
         dequantize = graph.source(name, "DequantizeLinear")
         if dequantize is None:
@@ -125,28 +126,46 @@ def formula(graph, group, values):
         value = values[dequantize.input[0]] if value is None else value
         scale = graph.array(dequantize.input[1])
         zero = graph.array(dequantize.input[2]) if len(dequantize.input) > 2 else np.zeros((), value.dtype)
-        axis = next((a.i for a in dequantize.attribute if a.name == "axis"), 1)
-        column = [1] * value.ndim
-        if zero.ndim and zero.size > 1:
-            column[axis] = -1
-        return value.astype(np.int64) - zero.reshape(column if zero.size > 1 else ()).astype(np.int64), scale
+        found = {a.name: a.i for a in dequantize.attribute}
+        axis, block = found.get("axis", 1) % max(value.ndim, 1), found.get("block_size", 0)
+        zero = zero.astype(np.int64)
+        if block:
+            zero = np.repeat(zero, block, axis).take(range(value.shape[axis]), axis) if zero.ndim else zero
+        elif zero.size > 1:
+            zero = zero.reshape([-1 if i == axis else 1 for i in range(value.ndim)])
+        else:
+            zero = zero.reshape(())
+        return value.astype(np.int64) - zero, scale, axis, block
 
     x, w, bias = operand(0), operand(1), operand(2)
-    if x is None or w is None or (len(node.input) > 2 and bias is None):
+    if x is None or w is None or x[3] or (len(node.input) > 2 and (bias is None or bias[3])):
         return None
     if node.op_type == "Conv":
-        total = convolve(x[0], w[0], attributes)
-        column = (1, -1) + (1,) * (total.ndim - 2)
+        column = (1, -1) + (1,) * (w[0].ndim - 2)
+        product = lambda w: convolve(x[0], w, attributes)  # noqa: E731
     else:
         a = x[0].T if attributes.get("transA") else x[0]
-        b = w[0].T if attributes.get("transB") else w[0]
-        total = (a.astype(np.float64) @ b.astype(np.float64)).astype(np.int64)
+        if attributes.get("transB"):
+            w = (w[0].T, w[1].T, 1 - w[2], w[3])
         column = (-1,)
-    if bias is not None:
-        total = total + bias[0].reshape(column)
+        product = lambda w: (a.astype(np.float64) @ w.astype(np.float64)).astype(np.int64)  # noqa: E731
     quantize = group.nodes[-1]
     y_scale = graph.array(quantize.input[1])
     zero = graph.array(quantize.input[2]) if len(quantize.input) > 2 else np.uint8(0)
+    if w[3]:
+        channels = 0 if node.op_type == "Conv" else w[0].ndim - 1
+        y = add_blocks(product, w[0], x[1] * w[1], w[2], w[3], channels, column)
+        if bias is not None:
+            y = y + (bias[0].astype(np.float32) * bias[1]).reshape(column)
+        for between in group.nodes:
+            if between.op_type == "Relu":
+                y = np.maximum(y, np.float32(0))
+            elif between.op_type == "Clip":
+                y = np.clip(y, *((graph.array(n) if n else None) for n in (list(between.input[1:]) + ["", ""])[:2]))
+        return saturate(y / y_scale, zero)
+    total = product(w[0])
+    if bias is not None:
+        total = total + bias[0].reshape(column)
     scale = (x[1] * w[1]) / y_scale
     y = total.astype(np.float32) * (scale.reshape(column) if scale.size > 1 else scale.reshape(()))
     for between in group.nodes:
@@ -155,9 +174,31 @@ def formula(graph, group, values):
         elif between.op_type == "Clip":
             low, high = (graph.array(n) if n else None for n in (list(between.input[1:]) + ["", ""])[:2])
             y = np.clip(y, None if low is None else np.rint(low / y_scale), None if high is None else np.rint(high / y_scale))
+    return saturate(y, zero)
+
+
+def saturate(y, zero):
+    """Rounded, moved by the zero point, in its type."""
     limits = np.iinfo(zero.dtype)
     shift = zero.astype(np.int64)
     return (np.clip(np.rint(y), limits.min - shift, limits.max - shift) + shift).astype(zero.dtype)
+
+
+def add_blocks(product, w, scale, axis, block, channels, column):
+    """contract_n3: the exact `product` of each block of weights, scaled and added up in float32 in the order of the scales.
+
+    `scale` has one value for each `block` elements of w's `axis`; w's result channels are dimension `channels`, those of
+    the product lie as `column` says.
+    """
+    total = np.float32(0)
+    for at in np.ndindex(*(n for i, n in enumerate(scale.shape) if i != channels)):
+        at = [*at[:channels], slice(None), *at[channels:]]
+        factor = scale[tuple(at)].reshape(column)
+        at[axis] = slice(at[axis] * block, (at[axis] + 1) * block)
+        part = np.zeros_like(w)
+        part[tuple(at)] = w[tuple(at)]
+        total = total + product(part).astype(np.float32) * factor
+    return total
 
 
 def convolve(x, w, attributes):

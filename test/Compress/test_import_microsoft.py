@@ -23,7 +23,7 @@ def test_a_network_of_integer_operators(strict):
         return [np.float32(scale), np.uint8(zero)]
 
     xs, cs, adds, cats, sigs, pools = s(0.02, 120), s(0.1, 99), s(0.11, 100), s(0.12, 101), s(0.004, 0), s(0.004, 1)
-    w = [v.integers(np.int8, 4, 4, 3, 3), v.scales(4) * 5, np.zeros(4, np.int8)]
+    w = [v.weights(4, 4, 3, 3), v.scales(4) * 5, np.zeros(4, np.int8)]
     c = b.node("QLinearConv", ["x", *xs, *w, *cs, v.integers(np.int16, 4).astype(np.int32)], pads=[1, 1, 1, 1])
     y = op("QLinearAdd", "x", *xs, c, *cs, *adds)
     y = op("QLinearLeakyRelu", y, *adds, *adds, alpha=0.125)
@@ -33,7 +33,7 @@ def test_a_network_of_integer_operators(strict):
     y = op("QLinearAveragePool", y, *sigs, *pools, kernel_shape=[2, 2], strides=[2, 2])
     y = op("QLinearGlobalAveragePool", y, *pools, *sigs)
     y = b.node("Reshape", [y, np.int64([2, 8])])
-    g = [v.integers(np.int8, 8, 10), v.scales(10), np.zeros(10, np.int8), v.integers(np.int16, 10).astype(np.int32)]
+    g = [v.weights(8, 10), v.scales(10), np.zeros(10, np.int8), v.integers(np.int16, 10).astype(np.int32)]
     y = op("QGemm", y, *sigs, *g, np.float32(0.01), np.uint8(128))
     y = op("QLinearSoftmax", y, np.float32(0.01), np.uint8(128), np.float32(1 / 256), np.uint8(0), axis=-1, opset=17)
     x = v.integers(np.uint8, 2, 4, 8, 8)
@@ -54,7 +54,7 @@ def test_where():
 def test_products_to_floats_are_integer(strict):
     v = Values()
     b = Builder(17)
-    p = [v.integers(np.int8, 16, 12), v.scales(12), np.zeros(12, np.int8), v.floats(12)]
+    p = [v.weights(16, 12), v.scales(12), np.zeros(12, np.int8), v.floats(12)]
     y = b.node("DynamicQuantizeMatMul", ["x", *p], domain="com.microsoft")
     z = b.node("MatMulIntegerToFloat", ["q", p[0], np.float32(0.02), p[1], np.uint8(3), p[2], p[3]], domain="com.microsoft")
     feed = {"x": v.floats(2, 5, 16), "q": v.integers(np.uint8, 2, 5, 16)}
@@ -91,7 +91,7 @@ def test_gather_of_quantized_blocks(bits, zeros):
 def test_quantized_attention(mask, causal):
     v = Values()
     batch, rows, hidden, heads = 2, 6, 16, 4
-    p = {"w": v.integers(np.int8, hidden, 3 * hidden), "b": v.floats(3 * hidden), "xs": np.float32(0.02), "ws": np.float32(0.01),
+    p = {"w": v.weights(hidden, 3 * hidden), "b": v.floats(3 * hidden), "xs": np.float32(0.02), "ws": np.float32(0.01),
          "xz": np.uint8(120), "wz": np.int8(0)}
     feed = {"x": v.integers(np.uint8, batch, rows, hidden)}
     shape = {"": None, "lengths": (batch,), "keys": (batch, rows), "pairs": (batch, rows, rows)}[mask]
@@ -104,7 +104,7 @@ def test_quantized_attention(mask, causal):
 
 def test_quantized_attention_with_a_cache():
     v = Values()
-    p = {"w": v.integers(np.int8, 16, 48), "b": v.floats(48), "xs": np.float32(0.02), "ws": np.float32(0.01), "xz": np.uint8(120),
+    p = {"w": v.weights(16, 48), "b": v.floats(48), "xs": np.float32(0.02), "ws": np.float32(0.01), "xz": np.uint8(120),
          "wz": np.int8(0)}
     feed = {"x": v.integers(np.uint8, 2, 3, 16), "past": v.floats(2, 2, 4, 5, 4)}
     check(microsoft("QAttention", "x w b xs ws - xz wz past", "y present", num_heads=4, unidirectional=1), feed, p,

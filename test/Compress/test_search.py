@@ -8,7 +8,7 @@ import optuna
 import pytest
 import tamis
 from support import compressor
-from tamis.compression import optimize, search
+from tamis.compression import optimize, search, space
 
 WORKER = """
 import sys
@@ -185,10 +185,19 @@ def test_real_passes_and_clock_end_to_end():
                             calibration_methods=("minmax",))
     figures = result.report
     assert figures["metric"]["name"] == "cosine" and figures["metric"]["within"], report.headline(figures)
-    assert figures["latency"]["speedup"] > 1, report.headline(figures)
-    stored = {layer.name: layer.dtype for layer in layers.layers(result.onnx)}
-    assert stored["deep"] == "int8", stored
-    deep = next(row for row in figures["layers"] if row["layer"] == "deep")
+    # Which of the two is chosen is the clock's to say: without VNNI an int8 layer may be no faster than a float one.
+    whole = next(t for t in figures["trials"] if t["uniform"])
+    assert whole["drop"] < 0.02 and whole["bytes"] < 36864 / 2 and whole["seconds"] > 0, whole
+    if figures["chosen"] is None:
+        assert result.recipe.steps == () and optimize.NOTHING in figures["why"], report.headline(figures)
+    else:
+        assert search.best(figures["trials"], 0.02)["number"] == figures["chosen"], report.headline(figures)
+
+    # What does not depend on it: every layer as int8, applied and measured.
+    made = space.to_recipe(dict.fromkeys(("conv", "deep"), space.Choice("int8")), {"calibration_method": "minmax"})
+    result = tamis.optimize(net, data, max_drop=0.02, recipe=made)
+    assert {layer.name: layer.dtype for layer in layers.layers(result.onnx)} == {"conv": "int8", "deep": "int8"}
+    deep = next(row for row in result.report["layers"] if row["layer"] == "deep")
     assert deep["snr"] > 15 and deep["bytes_after"] < deep["bytes_before"] / 3 and deep["time_after"] > 0 and deep["reason"]
-    again = tamis.optimize(net, data, max_drop=0.02, recipe=result.recipe)
+    again = tamis.optimize(net, data, max_drop=0.02, recipe=made)
     assert again.onnx.graph == result.onnx.graph

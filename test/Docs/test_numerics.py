@@ -16,13 +16,13 @@ def dtype(array):
     return helper.np_dtype_to_tensor_dtype(np.asarray(array).dtype)
 
 
-def run(nodes, feed, weights=None, outputs=1, strict=False, threads=1):
+def run(nodes, feed, weights=None, outputs=1, strict=False, threads=1, opset=19):
     """The outputs y (y0, y1, ...) of a graph on `feed`."""
     names = ["y"] if outputs == 1 else [f"y{i}" for i in range(outputs)]
     graph = helper.make_graph(nodes, "g", [helper.make_tensor_value_info(n, dtype(a), a.shape) for n, a in feed.items()],
                               [onnx.ValueInfoProto(name=n) for n in names],
                               [numpy_helper.from_array(np.asarray(a), n) for n, a in (weights or {}).items()])
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 19)], ir_version=9)
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)], ir_version=10)
     got = tamis.compile(onnx.shape_inference.infer_shapes(model), strict=strict, threads=threads, cache="off").run(None, feed)
     return got[0] if outputs == 1 else got
 
@@ -77,6 +77,31 @@ def test_contract_n1():
     extremes = np.full((1, 64), 255, np.uint8), np.full((64, 16), -128, np.int8)
     got = run([helper.make_node("MatMulInteger", ["a", "b"], ["y"])], {"a": extremes[0]}, {"b": extremes[1]})
     assert (got == 64 * 255 * -128).all()
+
+
+def test_contract_n2():
+    """Sums that need more than 32 bits, and round otherwise if a part of them is rounded before."""
+    a, b = integers(7, np.int16, 33, 300), integers(8, np.int16, 300, 17)
+    nodes = [helper.make_node("DequantizeLinear", ["a", "s", "z"], ["x"]), helper.make_node("DequantizeLinear", ["b", "s"], ["w"]),
+             helper.make_node("MatMul", ["x", "w"], ["y"])]
+    got = run(nodes, {"a": a}, {"b": b, "s": F(1), "z": np.int16(-129)}, opset=21)
+    want = (a.astype(np.int64) + 129) @ b.astype(np.int64)
+    assert np.abs(want).max() > 2 ** 33
+    np.testing.assert_array_equal(got, want.astype(F))
+
+
+def test_contract_n3():
+    a, b, zero = integers(9, np.uint8, 13, 96), integers(10, np.int8, 96, 40), np.uint8(117)
+    scales = np.random.default_rng(11).uniform(0.001, 10, (6, 40)).astype(F)
+    nodes = [helper.make_node("DequantizeLinear", ["a", "s", "z"], ["x"]),
+             helper.make_node("DequantizeLinear", ["b", "t"], ["w"], axis=0, block_size=16), helper.make_node("MatMul", ["x", "w"], ["y"])]
+    got = run(nodes, {"a": a}, {"b": b, "s": F(0.013), "t": scales, "z": zero}, opset=21, strict=True)
+    want = np.zeros((13, 40), F)
+    for block in range(6):
+        at = slice(block * 16, block * 16 + 16)
+        exact = (a[:, at].astype(np.int64) - int(zero)) @ b[at].astype(np.int64)
+        want = want + exact.astype(F) * (F(0.013) * scales[block])
+    np.testing.assert_array_equal(got, want)
 
 
 def requantized():

@@ -4,7 +4,7 @@ import json
 
 import numpy as np
 import pytest
-from onnx import helper
+from onnx import TensorProto, helper
 from support import models
 from support.run import tamis
 
@@ -98,23 +98,23 @@ def test_check_names_float_nodes(onnx_path):
     assert tamis("check", onnx_path).returncode == 0
 
 
-def quantized(tmp_path, dtype):
-    """y = Q(DQ(x) @ DQ(w)), x and y of `dtype`, behind a float Abs node."""
+def quantized(tmp_path, scale=np.float32(0.02)):
+    """y = Q(DQ(x) @ DQ(w)) with this scale of w along its first axis, behind a float Abs node."""
     nodes = [helper.make_node("Abs", ["x"], ["a"], name="abs"),
              helper.make_node("QuantizeLinear", ["a", "xs", "xz"], ["xq"], name="quantize"),
              helper.make_node("DequantizeLinear", ["xq", "xs", "xz"], ["f"], name="activations"),
-             helper.make_node("DequantizeLinear", ["wq", "ws"], ["w"], name="weights"),
+             helper.make_node("DequantizeLinear", ["wq", "ws"], ["w"], name="weights", axis=0),
              helper.make_node("MatMul", ["f", "w"], ["m"], name="product"),
              helper.make_node("QuantizeLinear", ["m", "xs", "xz"], ["y"], name="result")]
     weights = np.random.default_rng(0).integers(-127, 128, (16, 8)).astype(np.int8)
-    made = models.model(nodes, [models.info("x", [4, 16])], [models.info("y", [4, 8], helper.np_dtype_to_tensor_dtype(np.dtype(dtype)))],
-                        [models.const("xs", np.float32(0.1)), models.const("xz", dtype(100)), models.const("wq", weights),
-                         models.const("ws", np.float32(0.02))], opset=21)
+    made = models.model(nodes, [models.info("x", [4, 16])], [models.info("y", [4, 8], TensorProto.UINT8)],
+                        [models.const("xs", np.float32(0.1)), models.const("xz", np.uint8(100)), models.const("wq", weights),
+                         models.const("ws", scale)], opset=21)
     return models.save(made, tmp_path / "q.onnx")
 
 
 def test_check_passes_a_quantized_model(tmp_path):
-    path = quantized(tmp_path, np.uint8)
+    path = quantized(tmp_path)
     done = tamis("check", path, "--require-integer", "-v")
     assert done.returncode == 0, done.stdout + done.stderr
     assert "node 'abs' (Abs)" in done.stdout and "'product'" not in done.stdout and "1 nodes in integer, 1 in float" in done.stdout
@@ -122,9 +122,9 @@ def test_check_passes_a_quantized_model(tmp_path):
 
 
 def test_check_knows_what_the_compiler_leaves_in_float(tmp_path):
-    path = quantized(tmp_path, np.uint16)
+    path = quantized(tmp_path, np.full(16, 0.02, np.float32))
     done = tamis("check", path, "--require-integer")
-    assert done.returncode == 1 and "node 'product' (MatMul): its operands are not 8 bit integers" in done.stdout
+    assert done.returncode == 1 and "node 'product' (MatMul): its second operand's scales follow a dimension that is summed over" in done.stdout
 
 
 def test_compile_refuses_float_where_integers_are_required(tmp_path, onnx_path):
@@ -134,7 +134,7 @@ def test_compile_refuses_float_where_integers_are_required(tmp_path, onnx_path):
 
 
 def test_verify_compares_groups_of_a_quantized_model(tmp_path):
-    text = works("verify", quantized(tmp_path, np.uint8), "--per-node", "--strict")
+    text = works("verify", quantized(tmp_path), "--per-node", "--strict")
     assert "nodes agree on their own" in text and "product" not in text
 
 

@@ -2,6 +2,10 @@
 // RUN: tamis-opt %s --tamis-lower-qat --canonicalize --verify-diagnostics | FileCheck %s
 // RUN: tamis-opt %s --tamis-lower-qat --tamis-lower-qat --canonicalize --verify-diagnostics | FileCheck %s
 
+// CHECK-DAG: #[[SUMS:.+]] = affine_map<(d0, d1, d2) -> (d2, d0, d1)>
+// CHECK-DAG: #[[SCALES:.+]] = affine_map<(d0, d1, d2) -> (d2, d1)>
+// CHECK-DAG: #[[RESULT:.+]] = affine_map<(d0, d1, d2) -> (d0, d1)>
+
 #l = affine_map<(m, n, k) -> (m, k)>
 #r = affine_map<(m, n, k) -> (k, n)>
 #o = affine_map<(m, n, k) -> (m, n)>
@@ -210,26 +214,190 @@ func.func @keeps_scales_along_the_sum(%xq: tensor<4x3xi8>, %wq: tensor<3x2xi8>) 
   return %y : tensor<4x2xf32>
 }
 
-// CHECK-LABEL: func.func @keeps_block_scales
-// CHECK: tamis.contract {{.+}} accumulator f32
-func.func @keeps_block_scales(%xq: tensor<4x4xi8>, %wq: tensor<4x2xi8>) -> tensor<4x2xf32> {
+// A sum for each block, then their sum in float, first the first.
+// CHECK-LABEL: func.func @scales_in_blocks
+// CHECK-SAME: %[[X:[^: ]+]]: tensor<4x6xi8>, %[[W:[^: ]+]]: tensor<6x2xi8>
+// CHECK-DAG: %[[Z:.+]] = arith.constant 7 : i8
+// CHECK-DAG: %[[XE:.+]] = tensor.expand_shape %[[X]] {{.+}} : tensor<4x6xi8> into tensor<4x2x3xi8>
+// CHECK-DAG: %[[WE:.+]] = tensor.expand_shape %[[W]] {{.+}} : tensor<6x2xi8> into tensor<2x3x2xi8>
+// CHECK: %[[ACC:.+]] = tamis.contract ins(%[[XE]], %[[WE]] : {{.+}}) lhs_zero(%[[Z]] : i8) outs(%{{.+}} : tensor<2x4x2xi32>)
+// CHECK-SAME: iterators ["parallel", "parallel", "reduction", "parallel"] {{.+}} accumulator i32 {lhs_unsigned}
+// CHECK: %[[S:.+]] = linalg.generic {{.+}} outs(%{{.+}} : tensor<2x2xf32>)
+// CHECK: linalg.generic {indexing_maps = [#[[SUMS]], #[[SCALES]], #[[RESULT]]], iterator_types = ["parallel", "parallel", "reduction"]} ins(%[[ACC]], %[[S]] :
+// CHECK: %[[P:.+]] = arith.mulf
+// CHECK-NEXT: arith.addf %{{.+}}, %[[P]]
+func.func @scales_in_blocks(%xq: tensor<4x6xi8>, %wq: tensor<6x2xi8>, %sw: tensor<2x2xf32>) -> tensor<4x2xf32> {
   %s = arith.constant dense<0.5> : tensor<f32>
-  %sw = arith.constant dense<0.5> : tensor<2x2xf32>
-  %x = tamis.dequantize %xq, %s : tensor<4x4xi8>, tensor<f32> -> tensor<4x4xf32>
+  %z = arith.constant dense<7> : tensor<i8>
+  %x = tamis.dequantize %xq, %s, %z unsigned : tensor<4x6xi8>, tensor<f32>, tensor<i8> -> tensor<4x6xf32>
+  %w = tamis.dequantize %wq, %sw {axis = 0, block_size = 3} : tensor<6x2xi8>, tensor<2x2xf32> -> tensor<6x2xf32>
+  %e = tensor.empty() : tensor<4x2xf32>
+  %y = tamis.contract ins(%x, %w : tensor<4x6xf32>, tensor<6x2xf32>) outs(%e : tensor<4x2xf32>)
+    maps [#l, #r, #o] iterators ["parallel", "parallel", "reduction"] pad [0, 0] accumulator f32 -> tensor<4x2xf32>
+  return %y : tensor<4x2xf32>
+}
+
+// The last block is shorter: filled up with the activations' zero point. An
+// open dimension of the other operand has the size of the weights.
+// CHECK-LABEL: func.func @last_block_is_shorter
+// CHECK-DAG: %[[Z:.+]] = arith.constant 7 : i8
+// CHECK-DAG: tensor.pad %{{.+}} low[0, 0] high[1, 0]
+// CHECK-DAG: %[[C:.+]] = tensor.cast %{{.+}} : tensor<?x?xi8> to tensor<?x5xi8>
+// CHECK: tensor.pad %[[C]] low[0, 0] high[0, 1]
+// CHECK: tensor.yield %[[Z]] : i8
+// CHECK: tamis.contract ins(%{{.+}}, %{{.+}} : tensor<?x2x3xi8>, tensor<2x3x2xi8>)
+func.func @last_block_is_shorter(%xq: tensor<?x?xi8>, %wq: tensor<5x2xi8>, %sw: tensor<2x2xf32>, %e: tensor<?x2xf32>) -> tensor<?x2xf32> {
+  %s = arith.constant dense<0.5> : tensor<f32>
+  %z = arith.constant dense<7> : tensor<i8>
+  %x = tamis.dequantize %xq, %s, %z unsigned : tensor<?x?xi8>, tensor<f32>, tensor<i8> -> tensor<?x?xf32>
+  %w = tamis.dequantize %wq, %sw {axis = 0, block_size = 3} : tensor<5x2xi8>, tensor<2x2xf32> -> tensor<5x2xf32>
+  %y = tamis.contract ins(%x, %w : tensor<?x?xf32>, tensor<5x2xf32>) outs(%e : tensor<?x2xf32>)
+    maps [#l, #r, #o] iterators ["parallel", "parallel", "reduction"] pad [0, 0] accumulator f32 -> tensor<?x2xf32>
+  return %y : tensor<?x2xf32>
+}
+
+// CHECK-LABEL: func.func @keeps_blocks_of_columns
+// CHECK: tamis.contract {{.+}} accumulator f32
+func.func @keeps_blocks_of_columns(%xq: tensor<4x3xi8>, %wq: tensor<3x4xi8>, %sw: tensor<3x2xf32>) -> tensor<4x4xf32> {
+  %s = arith.constant dense<0.5> : tensor<f32>
+  %x = tamis.dequantize %xq, %s : tensor<4x3xi8>, tensor<f32> -> tensor<4x3xf32>
+  %w = tamis.dequantize %wq, %sw {axis = 1, block_size = 2} : tensor<3x4xi8>, tensor<3x2xf32> -> tensor<3x4xf32>
+  %e = tensor.empty() : tensor<4x4xf32>
+  // expected-remark @below {{contraction left in float: its second operand's blocks lie along a dimension that is not summed over}}
+  %y = tamis.contract ins(%x, %w : tensor<4x3xf32>, tensor<3x4xf32>) outs(%e : tensor<4x4xf32>)
+    maps [#l, #r, #o] iterators ["parallel", "parallel", "reduction"] pad [0, 0] accumulator f32 -> tensor<4x4xf32>
+  return %y : tensor<4x4xf32>
+}
+
+// CHECK-LABEL: func.func @keeps_blocks_with_large_sums
+// CHECK: tamis.contract {{.+}} accumulator f32
+func.func @keeps_blocks_with_large_sums(%xq: tensor<4096x4096xi8>, %wq: tensor<4096x4096xi8>, %sw: tensor<128x4096xf32>) -> tensor<4096x4096xf32> {
+  %s = arith.constant dense<0.5> : tensor<f32>
+  %x = tamis.dequantize %xq, %s : tensor<4096x4096xi8>, tensor<f32> -> tensor<4096x4096xf32>
+  %w = tamis.dequantize %wq, %sw {axis = 0, block_size = 32} : tensor<4096x4096xi8>, tensor<128x4096xf32> -> tensor<4096x4096xf32>
+  %e = tensor.empty() : tensor<4096x4096xf32>
+  // expected-remark @below {{contraction left in float: the sums of its second operand's blocks take more than 256 MiB}}
+  %y = tamis.contract ins(%x, %w : tensor<4096x4096xf32>, tensor<4096x4096xf32>) outs(%e : tensor<4096x4096xf32>)
+    maps [#l, #r, #o] iterators ["parallel", "parallel", "reduction"] pad [0, 0] accumulator f32 -> tensor<4096x4096xf32>
+  return %y : tensor<4096x4096xf32>
+}
+
+#taps_in = affine_map<(n, o, k) -> (n + k)>
+#taps_of = affine_map<(n, o, k) -> (k, o)>
+// CHECK-LABEL: func.func @keeps_blocks_of_a_window
+// CHECK: tamis.contract {{.+}} accumulator f32
+func.func @keeps_blocks_of_a_window(%xq: tensor<7xi8>, %wq: tensor<4x2xi8>, %sw: tensor<2x2xf32>) -> tensor<4x2xf32> {
+  %s = arith.constant dense<0.5> : tensor<f32>
+  %x = tamis.dequantize %xq, %s : tensor<7xi8>, tensor<f32> -> tensor<7xf32>
   %w = tamis.dequantize %wq, %sw {axis = 0, block_size = 2} : tensor<4x2xi8>, tensor<2x2xf32> -> tensor<4x2xf32>
   %e = tensor.empty() : tensor<4x2xf32>
-  // expected-remark @below {{contraction left in float: its second operand has block-wise scales}}
-  %y = tamis.contract ins(%x, %w : tensor<4x4xf32>, tensor<4x2xf32>) outs(%e : tensor<4x2xf32>)
+  // expected-remark @below {{contraction left in float: its second operand's blocks lie along a window}}
+  %y = tamis.contract ins(%x, %w : tensor<7xf32>, tensor<4x2xf32>) outs(%e : tensor<4x2xf32>)
+    maps [#taps_in, #taps_of, #o] iterators ["parallel", "parallel", "reduction"] pad [0] accumulator f32 -> tensor<4x2xf32>
+  return %y : tensor<4x2xf32>
+}
+
+// CHECK-LABEL: func.func @keeps_blocks_of_unknown_size
+// CHECK: tamis.contract {{.+}} accumulator f32
+func.func @keeps_blocks_of_unknown_size(%xq: tensor<4x?xi8>, %wq: tensor<?x2xi8>, %sw: tensor<?x2xf32>) -> tensor<4x2xf32> {
+  %s = arith.constant dense<0.5> : tensor<f32>
+  %x = tamis.dequantize %xq, %s : tensor<4x?xi8>, tensor<f32> -> tensor<4x?xf32>
+  %w = tamis.dequantize %wq, %sw {axis = 0, block_size = 3} : tensor<?x2xi8>, tensor<?x2xf32> -> tensor<?x2xf32>
+  %e = tensor.empty() : tensor<4x2xf32>
+  // expected-remark @below {{contraction left in float: the size of its second operand, which has scales in blocks, is not known}}
+  %y = tamis.contract ins(%x, %w : tensor<4x?xf32>, tensor<?x2xf32>) outs(%e : tensor<4x2xf32>)
+    maps [#l, #r, #o] iterators ["parallel", "parallel", "reduction"] pad [0, 0] accumulator f32 -> tensor<4x2xf32>
+  return %y : tensor<4x2xf32>
+}
+
+// CHECK-LABEL: func.func @keeps_blocks_of_grouped_channels
+// CHECK: tamis.contract {{.+}} accumulator f32
+func.func @keeps_blocks_of_grouped_channels(%xq: tensor<4x6xi8>, %wq: tensor<4x3xi8>, %sw: tensor<4x1xf32>) -> tensor<4x2x2xf32> {
+  %s = arith.constant dense<0.5> : tensor<f32>
+  %x = tamis.dequantize %xq, %s : tensor<4x6xi8>, tensor<f32> -> tensor<4x6xf32>
+  %w = tamis.dequantize %wq, %sw {axis = 1, block_size = 3} : tensor<4x3xi8>, tensor<4x1xf32> -> tensor<4x3xf32>
+  %xe = tensor.expand_shape %x [[0], [1, 2]] output_shape [4, 2, 3] : tensor<4x6xf32> into tensor<4x2x3xf32>
+  %we = tensor.expand_shape %w [[0, 1], [2]] output_shape [2, 2, 3] : tensor<4x3xf32> into tensor<2x2x3xf32>
+  %e = tensor.empty() : tensor<4x2x2xf32>
+  // expected-remark @below {{contraction left in float: its second operand has scales in blocks of grouped channels}}
+  %y = tamis.contract ins(%xe, %we : tensor<4x2x3xf32>, tensor<2x2x3xf32>) outs(%e : tensor<4x2x2xf32>)
+    maps [#gl, #gr, #go] iterators ["parallel", "parallel", "parallel", "reduction"] pad [0, 0, 0] accumulator f32 -> tensor<4x2x2xf32>
+  return %y : tensor<4x2x2xf32>
+}
+
+// Upper and lower bytes, of the zero point too (-300 is -2 * 256 + 212); their
+// sums meet in float64 and are rounded once.
+// CHECK-LABEL: func.func @sixteen_bits
+// CHECK-DAG: %[[LZ:.+]] = arith.constant -44 : i8
+// CHECK-DAG: %[[HZ:.+]] = arith.constant -2 : i8
+// CHECK: %[[L:.+]] = tamis.contract {{.+}} lhs_zero(%[[LZ]] : i8) {{.+}} accumulator i32 {lhs_unsigned}
+// CHECK: %[[H:.+]] = tamis.contract {{.+}} lhs_zero(%[[HZ]] : i8) {{.+}} accumulator i32 ->
+// CHECK: linalg.generic {{.+}} ins(%[[L]], %[[H]], %{{.+}} : tensor<4x2xi32>, tensor<4x2xi32>, tensor<f32>, tensor<i16>)
+// CHECK: %[[F:.+]] = arith.addf %{{.+}}, %{{.+}} : f64
+// CHECK-NEXT: %[[T:.+]] = arith.truncf %[[F]] : f64 to f32
+// CHECK-NEXT: arith.mulf %[[T]]
+func.func @sixteen_bits(%xq: tensor<4x3xi16>, %wq: tensor<3x2xi8>) -> tensor<4x2xi16> {
+  %s = arith.constant dense<0.5> : tensor<f32>
+  %z = arith.constant dense<-300> : tensor<i16>
+  %x = tamis.dequantize %xq, %s, %z : tensor<4x3xi16>, tensor<f32>, tensor<i16> -> tensor<4x3xf32>
+  %w = tamis.dequantize %wq, %s : tensor<3x2xi8>, tensor<f32> -> tensor<3x2xf32>
+  %e = tensor.empty() : tensor<4x2xf32>
+  %y = tamis.contract ins(%x, %w : tensor<4x3xf32>, tensor<3x2xf32>) outs(%e : tensor<4x2xf32>)
+    maps [#l, #r, #o] iterators ["parallel", "parallel", "reduction"] pad [0, 0] accumulator f32 -> tensor<4x2xf32>
+  %q = tamis.quantize %y, %s, %z : tensor<4x2xf32>, tensor<f32>, tensor<i16> -> tensor<4x2xi16>
+  return %q : tensor<4x2xi16>
+}
+
+// CHECK-LABEL: func.func @keeps_long_sums_of_sixteen_bits
+// CHECK: tamis.contract {{.+}} accumulator f32
+func.func @keeps_long_sums_of_sixteen_bits(%xq: tensor<4x33026xi16>, %wq: tensor<33026x2xi8>) -> tensor<4x2xf32> {
+  %s = arith.constant dense<0.5> : tensor<f32>
+  %x = tamis.dequantize %xq, %s : tensor<4x33026xi16>, tensor<f32> -> tensor<4x33026xf32>
+  %w = tamis.dequantize %wq, %s : tensor<33026x2xi8>, tensor<f32> -> tensor<33026x2xf32>
+  %e = tensor.empty() : tensor<4x2xf32>
+  // expected-remark @below {{contraction left in float: it sums up more products of 16 bits than 32 bits hold byte by byte}}
+  %y = tamis.contract ins(%x, %w : tensor<4x33026xf32>, tensor<33026x2xf32>) outs(%e : tensor<4x2xf32>)
+    maps [#l, #r, #o] iterators ["parallel", "parallel", "reduction"] pad [0, 0] accumulator f32 -> tensor<4x2xf32>
+  return %y : tensor<4x2xf32>
+}
+
+// CHECK-LABEL: func.func @keeps_32_bits
+// CHECK: tamis.contract {{.+}} accumulator f32
+func.func @keeps_32_bits(%xq: tensor<4x3xi32>, %wq: tensor<3x2xi8>) -> tensor<4x2xf32> {
+  %s = arith.constant dense<0.5> : tensor<f32>
+  %x = tamis.dequantize %xq, %s : tensor<4x3xi32>, tensor<f32> -> tensor<4x3xf32>
+  %w = tamis.dequantize %wq, %s : tensor<3x2xi8>, tensor<f32> -> tensor<3x2xf32>
+  %e = tensor.empty() : tensor<4x2xf32>
+  // expected-remark @below {{contraction left in float: its operands are not integers of 8 or 16 bits with float32 scales}}
+  %y = tamis.contract ins(%x, %w : tensor<4x3xf32>, tensor<3x2xf32>) outs(%e : tensor<4x2xf32>)
+    maps [#l, #r, #o] iterators ["parallel", "parallel", "reduction"] pad [0, 0] accumulator f32 -> tensor<4x2xf32>
+  return %y : tensor<4x2xf32>
+}
+
+// Zero points that differ are gone where the weights fit in a byte without.
+// CHECK-LABEL: func.func @takes_zero_points_off
+// CHECK: %[[W:.+]] = linalg.generic {{.+}} outs(%{{.+}} : tensor<2x2xi8>)
+// CHECK: tamis.contract ins(%{{.+}}, %[[W]] : {{.+}}) outs({{.+}} accumulator i32 ->
+func.func @takes_zero_points_off(%xq: tensor<4x2xi8>) -> tensor<4x2xf32> {
+  %s = arith.constant dense<0.5> : tensor<f32>
+  %sw = arith.constant dense<[0.5, 0.25]> : tensor<2xf32>
+  %zw = arith.constant dense<[-56, 8]> : tensor<2xi8>
+  %wq = arith.constant dense<[[72, 15], [-1, 0]]> : tensor<2x2xi8>
+  %x = tamis.dequantize %xq, %s : tensor<4x2xi8>, tensor<f32> -> tensor<4x2xf32>
+  %w = tamis.dequantize %wq, %sw, %zw unsigned {axis = 1} : tensor<2x2xi8>, tensor<2xf32>, tensor<2xi8> -> tensor<2x2xf32>
+  %e = tensor.empty() : tensor<4x2xf32>
+  %y = tamis.contract ins(%x, %w : tensor<4x2xf32>, tensor<2x2xf32>) outs(%e : tensor<4x2xf32>)
     maps [#l, #r, #o] iterators ["parallel", "parallel", "reduction"] pad [0, 0] accumulator f32 -> tensor<4x2xf32>
   return %y : tensor<4x2xf32>
 }
 
 // CHECK-LABEL: func.func @keeps_zero_points_that_differ
 // CHECK: tamis.contract {{.+}} accumulator f32
-func.func @keeps_zero_points_that_differ(%xq: tensor<4x3xi8>, %wq: tensor<3x2xi8>) -> tensor<4x2xf32> {
+func.func @keeps_zero_points_that_differ(%xq: tensor<4x3xi8>) -> tensor<4x2xf32> {
   %s = arith.constant dense<0.5> : tensor<f32>
   %sw = arith.constant dense<[0.5, 0.25]> : tensor<2xf32>
   %zw = arith.constant dense<[1, 2]> : tensor<2xi8>
+  %wq = arith.constant dense<[[127, -126], [0, 0], [0, -127]]> : tensor<3x2xi8>
   %x = tamis.dequantize %xq, %s : tensor<4x3xi8>, tensor<f32> -> tensor<4x3xf32>
   %w = tamis.dequantize %wq, %sw, %zw {axis = 1} : tensor<3x2xi8>, tensor<2xf32>, tensor<2xi8> -> tensor<3x2xf32>
   %e = tensor.empty() : tensor<4x2xf32>

@@ -111,7 +111,10 @@ def LowerQAT : Pass<"tamis-lower-qat", "::mlir::func::FuncOp"> {
     `tamis.quantize`. A contraction of two dequantized operands becomes a
     contraction of the integers with their zero points, an optional i32 bias
     and one generic that requantizes by the QLinear formula (or, where no
-    quantize follows, scales the exact sum to float). A batch normalization
+    quantize follows, scales the exact sum to float). Operands of 16 bits are
+    contractions of their bytes, whose sums the generic adds up; scales in
+    blocks of what is summed over are one sum for each block, which a generic
+    scales and adds up in float. A batch normalization
     between the two, of constant normal factors, scales the weights' scales and
     the bias; others stay float arithmetic on the exact sum. Operations that
     only move or select values (reshape, transpose, slice, pad with zero,
@@ -120,9 +123,10 @@ def LowerQAT : Pass<"tamis-lower-qat", "::mlir::func::FuncOp"> {
     integers.
 
     Left alone: elementwise float operations between dequantize and quantize
-    (they fuse into one integer-to-integer generic later), block-wise or
-    run-time parameters, weights quantized along another axis than the output
-    channel; each contraction left in float gets a remark with the reason.
+    (they fuse into one integer-to-integer generic later), weights quantized
+    along another axis than the output channel or in other blocks, several zero
+    points of weights that do not fit in a byte without them; each contraction
+    left in float gets a remark with the reason.
     Doctest: test/Transforms/lower-qat.mlir
   }];
   let dependentDialects = ["::mlir::tamis::TamisDialect",
