@@ -4,11 +4,11 @@
 // @main, and its own outputs go. It is compiled like any other model, so
 // calibration runs at the speed of compiled code, and one run keeps nothing of
 // the sample but its statistics.
-#include "tamis/Compress/Passes.h"
-#include "tamis/Compress/Statistics.h"
 #include "mlir/Dialect/SCF/IR/SCF.h"
 #include "mlir/Dialect/Utils/ReshapeOpsUtils.h"
 #include "mlir/IR/ImplicitLocOpBuilder.h"
+#include "tamis/Compress/Passes.h"
+#include "tamis/Compress/Statistics.h"
 #include <limits>
 
 namespace mlir::tamis {
@@ -35,7 +35,8 @@ public:
       return buildMinMax();
     if (kind == kHistogram)
       return buildHistogram();
-    if (kind == kChannelAbsMax || kind == kChannelMoments) {
+    if (kind == kChannelAbsMax || kind == kChannelMoments ||
+        kind == kChannelMagnitudes) {
       if (!op.getAxis())
         return op.emitOpError("of tensor '")
                << op.getTensor() << "': '" << kind << "' needs an axis";
@@ -44,7 +45,9 @@ public:
                << op.getTensor() << "': '" << kind
                << "' needs a known number of channels, axis " << *op.getAxis()
                << " is open";
-      return kind == kChannelAbsMax ? buildAbsMax() : buildMoments();
+      if (kind == kChannelAbsMax)
+        return buildAbsMax();
+      return kind == kChannelMoments ? buildMoments() : buildMagnitudes();
     }
     if (kind != kGram)
       return op.emitOpError("of tensor '")
@@ -61,8 +64,8 @@ public:
 
 private:
   /// combine(accumulator, element as float32), one for each result.
-  using Combine = llvm::function_ref<Value(ImplicitLocOpBuilder &, unsigned,
-                                           Value, Value)>;
+  using Combine =
+      llvm::function_ref<Value(ImplicitLocOpBuilder &, unsigned, Value, Value)>;
 
   Value constant(float value) {
     return arith::ConstantOp::create(b, b.getF32FloatAttr(value));
@@ -106,8 +109,7 @@ private:
           if (!element.getType().isF32())
             element = arith::ExtFOp::create(inner, f32, element);
           SmallVector<Value> results;
-          for (auto [i, accumulator] :
-               llvm::enumerate(arguments.drop_front()))
+          for (auto [i, accumulator] : llvm::enumerate(arguments.drop_front()))
             results.push_back(combine(inner, i, accumulator, element));
           linalg::YieldOp::create(inner, results);
         });
@@ -141,14 +143,27 @@ private:
   }
 
   Value buildMoments() {
-    int64_t axis = *op.getAxis(), channels = type.getDimSize(axis);
-    SmallVector<Value> sums = reduce(
-        axis, {0.0f, 0.0f},
+    return buildSums(
+        {0.0f, 0.0f},
         [](ImplicitLocOpBuilder &b, unsigned i, Value sum, Value x) -> Value {
           if (i == 1)
             x = arith::MulFOp::create(b, x, x);
           return arith::AddFOp::create(b, sum, x);
         });
+  }
+
+  Value buildMagnitudes() {
+    return buildSums(
+        {0.0f},
+        [](ImplicitLocOpBuilder &b, unsigned, Value sum, Value x) -> Value {
+          return arith::AddFOp::create(b, sum, math::AbsFOp::create(b, x));
+        });
+  }
+
+  /// Rows per channel: the number of elements, then one for each sum.
+  Value buildSums(ArrayRef<float> initial, Combine combine) {
+    int64_t axis = *op.getAxis(), channels = type.getDimSize(axis);
+    SmallVector<Value> sums = reduce(axis, initial, combine);
     Value count = arith::ConstantIndexOp::create(b, 1);
     for (int64_t i = 0; i < type.getRank(); ++i)
       if (i != axis)
@@ -156,7 +171,8 @@ private:
     count = arith::IndexCastOp::create(b, b.getI64Type(), count);
     count = arith::SIToFPOp::create(b, f32, count);
     sums.insert(sums.begin(), fill({channels}, count));
-    Value result = tensor::EmptyOp::create(b, {3, channels}, f32);
+    Value result =
+        tensor::EmptyOp::create(b, {int64_t(sums.size()), channels}, f32);
     for (auto [row, part] : llvm::enumerate(sums)) {
       SmallVector<OpFoldResult> offsets{b.getIndexAttr(row), b.getIndexAttr(0)};
       SmallVector<OpFoldResult> sizes{b.getIndexAttr(1),
@@ -205,9 +221,8 @@ private:
     Value unit = arith::ConstantOp::create(b, b.getI64IntegerAttr(1));
     Value shift = arith::ConstantOp::create(
         b, b.getI32IntegerAttr(statistics::kHistogramShift));
-    Value counts =
-        fill({statistics::kHistogramBins},
-             arith::ConstantOp::create(b, b.getIntegerAttr(i64, 0)));
+    Value counts = fill({statistics::kHistogramBins},
+                        arith::ConstantOp::create(b, b.getIntegerAttr(i64, 0)));
     Value count = b.createOrFold<tensor::DimOp>(flat, int64_t(0));
     auto loop = scf::ForOp::create(
         b, zero, count, one, counts,
@@ -218,8 +233,8 @@ private:
             x = arith::ExtFOp::create(inner, f32, x);
           Value bits = arith::BitcastOp::create(inner, i32, x);
           bits = arith::ShRUIOp::create(inner, bits, shift);
-          Value bin = arith::IndexCastUIOp::create(
-              inner, inner.getIndexType(), bits);
+          Value bin =
+              arith::IndexCastUIOp::create(inner, inner.getIndexType(), bits);
           Value sum = tensor::ExtractOp::create(inner, carried[0], bin);
           sum = arith::AddIOp::create(inner, sum, unit);
           Value next = tensor::InsertOp::create(inner, sum, carried[0], bin);
@@ -270,8 +285,8 @@ private:
                b, result.getType(), wide, wide, Value(), Value(), ValueRange(),
                result, b.getAffineMapArrayAttr(maps),
                b.getStrArrayAttr({"parallel", "parallel", "reduction"}),
-               b.getDenseI64ArrayAttr({0, 0}), TypeAttr::get(f32),
-               UnitAttr(), UnitAttr(), StringAttr())
+               b.getDenseI64ArrayAttr({0, 0}), TypeAttr::get(f32), UnitAttr(),
+               UnitAttr(), StringAttr())
         .getResult();
   }
 
@@ -306,8 +321,8 @@ struct Calibrate : tamis::impl::CalibrateBase<Calibrate> {
     OpBuilder b(end);
     func::ReturnOp::create(b, end->getLoc(), results);
     end->erase();
-    main.setFunctionType(b.getFunctionType(
-        main.getArgumentTypes(), ValueRange(results).getTypes()));
+    main.setFunctionType(b.getFunctionType(main.getArgumentTypes(),
+                                           ValueRange(results).getTypes()));
     main.setAllResultAttrs(attributes);
   }
 

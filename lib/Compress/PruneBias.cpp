@@ -41,7 +41,9 @@ FailureOr<bool> tamis::correctBias(const WeightMatrix &matrix,
                                    ArrayRef<float> before,
                                    ArrayRef<float> after) {
   ObserveOp bias = findBias(matrix.use.contract);
-  if (!bias || !matrix.input || !matrix.input.getStatisticsAttr() ||
+  // What another layer adds too is not this layer's to correct.
+  if (!bias || !bias->hasOneUse() || !matrix.input ||
+      !matrix.input.getStatisticsAttr() ||
       !bias.getType().getElementType().isF32() ||
       bias.getType().getNumElements() != matrix.rows)
     return false;
