@@ -118,7 +118,7 @@ FailureOr<int64_t> tamis::removeDeadChannels(ModuleOp module, Report &report) {
           continue;
         if (!keptBy[unit].empty())
           continue;
-        StringRef why = std::isnan(value) ? "depends on the input"
+        StringRef why = std::isnan(value) ? "is not one number"
                         : isSame ? "finds no bias that is its reader's own"
                                  : "ends inside of its reader's window";
         keptBy[unit] =

@@ -66,13 +66,13 @@ def test_through_a_depthwise_convolution(bias, pads, goes):
     kept, report = removed(made, (1, 3, 6, 6))
     assert {name: kept.get(name) for name in ("up", "dw", "dwb", "down")} == dict.fromkeys(("up", "dw", "dwb", "down"), ALIVE if goes else None)
     told = [(r["layer"], r["kept"], r["reason"]) for r in report if r["decision"] == "keep dead channels"]
-    assert told == ([] if goes else [("nup", 2, "what 'ndown' reads of it depends on the input")])
+    assert told == ([] if goes else [("nup", 2, "what 'ndown' reads of it is not one number")])
 
 
 def test_what_a_gate_scales_depends_on_the_input():
     made, _ = mobile(DEAD, -1, [1] * 4, gate=True)
     kept, report = removed(made, (1, 3, 6, 6))
-    assert not kept and {r["reason"] for r in report} == {"what 'ndown' reads of it depends on the input"}
+    assert not kept and {r["reason"] for r in report} == {"what 'ndown' reads of it is not one number"}
     # Zero times a gate is zero.
     made, weights = mobile(DEAD, -1, [1] * 4, gate=True)
     bias = weights["dwb"].copy()

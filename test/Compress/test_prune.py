@@ -233,7 +233,7 @@ def blocks(rows, columns):
 def test_auto_takes_the_coarsest_that_keeps_the_score(mask, pattern):
     found, reason, weight = chosen(faint(mask))
     assert found == pattern and (found == "unstructured" or reason.endswith(f"{pattern} 100.0 %"))
-    assert np.mean((weight == 0) != mask) < 0.01
+    assert np.mean((weight == 0) != mask) < 0.03
 
 
 def test_auto_has_groups_only_where_they_make_the_sparsity():

@@ -163,10 +163,10 @@ def looped(made):
                                       helper.make_tensor_value_info("s", 1, [1])],
                              [helper.make_tensor_value_info("on", 9, []), helper.make_tensor_value_info("u", 1, None)])
     made.graph.node.extend([build("ReduceSum", ["y", "all"], ["f"], keepdims=0), build("Unsqueeze", ["f", "first"], ["s0"]),
-                            build("Loop", ["times", "", "s0"], ["s1"], body=body)])
+                            build("Loop", ["times", "", "s0"], ["s1"], body=body), build("Relu", ["s1"], ["z"])])
     made.graph.initializer.extend([models.const("all", np.int64([0, 1, 2, 3])), models.const("first", np.int64([0])),
                                    models.const("times", np.int64(3))])
-    made.graph.output.append(helper.make_tensor_value_info("s1", 1, None))
+    made.graph.output.append(helper.make_tensor_value_info("z", 1, None))
     with pytest.raises(onnx.shape_inference.InferenceError):
         onnx.shape_inference.infer_shapes(made, strict_mode=True)
     return made

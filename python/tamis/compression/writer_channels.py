@@ -208,10 +208,11 @@ class _Rewriter:
 def _inferred(model):
     """The model with shapes, as far as ONNX's inference comes, and what it says does not fit, a line each."""
     light = storage.without_weights(model)
+    del light.graph.value_info[:]
     try:
         return onnx.shape_inference.infer_shapes(light, strict_mode=True, data_prop=True), []
     except Exception as error:  # inference raises several types of its own
-        return onnx.shape_inference.infer_shapes(light, data_prop=True), str(error).strip().splitlines()
+        return onnx.shape_inference.infer_shapes(light, data_prop=True), [line for line in str(error).splitlines() if line.strip()]
 
 
 def _check(graph, sizes, source, file):
