@@ -36,7 +36,8 @@ public:
       return buildMinMax();
     if (kind == kHistogram)
       return buildHistogram();
-    if (kind == kChannelAbsMax || kind == kChannelMoments) {
+    if (kind == kChannelAbsMax || kind == kChannelMoments ||
+        kind == kChannelMagnitudes) {
       if (!op.getAxis())
         return op.emitOpError("of tensor '")
                << op.getTensor() << "': '" << kind << "' needs an axis";
@@ -45,7 +46,9 @@ public:
                << op.getTensor() << "': '" << kind
                << "' needs a known number of channels, axis " << *op.getAxis()
                << " is open";
-      return kind == kChannelAbsMax ? buildAbsMax() : buildMoments();
+      if (kind == kChannelAbsMax)
+        return buildAbsMax();
+      return kind == kChannelMoments ? buildMoments() : buildMagnitudes();
     }
     if (kind != kGram)
       return op.emitOpError("of tensor '")
@@ -141,14 +144,27 @@ private:
   }
 
   Value buildMoments() {
-    int64_t axis = *op.getAxis(), channels = type.getDimSize(axis);
-    SmallVector<Value> sums = reduce(
-        axis, {0.0f, 0.0f},
+    return buildSums(
+        {0.0f, 0.0f},
         [](ImplicitLocOpBuilder &b, unsigned i, Value sum, Value x) -> Value {
           if (i == 1)
             x = arith::MulFOp::create(b, x, x);
           return arith::AddFOp::create(b, sum, x);
         });
+  }
+
+  Value buildMagnitudes() {
+    return buildSums(
+        {0.0f},
+        [](ImplicitLocOpBuilder &b, unsigned, Value sum, Value x) -> Value {
+          return arith::AddFOp::create(b, sum, math::AbsFOp::create(b, x));
+        });
+  }
+
+  /// Rows per channel: the number of elements, then one for each sum.
+  Value buildSums(ArrayRef<float> initial, Combine combine) {
+    int64_t axis = *op.getAxis(), channels = type.getDimSize(axis);
+    SmallVector<Value> sums = reduce(axis, initial, combine);
     Value count = arith::ConstantIndexOp::create(b, 1);
     for (int64_t i = 0; i < type.getRank(); ++i)
       if (i != axis)
@@ -156,7 +172,8 @@ private:
     count = arith::IndexCastOp::create(b, b.getI64Type(), count);
     count = arith::SIToFPOp::create(b, f32, count);
     sums.insert(sums.begin(), fill({channels}, count));
-    Value result = tensor::EmptyOp::create(b, {3, channels}, f32);
+    Value result =
+        tensor::EmptyOp::create(b, {int64_t(sums.size()), channels}, f32);
     for (auto [row, part] : llvm::enumerate(sums)) {
       SmallVector<OpFoldResult> offsets{b.getIndexAttr(row), b.getIndexAttr(0)};
       SmallVector<OpFoldResult> sizes{b.getIndexAttr(1),

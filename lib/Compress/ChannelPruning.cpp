@@ -11,12 +11,9 @@
 using namespace mlir;
 using namespace mlir::tamis;
 
-/// Calls `visit` with every index of every output axis that row `row` of the
-/// matrix lies at.
-static void
-forEachOutput(const WeightMatrix &matrix, ArrayRef<int32_t> offsets,
-              int64_t row,
-              function_ref<void(int64_t axis, int64_t index)> visit) {
+void tamis::forEachOutput(
+    const WeightMatrix &matrix, ArrayRef<int32_t> offsets, int64_t row,
+    function_ref<void(int64_t axis, int64_t index)> visit) {
   ObserveOp observe = matrix.use.observe;
   ArrayRef<int64_t> shape = observe.getType().getShape();
   int64_t rest = offsets[row * matrix.columns];
@@ -34,8 +31,8 @@ struct UnitScore {
   int64_t elements = 0;
   double share = 1;
   std::optional<double> threshold;
-  /// What makes it and must not be pruned.
-  std::string keptBy;
+  /// Why it has to stay, empty if nothing keeps it.
+  std::string reason;
   double getMean() const { return elements ? sum / double(elements) : 0; }
 };
 } // namespace
@@ -146,13 +143,36 @@ llvm::DenseMap<Operation *, StringRef> tamis::getLayerNames(ModuleOp module) {
   return names;
 }
 
-/// Scores every unit; one that a weight makes that is not in `layers` is kept.
+/// Heads of attentions: what two activations are multiplied one by one along.
+static DenseSet<int64_t> findHeads(ModuleOp module,
+                                   const ChannelGroups &groups) {
+  DenseSet<int64_t> heads;
+  module.walk([&](ContractOp op) {
+    if (findWeight(op))
+      return;
+    for (auto [axis, expr] : llvm::enumerate(op.getLhsMap().getResults())) {
+      auto size = cast<ShapedType>(op.getLhs().getType()).getDimSize(axis);
+      if (ShapedType::isDynamic(size) || !isa<AffineDimExpr>(expr) ||
+          !op.getRhsMap().getResultPosition(expr) ||
+          !op.getOutMap().getResultPosition(expr))
+        continue;
+      for (int64_t i = 0; i < size; ++i)
+        heads.insert(groups.getUnit(op.getLhs(), axis, i));
+    }
+  });
+  heads.erase(-1);
+  return heads;
+}
+
+/// Scores every unit; one that a weight makes that is not in `layers` is kept,
+/// and so is one that is not of the kind that the layer's pattern removes.
 static LogicalResult scoreUnits(ModuleOp module, const ChannelGroups &groups,
                                 ArrayRef<ChannelLayer> layers,
                                 std::vector<UnitScore> &units) {
   llvm::DenseMap<Operation *, const ChannelLayer *> byParameter;
   for (const ChannelLayer &layer : layers)
     byParameter[layer.matrix->use.observe] = &layer;
+  DenseSet<int64_t> heads = findHeads(module, groups);
   for (const WeightMatrix &matrix : collectWeights(module)) {
     ObserveOp observe = matrix.use.observe;
     auto layer = byParameter.find(observe);
@@ -172,9 +192,15 @@ static LogicalResult scoreUnits(ModuleOp module, const ChannelGroups &groups,
           return;
         UnitScore &unit = units[number];
         if (layer == byParameter.end()) {
-          unit.keptBy = matrix.layer;
+          unit.reason = "tied to the kept layer '" + matrix.layer + "'";
           return;
         }
+        StringRef pattern = layer->second->decision->pattern;
+        bool isHead = heads.contains(number);
+        if (pattern == kHeadPattern && !isHead)
+          unit.reason = "no heads of an attention";
+        else if (pattern == kNeuronPattern && isHead)
+          unit.reason = "heads of an attention";
         const PruneTarget &target = layer->second->decision->target;
         unit.share = std::min(unit.share, target.sparsity);
         if (target.threshold)
@@ -229,15 +255,17 @@ FailureOr<int64_t> tamis::pruneChannels(ModuleOp module,
   for (const ChannelGroups::Group &group : groups.getGroups()) {
     free.emplace_back();
     for (int64_t unit : group.units)
-      if (units[unit].keptBy.empty() && units[unit].elements > 0 &&
+      if (units[unit].reason.empty() && units[unit].elements > 0 &&
           !gone.contains(unit))
         free.back().push_back(unit);
     all.append(free.back());
   }
   if (all.empty())
-    return module.emitError("pattern channel: no group of channels can be "
-                            "removed; each is tied to an input, an output, a "
-                            "kept layer or an operation that fixes it");
+    return module.emitError("pattern ")
+           << layers.front().decision->pattern
+           << ": no group of channels can be removed; each is tied to an "
+              "input, an output, a kept layer or an operation that fixes it, "
+              "or is not of that kind";
   DenseSet<int64_t> chosen;
   if (isGlobal)
     for (int64_t unit : selectUnits(all, gone.size(), units))
@@ -262,8 +290,8 @@ FailureOr<int64_t> tamis::pruneChannels(ModuleOp module,
     removed.append(least);
     std::string reason;
     for (int64_t unit : group.units)
-      if (!units[unit].keptBy.empty())
-        reason = "tied to the kept layer '" + units[unit].keptBy + "'";
+      if (!units[unit].reason.empty())
+        reason = units[unit].reason;
     for (auto [observe, axis] : group.parameters)
       report.add(names.lookup(observe), observe.getTensor(),
                  least.empty() ? "keep channels" : "remove channels", reason,

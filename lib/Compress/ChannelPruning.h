@@ -25,6 +25,12 @@ FailureOr<int64_t> pruneChannels(ModuleOp module, ArrayRef<ChannelLayer> layers,
 /// can take it into a bias, and those that nothing reads. Returns how many.
 FailureOr<int64_t> removeDeadChannels(ModuleOp module, Report &report);
 
+/// Calls `visit` with every index of every output axis of the parameter that
+/// row `row` of the matrix lies at; `offsets` are the matrix's.
+void forEachOutput(const WeightMatrix &matrix, ArrayRef<int32_t> offsets,
+                   int64_t row,
+                   llvm::function_ref<void(int64_t axis, int64_t index)> visit);
+
 /// The layer of each parameter that is a weight.
 llvm::DenseMap<Operation *, StringRef> getLayerNames(ModuleOp module);
 

@@ -40,15 +40,17 @@ struct Prune : ConfiguredPass<tamis::impl::PruneBase<Prune>> {
                          .wasInterrupted();
     if (!isDecided && failed(selectPruning(module, readConfig(), report)))
       return signalPassFailure();
+    if (failed(choosePatterns(module, report)))
+      return signalPassFailure();
 
     std::vector<Layer> alone, together, channels;
     for (WeightMatrix &matrix : collectWeights(module)) {
       std::optional<PruneDecision> decision = getDecision(matrix.use.observe);
       if (!decision)
         continue;
-      auto &list = decision->pattern == kChannelPattern ? channels
-                   : decision->scope == "global"        ? together
-                                                        : alone;
+      auto &list = removesChannels(decision->pattern) ? channels
+                   : decision->scope == "global"      ? together
+                                                      : alone;
       Layer layer{std::move(matrix), std::move(*decision), nullptr, nullptr};
       if (failed(resolve(layer)))
         return signalPassFailure();
@@ -85,7 +87,7 @@ private:
     layer.criterion = findCriterion(layer.decision.criterion);
     layer.pattern = parsePattern(layer.decision.pattern);
     if (!layer.criterion ||
-        (!layer.pattern && layer.decision.pattern != kChannelPattern))
+        (!layer.pattern && !removesChannels(layer.decision.pattern)))
       return layer.matrix.use.observe.emitError("layer '")
              << layer.matrix.layer << "': unknown criterion '"
              << layer.decision.criterion << "' or pattern '"

@@ -56,15 +56,13 @@ LogicalResult tamis::scoreWeights(const PruneCriterion &criterion,
   return success();
 }
 
-LogicalResult PruneCriterion::prune(const WeightMatrix &matrix,
-                                    MutableArrayRef<float> values, int64_t seed,
-                                    const PrunePattern &pattern,
-                                    const PruneTarget &target) const {
-  std::vector<float> scores(values.size());
-  std::vector<uint8_t> drop(values.size());
-  if (failed(scoreWeights(*this, matrix, values, seed, scores)))
-    return failure();
-  int64_t step = comparesRows() ? pattern.getRowStep() : matrix.rows;
+std::vector<uint8_t> tamis::selectWeights(const PruneCriterion &criterion,
+                                          const WeightMatrix &matrix,
+                                          ArrayRef<float> scores,
+                                          const PrunePattern &pattern,
+                                          const PruneTarget &target) {
+  std::vector<uint8_t> drop(scores.size());
+  int64_t step = criterion.comparesRows() ? pattern.getRowStep() : matrix.rows;
   // Rounded shares of single rows would add up to another share, so each row
   // makes good what those before it missed.
   double owed = 0;
@@ -79,6 +77,18 @@ LogicalResult PruneCriterion::prune(const WeightMatrix &matrix,
                    part);
     owed -= llvm::count(ArrayRef(drop).slice(first, count), 1);
   }
+  return drop;
+}
+
+LogicalResult PruneCriterion::prune(const WeightMatrix &matrix,
+                                    MutableArrayRef<float> values, int64_t seed,
+                                    const PrunePattern &pattern,
+                                    const PruneTarget &target) const {
+  std::vector<float> scores(values.size());
+  if (failed(scoreWeights(*this, matrix, values, seed, scores)))
+    return failure();
+  std::vector<uint8_t> drop =
+      selectWeights(*this, matrix, scores, pattern, target);
   for (auto [value, dropped] : llvm::zip_equal(values, drop))
     if (dropped)
       value = 0;
@@ -177,9 +187,9 @@ struct Wanda : PruneCriterion {
   }
 };
 
-/// The activation of the neuron that the output channel feeds: the root mean
-/// square over the calibration data, behind the activation function that
-/// follows. All weights of a neuron score alike.
+/// The activation of the neuron that the output channel feeds: the mean of its
+/// absolute value over the calibration data, behind the activation function
+/// that follows. All weights of a neuron score alike.
 struct Activation : PruneCriterion {
   /// The last tensor that is made of the contraction's result element by
   /// element, and its axis of output channels.
@@ -224,7 +234,7 @@ struct Activation : PruneCriterion {
     ObserveOp neurons = findNeurons(matrix, axis);
     if (!neurons)
       return "its output channels are no axis of an observed tensor";
-    needed.push_back({neurons, axis, statistics::kChannelMoments});
+    needed.push_back({neurons, axis, statistics::kChannelMagnitudes});
     return std::nullopt;
   }
 
@@ -232,13 +242,13 @@ struct Activation : PruneCriterion {
                       int64_t, MutableArrayRef<float> scores) const override {
     int64_t axis;
     ObserveOp neurons = findNeurons(matrix, axis);
-    FailureOr<std::vector<float>> moments = readStatistic(
-        matrix, neurons, statistics::kChannelMoments, 3 * matrix.rows);
-    if (failed(moments))
+    FailureOr<std::vector<float>> magnitudes = readStatistic(
+        matrix, neurons, statistics::kChannelMagnitudes, 2 * matrix.rows);
+    if (failed(magnitudes))
       return failure();
     for (int64_t i = 0; i < matrix.rows; ++i) {
-      float count = std::max((*moments)[i], 1.0f);
-      float mean = std::sqrt((*moments)[2 * matrix.rows + i] / count);
+      float count = std::max((*magnitudes)[i], 1.0f);
+      float mean = (*magnitudes)[matrix.rows + i] / count;
       std::fill_n(scores.begin() + i * matrix.columns, matrix.columns, mean);
     }
     return success();

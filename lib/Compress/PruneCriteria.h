@@ -50,6 +50,14 @@ LogicalResult scoreWeights(const PruneCriterion &criterion,
                            const WeightMatrix &matrix, ArrayRef<float> values,
                            int64_t seed, MutableArrayRef<float> scores);
 
+/// Which elements `pattern` drops by these scores: one byte each, 1 where it
+/// does. Rows have their own order where the criterion compares within rows.
+std::vector<uint8_t> selectWeights(const PruneCriterion &criterion,
+                                   const WeightMatrix &matrix,
+                                   ArrayRef<float> scores,
+                                   const PrunePattern &pattern,
+                                   const PruneTarget &target);
+
 /// The criterion of that name, or null; `fallback`, if given, becomes the name
 /// of the one that takes its place in layers where its statistics cannot be
 /// had.

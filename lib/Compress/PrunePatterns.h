@@ -49,8 +49,8 @@ public:
                       const PruneTarget &target) const = 0;
 };
 
-/// "unstructured", "RxC" or "N:M"; null for anything else. "channel" is no
-/// pattern of zeros: those channels go.
+/// "unstructured", "RxC" or "N:M"; null for anything else. Patterns that remove
+/// channels are no patterns of zeros.
 std::unique_ptr<PrunePattern> parsePattern(llvm::StringRef text);
 
 } // namespace mlir::tamis

@@ -39,11 +39,11 @@ static LogicalResult checkNames(ModuleOp module,
 
 static LogicalResult checkConfig(ModuleOp module, const PruneConfig &config) {
   std::unique_ptr<PrunePattern> pattern = parsePattern(config.pattern);
-  bool isChannel = config.pattern == kChannelPattern;
-  if (!pattern && !isChannel)
-    return module.emitError("pattern expected unstructured, channel, N:M with "
-                            "N < M, or RxC, "
-                            "got '")
+  bool isChannel = removesChannels(config.pattern);
+  bool isAuto = config.pattern == kAutoPattern;
+  if (!pattern && !isChannel && !isAuto)
+    return module.emitError("pattern expected unstructured, N:M with N < M, "
+                            "RxC, channel, head, neuron or auto, got '")
            << config.pattern << "'";
   const PruneCriterion *criterion = findCriterion(config.criterion);
   if (!criterion)
@@ -72,6 +72,12 @@ static LogicalResult checkConfig(ModuleOp module, const PruneConfig &config) {
     return module.emitError("criterion ")
            << config.criterion
            << " works on one layer at a time, got scope global";
+  if (isAuto && config.threshold)
+    return module.emitError("pattern auto compares patterns at one sparsity, "
+                            "got a threshold");
+  if (isAuto && config.scope == "global")
+    return module.emitError("pattern auto is chosen for one layer at a time, "
+                            "got scope global");
   if (isChannel && !criterion->canCompareLayers())
     return module.emitError("criterion ")
            << config.criterion << " cannot rank channels";
@@ -223,7 +229,7 @@ LogicalResult tamis::selectPruning(ModuleOp module, const PruneConfig &config,
     else if (config.protect)
       reason = getProtection(matrix, first.contains(contract),
                              last.contains(contract),
-                             config.pattern == kChannelPattern);
+                             removesChannels(config.pattern));
     SmallVector<NamedAttribute> numbers = {
         report.number("weights", matrix.rows * matrix.columns)};
     if (matrix.isFloat32()) {

@@ -51,13 +51,26 @@ struct PruneDecision {
 };
 
 inline constexpr llvm::StringLiteral kPruningAttr = "tamis.pruning";
-/// The pattern whose zeros are whole channels that are removed.
-inline constexpr llvm::StringLiteral kChannelPattern = "channel";
+/// The pattern that is chosen layer by layer when scores are known.
+inline constexpr llvm::StringLiteral kAutoPattern = "auto";
+/// Patterns whose zeros are whole channels that are removed: all of them, heads
+/// of attentions only, all but those.
+inline constexpr llvm::StringLiteral kChannelPattern = "channel",
+                                     kHeadPattern = "head",
+                                     kNeuronPattern = "neuron";
+
+inline bool removesChannels(llvm::StringRef pattern) {
+  return pattern == kChannelPattern || pattern == kHeadPattern ||
+         pattern == kNeuronPattern;
+}
 
 /// Decides by `config` and writes decisions and what is to be collected. A
 /// weight that `config` does not speak of keeps the decision it has.
 LogicalResult selectPruning(ModuleOp module, const PruneConfig &config,
                             Report &report);
+
+/// Puts patterns in place of `auto` in decisions, by the scores of the weights.
+LogicalResult choosePatterns(ModuleOp module, Report &report);
 
 /// The decision that stands on a weight, if any.
 std::optional<PruneDecision> getDecision(ObserveOp parameter);

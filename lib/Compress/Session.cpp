@@ -3,6 +3,11 @@
 // The session is the compiler taken apart: import, passes on request, and
 // compilations of copies.
 #include "tamis/Compress/Session.h"
+#include "mlir/IR/DialectResourceBlobManager.h"
+#include "mlir/IR/Verifier.h"
+#include "mlir/Pass/PassManager.h"
+#include "mlir/Pass/PassRegistry.h"
+#include "mlir/Transforms/Passes.h"
 #include "tamis/Compress/Parameters.h"
 #include "tamis/Compress/Passes.h"
 #include "tamis/Compress/Statistics.h"
@@ -10,11 +15,6 @@
 #include "tamis/InitAll.h"
 #include "tamis/Pipeline/Compilation.h"
 #include "tamis/Transforms/ConstantTensor.h"
-#include "mlir/IR/DialectResourceBlobManager.h"
-#include "mlir/IR/Verifier.h"
-#include "mlir/Pass/PassManager.h"
-#include "mlir/Pass/PassRegistry.h"
-#include "mlir/Transforms/Passes.h"
 #include "llvm/ADT/StringSet.h"
 
 using namespace mlir;
@@ -188,6 +188,8 @@ static std::pair<StringRef, SmallVector<int64_t>> getForm(ObserveOp observe,
     return {"float32", {-1}};
   if (kind == kChannelMoments)
     return {"float32", {3, -1}};
+  if (kind == kChannelMagnitudes)
+    return {"float32", {2, -1}};
   if (kind == kGram)
     return {"float32", SmallVector<int64_t>(observe.getParameter() ? 3 : 2, -1)};
   if (kind == kGradient)

@@ -27,6 +27,7 @@ func.func @main(%x: tensor<?x8xf32>) -> tensor<?x8xf32> {
 // CHECK-SAME: -> (tensor<32768xi64> {tamis.dims = ["32768"], tamis.dtype = "int64", tamis.name = "x//histogram"}
 // CHECK-SAME: tensor<4xf32> {tamis.dims = ["4"], tamis.dtype = "float32", tamis.name = "x//channel_absmax"}
 // CHECK-SAME: tensor<3x4xf32> {tamis.dims = ["3", "4"], tamis.dtype = "float32", tamis.name = "x//channel_moments"}
+// CHECK-SAME: tensor<2x4xf32> {tamis.dims = ["2", "4"], tamis.dtype = "float32", tamis.name = "x//channel_magnitudes"}
 // CHECK-SAME: tensor<5x5xf32> {tamis.dims = ["5", "5"], tamis.dtype = "float32", tamis.name = "x//gram"})
 // The histogram: half floats are counted as the float32 they stand for.
 // CHECK: %[[FLAT:.*]] = tensor.collapse_shape %{{.*}} {{\[\[}}0, 1, 2]] : tensor<?x4x8xf16> into tensor<?xf16>
@@ -46,7 +47,7 @@ func.func @main(%x: tensor<?x8xf32>) -> tensor<?x8xf32> {
 // CHECK: tamis.contract ins(%[[WIDE]], %[[WIDE]] :
 func.func @main(%x: tensor<?x4x8xf16>) -> tensor<?x4x8xf16> {
   %seen = tamis.observe %x tensor "x" {axis = 1 : i64,
-    collect = ["histogram", "channel_absmax", "channel_moments", "gram"]} : tensor<?x4x8xf16>
+    collect = ["histogram", "channel_absmax", "channel_moments", "channel_magnitudes", "gram"]} : tensor<?x4x8xf16>
   return %seen : tensor<?x4x8xf16>
 }
 

@@ -50,7 +50,7 @@ func.func @chain(%x: tensor<2x32xf32>) -> tensor<2x32xf32> {
   %3 = tamis.observe %2 tensor "b" : tensor<2x32xf32>
   %4 = linalg.exp ins(%3 : tensor<2x32xf32>) outs(%e : tensor<2x32xf32>) -> tensor<2x32xf32>
   // CHECK: tensor "c" : tensor
-  // NEURONS: tensor "c" {axis = 1 : i64, collect = ["channel_moments"]}
+  // NEURONS: tensor "c" {axis = 1 : i64, collect = ["channel_magnitudes"]}
   %5 = tamis.observe %4 tensor "c" : tensor<2x32xf32>
   %f = tensor.empty() : tensor<2x31xf32>
   %6 = tamis.contract ins(%5, %w3 : tensor<2x32xf32>, tensor<32x31xf32>) outs(%f : tensor<2x31xf32>) maps [#x, #w, #y]

@@ -16,7 +16,7 @@ from tamis.compression import symmetric
 from tamis.compression.calibration import calibrate
 from tamis.compression.session import Session
 
-KINDS = ("minmax", "histogram", "channel_absmax", "channel_moments", "gram")
+KINDS = ("minmax", "histogram", "channel_absmax", "channel_moments", "channel_magnitudes", "gram")
 
 
 def net():
@@ -71,6 +71,8 @@ def expected(arrays, kind, axis):
         return np.abs(columns).max(1)
     if kind == "channel_moments":
         return [np.full(len(columns), columns.shape[1]), columns.sum(1), (columns ** 2).sum(1)]
+    if kind == "channel_magnitudes":
+        return [np.full(len(columns), columns.shape[1]), np.abs(columns).sum(1)]
     rows = np.concatenate([columns.T, np.ones((columns.shape[1], 1))], 1)
     return rows.T @ rows
 

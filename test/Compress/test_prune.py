@@ -3,40 +3,13 @@
 import numpy as np
 import onnx
 import pytest
-from onnx import helper, numpy_helper
+from onnx import numpy_helper
+from support.pruning import attention, bottleneck, build, concatenation, dense, groups, halves, layers, model, prune, values
 
 import tamis
 from tamis import reference
 from tamis.compression import prepare, writer
 from tamis.compression.session import Session
-
-build = helper.make_node
-
-
-def model(nodes, weights, inputs, outputs):
-    """An ONNX model; shapes of outputs are left to inference."""
-    graph = helper.make_graph(nodes, "g", [helper.make_tensor_value_info(n, 1, s) for n, s in inputs.items()],
-                              [helper.make_tensor_value_info(n, 1, None) for n in outputs],
-                              [numpy_helper.from_array(np.asarray(w), n) for n, w in weights.items()])
-    made = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
-    return onnx.shape_inference.infer_shapes(made, strict_mode=True)
-
-
-def values(seed, *shape):
-    return np.random.default_rng(seed).standard_normal(shape).astype(np.float32)
-
-
-def dense(rows, columns, seed=0):
-    """x · w with w of columns x rows; K is the first axis of a MatMul's weight."""
-    return model([build("MatMul", ["x", "w"], ["y"], "layer")], {"w": values(seed, columns, rows)}, {"x": [2, columns]}, ["y"])
-
-
-def prune(made, options, statistics=()):
-    session = Session(made)
-    for tensor, kind, array in statistics:
-        session.set_statistics(tensor, {kind: array})
-    session.run(f"tamis-prune{{{options}}}")
-    return session
 
 
 def matrix(session, name="w"):
@@ -121,12 +94,6 @@ def moments(x):
     return np.stack([np.full(flat.shape[1], len(flat)), flat.sum(0), (flat**2).sum(0)]).astype(np.float32)
 
 
-def layers(rows, columns):
-    """Two layers, the second of which is tested: its input is a tensor that is observed."""
-    return model([build("MatMul", ["x", "v"], ["h"], "first"), build("MatMul", ["h", "w"], ["y"], "second")],
-                 {"v": np.eye(columns, dtype=np.float32), "w": values(1, columns, rows)}, {"x": [4, columns]}, ["y"])
-
-
 def test_wanda_weighs_by_inputs_within_rows():
     x = values(2, 64, 12) * np.linspace(0.1, 3, 12, dtype=np.float32)
     session = Session(layers(6, 12))
@@ -177,72 +144,6 @@ def test_sparsegpt_makes_good_for_what_it_drops(pattern):
 # --- channels
 
 
-def conv(name, source, channels, result, *, seed, weights, group=1, kernel=3, before):
-    weights[name] = values(seed, channels, before // group, kernel, kernel)
-    weights[name + "b"] = values(seed + 100, channels)
-    return build("Conv", [source, name, name + "b"], [result], "n" + name, group=group, pads=[kernel // 2] * 4)
-
-
-def bottleneck(seed, width, middle):
-    """Stem, expansion, depthwise, squeeze-and-excitation, projection, residual addition, classifier."""
-    w = {}
-    nodes = [conv("stem", "x", width, "s", seed=seed, weights=w, before=3), build("Relu", ["s"], ["r"]),
-             conv("up", "r", middle, "u", seed=seed + 1, weights=w, kernel=1, before=width), build("Clip", ["u", "zero", "six"], ["c"]),
-             conv("dw", "c", middle, "d", seed=seed + 2, weights=w, group=middle, before=middle),
-             build("GlobalAveragePool", ["d"], ["p"]), conv("se", "p", middle, "e", seed=seed + 3, weights=w, kernel=1, before=middle),
-             build("Sigmoid", ["e"], ["g"]), build("Mul", ["d", "g"], ["m"]),
-             conv("down", "m", width, "o", seed=seed + 4, weights=w, kernel=1, before=middle), build("Add", ["r", "o"], ["a"]),
-             build("GlobalAveragePool", ["a"], ["q"]), build("Flatten", ["q"], ["f"]), build("MatMul", ["f", "fc"], ["y"], "fc")]
-    w.update(zero=np.float32(0), six=np.float32(6), fc=values(seed + 5, width, 5))
-    return model(nodes, w, {"x": [1, 3, 9, 7]}, ["y"]), [1, 3, 9, 7]
-
-
-def concatenation(seed, a, b):
-    """Two branches beside each other, a split again, a flatten before the classifier."""
-    w = {}
-    nodes = [conv("stem", "x", 4, "s", seed=seed, weights=w, before=2), conv("one", "s", a, "p", seed=seed + 1, weights=w, before=4),
-             conv("two", "s", b, "q", seed=seed + 2, weights=w, before=4), build("Concat", ["p", "q"], ["c"], axis=1),
-             build("BatchNormalization", ["c", "bg", "bb", "bm", "bv"], ["n"]), build("MaxPool", ["n"], ["m"], kernel_shape=[2, 2], strides=[2, 2]),
-             build("Flatten", ["m"], ["f"]), build("Gemm", ["f", "fc", "fb"], ["h"], "fc", transB=1), build("Relu", ["h"], ["t"]),
-             build("MatMul", ["t", "last"], ["y"], "last")]
-    w.update({k: np.abs(values(seed + i, a + b)) for i, k in enumerate(("bg", "bb", "bm", "bv"))})
-    w.update(fc=values(seed + 5, 6, (a + b) * 3 * 4), fb=values(seed + 6, 6), last=values(seed + 7, 6, 3))
-    return model(nodes, w, {"x": [1, 2, 6, 8]}, ["y"]), [1, 2, 6, 8]
-
-
-def attention(seed, heads, size):
-    """Self-attention: heads are what can go."""
-    width = heads * size
-    w = {n: values(seed + i, width, width) / 3 for i, n in enumerate(("stem", "wq", "wk", "wv", "wo", "last"))}
-    w["shape"], w["back"] = np.array([1, -1, heads, size]), np.array([1, -1, width])
-    nodes = [build("MatMul", ["x", "stem"], ["s"], "stem")]
-    for n, order in (("q", [0, 2, 1, 3]), ("k", [0, 2, 3, 1]), ("v", [0, 2, 1, 3])):
-        nodes += [build("MatMul", ["s", "w" + n], [n], "n" + n), build("Reshape", [n, "shape"], [n + "r"]),
-                  build("Transpose", [n + "r"], [n + "t"], perm=order)]
-    nodes += [build("MatMul", ["qt", "kt"], ["a"]), build("Softmax", ["a"], ["p"], axis=-1), build("MatMul", ["p", "vt"], ["c"]),
-              build("Transpose", ["c"], ["ct"], perm=[0, 2, 1, 3]), build("Reshape", ["ct", "back"], ["b"]),
-              build("MatMul", ["b", "wo"], ["o"], "no"), build("MatMul", ["o", "last"], ["y"], "last")]
-    return model(nodes, w, {"x": [1, 5, width]}, ["y"]), [1, 5, width]
-
-
-def groups(seed, count, each):
-    """A grouped convolution loses whole groups."""
-    w = {}
-    width = count * each
-    nodes = [conv("stem", "x", width, "s", seed=seed, weights=w, before=2), conv("up", "s", width, "u", seed=seed + 1, weights=w, before=width),
-             conv("grouped", "u", width, "g", seed=seed + 2, weights=w, group=count, before=width), build("Relu", ["g"], ["r"]),
-             conv("last", "r", 2, "y", seed=seed + 3, weights=w, kernel=1, before=width)]
-    return model(nodes, w, {"x": [1, 2, 5, 5]}, ["y"]), [1, 2, 5, 5]
-
-
-def halves(seed, width):
-    """A gated unit: both halves of a Split lose the same channels."""
-    w = {"stem": values(seed, 4, 4), "up": values(seed + 1, 4, 2 * width), "last": values(seed + 2, width, 3), "sizes": np.array([width, width])}
-    nodes = [build("MatMul", ["x", "stem"], ["s"], "stem"), build("MatMul", ["s", "up"], ["u"], "up"), build("Split", ["u", "sizes"], ["a", "b"], axis=-1),
-             build("Sigmoid", ["b"], ["g"]), build("Mul", ["a", "g"], ["m"]), build("MatMul", ["m", "last"], ["y"], "last")]
-    return model(nodes, w, {"x": [2, 4]}, ["y"]), [2, 4]
-
-
 CASES = [(bottleneck, 8, 24), (bottleneck, 5, 7), (concatenation, 6, 3), (concatenation, 1, 9), (attention, 4, 3), (attention, 3, 8), (groups, 4, 2),
          (groups, 3, 3), (halves, 7)]
 
@@ -264,42 +165,95 @@ def test_removed_channels_give_what_zero_channels_give(case, sparsity, scope):
     np.testing.assert_allclose(got, want, rtol=1e-4, atol=1e-4)
 
 
+def removed_by(delta, name):
+    """How many entries of each axis of a parameter go."""
+    return {axis: len(kept) for axis, kept in delta["removed"]["parameters"].get(name, ())}
+
+
+def transformer(seed, heads, size):
+    """An attention and two more layers, so that there are neurons beside the heads."""
+    made, shape = attention(seed, heads, size)
+    made.graph.node.extend([build("MatMul", ["y", "up"], ["h"], "up"), build("Relu", ["h"], ["r"]), build("MatMul", ["r", "end"], ["z"], "end")])
+    width = heads * size
+    made.graph.initializer.extend([numpy_helper.from_array(values(7, width, 20), "up"), numpy_helper.from_array(values(8, 20, 3), "end")])
+    made.graph.output[0].CopyFrom(onnx.helper.make_tensor_value_info("z", 1, None))
+    return made, shape
+
+
+@pytest.mark.parametrize("pattern, sparsity, left, neurons", [("head", 0.5, 2, 20), ("neuron", 0.5, 4, 10), ("channel", 0.5, 2, 10),
+                                                              ("head", 0.7, 1, 20), ("head", 0.99, 1, 20)])
+def test_heads_and_neurons(pattern, sparsity, left, neurons):
+    made, shape = transformer(3, 4, 6)
+    prepared = prepare.prepare(made)
+    session = prune(prepared.model.SerializeToString(), f"pattern={pattern} sparsity={sparsity} protect=false")
+    delta = session.delta()
+    # Three projections lose the columns of a head, the fourth its rows.
+    for name, axis in (("wq", 1), ("wk", 1), ("wv", 1), ("wo", 0)):
+        assert removed_by(delta, name).get(axis, 24) == 6 * left
+    assert removed_by(delta, "up").get(1, 20) == neurons
+    reasons = {r["reason"] for r in delta["report"] if r["decision"] == "keep channels" and r["tensor"] in ("wq", "up")}
+    assert reasons == {"head": {"no heads of an attention"}, "neuron": {"heads of an attention"}}.get(pattern, set())
+    zeroed, written = writer.apply(prepared, {**delta, "removed": {}}), writer.apply(prepared, delta)
+    onnx.checker.check_model(written, full_check=True)
+    x = values(9, *shape)
+    want = reference.session(zeroed.SerializeToString()).run(None, {"x": x})[0]
+    for got in (reference.session(written.SerializeToString()).run(None, {"x": x})[0], tamis.compile(written, cache="off").run(None, {"x": x})[0]):
+        assert got.shape == want.shape
+        np.testing.assert_allclose(got, want, rtol=1e-4, atol=1e-4)
+
+
+def test_a_network_without_heads():
+    with pytest.raises(tamis.Error, match="pattern head: no group of channels can be removed"):
+        prune(prepare.prepare(bottleneck(0, 8, 12)[0]).model.SerializeToString(), "pattern=head protect=false")
+
+
+def chosen(weight, options=""):
+    """The pattern that `auto` takes for the second of two layers, and its weight afterwards."""
+    made = model([build("MatMul", ["x", "v"], ["h"], "first"), build("Relu", ["h"], ["r"]), build("MatMul", ["r", "w"], ["y"], "second")],
+                 {"v": weight, "w": values(1, weight.shape[1], 40)}, {"x": [4, weight.shape[0]]}, ["y"])
+    session = prune(made, f"pattern=auto protect=false include=first {options}")
+    entry, = (r for r in session.delta()["report"] if r["decision"].startswith("pattern "))
+    return entry["decision"].removeprefix("pattern "), entry["reason"], session.parameter("v")
+
+
+def faint(mask):
+    """Weights of which those where `mask` is set are the lesser by far."""
+    return (values(4, *mask.shape) * np.where(mask, 0.01, 1)).astype(np.float32)
+
+
+def blocks(rows, columns):
+    """Half of the blocks of a 128 x 128 weight; a MatMul keeps K in its first axis, so `columns` come first."""
+    chosen = np.random.default_rng(6).permutation(128 // rows * (128 // columns)).reshape(128 // columns, 128 // rows) % 2 == 0
+    return np.repeat(np.repeat(chosen, columns, 0), rows, 1)
+
+
+@pytest.mark.parametrize("mask, pattern", [
+    (np.broadcast_to(np.arange(128) % 2 == 0, (128, 128)), "channel"), (blocks(32, 64), "32x64"), (blocks(32, 4), "32x4"), (blocks(1, 4), "1x4"),
+    (np.broadcast_to(np.arange(128)[:, None] % 4 < 2, (128, 128)), "2:4"), (np.roll(blocks(1, 4), 2, 0), "unstructured")])
+def test_auto_takes_the_coarsest_that_keeps_the_score(mask, pattern):
+    found, reason, weight = chosen(faint(mask))
+    assert found == pattern and (found == "unstructured" or reason.endswith(f"{pattern} 100.0 %"))
+    assert np.mean((weight == 0) != mask) < 0.03
+
+
+def test_auto_has_groups_only_where_they_make_the_sparsity():
+    mask = np.broadcast_to(np.arange(128)[:, None] % 4 < 3, (128, 128))
+    assert chosen(faint(mask), "sparsity=0.75")[0] == "1:4"
+    found, reason, _ = chosen(faint(mask), "sparsity=0.7")
+    assert found == "unstructured" and ":" not in reason.split("keep:")[1]
+
+
+def test_auto_takes_no_channels_that_others_make_too():
+    made, _ = bottleneck(0, 8, 24)
+    session = prune(prepare.prepare(made).model.SerializeToString(), "pattern=auto protect=false include=nup,nstem")
+    told = {r["layer"]: r["reason"] for r in session.delta()["report"] if r["decision"].startswith("pattern ")}
+    assert set(told) == {"nup", "nstem"} and not any("channel" in reason for reason in told.values())
+
+
 def test_unremovable_channels_are_refused():
     made = model([build("MatMul", ["x", "w"], ["h"]), build("Softmax", ["h"], ["y"])], {"w": values(0, 8, 8)}, {"x": [2, 8]}, ["y"])
     with pytest.raises(tamis.Error, match="no group of channels can be removed"):
         prune(made, "pattern=channel protect=false")
-
-
-@pytest.mark.parametrize("kernel", [1, 3])
-def test_dead_channels_go_without_changing_results(kernel):
-    w = {}
-    nodes = [conv("a", "x", 8, "p", seed=0, weights=w, before=3), build("Sigmoid", ["p"], ["s"]),
-             conv("b", "s", 6, "q", seed=1, weights=w, kernel=kernel, before=8), build("Relu", ["q"], ["r"]),
-             conv("c", "r", 4, "y", seed=2, weights=w, kernel=1, before=6)]
-    w["a"][[1, 4]] = 0  # a number that is not zero behind the sigmoid
-    w["b"][[0, 5]] = 0
-    w["bb"][[0, 5]] = [-1, 2]  # zero behind the relu, and not
-    prepared = prepare.prepare(model(nodes, w, {"x": [1, 3, 6, 6]}, ["y"]))
-    session = prune(prepared.model.SerializeToString(), "dead-channels")
-    delta = session.delta()
-    kept = {name: list(entries[0][1]) for name, entries in delta["removed"]["parameters"].items()}
-    assert kept["bb"] == [1, 2, 3, 4]
-    # At the border a window of three sees padding instead of the number.
-    assert kept.get("ab", list(range(8))) == ([0, 2, 3, 5, 6, 7] if kernel == 1 else list(range(8)))
-    x = values(5, 1, 3, 6, 6)
-    want, got = (reference.session(m.SerializeToString()).run(None, {"x": x})[0] for m in (prepared.model, writer.apply(prepared, delta)))
-    np.testing.assert_allclose(got, want, rtol=1e-5, atol=1e-5)
-
-
-def test_unread_channels_go():
-    made = layers(6, 8)
-    weights = {t.name: t for t in made.graph.initializer}
-    weight = numpy_helper.to_array(weights["w"]).copy()
-    weight[[2, 5]] = 0
-    weights["w"].CopyFrom(numpy_helper.from_array(weight, "w"))
-    removed = prune(made, "dead-channels").delta()["removed"]
-    assert {n: list(e[0][1]) for n, e in removed["parameters"].items()} == {"v": [0, 1, 3, 4, 6, 7], "w": [0, 1, 3, 4, 6, 7]}
-    assert removed["tensors"] == {"h": [(1, 6)]}
 
 
 @pytest.mark.parametrize("criterion, kind", [("wanda", "channel_moments"), ("sparsegpt", "gram")])
@@ -324,9 +278,14 @@ def test_idle_neurons_go_first():
                   build("MatMul", ["r", "w"], ["y"], "c")], w, {"x": [4, 6]}, ["y"])
     session = Session(made)
     session.run("tamis-select-pruning{pattern=channel criterion=activation sparsity=0.25}")
-    assert [o["tensor"] for o in session.observed() if o["collect"]] == ["r"]
-    activations = np.abs(values(3, 50, 8)) * np.array([1, 1, 0.1, 1, 1, 0, 1, 1], np.float32)
-    session.set_statistics("r", {"channel_moments": moments(activations)})
+    assert [(o["tensor"], o["collect"]) for o in session.observed() if o["collect"]] == [("r", ["channel_magnitudes"])]
+    activations = np.ones((64, 8), np.float32)
+    activations[:, 2] *= 0.1
+    # Of one mean but a greater mean square than most, and of the least mean but the greatest mean square.
+    activations[:, 4], activations[:, 5] = 0, 0
+    activations[:16, 4], activations[0, 5] = 4, 50
+    assert np.sqrt((activations[:, 5]**2).mean()) > 5 and activations[:, 5].mean() < 1
+    session.set_statistics("r", {"channel_magnitudes": np.stack([np.full(8, 64), np.abs(activations).sum(0)]).astype(np.float32)})
     session.run("tamis-prune")
     assert list(session.delta()["removed"]["parameters"]["w"][0][1]) == [0, 1, 3, 4, 6, 7]
 

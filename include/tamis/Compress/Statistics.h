@@ -30,6 +30,10 @@ inline constexpr llvm::StringLiteral kChannelAbsMax = "channel_absmax";
 /// their squares. Merge: sum (the host adds in float64).
 inline constexpr llvm::StringLiteral kChannelMoments = "channel_moments";
 
+/// tensor<2xCxf32>: per channel the number of elements and the sum of their
+/// absolute values. Merge: sum (the host adds in float64).
+inline constexpr llvm::StringLiteral kChannelMagnitudes = "channel_magnitudes";
+
 /// tensor<(K+1)x(K+1)xf32>: sum over all vectors along `axis` (the last
 /// dimension where there is none) of [x, 1] transposed times [x, 1]: second
 /// moments, sums and, in the corner, the number of vectors. Merge: sum.

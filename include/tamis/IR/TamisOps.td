@@ -185,8 +185,8 @@ def Tamis_ObserveOp : Tamis_Op<"observe", [SameOperandsAndResultType,
     tensor and learn of it stands here until they act on it:
 
     - `collect` names the statistics that calibration gathers: `minmax`,
-      `histogram`, `channel_absmax`, `channel_moments`, `gram`; those per
-      channel are taken along `axis`.
+      `histogram`, `channel_absmax`, `channel_moments`, `channel_magnitudes`,
+      `gram`; those per channel are taken along `axis`.
     - `statistics` holds them afterwards, in the form that
       include/tamis/Compress/Statistics.h gives.
     - `scheme` is how the tensor is to be quantized.

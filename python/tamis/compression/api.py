@@ -69,7 +69,7 @@ def quantize(model, data=None, *, activations="uint8", weights="int8", per_chann
 
 
 def prune(model, data=None, *, sparsity=None, pattern="unstructured", criterion="magnitude", scope="local", threshold=None,
-          gradients=None, nodes_to_exclude=(), ignored_scope=(), protect=True, dead_channels=False, format="zeros",
+          gradients=None, labels=None, nodes_to_exclude=(), ignored_scope=(), protect=True, dead_channels=False, format="zeros",
           subset_size=SUBSET_SIZE, target="native", calibration_cache=None, overrides=None, input_dims=None, seed=0, report=None,
           progress=None):
     """Set the least important weights of convolutions and matrix products to zero; returns an onnx.ModelProto.
@@ -77,10 +77,13 @@ def prune(model, data=None, *, sparsity=None, pattern="unstructured", criterion=
     `model` and `data` are as in `quantize`; a quantized model (QDQ) keeps its scales, and its zeros become exact zero
     points. `sparsity` is the share of weights to drop (default 0.5, or what the pattern fixes), `threshold` instead
     drops all that score no more than it. `pattern` is unstructured, N:M (2:4: at most two of four are not zero), RxC
-    (blocks of R output channels times C consecutive inputs) or channel, which removes whole channels, so that the model
-    gets smaller. `criterion` is magnitude, random, l1, l2, activation, gradient, wanda or sparsegpt; activation, wanda
-    and sparsegpt need `data`, gradient needs `gradients` ({initializer: array} or an .npz). `scope` local gives each
-    layer its share, global puts all weights into one order.
+    (blocks of R output channels times C consecutive inputs), channel, head or neuron, which remove whole channels (heads
+    of attentions only, all but those), so that the model gets smaller, or auto, which chooses for each layer the coarsest
+    pattern that keeps nearly as much of the scores as unstructured. `criterion` is magnitude, random, l1, l2, activation,
+    gradient, wanda or sparsegpt; activation, wanda and sparsegpt need `data`. gradient takes `gradients` ({initializer:
+    array} or an .npz), or measures them in small models with `data` and, if there are any, `labels` (classes, or numbers
+    of the output's shape, one per sample; see compression/differences.py). `scope` local gives each layer its share,
+    global puts all weights into one order.
 
     `protect` leaves the first, the last and small layers alone. `dead_channels` only removes channels that do not
     depend on the input. `overrides` gives single layers another `sparsity` or `pattern`. `format` stores zeros as they
@@ -104,13 +107,15 @@ def prune(model, data=None, *, sparsity=None, pattern="unstructured", criterion=
         raise Error(f"pattern {pattern} reaches a sparsity of {most:.4g}, got {sparsity:.4g}")
     if criterion in NEEDS_DATA and data is None and calibration_cache is None:
         raise Error(f"criterion {criterion} needs calibration data, got none")
-    if criterion == "gradient" and gradients is None:
-        raise Error("criterion gradient needs gradients, got none")
+    if criterion == "gradient" and gradients is None and data is None:
+        raise Error("criterion gradient needs gradients, or data to measure them, got none")
+    if labels is not None and (criterion != "gradient" or gradients is not None):
+        raise Error("labels are for criterion gradient without given gradients")
     layers = _overrides(overrides, {"sparsity": _share, "pattern": _pattern})
     from . import flow
 
     return flow.prune(flow.Request(model, data, options, _scope(nodes_to_exclude, ignored_scope), None, layers, _count(subset_size), target,
-                                   calibration_cache, input_dims, report, progress), gradients)
+                                   calibration_cache, input_dims, report, progress), gradients, labels)
 
 
 @dataclasses.dataclass(frozen=True)

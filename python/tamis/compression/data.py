@@ -140,3 +140,16 @@ def _pieces(feed, inputs):
         return
     for i in range(counts.pop()):
         yield {name: feed[name][i * size:(i + 1) * size] for name, _, size in sizes}
+
+
+def load_labels(path):
+    """Labels from an .npy file, one per sample."""
+    try:
+        array = np.load(path, allow_pickle=False)
+    except FileNotFoundError:
+        raise Error("no such file", file=path) from None
+    except (OSError, ValueError) as error:
+        raise Error(f"cannot read the labels: {error}", file=path) from None
+    if not isinstance(array, np.ndarray):
+        raise Error("expected labels as one array (.npy), got an archive", file=path)
+    return array

@@ -10,6 +10,7 @@ import numpy as np
 
 from ..errors import Error
 from . import api, opset, prepare as preparation, storage, table, writer, writer_qdq
+from .data import load_labels
 from .graph import FLOATS, Graph, node_name, numpy_helper
 from .opening import open_session
 
@@ -71,7 +72,7 @@ def quantize(request):
     return _finish(request, prepared, delta, "quantize", format=options["format"])
 
 
-def prune(request, gradients):
+def prune(request, gradients, labels):
     """See api.prune."""
     options = request.options
     prepared = preparation.prepare(request.model, fold_constants=False, lift=True)
@@ -89,8 +90,8 @@ def prune(request, gradients):
                 if layer not in excluded:
                     session.run(_text("tamis-select-pruning", {**general, **changes, "include": [layer]}))
             selected = _require_selected(session.delta()["report"], prepared)
-            if gradients is not None:
-                _set_gradients(session, gradients, selected)
+            if options["criterion"] == "gradient":
+                _set_gradients(session, _estimate(request, prepared, selected, labels) if gradients is None else gradients, selected)
             _calibrate(request, session, f"criterion {options['criterion']}")
             session.run("tamis-prune")
         delta = session.delta()
@@ -147,6 +148,19 @@ def _calibrate(request, session, what):
 
     calibrate(session, request.data, subset_size=request.subset_size, method=request.options.get("calibration_method", "minmax"),
               cache=request.calibration_cache, progress=request.progress)
+
+
+def _estimate(request, prepared, layers, labels):
+    """Gradients of the selected weights by forward differences."""
+    file = prepared.loaded.name
+    if preparation.quantized_nodes(prepared.model):
+        raise Error("criterion gradient: rounded activations have no derivative; give gradients", file=file)
+    from . import differences
+
+    if isinstance(labels, (str, os.PathLike)):
+        labels = load_labels(labels)
+    return differences.gradients(prepared.model, [tensor for _, tensor in layers], request.data, labels, subset_size=request.subset_size,
+                                 target=request.target, input_dims=request.input_dims, file=file, progress=request.progress)
 
 
 def _set_gradients(session, gradients, layers):

@@ -13,6 +13,7 @@ import time
 from ..errors import Error
 from ..source import Source
 from . import evaluate, search, sensitivity, space as space_of
+from .data import feeds_of, load_labels
 from .recipe import Recipe
 from .workbench import Workbench
 
@@ -97,24 +98,7 @@ def prepare(model, data, labels, metric, seed, compile_options):
 
 def samples(data, inputs):
     """The feeds of whatever form the data have."""
-    from .data import feeds_of
-
     return list(feeds_of(data, inputs))
-
-
-def load_labels(path):
-    """Labels from an .npy file, one per sample."""
-    import numpy as np
-
-    try:
-        array = np.load(path, allow_pickle=False)
-    except FileNotFoundError:
-        raise Error("no such file", file=path) from None
-    except (OSError, ValueError) as error:
-        raise Error(f"cannot read the labels: {error}", file=path) from None
-    if not isinstance(array, np.ndarray):
-        raise Error("expected labels as one array (.npy), got an archive", file=path)
-    return array
 
 
 def _search(bench, study, choices, calibrations, max_drop, trials, timeout, sampler, seed, progress):

@@ -32,7 +32,7 @@ def apply(prepared, delta, *, format="qdq", zeros="zeros", step=None):
     needed = writer_qdq.needed_opset(model, weights, delta["tensors"], prepared.grids)
     model = opset.raise_to(model, needed, name) if needed else model
     graph = Graph(model)
-    grids = writer_channels.remove(graph, delta["removed"], delta["parameters"], prepared.grids, name)
+    grids = writer_channels.remove(graph, delta["removed"], delta["parameters"], prepared.grids, prepared.model, name)
     _set_parameters(graph, {k: v for k, v in delta["parameters"].items() if k not in replaced}, name)
     weights.update(_back_on_grids(graph, grids, weights))
     writer_qdq.insert(graph, weights, delta["tensors"], name)

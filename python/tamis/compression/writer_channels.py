@@ -13,10 +13,11 @@ from .graph import attribute, make_tensor, node_name, numpy_helper, onnx, opset,
 ENDLESS = 2**31 - 1  # exporters write "to the end" as this or more
 
 
-def remove(graph, removed, parameters, grids, file=""):
+def remove(graph, removed, parameters, grids, source, file=""):
     """Apply `removed` of a delta to a Graph; returns the grids of integer weights, sliced too.
 
-    `parameters` are new float values that may still have their old shape; those are sliced in place.
+    `parameters` are new float values that may still have their old shape; those are sliced in place. `source` is the
+    model before: what ONNX's inference finds wrong with it is no fault of the removal.
     """
     cuts = dict(removed.get("parameters") or {})
     sizes = {name: {int(axis): int(size) for axis, size in entries} for name, entries in (removed.get("tensors") or {}).items()}
@@ -39,7 +40,7 @@ def remove(graph, removed, parameters, grids, file=""):
         rewriter.rewrite(node)
     del graph.proto.value_info[:]
     graph.store()
-    _check(graph, sizes, file)
+    _check(graph, sizes, source, file)
     return grids
 
 
@@ -204,13 +205,23 @@ class _Rewriter:
             self._change(node, 3, self.sizes[node.output[0]])
 
 
-def _check(graph, sizes, file):
-    """The graph must fit together again, and every tensor must have the size the delta says."""
+def _inferred(model):
+    """The model with shapes, as far as ONNX's inference comes, and what it says does not fit, a line each."""
+    light = storage.without_weights(model)
+    del light.graph.value_info[:]
     try:
-        inferred = onnx.shape_inference.infer_shapes(storage.without_weights(graph.model), strict_mode=True, data_prop=True)
+        return onnx.shape_inference.infer_shapes(light, strict_mode=True, data_prop=True), []
     except Exception as error:  # inference raises several types of its own
-        line = str(error).strip().splitlines()[-1]
-        raise Error(f"removing channels leaves a graph that does not fit together: {line}", file=file) from None
+        return onnx.shape_inference.infer_shapes(light, data_prop=True), [line for line in str(error).splitlines() if line.strip()]
+
+
+def _check(graph, sizes, source, file):
+    """The graph must fit together again, and every tensor must have the size the delta says."""
+    inferred, problems = _inferred(graph.model)
+    known = set(_inferred(source)[1]) if problems else ()
+    for line in problems:
+        if line not in known:
+            raise Error(f"removing channels leaves a graph that does not fit together: {line}", file=file)
     shapes = {i.name: [d.dim_value if d.HasField("dim_value") else None for d in i.type.tensor_type.shape.dim]
               for i in (*inferred.graph.value_info, *inferred.graph.output) if i.type.tensor_type.HasField("shape")}
     for name, entries in sizes.items():

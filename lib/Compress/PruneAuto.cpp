@@ -1,0 +1,126 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// Pattern `auto`: for each layer the coarsest pattern that keeps nearly as much
+// of the scores as dropping the least weights one by one would.
+#include "ChannelPruning.h"
+#include "llvm/ADT/StringExtras.h"
+#include "llvm/Support/Format.h"
+#include <cmath>
+
+using namespace mlir;
+using namespace mlir::tamis;
+
+/// What a coarser pattern has to keep of the score that single weights keep.
+static constexpr double kLeastKept = 0.9;
+
+/// The weights whose rows are one removable channel each that no other weight
+/// makes, so that what their rows lose is all that is lost.
+static DenseSet<Operation *>
+findRemovableRows(ModuleOp module, ArrayRef<WeightMatrix> matrices) {
+  ChannelGroups groups(module);
+  std::vector<int64_t> makers(groups.getUnitCount());
+  llvm::DenseMap<Operation *, SmallVector<int64_t>> units;
+  for (const WeightMatrix &matrix : matrices) {
+    std::vector<int32_t> offsets = matrix.getOffsets();
+    for (int64_t row = 0; row < matrix.rows; ++row) {
+      int64_t unit = -1;
+      forEachOutput(matrix, offsets, row, [&](int64_t axis, int64_t index) {
+        unit = groups.getUnit(matrix.use.observe.getResult(), axis, index);
+        if (unit >= 0)
+          ++makers[unit];
+      });
+      units[matrix.use.observe].push_back(unit);
+    }
+  }
+  DenseSet<Operation *> removable;
+  for (auto &[parameter, list] : units)
+    if (llvm::all_of(
+            list, [&](int64_t unit) { return unit >= 0 && makers[unit] == 1; }))
+      removable.insert(parameter);
+  return removable;
+}
+
+/// The candidates, coarsest first: pairs of the decision's name and the pattern
+/// of zeros that it amounts to.
+static SmallVector<std::pair<std::string, std::string>>
+listCandidates(const WeightMatrix &matrix, double sparsity, bool isRemovable) {
+  SmallVector<std::pair<std::string, std::string>> candidates;
+  if (isRemovable)
+    candidates.push_back(
+        {kChannelPattern.str(), "1x" + std::to_string(matrix.columns)});
+  for (StringRef blocks : {"32x64", "32x4", "1x4"})
+    candidates.push_back({blocks.str(), blocks.str()});
+  double kept = 4 * (1 - sparsity);
+  if (kept == std::round(kept) && kept >= 1 && kept < 4) {
+    std::string groups = std::to_string(int64_t(kept)) + ":4";
+    candidates.push_back({groups, groups});
+  }
+  return candidates;
+}
+
+/// The sum of the scores that stay if `pattern` drops its share.
+static double getKept(const PruneCriterion &criterion,
+                      const WeightMatrix &matrix, ArrayRef<float> scores,
+                      StringRef pattern, const PruneTarget &target) {
+  std::vector<uint8_t> drop =
+      selectWeights(criterion, matrix, scores, *parsePattern(pattern), target);
+  double kept = 0;
+  for (auto [score, dropped] : llvm::zip_equal(scores, drop))
+    kept += dropped ? 0 : score;
+  return kept;
+}
+
+LogicalResult tamis::choosePatterns(ModuleOp module, Report &report) {
+  std::vector<WeightMatrix> matrices = collectWeights(module);
+  auto isAuto = [](const WeightMatrix &matrix) {
+    std::optional<PruneDecision> decision = getDecision(matrix.use.observe);
+    return decision && decision->pattern == kAutoPattern;
+  };
+  if (llvm::none_of(matrices, isAuto))
+    return success();
+  DenseSet<Operation *> removable = findRemovableRows(module, matrices);
+  for (const WeightMatrix &matrix : llvm::make_filter_range(matrices, isAuto)) {
+    ObserveOp parameter = matrix.use.observe;
+    PruneDecision decision = *getDecision(parameter);
+    const PruneCriterion *criterion = findCriterion(decision.criterion);
+    if (!criterion)
+      return parameter.emitError("layer '")
+             << matrix.layer << "': unknown criterion '" << decision.criterion
+             << "'";
+    FailureOr<std::vector<float>> values = readFinite(matrix);
+    std::vector<float> scores(matrix.rows * matrix.columns);
+    if (failed(values) || failed(scoreWeights(*criterion, matrix, *values,
+                                              decision.seed, scores)))
+      return failure();
+    double best =
+        getKept(*criterion, matrix, scores, "unstructured", decision.target);
+    std::string chosen = "unstructured";
+    SmallVector<std::string> found;
+    bool isRemovable =
+        removable.contains(parameter) && criterion->canCompareLayers();
+    for (auto &[name, zeros] :
+         listCandidates(matrix, decision.target.sparsity, isRemovable)) {
+      double share = best > 0 ? getKept(*criterion, matrix, scores, zeros,
+                                        decision.target) /
+                                    best
+                              : 1;
+      std::string &text = found.emplace_back();
+      llvm::raw_string_ostream(text)
+          << name << " " << llvm::format("%.1f %%", 100 * share);
+      if (share < kLeastKept)
+        continue;
+      chosen = name;
+      break;
+    }
+    Builder b(module.getContext());
+    NamedAttrList entries(
+        parameter->getAttrOfType<DictionaryAttr>(kPruningAttr));
+    entries.set("pattern", b.getStringAttr(chosen));
+    parameter->setAttr(kPruningAttr,
+                       entries.getDictionary(module.getContext()));
+    report.add(matrix.layer, parameter.getTensor(), "pattern " + chosen,
+               "kept of the score that single weights keep: " +
+                   llvm::join(found, ", "));
+  }
+  return success();
+}
