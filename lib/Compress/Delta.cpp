@@ -3,13 +3,13 @@
 // The delta of a compressed module: changed parameters by their mark,
 // quantized tensors by the origin that quantize and dequantize carry.
 #include "tamis/Compress/Delta.h"
-#include "tamis/Compress/Parameters.h"
-#include "tamis/IR/Tamis.h"
-#include "tamis/Transforms/ConstantTensor.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/Linalg/IR/Linalg.h"
 #include "mlir/Dialect/MLProgram/IR/MLProgram.h"
 #include "mlir/Dialect/Tensor/IR/Tensor.h"
+#include "tamis/Compress/Parameters.h"
+#include "tamis/IR/Tamis.h"
+#include "tamis/Transforms/ConstantTensor.h"
 
 using namespace mlir;
 using namespace mlir::tamis;
@@ -66,6 +66,8 @@ public:
         done = addTensor(quantize);
       else if (auto dequantize = dyn_cast<DequantizeOp>(op))
         done = addWeight(dequantize);
+      else if (auto decode = dyn_cast<DecodeOp>(op))
+        done = addCodes(decode);
       return failed(done) ? WalkResult::interrupt() : WalkResult::advance();
     });
     if (result.wasInterrupted())
@@ -180,7 +182,48 @@ private:
     std::string dtype = parameters->dtype, name = op.getOrigin()->str();
     if (!delta.removedParameters.count(name))
       delta.parameters.erase(name);
-    delta.weights[name] = {readArray(*values, dtype), std::move(*parameters)};
+    delta.weights[name] = {
+        readArray(*values, dtype), std::move(*parameters), std::nullopt};
+    return success();
+  }
+
+  LogicalResult addCodes(DecodeOp op) {
+    auto values = op.getOrigin() ? getConstantTensor(op.getInput(), symbols)
+                                 : std::nullopt;
+    if (!values)
+      return success();
+    DeltaWeight weight;
+    DeltaParameters &parameters = weight.parameters;
+    parameters.dtype = op.getFormat()
+                           ? op.getFormat()->str()
+                           : getTypeName(values->type.getElementType(),
+                                         /*isUnsigned=*/true, getBits(op));
+    weight.values = readArray(*values, parameters.dtype);
+    auto read = [&](Value value, StringRef what) -> FailureOr<DeltaArray> {
+      auto constant = readBelowReshapes(value, symbols);
+      if (!constant)
+        return op.emitOpError("of tensor '")
+               << *op.getOrigin() << "' has a " << what
+               << " known only at run time";
+      return readConstantArray(*constant);
+    };
+    parameters.scale = {"float32", {}, {0, 0, char(0x80), 0x3f}}; // one
+    if (op.getScale()) {
+      auto scale = read(op.getScale(), "scale");
+      if (failed(scale))
+        return failure();
+      parameters.scale = std::move(*scale);
+    }
+    // A type of the source model says what its codes stand for.
+    if (op.getCodebook() && !op.getFormat()) {
+      auto codebook = read(op.getCodebook(), "codebook");
+      if (failed(codebook))
+        return failure();
+      weight.codebook = std::move(*codebook);
+    }
+    parameters.axis = op.getAxis();
+    parameters.block = op.getBlockSize();
+    delta.weights[op.getOrigin()->str()] = std::move(weight);
     return success();
   }
 

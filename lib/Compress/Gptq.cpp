@@ -45,7 +45,7 @@ private:
     // What is pruned stays pruned; the others make good for it.
     int32_t integer =
         values[at[j]] == 0 ? p.zeroPoint : toInteger(row[j], p, scheme);
-    quantized.values[at[j]] = static_cast<int8_t>(integer);
+    quantized.values[at[j]] = static_cast<int16_t>(integer);
     return row[j] - static_cast<float>(integer - p.zeroPoint) * p.scale;
   }
 

@@ -29,6 +29,12 @@ struct ContractionSite {
   Source input, second;
 };
 
+/// A weight that has become codes: what they stand for, and that as a value.
+struct EncodedParameter {
+  std::vector<float> after;
+  Value value;
+};
+
 struct Quantization {
   /// Collects the contractions and the activations with a scheme.
   explicit Quantization(ModuleOp module);
@@ -52,6 +58,14 @@ struct Quantization {
 LogicalResult chooseActivationParameters(Quantization &state,
                                          RangeMethod method, StringRef name,
                                          double percentile);
+
+/// The codes of a weight whose scheme has no integers, and their
+/// `tamis.decode` behind the observation; `seed` is that of k-means. Fails
+/// where a value is beyond the number system.
+FailureOr<EncodedParameter> encodeParameter(Quantization &state,
+                                            ObserveOp observe,
+                                            ArrayRef<float> values,
+                                            uint64_t seed);
 
 /// The least scale of each weight's scale that leaves its bias room: beside a
 /// bias so much larger, the weights of a dying channel need no precision.

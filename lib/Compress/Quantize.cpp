@@ -50,6 +50,9 @@ struct Quantize : tamis::impl::QuantizeBase<Quantize> {
   LogicalResult quantizeAll(Quantization &state);
   LogicalResult quantizeWeights(Quantization &state,
                                 MutableArrayRef<WeightMatrix> matrices);
+  std::string quantizeToIntegers(Quantization &state, ObserveOp observe,
+                                 WeightMatrix *matrix,
+                                 QuantizedParameter &done);
 
   RangeMethod rangeMethod = RangeMethod::MinMax;
   std::optional<RangeMethod> weightRange;
@@ -93,6 +96,107 @@ static void correctMean(Report &report, const WeightMatrix &matrix,
              llvm::toString(change.takeError()));
 }
 
+/// Chooses the integers of `done`, whose values before are given; returns how.
+std::string Quantize::quantizeToIntegers(Quantization &state, ObserveOp observe,
+                                         WeightMatrix *matrix,
+                                         QuantizedParameter &done) {
+  SchemeAttr scheme = done.scheme;
+  ArrayRef<int64_t> shape = observe.getType().getShape();
+  RangeMethod range = weightRange.value_or(
+      scheme.getBits() <= 4 ? RangeMethod::MSE : RangeMethod::MinMax);
+  ScaleMap map(shape, scheme);
+  SmallVector<float> least;
+  if (!scheme.getBlock())
+    least = getLeastScales(state, observe, map.getCount());
+  done.integers = quantizeWeight(done.before, shape, scheme, range, least);
+  std::string how = "rounded to nearest";
+  if (gptq && matrix) {
+    auto reason = scheme.getBits() > 8
+                      ? "it has more than 8 bits"
+                      : quantizeByMoments(*matrix, done.before, scheme, range,
+                                          done.integers);
+    how = reason ? "rounded to nearest; no GPTQ: " + *reason : "GPTQ";
+  }
+  done.after = done.integers.dequantize(map, scheme);
+  if (scheme.getFraction()) {
+    float reach = std::ldexp(static_cast<float>(scheme.getMax()),
+                             static_cast<int>(-*scheme.getFraction()));
+    int64_t beyond = llvm::count_if(
+        done.before, [&](float value) { return std::fabs(value) > reach; });
+    if (beyond)
+      how += "; " + std::to_string(beyond) + " of " +
+             std::to_string(done.before.size()) + " weights saturate";
+  }
+  return how;
+}
+
+/// The integers as a constant behind `tamis.dequantize`.
+static Value writeIntegers(Quantization &state, ObserveOp observe,
+                           const QuantizedParameter &done) {
+  SchemeAttr scheme = done.scheme;
+  OpBuilder b(observe.getContext());
+  b.setInsertionPointAfter(observe);
+  Location loc = observe.getLoc();
+  IntegerType element = scheme.getBits() > 8 ? b.getI16Type() : b.getI8Type();
+  std::vector<char> bytes;
+  for (int16_t value : done.integers.values)
+    for (unsigned i = 0; i < element.getWidth() / 8; ++i)
+      bytes.push_back(static_cast<char>(value >> (8 * i)));
+  Value integers = state.constants.makeIntegers(
+      b, loc, observe.getType().clone(element), bytes, observe.getTensor());
+  SmallVector<float> scales;
+  for (QuantParameters p : done.integers.parameters)
+    scales.push_back(p.scale);
+  ArrayRef<int64_t> shape = done.integers.scaleShape;
+  auto dequantize = DequantizeOp::create(
+      b, loc, observe.getType(), integers,
+      state.constants.makeScales(b, loc, scales, shape),
+      state.constants.makeZeroPoints(b, loc, done.integers.parameters, shape,
+                                     element),
+      scheme.getIsUnsigned() ? b.getUnitAttr() : UnitAttr(),
+      scheme.isPerTensor() ? IntegerAttr()
+                           : b.getI64IntegerAttr(scheme.getAxis()),
+      scheme.getBlock() ? b.getI64IntegerAttr(scheme.getBlock())
+                        : IntegerAttr(),
+      observe.getTensorAttr());
+  // One bit has three levels once a weight is zero.
+  if (scheme.getBits() < element.getWidth())
+    dequantize->setAttr(kBitsAttrName, b.getI64IntegerAttr(std::max<int64_t>(
+                                           scheme.getBits(), 2)));
+  return dequantize;
+}
+
+/// In dB, at most 200.
+static double getSignalToNoise(const QuantizedParameter &done) {
+  double signal = 0, noise = 0;
+  for (auto [x, y] : llvm::zip_equal(done.before, done.after)) {
+    signal += double(x) * x;
+    noise += (double(x) - y) * (double(x) - y);
+  }
+  return noise > 0 && signal > 0 ? 10 * std::log10(signal / noise) : 200.0;
+}
+
+/// What is left of the values that an earlier clustering or quantization made;
+/// empty where a weight has many.
+static std::string describeDistinct(const QuantizedParameter &done) {
+  auto count = [](ArrayRef<float> values) {
+    constexpr size_t kMany = 256;
+    llvm::DenseSet<uint32_t> seen;
+    for (float value : values) {
+      seen.insert(llvm::bit_cast<uint32_t>(value == 0 ? 0.0f : value));
+      if (seen.size() > kMany)
+        break;
+    }
+    return seen.size() > kMany ? 0 : seen.size();
+  };
+  size_t before = count(done.before);
+  if (before == 0 || before * 4 > done.before.size())
+    return "";
+  return (Twine("; its ") + Twine(before) + " distinct values become " +
+          Twine(count(done.after)))
+      .str();
+}
+
 LogicalResult
 Quantize::quantizeWeights(Quantization &state,
                           MutableArrayRef<WeightMatrix> matrices) {
@@ -113,74 +217,43 @@ Quantize::quantizeWeights(Quantization &state,
         return observe.emitError("weight '")
                << observe.getTensor() << "' holds a NaN or an infinity";
     SchemeAttr scheme = observe.getSchemeAttr();
-    RankedTensorType type = observe.getType();
-    RangeMethod range = weightRange.value_or(
-        scheme.getBits() <= 4 ? RangeMethod::MSE : RangeMethod::MinMax);
+    WeightMatrix *matrix = byObserve.lookup(observe);
     QuantizedParameter done;
     done.scheme = scheme;
-    ScaleMap map(type.getShape(), scheme);
-    SmallVector<float> least;
-    if (!scheme.getBlock())
-      least = getLeastScales(state, observe, map.getCount());
-    done.integers =
-        quantizeWeight(*values, type.getShape(), scheme, range, least);
-    WeightMatrix *matrix = byObserve.lookup(observe);
-    std::string how = "rounded to nearest";
-    if (gptq && matrix) {
-      auto reason =
-          quantizeByMoments(*matrix, *values, scheme, range,
-                            correctBias && findOwnBias(*matrix), done.integers);
-      how = reason ? "rounded to nearest; no GPTQ: " + *reason : "GPTQ";
-    }
-    done.after = done.integers.dequantize(map, scheme);
-    double signal = 0, noise = 0;
-    for (auto [x, y] : llvm::zip_equal(*values, done.after)) {
-      signal += double(x) * x;
-      noise += (double(x) - y) * (double(x) - y);
-    }
-    double snr = noise > 0 ? 10 * std::log10(signal / noise) : 200.0;
-    state.report.add(matrix ? StringRef(matrix->layer) : "",
-                     observe.getTensor(), "integers", how,
-                     {state.report.number("bits", scheme.getBits()),
-                      state.report.number("snr", signal > 0 ? snr : 200.0),
-                      state.report.number("scales", int64_t(map.getCount()))});
     done.before = std::move(*values);
+    Value value;
+    std::string how;
+    if (scheme.hasIntegers()) {
+      how = quantizeToIntegers(state, observe, matrix, done);
+      value = writeIntegers(state, observe, done);
+    } else {
+      auto encoded = encodeParameter(state, observe, done.before, seed);
+      if (failed(encoded))
+        return failure();
+      done.after = std::move(encoded->after);
+      value = encoded->value;
+      how = "nearest of its values";
+    }
+    state.report.add(
+        matrix ? StringRef(matrix->layer) : "", observe.getTensor(),
+        scheme.hasIntegers() ? "integers" : tamis::getName(scheme),
+        how + describeDistinct(done),
+        {state.report.number("bits", scheme.getBits()),
+         state.report.number("snr", getSignalToNoise(done)),
+         state.report.number(
+             "scales",
+             ScaleMap(observe.getType().getShape(), scheme).getCount())});
     // While the way from the contraction to the parameter is still there.
     if (correctBias && matrix)
       correctMean(state.report, *matrix, done);
-
-    OpBuilder b(&getContext());
-    b.setInsertionPointAfter(observe);
-    Location loc = observe.getLoc();
-    SmallVector<float> scales;
-    for (QuantParameters p : done.integers.parameters)
-      scales.push_back(p.scale);
-    ArrayRef<char> bytes(
-        reinterpret_cast<const char *>(done.integers.values.data()),
-        done.integers.values.size());
-    Value integers = state.constants.makeIntegers(
-        b, loc, type.clone(b.getI8Type()), bytes, observe.getTensor());
-    auto dequantize = DequantizeOp::create(
-        b, loc, type, integers,
-        state.constants.makeScales(b, loc, scales, map.shape),
-        state.constants.makeZeroPoints(b, loc, done.integers.parameters,
-                                       map.shape, b.getI8Type()),
-        scheme.getIsUnsigned() ? b.getUnitAttr() : UnitAttr(),
-        scheme.isPerTensor() ? IntegerAttr()
-                             : b.getI64IntegerAttr(scheme.getAxis()),
-        scheme.getBlock() ? b.getI64IntegerAttr(scheme.getBlock())
-                          : IntegerAttr(),
-        observe.getTensorAttr());
-    // One bit has three levels once a weight is zero.
-    if (scheme.getBits() < 8)
-      dequantize->setAttr(kBitsAttrName, b.getI64IntegerAttr(std::max<int64_t>(
-                                             scheme.getBits(), 2)));
-    observe.getResult().replaceAllUsesWith(dequantize);
-    // Later steps only read scheme and scales.
-    done.before = done.after = std::vector<float>();
-    done.integers.values.clear();
-    done.integers.values.shrink_to_fit();
-    state.weights[observe] = std::move(done);
+    observe.getResult().replaceAllUsesWith(value);
+    if (scheme.hasIntegers()) {
+      // Later steps only read scheme and scales.
+      done.before = done.after = std::vector<float>();
+      done.integers.values.clear();
+      done.integers.values.shrink_to_fit();
+      state.weights[observe] = std::move(done);
+    }
     ++numWeights;
   }
   return success();

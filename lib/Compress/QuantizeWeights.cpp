@@ -41,6 +41,29 @@ int64_t ScaleMap::getCount() const {
   return count;
 }
 
+std::string tamis::getName(SchemeAttr scheme) {
+  std::string bits = std::to_string(scheme.getBits()), name;
+  switch (scheme.getSystem()) {
+  case NumberSystem::Integer:
+    name = (scheme.getIsUnsigned() ? "uint" : "int") + bits;
+    break;
+  case NumberSystem::FixedPoint:
+    name = "fixed" + bits;
+    break;
+  case NumberSystem::Codebook:
+    name = "codebook" + bits;
+    break;
+  case NumberSystem::PowerOfTwo:
+    name = "log" + bits;
+    break;
+  default:
+    name = stringifyNumberSystem(scheme.getSystem()).str();
+  }
+  if (scheme.getBlock())
+    name += " block " + std::to_string(scheme.getBlock());
+  return name;
+}
+
 int32_t tamis::toInteger(float value, QuantParameters p, SchemeAttr scheme) {
   if (scheme.getBits() == 1)
     return value > 0 ? 1 : value < 0 ? -1 : 0;
@@ -120,11 +143,11 @@ QuantizedWeight tamis::quantizeWeight(ArrayRef<float> values,
       p.zeroPoint = static_cast<int32_t>(
           std::nearbyint(double(scheme.getMin()) - low / least[index]));
     }
-    p.scale = least[index];
+    p.scale = fitScale(least[index], scheme);
   }
   result.values.reserve(values.size());
   for (auto [i, value] : llvm::enumerate(values))
-    result.values.push_back(static_cast<int8_t>(
+    result.values.push_back(static_cast<int16_t>(
         toInteger(value, result.parameters[map(i)], scheme)));
   return result;
 }

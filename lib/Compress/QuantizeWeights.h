@@ -6,6 +6,7 @@
 
 #include "WeightMatrix.h"
 #include "tamis/Compress/Ranges.h"
+#include <string>
 
 namespace mlir::tamis {
 
@@ -24,14 +25,18 @@ private:
 };
 
 struct QuantizedWeight {
-  /// One integer per element, row-major; unsigned ones as their bit pattern.
-  std::vector<int8_t> values;
+  /// One integer per element, row-major; unsigned ones as the pattern of their
+  /// lowest 8 bits.
+  std::vector<int16_t> values;
   /// One per scale.
   std::vector<QuantParameters> parameters;
   SmallVector<int64_t> scaleShape;
   /// What the integers stand for.
   std::vector<float> dequantize(const ScaleMap &map, SchemeAttr scheme) const;
 };
+
+/// The name users give a scheme's type: "uint8", "int4 block 32", "codebook4".
+std::string getName(SchemeAttr scheme);
 
 /// The integer of a scheme that weights use: two signed bits are the three
 /// levels -1, 0, 1 if symmetric, one bit is -1 and 1 (and 0 for what is zero).

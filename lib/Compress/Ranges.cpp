@@ -182,6 +182,19 @@ static double getPositiveLevels(SchemeAttr scheme) {
   return scheme.getMax();
 }
 
+float tamis::fitScale(double scale, SchemeAttr scheme) {
+  if (scheme.getFraction())
+    return std::ldexp(1.0f, static_cast<int>(-*scheme.getFraction()));
+  if (scale == 0)
+    return 1.0f;
+  if (scheme.getSystem() == NumberSystem::FixedPoint) {
+    int exponent;
+    double mantissa = std::frexp(scale, &exponent);
+    scale = std::ldexp(1.0, mantissa == 0.5 ? exponent - 1 : exponent);
+  }
+  return std::max(static_cast<float>(scale), kLeastScale);
+}
+
 QuantParameters tamis::getParameters(Interval range, SchemeAttr scheme) {
   double low = std::min(range.low, 0.0), high = std::max(range.high, 0.0);
   int64_t min = scheme.getMin(), max = scheme.getMax();
@@ -196,10 +209,7 @@ QuantParameters tamis::getParameters(Interval range, SchemeAttr scheme) {
   } else {
     scale = (high - low) / double(max - min);
   }
-  if (scale == 0)
-    result.scale = 1.0f;
-  else
-    result.scale = std::max(static_cast<float>(scale), kLeastScale);
+  result.scale = fitScale(scale, scheme);
   if (!scheme.getSymmetric()) {
     double zero = std::nearbyint(double(min) - low / result.scale);
     result.zeroPoint =

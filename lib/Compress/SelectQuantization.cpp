@@ -4,7 +4,7 @@
 // structure of the model and writes schemes and requests for statistics.
 #include "InputMoments.h"
 #include "QuantizationFlow.h"
-#include "WeightMatrix.h"
+#include "QuantizeWeights.h"
 #include "tamis/Compress/Parameters.h"
 #include "tamis/Compress/Passes.h"
 #include "tamis/Compress/Ranges.h"
@@ -29,6 +29,7 @@ struct SelectQuantization
 
   void runOnOperation() override;
   LogicalResult checkOptions();
+  LogicalResult checkWeights(function_ref<LogicalResult(const Twine &)> fail);
   /// Why a contraction stays float; empty if it is selected.
   std::string select(ContractOp op, Report &report);
   /// Gives an activation its scheme, and what computes it where that pays.
@@ -42,11 +43,57 @@ struct SelectQuantization
   bool hasType(Operation *op, StringRef fallback);
 
   std::vector<std::shared_ptr<llvm::Regex>> patterns;
+  NumberSystem system = NumberSystem::Integer;
+  std::optional<int64_t> fraction;
+  /// No integer product is possible: what contractions read stays float.
+  bool floatInputs = false;
   SchemeAttr activation;
   llvm::SetVector<ContractOp> selected;
   SmallVector<ObserveOp> pending;
 };
 } // namespace
+
+LogicalResult SelectQuantization::checkWeights(
+    function_ref<LogicalResult(const Twine &)> fail) {
+  auto found = symbolizeNumberSystem(weightSystem);
+  if (!found)
+    return fail("unknown weight-system '" + weightSystem +
+                "', expected integer, fixed_point, codebook, power_of_two, "
+                "float8_e4m3fn, float8_e5m2, float16 or bfloat16");
+  system = *found;
+  bool isInteger = system == NumberSystem::Integer;
+  auto [least, most] = getBitRange(system);
+  if (isInteger)
+    most = 8;
+  if (weightBits < least || weightBits > most)
+    return fail("weight-bits expected " + Twine(least) + " to " + Twine(most) +
+                (isInteger ? "" : " of " + weightSystem) + ", got " +
+                Twine(weightBits));
+  if (weightBits == 1 && isInteger && (!weightSymmetric || weightUnsigned))
+    return fail("weights of one bit expected to be signed and symmetric");
+  if (!isInteger && (!weightSymmetric || weightUnsigned))
+    return fail("weights of " + weightSystem +
+                " expected to be signed and symmetric");
+  constexpr int64_t kWhatFits = -1000;
+  if (weightFraction != kWhatFits) {
+    if (system != NumberSystem::FixedPoint)
+      return fail("weight-fraction expected fixed_point weights, got " +
+                  weightSystem);
+    if (weightFraction < -100 || weightFraction > 100)
+      return fail("weight-fraction expected -100 to 100, got " +
+                  Twine(weightFraction));
+    fraction = weightFraction;
+  }
+  bool hasBlocks = isInteger || system == NumberSystem::FixedPoint ||
+                   system == NumberSystem::Float8E4M3FN ||
+                   system == NumberSystem::Float8E5M2;
+  if (block > 0 && !hasBlocks)
+    return fail("weights of " + weightSystem + " have no blocks");
+  floatInputs = weightOnly ||
+                (!isInteger && system != NumberSystem::FixedPoint) ||
+                weightBits > activationBits;
+  return success();
+}
 
 LogicalResult SelectQuantization::checkOptions() {
   ModuleOp module = getOperation();
@@ -56,10 +103,8 @@ LogicalResult SelectQuantization::checkOptions() {
   if (activationBits != 8 && activationBits != 16)
     return fail("activation-bits expected 8 or 16, got " +
                 Twine(activationBits));
-  if (weightBits < 1 || weightBits > 8)
-    return fail("weight-bits expected 1 to 8, got " + Twine(weightBits));
-  if (weightBits == 1 && (!weightSymmetric || weightUnsigned))
-    return fail("weights of one bit expected to be signed and symmetric");
+  if (failed(checkWeights(fail)))
+    return failure();
   if (block < 0)
     return fail("block expected at least 0, got " + Twine(block));
   if (!parseRangeMethod(method))
@@ -122,11 +167,12 @@ SchemeAttr SelectQuantization::makeWeightScheme(WeightUse &use) {
   if (block > 0) {
     axis = pick(use.reductionAxes);
     size = axis < 0 ? 0 : block;
-  } else if (perChannel) {
+  } else if (perChannel && system != NumberSystem::Float16 &&
+             system != NumberSystem::BFloat16) {
     axis = pick(use.outputAxes);
   }
   return SchemeAttr::get(&getContext(), weightBits, weightUnsigned,
-                         weightSymmetric, axis, size);
+                         weightSymmetric, axis, size, system, fraction);
 }
 
 void SelectQuantization::collect(ObserveOp observe, ArrayRef<StringRef> kinds,
@@ -142,16 +188,6 @@ void SelectQuantization::collect(ObserveOp observe, ArrayRef<StringRef> kinds,
     observe.setAxis(*axis);
 }
 
-/// The scheme in the words of a report: "uint8", "int4 block 32".
-static std::string describe(SchemeAttr scheme) {
-  std::string text =
-      (Twine(scheme.getIsUnsigned() ? "uint" : "int") + Twine(scheme.getBits()))
-          .str();
-  if (scheme.getBlock())
-    text += " block " + std::to_string(scheme.getBlock());
-  return text;
-}
-
 void SelectQuantization::selectActivation(ObserveOp observe, StringRef layer,
                                           const Twine &reason, Report &report) {
   if (observe.getScheme())
@@ -160,7 +196,7 @@ void SelectQuantization::selectActivation(ObserveOp observe, StringRef layer,
   collect(observe, {StringRef(statistics::kMinMax)});
   if (*parseRangeMethod(method) != RangeMethod::MinMax)
     collect(observe, {StringRef(statistics::kHistogram)});
-  report.add(layer, observe.getTensor(), describe(activation), reason);
+  report.add(layer, observe.getTensor(), tamis::getName(activation), reason);
   pending.push_back(observe);
 }
 
@@ -227,12 +263,12 @@ std::string SelectQuantization::select(ContractOp op, Report &report) {
   if (!hasType(op, guessType(op)))
     return "its node type is not among op-types";
   std::optional<WeightUse> use = findWeight(op);
-  if (!use && (!attention || weightOnly))
+  if (!use && (!attention || floatInputs))
     return "its second operand is not a parameter";
   if (use && isExcluded(use->observe.getTensor()))
     return "its weight is excluded by name";
   Source input = findSource(op.getLhsMutable());
-  if (!weightOnly) {
+  if (!floatInputs) {
     if (!input.observe)
       return "its input is not an observed tensor";
     if (input.observe.getParameter())
@@ -265,7 +301,7 @@ std::string SelectQuantization::select(ContractOp op, Report &report) {
            "another axis";
   if (!weight.getScheme()) {
     weight.setSchemeAttr(scheme);
-    report.add(layer, weight.getTensor(), describe(scheme),
+    report.add(layer, weight.getTensor(), tamis::getName(scheme),
                block > 0 && scheme.getBlock() == 0
                    ? "weight of a contraction without a reduction: per tensor"
                : scheme.isPerTensor() ? "weight of a contraction"
@@ -273,7 +309,7 @@ std::string SelectQuantization::select(ContractOp op, Report &report) {
                                         "axis " +
                                             Twine(scheme.getAxis()));
   }
-  if (!weightOnly)
+  if (!floatInputs)
     selectActivation(input.observe, layer, "read by a contraction", report);
   return "";
 }
@@ -287,9 +323,12 @@ void SelectQuantization::runOnOperation() {
     if (auto attr = module->getAttrOfType<TargetAttr>("tamis.target"))
       amx = attr.hasFeature("amx-int8");
   activation =
-      SchemeAttr::get(&getContext(), activationBits,
-                      activationUnsigned && !amx && activationBits == 8,
-                      activationSymmetric, -1, 0);
+      activationFixedPoint
+          ? SchemeAttr::get(&getContext(), activationBits, false, true, -1, 0,
+                            NumberSystem::FixedPoint, std::nullopt)
+          : SchemeAttr::get(&getContext(), activationBits,
+                            activationUnsigned && !amx && activationBits == 8,
+                            activationSymmetric, -1, 0);
   Report report(module, "select-quantization");
   SmallVector<ContractOp> contracts;
   module.walk([&](ContractOp op) { contracts.push_back(op); });

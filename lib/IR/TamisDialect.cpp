@@ -96,15 +96,51 @@ using EmitError = function_ref<InFlightDiagnostic()>;
 
 LogicalResult SchemeAttr::verify(EmitError emitError, int64_t bits,
                                  bool isUnsigned, bool symmetric, int64_t axis,
-                                 int64_t block) {
-  if (bits < 1 || bits > 16)
-    return emitError() << "scheme expected 1 to 16 bits, got " << bits;
+                                 int64_t block, NumberSystem system,
+                                 std::optional<int64_t> fraction) {
+  auto [least, most] = getBitRange(system);
+  if (bits < least || bits > most)
+    return emitError() << "scheme expected " << least << " to " << most
+                       << " bits"
+                       << (system == NumberSystem::Integer
+                               ? ""
+                               : (" of " + stringifyNumberSystem(system)).str())
+                       << ", got " << bits;
+  if (system != NumberSystem::Integer && (isUnsigned || !symmetric))
+    return emitError() << "scheme expected " << stringifyNumberSystem(system)
+                       << " to be signed and symmetric";
+  if (fraction && system != NumberSystem::FixedPoint)
+    return emitError() << "scheme expected no fraction of "
+                       << stringifyNumberSystem(system);
+  if (fraction && (*fraction < -100 || *fraction > 100))
+    return emitError() << "scheme expected a fraction of -100 to 100, got "
+                       << *fraction;
   if (axis < -1)
     return emitError() << "scheme expected an axis of at least 0, got " << axis;
   if (block < 0 || (block > 0 && axis < 0))
     return emitError() << "scheme expected a positive block along an axis, got "
                        << block << " along axis " << axis;
   return success();
+}
+
+std::pair<int64_t, int64_t> tamis::getBitRange(NumberSystem system) {
+  switch (system) {
+  case NumberSystem::Integer:
+    return {1, 16};
+  case NumberSystem::FixedPoint:
+    return {2, 16};
+  case NumberSystem::Codebook:
+    return {1, 8};
+  case NumberSystem::PowerOfTwo:
+    return {2, 8};
+  case NumberSystem::Float8E4M3FN:
+  case NumberSystem::Float8E5M2:
+    return {8, 8};
+  case NumberSystem::Float16:
+  case NumberSystem::BFloat16:
+    return {16, 16};
+  }
+  llvm_unreachable("a number system without bits");
 }
 
 int64_t SchemeAttr::getMin() const {

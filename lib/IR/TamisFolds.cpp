@@ -168,6 +168,11 @@ void DequantizeOp::getCanonicalizationPatterns(RewritePatternSet &patterns,
   patterns.add<SinkCast<DequantizeOp>>(context);
 }
 
+void DecodeOp::getCanonicalizationPatterns(RewritePatternSet &patterns,
+                                           MLIRContext *context) {
+  patterns.add<SinkCast<DecodeOp>>(context);
+}
+
 /// True if `(n * scale) / scale` rounds to n for every n of 17 bits: neither
 /// zero nor so large that the product overflows.
 static bool isInvertible(Attribute scale) {

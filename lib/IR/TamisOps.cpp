@@ -222,6 +222,35 @@ LogicalResult DequantizeOp::verify() {
                           getZeroPoint(), getAxis(), getBlockSize());
 }
 
+LogicalResult DecodeOp::verify() {
+  auto input = cast<RankedTensorType>(getInput().getType());
+  auto result = cast<RankedTensorType>(getType());
+  if (!isa<FloatType>(result.getElementType()) ||
+      result.getShape() != input.getShape())
+    return emitOpError("expected a float result of the input's shape");
+  Type code = input.getElementType();
+  if (!getCodebook() && !code.isF16() && !code.isBF16())
+    return emitOpError("expected a codebook for codes of ") << code;
+  if (getCodebook() && !code.isInteger(8))
+    return emitOpError("expected i8 codes of a codebook, got ") << code;
+  if (getCodebook()) {
+    int64_t size =
+        cast<RankedTensorType>(getCodebook().getType()).getDimSize(0);
+    if (size < 1 || size > 256)
+      return emitOpError("expected a codebook of 1 to 256 values, got ")
+             << (ShapedType::isDynamic(size) ? "an open number"
+                                             : std::to_string(size));
+  }
+  if (!getScale()) {
+    if (getAxis() || getBlockSize())
+      return emitOpError("expected a scale for axis and block size");
+    return success();
+  }
+  return verifyParameters(*this, input,
+                          cast<RankedTensorType>(getScale().getType()), Value(),
+                          getAxis(), getBlockSize());
+}
+
 //===-- observe, fake_quant -----------------------------------------------===//
 
 LogicalResult ObserveOp::verify() {

@@ -6,6 +6,7 @@
 #include "EvaluateBody.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/Math/IR/Math.h"
+#include "mlir/Dialect/Tensor/IR/Tensor.h"
 #include "mlir/IR/Matchers.h"
 #include "tamis/Transforms/ConstantTensor.h"
 #include "llvm/ADT/TypeSwitch.h"
@@ -113,8 +114,9 @@ bool tamis::canEvaluateBody(linalg::GenericOp op) {
              arith::ShRUIOp, arith::ExtFOp, arith::TruncFOp, arith::ExtSIOp,
              arith::ExtUIOp, arith::TruncIOp, arith::SIToFPOp, arith::UIToFPOp,
              arith::FPToSIOp, arith::FPToUIOp, arith::IndexCastOp,
-             arith::SelectOp, arith::MaxSIOp, arith::MinSIOp, math::RoundEvenOp,
-             math::AbsFOp, math::SqrtOp>(inner))
+             arith::SelectOp, arith::MaxSIOp, arith::MinSIOp, arith::CmpIOp,
+             arith::CmpFOp, arith::BitcastOp, tensor::ExtractOp,
+             math::RoundEvenOp, math::AbsFOp, math::SqrtOp>(inner))
       return false;
     for (Type type : inner.getResultTypes())
       if (!isSupported(type))
@@ -124,6 +126,43 @@ bool tamis::canEvaluateBody(linalg::GenericOp op) {
     if (!isSupported(argument.getType()))
       return false;
   return true;
+}
+
+/// Reads the element at `bytes` into the lane of its kind.
+static void loadElement(Type type, const char *bytes, double &real,
+                        int64_t &integer) {
+  if (isa<FloatType>(type)) {
+    real = decodeFloat(type, bytes);
+    return;
+  }
+  int64_t raw = 0;
+  std::memcpy(&raw, bytes, getElementBytes(type));
+  integer = wrap(getWidth(type), raw);
+}
+
+static void storeElement(Type type, double real, int64_t integer, char *bytes) {
+  if (isa<FloatType>(type))
+    return encodeFloat(type, real, bytes);
+  int64_t raw = asUnsigned(getWidth(type), integer);
+  std::memcpy(bytes, &raw, getElementBytes(type));
+}
+
+/// Picks an element of `table` in each of `n` lanes.
+static LogicalResult pickElements(const ConstantTensor &table, int64_t n,
+                                  ArrayRef<const Lanes *> indices, Lanes &out) {
+  Type type = table.type.getElementType();
+  SmallVector<int64_t> strides = table.getStrides();
+  for (int64_t k = 0; k < n; ++k) {
+    int64_t offset = 0;
+    for (auto [index, stride, size] :
+         llvm::zip_equal(indices, strides, table.type.getShape())) {
+      if (index->i[k] < 0 || index->i[k] >= size)
+        return failure();
+      offset += index->i[k] * stride;
+    }
+    loadElement(type, table.bytes.data() + offset, out.f[k], out.i[k]);
+  }
+  return success();
 }
 
 /// Evaluates one operation on `n` lanes.
@@ -262,6 +301,30 @@ static LogicalResult evaluate(Operation *op, int64_t n,
       .Case([&](arith::ExtUIOp) {
         return integers([&](int64_t k) { return int64_t(u(0, k)); });
       })
+      .Case([&](arith::CmpIOp op) {
+        unsigned from = getWidth(op.getLhs().getType());
+        return integers([&](int64_t k) -> int64_t {
+          return arith::applyCmpPredicate(
+              op.getPredicate(), llvm::APInt(from, asUnsigned(from, i(0, k))),
+              llvm::APInt(from, asUnsigned(from, i(1, k))));
+        });
+      })
+      .Case([&](arith::CmpFOp op) {
+        return integers([&](int64_t k) -> int64_t {
+          return arith::applyCmpPredicate(op.getPredicate(),
+                                          llvm::APFloat(f(0, k)),
+                                          llvm::APFloat(f(1, k)));
+        });
+      })
+      .Case([&](arith::BitcastOp op) {
+        Type source = op.getIn().getType();
+        for (int64_t k = 0; k < n; ++k) {
+          char bytes[8] = {};
+          storeElement(source, f(0, k), i(0, k), bytes);
+          loadElement(type, bytes, out.f[k], out.i[k]);
+        }
+        return success();
+      })
       .Case([&](arith::SelectOp) {
         for (int64_t k = 0; k < n; ++k) {
           unsigned chosen = i(0, k) ? 1 : 2;
@@ -320,15 +383,26 @@ forEachRow(ArrayRef<int64_t> shape, ArrayRef<EvaluationInput> inputs,
   }
 }
 
-LogicalResult tamis::evaluateBody(linalg::GenericOp op, ArrayRef<int64_t> shape,
-                                  ArrayRef<EvaluationInput> inputs, char *to) {
+LogicalResult
+tamis::evaluateBody(linalg::GenericOp op, ArrayRef<int64_t> shape,
+                    ArrayRef<EvaluationInput> inputs,
+                    function_ref<std::optional<ConstantTensor>(Value)> read,
+                    char *to) {
   Block *body = op.getBody();
   Value yielded = body->getTerminator()->getOperand(0);
   llvm::DenseMap<Value, Lanes> values;
+  llvm::DenseMap<Value, ConstantTensor> tables;
   // A value from outside the body is a constant or unknown.
   auto capture = [&](Value value) -> LogicalResult {
     if (values.count(value) || value.getParentBlock() == body)
       return success();
+    if (isa<TensorType>(value.getType())) {
+      auto table = read(value);
+      if (!table)
+        return failure();
+      tables.try_emplace(value, std::move(*table));
+      return success();
+    }
     Attribute attr;
     if (!matchPattern(value, m_Constant(&attr)))
       return failure();
@@ -361,37 +435,26 @@ LogicalResult tamis::evaluateBody(linalg::GenericOp op, ArrayRef<int64_t> shape,
         int64_t stride = shape.empty() ? 0 : input.strides.back();
         const char *from = pointer + base * stride;
         Type argumentType = input.argument.getType();
-        if (isa<FloatType>(argumentType)) {
-          for (int64_t k = 0; k < n; ++k)
-            lanes.f[k] = decodeFloat(argumentType, from + k * stride);
-          continue;
-        }
-        unsigned width = getWidth(argumentType);
-        int64_t size = getElementBytes(argumentType);
-        for (int64_t k = 0; k < n; ++k) {
-          int64_t raw = 0;
-          std::memcpy(&raw, from + k * stride, size);
-          lanes.i[k] = wrap(width, raw);
-        }
+        for (int64_t k = 0; k < n; ++k)
+          loadElement(argumentType, from + k * stride, lanes.f[k], lanes.i[k]);
       }
       for (Operation &inner : body->without_terminator()) {
         if (isa<arith::ConstantOp>(inner))
           continue;
+        auto extract = dyn_cast<tensor::ExtractOp>(inner);
         SmallVector<const Lanes *> operands;
-        for (Value operand : inner.getOperands())
+        for (Value operand :
+             extract ? extract.getIndices() : inner.getOperands())
           operands.push_back(&values[operand]);
-        if (failed(evaluate(&inner, n, operands, values[inner.getResult(0)])))
+        Lanes &out = values[inner.getResult(0)];
+        if (failed(extract ? pickElements(tables.at(extract.getTensor()), n,
+                                          operands, out)
+                           : evaluate(&inner, n, operands, out)))
           return failure();
       }
       const Lanes &result = values[yielded];
-      for (int64_t k = 0; k < n; ++k, to += bytes) {
-        if (isa<FloatType>(type)) {
-          encodeFloat(type, result.f[k], to);
-        } else {
-          int64_t raw = asUnsigned(getWidth(type), result.i[k]);
-          std::memcpy(to, &raw, bytes);
-        }
-      }
+      for (int64_t k = 0; k < n; ++k, to += bytes)
+        storeElement(type, result.f[k], result.i[k], to);
     }
     return success();
   });

@@ -6,6 +6,7 @@
 #define TAMIS_LIB_TRANSFORMS_EVALUATEBODY_H
 
 #include "mlir/Dialect/Linalg/IR/Linalg.h"
+#include "tamis/Transforms/ConstantTensor.h"
 #include <cstdint>
 
 namespace mlir::tamis {
@@ -23,11 +24,14 @@ struct EvaluationInput {
 bool canEvaluateBody(linalg::GenericOp op);
 
 /// Computes the one result of `op` over the row-major loop space `shape` into
-/// `to`. Exact: every operation rounds as IEEE asks. Fails where an element's
-/// value is undefined (an integer division by zero, a conversion out of
+/// `to`; `read` gives the contents of tensors that the body picks elements of.
+/// Exact: every operation rounds as IEEE asks. Fails where an element's value
+/// is undefined (an integer division by zero, a conversion or an index out of
 /// range).
-LogicalResult evaluateBody(linalg::GenericOp op, ArrayRef<int64_t> shape,
-                           ArrayRef<EvaluationInput> inputs, char *to);
+LogicalResult
+evaluateBody(linalg::GenericOp op, ArrayRef<int64_t> shape,
+             ArrayRef<EvaluationInput> inputs,
+             function_ref<std::optional<ConstantTensor>(Value)> read, char *to);
 
 /// The same through the folders of the operations: slower, knows more.
 LogicalResult foldBody(linalg::GenericOp op, ArrayRef<int64_t> shape,

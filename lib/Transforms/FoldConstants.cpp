@@ -341,8 +341,9 @@ struct FoldConstants : tamis::impl::FoldConstantsBase<FoldConstants> {
     if (!blob)
       return nullptr;
     char *to = blob->getMutableData().data();
-    bool done =
-        canEvaluateBody(op) && succeeded(evaluateBody(op, shape, inputs, to));
+    auto read = [&](Value value) { return getConstantTensor(value, *symbols); };
+    bool done = canEvaluateBody(op) &&
+                succeeded(evaluateBody(op, shape, inputs, read, to));
     if (!done && storage.getNumElements() <= kFoldedElements)
       done = succeeded(foldBody(op, shape, inputs, to));
     if (!done)

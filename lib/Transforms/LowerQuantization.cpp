@@ -39,6 +39,13 @@ static Value splitAxis(OpBuilder &b, Location loc, Value value, int64_t axis,
       groups);
 }
 
+static Value getZeroPoint(DecodeOp) { return nullptr; }
+
+template <typename OpTy>
+static Value getZeroPoint(OpTy op) {
+  return op.getZeroPoint();
+}
+
 namespace {
 /// Either operation, brought to one form: the reader's map per parameter.
 template <typename OpTy>
@@ -48,11 +55,14 @@ struct Lowering {
   Location loc = op.getLoc();
 
   /// Replaces the operation with a generic whose body `body` builds from the
-  /// element, the scale and the zero point (null where zero).
+  /// element, the scale (null where the operation has none) and the zero point
+  /// (null where zero).
   template <typename Body>
   void run(Body body) {
     Value input = op.getInput();
-    auto scaleType = cast<RankedTensorType>(op.getScale().getType());
+    Value scale = op.getScale();
+    int64_t scaleRank =
+        scale ? cast<RankedTensorType>(scale.getType()).getRank() : 0;
     auto resultType = cast<RankedTensorType>(op.getType());
     auto originalType = resultType;
     int64_t axis = op.getAxis().value_or(0);
@@ -64,7 +74,7 @@ struct Lowering {
 
     SmallVector<AffineExpr> parameter;
     SmallVector<ReassociationIndices> groups;
-    if (scaleType.getRank() == rank && block > 0) {
+    if (scaleRank == rank && block > 0) {
       int64_t size = resultType.getDimSize(axis);
       bool split = !ShapedType::isDynamic(size) && size % block == 0 &&
                    resultType.getNumDynamicDims() == 0;
@@ -82,20 +92,22 @@ struct Lowering {
       } else {
         parameter[axis] = parameter[axis].floorDiv(block);
       }
-    } else if (scaleType.getRank() == 1) {
+    } else if (scaleRank == 1) {
       parameter.push_back(b.getAffineDimExpr(axis));
     }
     unsigned loops = resultType.getRank();
     auto identity = b.getMultiDimIdentityMap(loops);
     auto parameterMap = AffineMap::get(loops, 0, parameter, context);
 
-    SmallVector<Value> inputs = {input, op.getScale()};
-    SmallVector<AffineMap> maps = {identity, parameterMap};
-    bool hasZero = !isZero(op.getZeroPoint());
-    if (hasZero) {
-      inputs.push_back(op.getZeroPoint());
-      maps.push_back(parameterMap);
-    }
+    SmallVector<Value> inputs = {input};
+    SmallVector<AffineMap> maps = {identity};
+    Value zeroPoint = getZeroPoint(op);
+    bool hasZero = !isZero(zeroPoint);
+    for (Value value : {scale, hasZero ? zeroPoint : Value()})
+      if (value) {
+        inputs.push_back(value);
+        maps.push_back(parameterMap);
+      }
     maps.push_back(identity);
     SmallVector<Value> sizes;
     for (int64_t i = 0; i < resultType.getRank(); ++i)
@@ -108,9 +120,10 @@ struct Lowering {
         linalg::GenericOp::create(
             b, loc, resultType, inputs, init, maps, iterators,
             [&](OpBuilder &nested, Location at, ValueRange args) {
+              Value factor = scale ? args[1] : Value();
               Value zero = hasZero ? args[2] : Value();
               linalg::YieldOp::create(nested, at,
-                                      body(nested, at, args[0], args[1], zero));
+                                      body(nested, at, args[0], factor, zero));
             })
             .getResult(0);
     if (!groups.empty())
@@ -166,6 +179,32 @@ struct LowerQuantization
         });
   }
 
+  void lower(DecodeOp op) {
+    OpBuilder b(op);
+    Type type = cast<RankedTensorType>(op.getType()).getElementType();
+    Value codebook = op.getCodebook();
+    Lowering<DecodeOp>{op, b}.run([&](OpBuilder &b, Location loc, Value code,
+                                      Value scale, Value) {
+      Type f32 = b.getF32Type(), i32 = b.getI32Type();
+      Value x;
+      if (codebook) {
+        int64_t size = cast<RankedTensorType>(codebook.getType()).getDimSize(0);
+        Value at = arith::ExtUIOp::create(b, loc, i32, code);
+        if (size < 256)
+          at = arith::MinSIOp::create(
+              b, loc, at,
+              arith::ConstantOp::create(b, loc, b.getI32IntegerAttr(size - 1)));
+        at = arith::IndexCastOp::create(b, loc, b.getIndexType(), at);
+        x = tensor::ExtractOp::create(b, loc, codebook, at);
+      } else {
+        x = castFloat(b, loc, code, f32);
+      }
+      if (scale)
+        x = arith::MulFOp::create(b, loc, x, castFloat(b, loc, scale, f32));
+      return castFloat(b, loc, x, type);
+    });
+  }
+
   void lower(FakeQuantOp op) {
     OpBuilder b(op);
     Type type = cast<RankedTensorType>(op.getType()).getElementType();
@@ -197,7 +236,7 @@ struct LowerQuantization
   void runOnOperation() override {
     SmallVector<Operation *> ops;
     getOperation()->walk([&](Operation *op) {
-      if (isa<QuantizeOp, DequantizeOp, FakeQuantOp>(op))
+      if (isa<QuantizeOp, DequantizeOp, DecodeOp, FakeQuantOp>(op))
         ops.push_back(op);
     });
     for (Operation *op : ops) {
@@ -205,6 +244,8 @@ struct LowerQuantization
         lower(quantize);
       else if (auto dequantize = dyn_cast<DequantizeOp>(op))
         lower(dequantize);
+      else if (auto decode = dyn_cast<DecodeOp>(op))
+        lower(decode);
       else
         lower(cast<FakeQuantOp>(op));
       ++numLowered;

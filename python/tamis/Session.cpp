@@ -3,10 +3,10 @@
 // Arrays cross this border as (dtype, shape, bytes), since numpy knows element
 // types this module does not; python/tamis/compression/session.py makes arrays
 // of them. A method that fails returns None and leaves its messages behind.
-#include "tamis/Compress/Sparsity.h"
 #include "tamis/Compress/Session.h"
 #include "Arguments.h"
 #include "Session.h"
+#include "tamis/Compress/Sparsity.h"
 #include "llvm/Support/JSON.h"
 #include <malloc.h>
 #include <nanobind/stl/optional.h>
@@ -231,6 +231,8 @@ public:
     for (const auto &[name, weight] : delta->weights) {
       nb::dict entry = makeParameters(weight.parameters);
       entry["values"] = makeArray(weight.values);
+      entry["codebook"] = weight.codebook ? makeArray(*weight.codebook)
+                                          : nb::object(nb::none());
       weights[makeString(name)] = entry;
     }
     for (const auto &[name, entry] : delta->tensors)

@@ -79,8 +79,8 @@ def points(model):
 
 
 def _constant(graph, node):
-    """True for a node that only moves parameters."""
-    return node.op_type in layers.MOVEMENT and graph.weight(node.output[0]) is not None
+    """True for a node that only moves or decodes parameters."""
+    return node.op_type in (*layers.MOVEMENT, "Cast", "Gather", "Mul") and graph.weight(node.output[0]) is not None
 
 
 def find(path, reference_path, feeds, options):

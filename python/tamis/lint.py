@@ -20,6 +20,8 @@ MOVEMENT = {"Reshape", "Transpose", "Flatten", "Squeeze", "Unsqueeze", "Identity
             "GatherElements", "GatherND", "Expand", "Tile", "Pad", "DepthToSpace", "SpaceToDepth", "MaxPool", "Dropout",
             "GlobalMaxPool", "ReduceMax", "ReduceMin", "Shape", "Size", "Constant", "ConstantOfShape", "Where", "Cast",
             "If", "Loop", "Scan"}
+# Make a weight of its codes.
+DECODING = {"Cast", "Gather", "Mul"}
 # Fused into the operation before them: the value between the two is never rounded to float storage.
 FOLLOWERS = {"Relu", "Clip", "Add", "Mul", "Sub", "LeakyRelu", "Sigmoid", "HardSigmoid", "HardSwish", "Tanh", "Elu",
              "Reshape", "Transpose", "Flatten", "Squeeze", "Unsqueeze", "Identity", "Cast"}
@@ -58,9 +60,11 @@ class _Scope:
             if info.type.HasField("tensor_type"):
                 self.types[info.name] = info.type.tensor_type.elem_type
         for node in graph.node:
+            made = node.op_type == "Constant" or (
+                node.op_type in DECODING and all(name in self.constants for name in node.input))
             for name in node.output:
                 self.producer[name] = node
-                if node.op_type == "Constant":
+                if made:
                     self.constants.add(name)
             for name in node.input:
                 self.readers.setdefault(name, []).append(node)
@@ -127,7 +131,7 @@ def _check_graph(graph, scope, findings, counts):
         if op in QUANTIZED_OPS or op.startswith("QLinear"):
             counts["integer"] += op not in ("QuantizeLinear", "DequantizeLinear", "DynamicQuantizeLinear")
             continue
-        if op in FAKE or op in MOVEMENT or not any(scope.is_float(name) for name in node.output if name):
+        if op in FAKE or op in MOVEMENT or op in DECODING and node.output[0] in scope.constants or not any(scope.is_float(name) for name in node.output if name):
             continue
         reason = _not_dequantized(scope, node)
         if reason is None and op not in CONTRACTIONS:

@@ -3,6 +3,8 @@
 // RUN: tamis-opt %s --split-input-file --tamis-select-quantization="per-channel=false weight-unsigned=true weight-symmetric=false activation-symmetric=true target=amx method=percentile corrections=bias,gptq" | FileCheck %s --check-prefix=TENSOR
 // RUN: tamis-opt %s --split-input-file --tamis-select-quantization="exclude=fc.* op-types=MatMul,Add activation-bits=16" | FileCheck %s --check-prefix=SKIP
 // RUN: tamis-opt %s --split-input-file --tamis-select-quantization="attention=true activation-unsigned=false" | FileCheck %s --check-prefix=PRODUCT
+// RUN: tamis-opt %s --split-input-file --tamis-select-quantization="weight-system=codebook weight-bits=4" | FileCheck %s --check-prefix=CODES
+// RUN: tamis-opt %s --split-input-file --tamis-select-quantization="weight-system=fixed_point weight-fraction=7 activation-fixed-point=true" | FileCheck %s --check-prefix=FIXED
 
 #x = affine_map<(m, n, k) -> (m, k)>
 #w = affine_map<(m, n, k) -> (k, n)>
@@ -19,11 +21,15 @@ func.func @product(%a: tensor<2x64xf32>) -> tensor<2x3xf32> {
   // TENSOR: tensor "w" {scheme = #tamis.scheme<bits = 8, isUnsigned = true>}
   // SKIP: tensor "w" :
   // PRODUCT: tensor "w" {scheme = #tamis.scheme<bits = 8, symmetric = true, axis = 1>}
+  // CODES: tensor "w" {scheme = #tamis.scheme<bits = 4, symmetric = true, axis = 1, system = codebook>}
+  // FIXED: tensor "w" {scheme = #tamis.scheme<bits = 8, symmetric = true, axis = 1, system = fixed_point, fraction = 7>}
   %w = tamis.observe parameter %c tensor "w" : tensor<64x3xf32>
   // CHECK: tensor "a" {collect = ["minmax"], scheme = #tamis.scheme<bits = 8, isUnsigned = true>}
   // BLOCK: tensor "a" :
   // TENSOR: tensor "a" {axis = 1 : i64, collect = ["minmax", "histogram", "channel_moments", "gram"], scheme = #tamis.scheme<bits = 8, symmetric = true>}
   // SKIP: tensor "a" :
+  // CODES: tensor "a" :
+  // FIXED: tensor "a" {collect = ["minmax"], scheme = #tamis.scheme<bits = 8, symmetric = true, system = fixed_point>}
   // PRODUCT: tensor "a" {collect = ["minmax"], scheme = #tamis.scheme<bits = 8>}
   %x = tamis.observe %a tensor "a" : tensor<2x64xf32>
   %e = tensor.empty() : tensor<2x3xf32>

@@ -50,5 +50,30 @@ func.func private @scheme_bits() attributes {a = #tamis.scheme<bits = 32>}
 
 // -----
 
+// expected-error@+1 {{scheme expected 1 to 8 bits of codebook, got 9}}
+func.func private @codebook_bits() attributes {a = #tamis.scheme<bits = 9, symmetric = true, system = codebook>}
+
+// -----
+
+// expected-error@+1 {{scheme expected 8 to 8 bits of float8_e5m2, got 4}}
+func.func private @float_bits() attributes {a = #tamis.scheme<bits = 4, symmetric = true, system = float8_e5m2>}
+
+// -----
+
+// expected-error@+1 {{scheme expected power_of_two to be signed and symmetric}}
+func.func private @unsigned_system() attributes {a = #tamis.scheme<bits = 4, isUnsigned = true, system = power_of_two>}
+
+// -----
+
+// expected-error@+1 {{scheme expected no fraction of integer}}
+func.func private @fraction_of_integers() attributes {a = #tamis.scheme<bits = 8, symmetric = true, fraction = 7>}
+
+// -----
+
+// expected-error@+1 {{scheme expected a fraction of -100 to 100, got 101}}
+func.func private @fraction_range() attributes {a = #tamis.scheme<bits = 8, symmetric = true, system = fixed_point, fraction = 101>}
+
+// -----
+
 // expected-error@+1 {{scheme expected a positive block along an axis, got 32 along axis -1}}
 func.func private @scheme_block() attributes {a = #tamis.scheme<bits = 4, block = 32>}

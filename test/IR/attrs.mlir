@@ -33,3 +33,12 @@ func.func private @instructions() attributes {
   e = #tamis.x86_amx_int8,
   f = #tamis.x86_dot_bf16
 }
+
+// CHECK-LABEL: func.func private @schemes
+// CHECK-SAME: a = #tamis.scheme<bits = 4, symmetric = true, axis = 0, system = codebook>
+// CHECK-SAME: b = #tamis.scheme<bits = 16, symmetric = true, system = fixed_point, fraction = -3>
+// CHECK-SAME: c = #tamis.scheme<bits = 16, symmetric = true, system = bfloat16>
+func.func private @schemes() attributes {
+  a = #tamis.scheme<bits = 4, symmetric = true, axis = 0, system = codebook>,
+  b = #tamis.scheme<bits = 16, symmetric = true, system = fixed_point, fraction = -3>,
+  c = #tamis.scheme<bits = 16, symmetric = true, system = bfloat16>}

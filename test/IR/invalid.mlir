@@ -145,6 +145,62 @@ func.func @dequantize_block(%x: tensor<4x8xi8>, %s: tensor<4x2xf32>) -> tensor<4
 
 // -----
 
+func.func @decode_without_codebook(%q: tensor<4x8xi8>) -> tensor<4x8xf32> {
+  // expected-error@+1 {{expected a codebook for codes of 'i8'}}
+  %x = tamis.decode %q : tensor<4x8xi8> -> tensor<4x8xf32>
+  return %x : tensor<4x8xf32>
+}
+
+// -----
+
+func.func @decode_wide_codes(%q: tensor<4x8xi16>, %c: tensor<16xf32>) -> tensor<4x8xf32> {
+  // expected-error@+1 {{expected i8 codes of a codebook, got 'i16'}}
+  %x = tamis.decode %q codebook(%c : tensor<16xf32>) : tensor<4x8xi16> -> tensor<4x8xf32>
+  return %x : tensor<4x8xf32>
+}
+
+// -----
+
+func.func @decode_large_codebook(%q: tensor<4x8xi8>, %c: tensor<257xf32>) -> tensor<4x8xf32> {
+  // expected-error@+1 {{expected a codebook of 1 to 256 values, got 257}}
+  %x = tamis.decode %q codebook(%c : tensor<257xf32>) : tensor<4x8xi8> -> tensor<4x8xf32>
+  return %x : tensor<4x8xf32>
+}
+
+// -----
+
+func.func @decode_open_codebook(%q: tensor<4x8xi8>, %c: tensor<?xf32>) -> tensor<4x8xf32> {
+  // expected-error@+1 {{expected a codebook of 1 to 256 values, got an open number}}
+  %x = tamis.decode %q codebook(%c : tensor<?xf32>) : tensor<4x8xi8> -> tensor<4x8xf32>
+  return %x : tensor<4x8xf32>
+}
+
+// -----
+
+func.func @decode_shape(%q: tensor<4x8xf16>) -> tensor<8x4xf32> {
+  // expected-error@+1 {{expected a float result of the input's shape}}
+  %x = tamis.decode %q : tensor<4x8xf16> -> tensor<8x4xf32>
+  return %x : tensor<8x4xf32>
+}
+
+// -----
+
+func.func @decode_axis_without_scale(%q: tensor<4x8xf16>) -> tensor<4x8xf32> {
+  // expected-error@+1 {{expected a scale for axis and block size}}
+  %x = tamis.decode %q {axis = 0 : i64} : tensor<4x8xf16> -> tensor<4x8xf32>
+  return %x : tensor<4x8xf32>
+}
+
+// -----
+
+func.func @decode_scales(%q: tensor<4x8xi8>, %c: tensor<16xf32>, %s: tensor<8xf32>) -> tensor<4x8xf32> {
+  // expected-error@+1 {{expected 4 scales along axis 0, got 8}}
+  %x = tamis.decode %q codebook(%c : tensor<16xf32>) scale(%s : tensor<8xf32>) {axis = 0 : i64} : tensor<4x8xi8> -> tensor<4x8xf32>
+  return %x : tensor<4x8xf32>
+}
+
+// -----
+
 func.func @observe_integers(%x: tensor<4xi8>) -> tensor<4xi8> {
   // expected-error@+1 {{expected floats, got 'i8'}}
   %y = tamis.observe %x tensor "x" : tensor<4xi8>

@@ -82,3 +82,14 @@ func.func @fake_quant(%x: tensor<4x8xf32>, %s: tensor<4xf32>, %z: tensor<4xf32>)
   %y = tamis.fake_quant %x, %s, %z range[0, 15] {axis = 0} : tensor<4x8xf32>, tensor<4xf32>, tensor<4xf32>
   return %y : tensor<4x8xf32>
 }
+
+// CHECK-LABEL: func.func @decode
+// CHECK: tamis.decode %{{.*}} codebook(%{{.*}} : tensor<16xf32>) : tensor<4x8xi8> -> tensor<4x8xf32>
+// CHECK: tamis.decode %{{.*}} codebook(%{{.*}} : tensor<16xf32>) scale(%{{.*}} : tensor<4x2xf32>) {axis = 1 : i64, block_size = 4 : i64, format = "float8_e5m2", origin = "w"} : tensor<4x8xi8> -> tensor<4x8xf32>
+// CHECK: tamis.decode %{{.*}} : tensor<4x8xbf16> -> tensor<4x8xf32>
+func.func @decode(%q: tensor<4x8xi8>, %h: tensor<4x8xbf16>, %c: tensor<16xf32>, %s: tensor<4x2xf32>) -> (tensor<4x8xf32>, tensor<4x8xf32>, tensor<4x8xf32>) {
+  %x = tamis.decode %q codebook(%c : tensor<16xf32>) : tensor<4x8xi8> -> tensor<4x8xf32>
+  %y = tamis.decode %q codebook(%c : tensor<16xf32>) scale(%s : tensor<4x2xf32>) {axis = 1, block_size = 4, format = "float8_e5m2", origin = "w"} : tensor<4x8xi8> -> tensor<4x8xf32>
+  %z = tamis.decode %h : tensor<4x8xbf16> -> tensor<4x8xf32>
+  return %x, %y, %z : tensor<4x8xf32>, tensor<4x8xf32>, tensor<4x8xf32>
+}

@@ -143,6 +143,49 @@ func.func @keeps_result_over_budget() -> tensor<20000001xf32> {
   return %p : tensor<20000001xf32>
 }
 
+// What an index picks from a constant, and bits read as another type.
+// CHECK-LABEL: func.func @picked
+// CHECK: %[[R:.+]] = arith.constant dense<[3.000000e+00, 1.000000e+00, 2.000000e+00]> : tensor<3xf32>
+// CHECK: return %[[R]]
+func.func @picked() -> tensor<3xf32> {
+  %q = arith.constant dense<[2, -4, 1]> : tensor<3xi32>
+  %c = arith.constant dense<[1065353216, 1073741824, 1077936128]> : tensor<3xi32>
+  %three = arith.constant 3 : index
+  %zero = arith.constant 0 : index
+  %e = tensor.empty() : tensor<3xf32>
+  %r = linalg.generic {indexing_maps = [#id, #id], iterator_types = ["parallel"]}
+      ins(%q : tensor<3xi32>) outs(%e : tensor<3xf32>) {
+  ^bb0(%x: i32, %o: f32):
+    %i = arith.index_cast %x : i32 to index
+    %less = arith.cmpi slt, %i, %zero : index
+    %more = arith.addi %i, %three : index
+    %there = arith.select %less, %more, %i : index
+    %at = arith.maxsi %there, %zero : index
+    %bits = tensor.extract %c[%at] : tensor<3xi32>
+    %y = arith.bitcast %bits : i32 to f32
+    %same = arith.cmpf oeq, %y, %y : f32
+    %z = arith.select %same, %y, %y : f32
+    linalg.yield %z : f32
+  } -> tensor<3xf32>
+  return %r : tensor<3xf32>
+}
+
+// CHECK-LABEL: func.func @keeps_index_out_of_range
+// CHECK: tensor.extract
+func.func @keeps_index_out_of_range() -> tensor<2xf32> {
+  %q = arith.constant dense<[0, 5]> : tensor<2xi32>
+  %c = arith.constant dense<[1.0, 2.0]> : tensor<2xf32>
+  %e = tensor.empty() : tensor<2xf32>
+  %r = linalg.generic {indexing_maps = [#id, #id], iterator_types = ["parallel"]}
+      ins(%q : tensor<2xi32>) outs(%e : tensor<2xf32>) {
+  ^bb0(%x: i32, %o: f32):
+    %i = arith.index_cast %x : i32 to index
+    %y = tensor.extract %c[%i] : tensor<2xf32>
+    linalg.yield %y : f32
+  } -> tensor<2xf32>
+  return %r : tensor<2xf32>
+}
+
 // CHECK-LABEL: func.func @keeps_undefined_conversion
 // CHECK: arith.fptosi
 func.func @keeps_undefined_conversion() -> tensor<2xi8> {

@@ -96,3 +96,36 @@ func.func @fake_quantization(%x: tensor<2x8xf32>, %z: tensor<2xf32>) -> tensor<2
   %y = tamis.fake_quant %x, %s, %z range[-8, 7] {axis = 0 : i64} : tensor<2x8xf32>, tensor<2xf32>, tensor<2xf32>
   return %y : tensor<2x8xf32>
 }
+
+// A code beyond the codebook reads its last value; the scale comes last.
+// CHECK-LABEL: func.func @decode_codebook
+// CHECK: linalg.generic {indexing_maps = [#[[ID]], #[[ROW]], #[[ID]]]
+// CHECK: ^bb0(%[[Q:.+]]: i8, %[[S:.+]]: f32, %{{.+}}: f32):
+// CHECK: %[[W:.+]] = arith.extui %[[Q]] : i8 to i32
+// CHECK: %[[M:.+]] = arith.minsi %[[W]], %{{.+}} : i32
+// CHECK: %[[I:.+]] = arith.index_cast %[[M]] : i32 to index
+// CHECK: %[[X:.+]] = tensor.extract %{{.+}}[%[[I]]] : tensor<16xf32>
+// CHECK: arith.mulf %[[X]], %[[S]] : f32
+func.func @decode_codebook(%q: tensor<4x8xi8>, %c: tensor<16xf32>, %s: tensor<4xf32>) -> tensor<4x8xf32> {
+  %x = tamis.decode %q codebook(%c : tensor<16xf32>) scale(%s : tensor<4xf32>) {axis = 0} : tensor<4x8xi8> -> tensor<4x8xf32>
+  return %x : tensor<4x8xf32>
+}
+
+// Every code is in a codebook of 256.
+// CHECK-LABEL: func.func @decode_float8
+// CHECK-NOT: arith.minsi
+// CHECK: tensor.extract
+// CHECK-NOT: arith.mulf
+// CHECK: return
+func.func @decode_float8(%q: tensor<4x8xi8>, %c: tensor<256xf32>) -> tensor<4x8xf32> {
+  %x = tamis.decode %q codebook(%c : tensor<256xf32>) : tensor<4x8xi8> -> tensor<4x8xf32>
+  return %x : tensor<4x8xf32>
+}
+
+// CHECK-LABEL: func.func @decode_half
+// CHECK: linalg.generic {indexing_maps = [#[[ID]], #[[ID]]]
+// CHECK: arith.extf %{{.+}} : bf16 to f32
+func.func @decode_half(%h: tensor<4x8xbf16>) -> tensor<4x8xf32> {
+  %x = tamis.decode %h : tensor<4x8xbf16> -> tensor<4x8xf32>
+  return %x : tensor<4x8xf32>
+}

@@ -54,9 +54,12 @@ struct DeltaParameters {
   std::optional<DeltaArray> factor;
 };
 
+/// Integers or other codes, and what they stand for: `dtype` is theirs.
 struct DeltaWeight {
   DeltaArray values;
   DeltaParameters parameters;
+  /// The values that unsigned codes are indices of, if any.
+  std::optional<DeltaArray> codebook;
 };
 
 /// An axis that has lost channels: which indices of a parameter are kept, or
@@ -70,7 +73,7 @@ struct DeltaRemoval {
 struct Delta {
   /// Parameters that are still floats, with their new contents.
   std::map<std::string, DeltaArray> parameters;
-  /// Parameters that are integers now.
+  /// Parameters that are integers or other codes now.
   std::map<std::string, DeltaWeight> weights;
   /// Activations that are integers now.
   std::map<std::string, DeltaParameters> tensors;

@@ -29,8 +29,9 @@ def SelectQuantization : Pass<"tamis-select-quantization", "::mlir::ModuleOp"> {
     observation nearest to where it is computed; movement and max-pool pass
     integers through, relu and clip belong to what computes their operand.
     Where such a tensor is a sum of two results of contractions, an average, or
-    a concatenation, its operands are quantized too. Every decision and every
-    refusal is in the module's report with its reason.
+    a concatenation, its operands are quantized too. What contractions read
+    stays float where weights are no integers or wider than activations. Every
+    decision and every refusal is in the module's report with its reason.
     Doctest: test/Compress/select-quantization.mlir
   }];
   let options = [
@@ -40,7 +41,14 @@ def SelectQuantization : Pass<"tamis-select-quantization", "::mlir::ModuleOp"> {
            "unsigned activations; signed where the target has AMX">,
     Option<"activationSymmetric", "activation-symmetric", "bool", "false",
            "no zero point for activations (the middle where unsigned)">,
-    Option<"weightBits", "weight-bits", "int64_t", "8", "bits of weights, 1 to 8">,
+    Option<"activationFixedPoint", "activation-fixed-point", "bool", "false",
+           "scales of activations are powers of two; they are signed and symmetric">,
+    Option<"weightSystem", "weight-system", "std::string", "\"integer\"",
+           "integer, fixed_point, codebook, power_of_two, float8_e4m3fn, float8_e5m2, float16, bfloat16">,
+    Option<"weightBits", "weight-bits", "int64_t", "8",
+           "bits of weights: 1 to 8; 2 to 16 of fixed_point; what a float has">,
+    Option<"weightFraction", "weight-fraction", "int64_t", "-1000",
+           "fixed_point scales are 2 to the minus this (-100 to 100; default: what fits)">,
     Option<"weightUnsigned", "weight-unsigned", "bool", "false", "unsigned weights">,
     Option<"weightSymmetric", "weight-symmetric", "bool", "true",
            "no zero point for weights">,
@@ -142,7 +150,8 @@ def Quantize : Pass<"tamis-quantize", "::mlir::ModuleOp"> {
     bias of a contraction whose both operands are 8-bit integers becomes int32
     in units of its sum. Zero stays zero. Concatenated tensors share one scale.
     What is computed in float is read as float by float readers; the integers
-    are for those that compute with them (`tamis.readers` names them).
+    are for those that compute with them (`tamis.readers` names them). Weights
+    of other number systems become codes behind `tamis.decode`.
 
     GPTQ rounds weights by the second moments of their inputs; bias correction
     takes the mean error of rounded weights off the bias. Weights of at most 4
@@ -160,6 +169,7 @@ def Quantize : Pass<"tamis-quantize", "::mlir::ModuleOp"> {
            "round weights by the statistic gram of their inputs">,
     Option<"correctBias", "correct-bias", "bool", "false",
            "correct biases by the statistic channel_moments of the inputs">,
+    Option<"seed", "seed", "int64_t", "0", "seed of k-means for codebooks">,
     Option<"floatReaders", "float-readers", "bool", "true",
            "float operations read a float result unrounded">,
   ];

@@ -68,6 +68,10 @@ llvm::Expected<Interval> chooseRange(DictionaryAttr statistics,
 /// that must share one scale.
 DictionaryAttr mergeStatistics(DictionaryAttr a, DictionaryAttr b);
 
+/// The least scale from `scale` on that the scheme's number system has: a power
+/// of two for fixed point, the one that `fraction` fixes. Zero gives one.
+float fitScale(double scale, SchemeAttr scheme);
+
 /// Scale and zero point that cover `range`. Real zero is an integer. A range of
 /// nothing but zero gets the scale one; a tiny one the least safe scale.
 QuantParameters getParameters(Interval range, SchemeAttr scheme);

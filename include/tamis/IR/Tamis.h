@@ -20,6 +20,11 @@
 
 #include "tamis/IR/TamisEnums.h.inc"
 
+namespace mlir::tamis {
+/// The least and the greatest number of bits that a number system has.
+std::pair<int64_t, int64_t> getBitRange(NumberSystem system);
+} // namespace mlir::tamis
+
 #include "tamis/IR/TamisAttrInterfaces.h.inc"
 #include "tamis/IR/TamisOpInterfaces.h.inc"
 

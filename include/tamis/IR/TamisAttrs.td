@@ -56,6 +56,21 @@ def Tamis_PolicyAttr : Tamis_Attr<"Policy", "policy"> {
   let assemblyFormat = "`<` struct(params) `>`";
 }
 
+/// What a code stands for, in units of its scale. Names are those that
+/// `weight-system` takes.
+def Tamis_NumberSystem : I32EnumAttr<"NumberSystem", "number system of a quantized tensor", [
+    I32EnumAttrCase<"Integer", 0, "integer">,
+    I32EnumAttrCase<"FixedPoint", 1, "fixed_point">,
+    I32EnumAttrCase<"Codebook", 2, "codebook">,
+    I32EnumAttrCase<"PowerOfTwo", 3, "power_of_two">,
+    I32EnumAttrCase<"Float8E4M3FN", 4, "float8_e4m3fn">,
+    I32EnumAttrCase<"Float8E5M2", 5, "float8_e5m2">,
+    I32EnumAttrCase<"Float16", 6, "float16">,
+    I32EnumAttrCase<"BFloat16", 7, "bfloat16">]> {
+  let cppNamespace = "::mlir::tamis";
+  let genSpecializedAttr = 0;
+}
+
 def Tamis_SchemeAttr : Tamis_Attr<"Scheme", "scheme"> {
   let summary = "how one tensor is to be quantized";
   let description = [{
@@ -65,18 +80,36 @@ def Tamis_SchemeAttr : Tamis_Attr<"Scheme", "scheme"> {
     one scale; with `axis` one per index of it; with `block` too, one for each
     `block` consecutive elements of `axis` and each index of all others.
 
+    `system` says what codes stand for: integers; integers whose scale is a
+    power of two (`fixed_point`; `fraction = p` fixes it at 2 to the -p); one of
+    2 to the `bits` learned values (`codebook`); zero or a signed power of two
+    (`power_of_two`); floats of 8 or 16 bits, the latter without scales.
+
     Example: `#tamis.scheme<bits = 8, isUnsigned = true>`,
-    `#tamis.scheme<bits = 4, symmetric = true, axis = 0, block = 32>`
+    `#tamis.scheme<bits = 4, symmetric = true, axis = 0, block = 32>`,
+    `#tamis.scheme<bits = 4, symmetric = true, system = codebook>`
   }];
   let parameters = (ins
     "int64_t":$bits,
     DefaultValuedParameter<"bool", "false">:$isUnsigned,
     DefaultValuedParameter<"bool", "false">:$symmetric,
     DefaultValuedParameter<"int64_t", "-1">:$axis,
-    DefaultValuedParameter<"int64_t", "0">:$block);
+    DefaultValuedParameter<"int64_t", "0">:$block,
+    DefaultValuedParameter<"::mlir::tamis::NumberSystem", "::mlir::tamis::NumberSystem::Integer">:$system,
+    OptionalParameter<"::std::optional<int64_t>">:$fraction);
   let genVerifyDecl = 1;
   let assemblyFormat = "`<` struct(params) `>`";
+  let builders = [AttrBuilder<(ins "int64_t":$bits, "bool":$isUnsigned,
+      "bool":$symmetric, "int64_t":$axis, "int64_t":$block), [{
+    return $_get($_ctxt, bits, isUnsigned, symmetric, axis, block,
+                 NumberSystem::Integer, std::nullopt);
+  }]>];
   let extraClassDeclaration = [{
+    /// Whether codes are integers times a scale, as QuantizeLinear's.
+    bool hasIntegers() const {
+      return getSystem() == NumberSystem::Integer ||
+             getSystem() == NumberSystem::FixedPoint;
+    }
     /// The least and the greatest integer of the range.
     int64_t getMin() const;
     int64_t getMax() const;

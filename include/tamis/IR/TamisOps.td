@@ -174,6 +174,35 @@ def Tamis_DequantizeOp : Tamis_Op<"dequantize", [Pure]> {
   let hasCanonicalizer = 1;
 }
 
+def Tamis_DecodeOp : Tamis_Op<"decode", [Pure, AttrSizedOperandSegments]> {
+  let summary = "codes of a number system to the floats they stand for";
+  let description = [{
+    `x = codebook[q] * scale` for codes q of up to 8 bits, which are read
+    unsigned, and a codebook of at most 256 floats (a code beyond it reads its
+    last value); `x = q * scale` for float16 and bfloat16, without a codebook.
+    `scale` is as in `tamis.dequantize`; without it, it is one. `format` names
+    the element type that the source model has for the codes, where it has one.
+
+    Example:
+    ```mlir
+    %x = tamis.decode %q codebook(%c : tensor<16xf32>) scale(%s : tensor<4xf32>) {axis = 0 : i64} : tensor<4x8xi8> -> tensor<4x8xf32>
+    %y = tamis.decode %h : tensor<4x8xf16> -> tensor<4x8xf32>
+    ```
+  }];
+  let arguments = (ins AnyRankedTensor:$input,
+    Optional<1DTensorOf<[F32]>>:$codebook, Optional<AnyRankedTensor>:$scale,
+    OptionalAttr<I64Attr>:$axis, OptionalAttr<I64Attr>:$block_size,
+    OptionalAttr<StrAttr>:$format, OptionalAttr<StrAttr>:$origin);
+  let results = (outs AnyRankedTensor:$result);
+  let assemblyFormat = [{
+    $input (`codebook` `(` $codebook^ `:` type($codebook) `)`)?
+    (`scale` `(` $scale^ `:` type($scale) `)`)? attr-dict `:`
+    type($input) `->` type($result)
+  }];
+  let hasVerifier = 1;
+  let hasCanonicalizer = 1;
+}
+
 //===-- compression -------------------------------------------------------===//
 
 def Tamis_ObserveOp : Tamis_Op<"observe", [SameOperandsAndResultType,

@@ -5,7 +5,10 @@
 // that a wrong index is an error and never an access out of bounds.
 #include "Structured.h"
 #include "mlir/Dialect/Linalg/IR/Linalg.h"
+#include "mlir/Dialect/MLProgram/IR/MLProgram.h"
 #include "mlir/Dialect/Tensor/IR/Tensor.h"
+#include "mlir/IR/AsmState.h"
+#include "mlir/IR/DialectResourceBlobManager.h"
 
 using namespace mlir;
 using namespace mlir::tamis::onnx;
@@ -23,6 +26,35 @@ LogicalResult requireInteger(Importer &im, const Node &node,
                         << dtypeName(indices.dtype);
 }
 
+/// One more than the largest of indices that are a widened parameter of
+/// unsigned bytes: those of a codebook, of which there are as many as weights.
+std::optional<int64_t> boundOf(Value indices) {
+  auto widened = indices.getDefiningOp<linalg::GenericOp>();
+  if (!widened || widened.getNumDpsInputs() != 1 ||
+      !isa<arith::ExtUIOp>(widened.getBody()->front()) ||
+      widened.getBody()->front().getOperand(0) !=
+          widened.getBody()->getArgument(0) ||
+      widened.getBody()->getTerminator()->getOperand(0) !=
+          widened.getBody()->front().getResult(0))
+    return std::nullopt;
+  auto load =
+      widened.getDpsInputs()[0].getDefiningOp<ml_program::GlobalLoadConstOp>();
+  auto global =
+      load ? SymbolTable::lookupNearestSymbolFrom<ml_program::GlobalOp>(
+                 load, load.getGlobal())
+           : nullptr;
+  auto bytes = global ? dyn_cast_if_present<DenseResourceElementsAttr>(
+                            global.getValueAttr())
+                      : nullptr;
+  AsmResourceBlob *blob = bytes ? bytes.getRawHandle().getBlob() : nullptr;
+  if (!blob || !bytes.getType().getElementType().isInteger(8))
+    return std::nullopt;
+  int64_t bound = 0;
+  for (char byte : blob->getData())
+    bound = std::max<int64_t>(bound, static_cast<uint8_t>(byte) + 1);
+  return bound;
+}
+
 /// Reports known indices that are out of range of a known size; sees to it
 /// that unknown ones are checked at run time.
 LogicalResult checkRange(Importer &im, const Node &node,
@@ -33,7 +65,9 @@ LogicalResult checkRange(Importer &im, const Node &node,
     Value tensor = im.tensor(indices);
     if (!tensor)
       return failure();
-    im.checkIndices(tensor, size);
+    auto bound = limit ? boundOf(tensor) : std::nullopt;
+    if (!bound || *bound > *limit)
+      im.checkIndices(tensor, size);
     return success();
   }
   for (int64_t index : *known)

@@ -10,7 +10,10 @@ from . import compression
     "quantize", compression.common.MODEL_ARGUMENT, *compression.SHARED,
     click.option("--activations", type=click.Choice([*api.ACTIVATIONS, "float32"]), default="uint8", show_default=True,
                  help="Type of what layers read; float32 quantizes the weights alone."),
-    click.option("--weights", type=click.Choice([*api.WEIGHTS, *api.HALF]), default="int8", show_default=True, help="Type of weights."),
+    click.option("--weights", type=click.Choice(list(api.WEIGHTS)), metavar="TYPE", default="int8", show_default=True,
+                 help=f"Type of weights: {api.WEIGHT_NAMES}."),
+    click.option("--fraction-bits", type=click.IntRange(-100, 100), metavar="P",
+                 help="Weights of fixed2 to fixed16 are integers times 2^-P (default: what fits)."),
     click.option("--per-channel/--per-tensor", default=True, show_default=True, help="A scale per output channel, or one a weight."),
     click.option("--block-size", type=click.IntRange(1), metavar="N", help="A scale for every N elements of a sum."),
     click.option("--symmetric-activations", is_flag=True, help="No zero point for activations."),
@@ -29,8 +32,9 @@ def command(output, path, data, output_path, exclude, op_types_to_quantize, corr
     Example:
       tamis quantize model.onnx --data calib.npz -o model.int8.onnx
       tamis quantize model.onnx --weights int4 --block-size 32 --activations float32 -o model.int4.onnx
+      tamis quantize model.onnx --weights codebook4 -o model.codebook4.onnx
     """
     compression.run(output, api.quantize, path, data, output_path, ".int8.onnx" if options["weights"] == "int8" else
                     f".{options['weights']}.onnx", {**options, "nodes_to_exclude": exclude,
                                                     "corrections": [c for c in corrections if c != "none"] if corrections else None,
-                                                    "op_types_to_quantize": op_types_to_quantize or None})
+                                                    "op_types_to_quantize": op_types_to_quantize or None, "seed": output.seed})

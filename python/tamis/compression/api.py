@@ -10,11 +10,39 @@ import re
 from ..errors import Error
 
 SUBSET_SIZE = 300
-ACTIVATIONS = {"uint8": (8, True), "int8": (8, False), "int16": (16, False)}
-# Weight type: bits, unsigned.
-WEIGHTS = {"int8": (8, False), "uint8": (8, True), "int4": (4, False), "uint4": (4, True), "int2": (2, False), "uint2": (2, True),
-           "int3": (3, False), "int5": (5, False), "int6": (6, False), "int7": (7, False), "ternary": (2, False), "binary": (1, False)}
-HALF = ("float16", "bfloat16")
+# Type of activations: bits, unsigned; those of fixed point have scales that are powers of two.
+ACTIVATIONS = {"uint8": (8, True), "int8": (8, False), "int16": (16, False), "fixed8": (8, False), "fixed16": (16, False)}
+
+
+@dataclasses.dataclass(frozen=True)
+class WeightType:
+    """A type of weights as the passes know it: number system (see #tamis.scheme), bits, sign."""
+
+    system: str
+    bits: int
+    unsigned: bool = False
+
+    @property
+    def is_integer(self):
+        """Integers times scales: what integer products can take."""
+        return self.system in ("integer", "fixed_point")
+
+    @property
+    def has_blocks(self):
+        """Whether a scale may belong to a part of a sum."""
+        return self.is_integer or self.system.startswith("float8")
+
+
+WEIGHTS = {**{name: WeightType("integer", int(name.lstrip("uint")), name[0] == "u")
+              for name in ("int8", "uint8", "int4", "uint4", "int2", "uint2", "int3", "int5", "int6", "int7")},
+           "ternary": WeightType("integer", 2), "binary": WeightType("integer", 1),
+           **{f"fixed{bits}": WeightType("fixed_point", bits) for bits in range(2, 17)},
+           **{f"codebook{bits}": WeightType("codebook", bits) for bits in range(1, 9)},
+           **{f"log{bits}": WeightType("power_of_two", bits) for bits in range(2, 9)},
+           "float8_e4m3fn": WeightType("float8_e4m3fn", 8), "float8_e5m2": WeightType("float8_e5m2", 8),
+           "float16": WeightType("float16", 16), "bfloat16": WeightType("bfloat16", 16)}
+WEIGHT_NAMES = ("int8, uint8, int4, uint4, int2, uint2, int3, int5 to int7, ternary, binary, fixed2 to fixed16, codebook1 to codebook8, "
+                "log2 to log8, float8_e4m3fn, float8_e5m2, float16, bfloat16")
 FLOAT_ACTIVATIONS = (None, "float32", "float", "none")
 METHODS = ("minmax", "moving_average", "percentile", "entropy", "mse")
 CORRECTIONS = {"bias": "bias", "bias_correction": "bias", "equalization": "equalization", "cross_layer_equalization": "equalization",
@@ -29,38 +57,45 @@ NEEDS_DATA = ("activation", "wanda", "sparsegpt")
 def quantize(model, data=None, *, activations="uint8", weights="int8", per_channel=True, block_size=None, symmetric_activations=False,
              calibration_method="minmax", percentile=99.99, corrections=None, nodes_to_exclude=(), op_types_to_quantize=None,
              ignored_scope=(), subset_size=SUBSET_SIZE, format="qdq", target="native", calibration_cache=None, overrides=None,
-             input_dims=None, report=None, progress=None):
+             input_dims=None, fraction_bits=None, seed=0, report=None, progress=None):
     """Make the weights of convolutions and matrix products integers, and what they read; returns an onnx.ModelProto.
 
     `model` is a path, ONNX bytes or an onnx.ModelProto, and stays as it is. `data` are samples: a list or iterable of
     feeds ({input: array}) or arrays, an .npz, a folder of them, a get_next() reader or a DataLoader; the first
-    `subset_size` are used. `activations` is uint8, int8, int16 or None (weights only, no data needed), `weights` int8,
-    uint8, int4, uint4, int2 to int7, ternary, binary, float16 or bfloat16. Scales are per output channel, per tensor
-    (`per_channel=False`) or per `block_size` elements of a sum. `calibration_method` is minmax, moving_average,
+    `subset_size` are used. `activations` is uint8, int8, int16, fixed8, fixed16 or None (weights only, no data needed).
+    `weights` is int8, uint8, int4, uint4, int2 to int7, ternary or binary; fixed2 to fixed16: integers times a power of
+    two, 2 to the -`fraction_bits` where given; codebook1 to codebook8: one of 2 to the bits values that k-means (with
+    `seed`) finds; log2 to log8: zero or a signed power of two; float8_e4m3fn, float8_e5m2, float16 or bfloat16. Scales are
+    per output channel, per tensor (`per_channel=False`) or per `block_size` elements of a sum (integers and float8).
+    What a layer reads stays float where its weights are no integers. `calibration_method` is minmax, moving_average,
     percentile (with `percentile`), entropy or mse. `corrections` are any of bias, equalization, smooth and gptq;
     default: smooth and bias where activations are quantized.
 
     `nodes_to_exclude` are names of nodes, `ignored_scope` regular expressions for names of nodes or tensors (or an
     object with `names`, `patterns` and `types`, as NNCF's), `op_types_to_quantize` node types. `overrides` gives single
-    layers other `weights` or `block_size`: {"conv7": {"weights": "int4"}}. `format` is qdq or qoperator. With
+    layers other `weights`, `block_size` or `fraction_bits`: {"conv7": {"weights": "int4"}}. `format` is qdq or qoperator. With
     `calibration_cache`, a file, measurements are kept and reused. `report` is a function, a list or a path (JSON) that
     gets what was decided for each layer; `progress(done, total)` is told of the samples.
     """
+    _weights("weights", weights)
     if corrections is None:
-        corrections = () if activations in FLOAT_ACTIVATIONS or weights in HALF else DEFAULT_CORRECTIONS
+        corrections = () if activations in FLOAT_ACTIVATIONS or not WEIGHTS[weights].is_integer else DEFAULT_CORRECTIONS
     options = {"activations": activations, "weights": weights, "per_channel": per_channel, "block_size": block_size,
                "symmetric_activations": symmetric_activations, "calibration_method": calibration_method, "percentile": percentile,
-               "corrections": names_of(corrections, "corrections"), "format": format}
+               "corrections": names_of(corrections, "corrections"), "format": format, "fraction_bits": fraction_bits, "seed": seed}
     _one_of("activations", activations, (*ACTIVATIONS, *FLOAT_ACTIVATIONS))
-    _one_of("weights", weights, (*WEIGHTS, *HALF))
     _one_of("calibration_method", calibration_method, METHODS)
     _one_of("format", format, FORMATS)
     for correction in options["corrections"]:
         _one_of("corrections", correction, CORRECTIONS)
     _block("block_size", block_size)
+    _fraction("fraction_bits", fraction_bits)
+    _whole("seed", seed)
     if isinstance(percentile, bool) or not isinstance(percentile, (int, float)) or not 0 < percentile <= 100:
         raise Error(f"percentile: expected a number above 0, at most 100, got {percentile!r}")
-    layers = _overrides(overrides, {"weights": lambda n, v: _one_of(n, v, WEIGHTS), "block_size": _block})
+    layers = _overrides(overrides, {"weights": _weights, "block_size": _block, "fraction_bits": _fraction})
+    for layer, changes in ((None, {}), *layers.items()):
+        _fit({**options, **changes}, changes if layer else options, layer)
     from . import flow
 
     return flow.quantize(flow.Request(model, data, options, _scope(nodes_to_exclude, ignored_scope), op_types_to_quantize and list(
@@ -163,6 +198,31 @@ def _overrides(overrides, checks):
 def _one_of(name, value, allowed):
     if value not in allowed:
         raise Error(f"{name}: expected one of {', '.join(str(a) for a in allowed)}, got {value!r}")
+
+
+def _weights(name, value):
+    if value not in WEIGHTS:
+        raise Error(f"{name}: expected one of {WEIGHT_NAMES}, got {value!r}")
+
+
+def _fraction(name, value):
+    if value is not None and (isinstance(value, bool) or not isinstance(value, int) or not -100 <= value <= 100):
+        raise Error(f"{name}: expected a whole number from -100 to 100, got {value!r}")
+
+
+def _whole(name, value):
+    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+        raise Error(f"{name}: expected a whole number from 0 on, got {value!r}")
+
+
+def _fit(options, given, layer):
+    """Error where a type of weights has no use for an option that was given with it."""
+    kind = WEIGHTS[options["weights"]]
+    where = f"overrides of layer '{layer}': " if layer else ""
+    if given.get("block_size") and not kind.has_blocks:
+        raise Error(f"{where}block_size: weights of {options['weights']} have no blocks")
+    if given.get("fraction_bits") is not None and kind.system != "fixed_point":
+        raise Error(f"{where}fraction_bits: expected fixed-point weights, got {options['weights']}")
 
 
 def _block(name, value):

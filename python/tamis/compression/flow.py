@@ -14,7 +14,7 @@ from .data import load_labels
 from .graph import FLOATS, Graph, node_name, numpy_helper
 from .opening import open_session
 
-FLOAT_NAMES = {"float32", *api.HALF}
+FLOAT_NAMES = {"float32", "float16", "bfloat16"}
 CONTRACTIONS = {"Conv", "ConvTranspose", "Gemm", "MatMul"}
 
 
@@ -41,7 +41,7 @@ def quantize(request):
     options = request.options
     kinds = {options["weights"], *(o.get("weights") for o in request.overrides.values())} - {None}
     blocks = {options["block_size"], *(o.get("block_size") for o in request.overrides.values())} - {None}
-    only_weights = options["activations"] in api.FLOAT_ACTIVATIONS or options["weights"] in api.HALF
+    only_weights = options["activations"] in api.FLOAT_ACTIVATIONS or not any(api.WEIGHTS[kind].is_integer for kind in kinds)
     least = opset.PER_AXIS
     for kind in (*kinds, options["activations"]):
         least = max(least, opset.NEEDED.get(writer_qdq.stored_type(_type_name(kind)), 0))
@@ -49,8 +49,6 @@ def quantize(request):
     _require_float(prepared)
     excluded = _excluded(prepared, request.scope, request.op_types)
     _check_layers(prepared, request.overrides)
-    if options["weights"] in api.HALF:
-        return _finish(request, prepared, _half(prepared, options["weights"], excluded), "quantize")
     with open_session(request, prepared) as session:
         corrections = {api.CORRECTIONS[c] for c in options["corrections"]}
         if "equalization" in corrections:
@@ -66,7 +64,8 @@ def quantize(request):
         if "smooth" in corrections and not only_weights:
             session.run("tamis-smooth")
         session.run(_text("tamis-quantize", {"method": options["calibration_method"], "percentile": options["percentile"],
-                                             "gptq": "gptq" in corrections, "correct-bias": "bias" in corrections}))
+                                             "gptq": "gptq" in corrections, "correct-bias": "bias" in corrections,
+                                             "seed": options["seed"]}))
         delta = session.delta()
     delta["report"] = _without_overruled(delta["report"])
     return _finish(request, prepared, delta, "quantize", format=options["format"])
@@ -101,22 +100,26 @@ def prune(request, gradients, labels):
 
 
 def _selection(options, only_weights):
-    bits, unsigned = api.WEIGHTS[options["weights"]]
-    found = {"weight-bits": bits, "weight-unsigned": unsigned, "weight-symmetric": not unsigned, "per-channel": options["per_channel"],
-             "block": options["block_size"] or 0, "weight-only": only_weights, "method": options["calibration_method"],
+    kind = api.WEIGHTS[options["weights"]]
+    found = {"weight-system": kind.system, "weight-bits": kind.bits, "weight-unsigned": kind.unsigned, "weight-symmetric": not kind.unsigned,
+             "weight-fraction": options["fraction_bits"] if kind.system == "fixed_point" else None, "per-channel": options["per_channel"],
+             "block": (options["block_size"] or 0) if kind.has_blocks else 0, "weight-only": only_weights, "method": options["calibration_method"],
              "corrections": sorted({api.CORRECTIONS[c] for c in options["corrections"]} & {"bias", "smooth", "gptq"})}
     if not only_weights:
         activation_bits, activation_unsigned = api.ACTIVATIONS[options["activations"]]
         found.update({"activation-bits": activation_bits, "activation-unsigned": activation_unsigned,
-                      "activation-symmetric": options["symmetric_activations"]})
+                      "activation-symmetric": options["symmetric_activations"],
+                      "activation-fixed-point": options["activations"].startswith("fixed")})
     return found
 
 
 def _type_name(kind):
-    if kind in api.WEIGHTS:
-        bits, unsigned = api.WEIGHTS[kind]
-        return f"{'u' if unsigned else ''}int{bits}"
-    return str(kind)
+    """The name of the type that codes are stored in."""
+    found = api.WEIGHTS.get(kind)
+    if found is None or "float" in found.system:
+        return str(kind)
+    unsigned = found.unsigned or found.system in ("codebook", "power_of_two")
+    return f"{'u' if unsigned else ''}int{found.bits}"
 
 
 def _text(name, options):
@@ -178,18 +181,6 @@ def _set_gradients(session, gradients, layers):
         if not np.isfinite(array).all():
             raise Error(f"gradient of '{tensor}' has values that are not finite", node=layer)
         session.set_statistics(tensor, {"gradient": array})
-
-
-def _half(prepared, dtype, excluded):
-    """The delta of weights in half precision."""
-    weights, report = {}, []
-    for layer, name in _named_layers(prepared):
-        if layer not in excluded and name not in excluded:
-            values = Graph(prepared.model).array(name)
-            weights[name] = {"values": values, "dtype": dtype, "scale": np.float32(1)}
-            report.append({"pass": "quantize", "layer": layer, "tensor": name, "decision": dtype,
-                           "reason": "weight stored in half precision"})
-    return {"weights": weights, "report": report}
 
 
 def _named_layers(prepared):

@@ -17,11 +17,13 @@ numpy_helper, TensorProto = onnx.numpy_helper, onnx.TensorProto
 ITEM_BITS = {TensorProto.FLOAT: 32, TensorProto.FLOAT16: 16, TensorProto.BFLOAT16: 16, TensorProto.DOUBLE: 64,
              TensorProto.INT8: 8, TensorProto.UINT8: 8, TensorProto.INT16: 16, TensorProto.UINT16: 16, TensorProto.INT32: 32,
              TensorProto.INT64: 64, TensorProto.BOOL: 8, TensorProto.INT4: 4, TensorProto.UINT4: 4, TensorProto.INT2: 2,
-             TensorProto.UINT2: 2}
+             TensorProto.UINT2: 2, TensorProto.FLOAT8E4M3FN: 8, TensorProto.FLOAT8E5M2: 8}
 FLOATS = {TensorProto.FLOAT, TensorProto.FLOAT16, TensorProto.BFLOAT16}
 # A type compression works on, by the names Python uses.
 DTYPES = {name.lower(): TensorProto.DataType.Value(name)
           for name in ("INT2", "UINT2", "INT4", "UINT4", "INT8", "UINT8", "INT16", "UINT16", "INT32", "FLOAT16", "BFLOAT16")}
+# Floats that DequantizeLinear multiplies with a scale.
+FLOAT8 = {"float8_e4m3fn": TensorProto.FLOAT8E4M3FN, "float8_e5m2": TensorProto.FLOAT8E5M2}
 RANGES = {name: (0, 2 ** int(name[4:]) - 1) if name[0] == "u" else (-2 ** (int(name[3:]) - 1), 2 ** (int(name[3:]) - 1) - 1)
           for name in DTYPES if "int" in name}
 

@@ -46,7 +46,7 @@ def cut(graph, node):
         if not name or name in graph.parameters:
             return []
         made = graph.producer.get(name)
-        if made is None or made.op_type not in (*layer_list.MOVEMENT, "DequantizeLinear", "QuantizeLinear", "Constant"):
+        if made is None or made.op_type not in (*layer_list.MOVEMENT, *layer_list.DECODING, "Constant"):
             return None
         parts = [constant(i) for i in made.input]
         return None if None in parts else [n for part in parts for n in part] + [made]

@@ -13,8 +13,18 @@ from .. import reference
 CONTRACTIONS = ("Conv", "ConvTranspose", "Gemm", "MatMul", "FusedConv", "FusedMatMul")
 # A weight may reach its contraction through these.
 MOVEMENT = ("Reshape", "Transpose", "Squeeze", "Unsqueeze", "Flatten", "Identity")
+# Between a weight's codes and its floats.
+DECODING = ("DequantizeLinear", "QuantizeLinear", "Cast", "Gather", "Mul")
 BITS = {"FLOAT": 32, "FLOAT16": 16, "BFLOAT16": 16, "DOUBLE": 64, "INT16": 16, "UINT16": 16, "INT8": 8, "UINT8": 8,
         "INT4": 4, "UINT4": 4, "INT2": 2, "UINT2": 2, "FLOAT8E4M3FN": 8, "FLOAT8E5M2": 8, "INT32": 32, "INT64": 64}
+
+
+@dataclasses.dataclass(frozen=True)
+class Codebook:
+    """Initializers of the values that a weight's codes are indices of, and of what those are multiplied with, or None."""
+
+    values: str
+    scale: str = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -26,14 +36,16 @@ class Layer:
     output: str       # the node's output tensor
     weight: str       # name of the initializer
     shape: tuple
-    dtype: str        # of the stored values: float32, int8, int4 …
+    dtype: str        # of the stored values: float32, int8, int4, codebook4 …
     count: int
     stored_bytes: int  # values and their scales
     zeros: float      # share of the values that are zero
 
     @property
     def bits(self):
-        return BITS.get(self.dtype.upper().replace("FLOAT32", "FLOAT"), 32)
+        if self.dtype.startswith("codebook"):
+            return int(self.dtype.removeprefix("codebook"))
+        return BITS.get(self.dtype.upper().replace("_", "").replace("FLOAT32", "FLOAT"), 32)
 
 
 class Graph:
@@ -67,20 +79,36 @@ class Graph:
         return self.onnx.numpy_helper.to_array(tensor)
 
     def weight(self, name):
-        """(initializer, DequantizeLinear node or None) that a contraction's operand comes from, or None."""
-        dequantize = None
+        """(initializer, what it is decoded with) that a contraction's operand comes from, or None. The second is a
+        DequantizeLinear node, a Codebook, or None for floats."""
+        dequantize, scale = None, None
         for _ in range(len(self.nodes) + 1):
             if name in self.parameters:
                 return name, dequantize
             node = self.producer.get(name)
-            if node is None or node.op_type not in (*MOVEMENT, "DequantizeLinear", "QuantizeLinear"):
+            if node is None or node.op_type not in (*MOVEMENT, *DECODING):
                 return None
             if node.op_type == "DequantizeLinear":
                 dequantize = node
             elif node.op_type == "QuantizeLinear":
                 dequantize = None  # stored as floats, quantized at run time
+            elif node.op_type == "Mul":
+                if not self._is_codebook(self.producer.get(node.input[0])) or node.input[1] not in self.parameters:
+                    return None
+                scale = node.input[1]
+            elif node.op_type == "Gather":
+                if not self._is_codebook(node):
+                    return None
+                dequantize, name = Codebook(node.input[0], scale), node.input[1]
+                continue
             name = node.input[0]
         return None
+
+
+    def _is_codebook(self, node):
+        """True for a Gather that picks from a list of floats."""
+        values = self.parameters.get(node.input[0]) if node is not None and node.op_type == "Gather" else None
+        return values is not None and len(values.dims) == 1
 
 
 def node_name(node):
@@ -88,7 +116,7 @@ def node_name(node):
 
 
 def weighted(graph):
-    """Yield (node, position of the weight operand, initializer, DequantizeLinear or None)."""
+    """Yield (node, position of the weight operand, initializer, DequantizeLinear, Codebook or None)."""
     for node in graph.nodes:
         if node.op_type not in CONTRACTIONS:
             continue
@@ -112,19 +140,27 @@ def layer_of(graph, node, position, weight, dequantize, count_zeros=True):
     shape = tuple(tensor.dims)
     count = math.prod(shape)
     stored = (math.prod(values.dims) * BITS.get(dtype, 32) + 7) // 8
-    zero = 0
+    name_of_type = graph.onnx.helper.tensor_dtype_to_np_dtype(values.data_type).name
+    zero, extras = 0, []
+    if isinstance(dequantize, Codebook):
+        extras = [dequantize.values, dequantize.scale]
+        name_of_type = f"codebook{max(int(graph.parameters[dequantize.values].dims[0] - 1).bit_length(), 1)}"
+    elif dequantize is not None:
+        extras = dequantize.input[1:]
     if dequantize is not None:
-        for name in dequantize.input[1:]:
+        for name in extras:
             if name in graph.parameters:
                 extra = graph.parameters[name]
                 stored += math.prod(extra.dims) * BITS.get(graph.onnx.TensorProto.DataType.Name(extra.data_type), 32) // 8
     zeros = float("nan")
-    if count_zeros and count:
+    if count_zeros and count and isinstance(dequantize, Codebook):
+        zeros = float(np.mean(weight_values(graph, weight, dequantize) == 0))
+    elif count_zeros and count:
         if dequantize is not None and len(dequantize.input) > 2 and dequantize.input[2] in graph.parameters:
             zero = _spread(graph.array(dequantize.input[2]), dequantize, shape)
         zeros = float(np.mean(graph.array(weight).astype(np.float32) == np.asarray(zero, np.float32)))
     return Layer(node_name(node), node.op_type, node.output[0], weight, shape,
-                 graph.onnx.helper.tensor_dtype_to_np_dtype(values.data_type).name, count, stored, zeros)
+                 name_of_type, count, stored, zeros)
 
 
 def _spread(parameter, dequantize, shape):
@@ -140,8 +176,11 @@ def _spread(parameter, dequantize, shape):
 
 
 def weight_values(graph, weight, dequantize):
-    """A layer's weight as floats, what its integers stand for."""
+    """A layer's weight as floats, what its integers or codes stand for."""
     values = graph.array(weight)
+    if isinstance(dequantize, Codebook):
+        floats = graph.array(dequantize.values).astype(np.float32)[values.astype(np.int64)]
+        return floats if dequantize.scale is None else floats * graph.array(dequantize.scale).astype(np.float32)
     if dequantize is None:
         return values.astype(np.float32)
     scale = _spread(graph.array(dequantize.input[1]), dequantize, values.shape).astype(np.float32)

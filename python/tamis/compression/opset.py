@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 """Raising a model's operator set, and shapes for all of its tensors.
 
-QuantizeLinear per channel needs opset 13, blocks and 4 bits need 21, 2 bits need 25. ONNX's own converter does the
+QuantizeLinear per channel needs opset 13, floats of 8 bits 19, blocks and 4 bits 21, 2 bits 25. ONNX's own converter does the
 rewriting; it sees the graph without its weights, so that it neither copies them nor meets protobuf's 2 GB.
 """
 from ..errors import Error
@@ -10,7 +10,7 @@ from .graph import Graph, onnx, opset, subgraphs
 
 # What QuantizeLinear and DequantizeLinear ask for.
 PER_AXIS, HALF, BLOCKS, TWO_BITS = 13, 19, 21, 25
-NEEDED = {"int4": BLOCKS, "uint4": BLOCKS, "int16": BLOCKS, "uint16": BLOCKS, "int2": TWO_BITS, "uint2": TWO_BITS}
+NEEDED = {"float8_e4m3fn": HALF, "float8_e5m2": HALF, "int4": BLOCKS, "uint4": BLOCKS, "int16": BLOCKS, "uint16": BLOCKS, "int2": TWO_BITS, "uint2": TWO_BITS}
 # The least IR version that goes with an operator set (onnx/docs/Versioning.md).
 IR_VERSIONS = ((25, 13), (24, 12), (23, 11), (21, 10), (19, 9), (15, 8), (13, 7), (0, 4))
 

@@ -3,19 +3,21 @@
 
 Constant nodes become initializers, Identity nodes between an initializer and its readers go, biases that layers share
 are given to each of them, sparse initializers become dense with zeros, normalizations and constant factors fold into
-convolutions, and weights that come out of DequantizeLinear become floats that remember their grid.
+convolutions, and weights that come out of a codebook, half precision or (to be pruned) DequantizeLinear become floats that
+remember what they were.
 """
 import dataclasses
 
 import numpy as np
 
 from ..errors import Error
-from . import fold, opset, storage
-from .graph import (FLOATS, Graph, TensorProto, attribute, constant_nodes_to_initializers, make_tensor, node_name, numpy_helper, onnx,
+from . import codes, fold, opset, storage
+from .graph import (FLOAT8, FLOATS, Graph, TensorProto, attribute, constant_nodes_to_initializers, make_tensor, node_name, numpy_helper, onnx,
                     rename_reads)
 
 INTEGER_NAMES = {TensorProto.DataType.Value(name): name.lower()
                  for name in ("INT2", "UINT2", "INT4", "UINT4", "INT8", "UINT8", "INT16", "UINT16", "INT32")}
+FLOAT8_NAMES = {number: name for name, number in FLOAT8.items()}
 
 
 @dataclasses.dataclass
@@ -27,6 +29,22 @@ class Grid:
     zero_point: np.ndarray = None
     axis: int = None
     block: int = None
+
+    @property
+    def name(self):
+        """What the type is called in tables."""
+        return self.dtype
+
+    def stored_bytes(self, count):
+        """Bytes of `count` weights with scales and zero points."""
+        bits = 8 if self.dtype in FLOAT8 else int(self.dtype.lstrip("uint"))
+        extra = 0 if self.zero_point is None else self.zero_point.size * bits
+        return (count * bits + self.scale.size * 32 + extra + 7) // 8
+
+    def entry(self, values):
+        """The entry of a delta that stores new values on the same grid."""
+        return {"values": requantize(values, self), "dtype": self.dtype, "scale": self.scale, "zero_point": self.zero_point,
+                "axis": self.axis, "block": self.block}
 
     def spread(self, parameter, shape):
         """One parameter in a shape that broadcasts to the weight's."""
@@ -62,7 +80,9 @@ def prepare(model, *, fold_constants=True, least_opset=None, lift=False):
     graph = Graph(proto)
     constant_nodes_to_initializers(graph)
     _drop_identities(graph)
-    grids = _lift(graph, name) if lift else {}
+    grids = codes.lift(graph)
+    if lift:
+        grids.update(_lift(graph, name))
     gone = []
     if fold_constants:
         _give_each_its_bias(graph)
@@ -140,14 +160,15 @@ def _lift(graph, name):
             raise Error("the weights of operators such as this one cannot be changed: expected float weights or DequantizeLinear",
                         file=name, node=node_name(node), op=node.op_type)
         stored = graph.initializers.get(node.input[0]) if node.op_type == "DequantizeLinear" else None
-        if stored is None or stored.data_type not in INTEGER_NAMES or any(n and n not in graph.initializers for n in node.input[1:]):
+        dtype = {**INTEGER_NAMES, **FLOAT8_NAMES}.get(stored.data_type) if stored is not None else None
+        if dtype is None or any(n and n not in graph.initializers for n in node.input[1:]):
             kept.append(node)
             continue
-        values = numpy_helper.to_array(stored).astype(np.int64)
+        values = numpy_helper.to_array(stored).astype(np.float32 if dtype in FLOAT8 else np.int64)
         scale = numpy_helper.to_array(graph.initializers[node.input[1]])
         zero = numpy_helper.to_array(graph.initializers[node.input[2]]) if len(node.input) > 2 and node.input[2] else None
         axis = attribute(node, "axis", 1) % max(values.ndim, 1)
-        grid = Grid(INTEGER_NAMES[stored.data_type], scale, zero, axis if scale.size > 1 else None,
+        grid = Grid(dtype, scale, zero, axis if scale.size > 1 else None,
                     attribute(node, "block_size", 0) or None)
         zeros = grid.spread(None if zero is None else zero.astype(np.int64), values.shape)
         floats = (values - zeros).astype(np.float32) * grid.spread(scale.astype(np.float32), values.shape)
@@ -162,6 +183,9 @@ def requantize(values, grid):
     """Integers of `values` on the grid they were on before: equal values give equal integers, zeros the zero point."""
     from .graph import RANGES
 
+    if grid.dtype in FLOAT8:
+        steps = values.astype(np.float32) / grid.spread(grid.scale.astype(np.float32), values.shape)
+        return steps.astype(onnx.helper.tensor_dtype_to_np_dtype(FLOAT8[grid.dtype]))
     low, high = RANGES[grid.dtype]
     zero = grid.spread(None if grid.zero_point is None else grid.zero_point.astype(np.int64), values.shape)
     scale = grid.spread(grid.scale.astype(np.float32), values.shape)

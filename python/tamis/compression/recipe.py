@@ -26,9 +26,9 @@ OPTIONS = {
               "protect": bool, "dead_channels": bool, "gradients": str, "ignored_scope": list, "format": str, "seed": int},
     "quantize": {"activations": str, "weights": str, "per_channel": bool, "block_size": (int, type(None)),
                  "symmetric_activations": bool, "calibration_method": str, "percentile": (int, float), "corrections": list,
-                 "op_types_to_quantize": (list, type(None)), "ignored_scope": list},
+                 "op_types_to_quantize": (list, type(None)), "ignored_scope": list, "fraction_bits": (int, type(None)), "seed": int},
 }
-RULE_OPTIONS = {"prune": ("sparsity", "pattern"), "quantize": ("weights", "block_size")}
+RULE_OPTIONS = {"prune": ("sparsity", "pattern"), "quantize": ("weights", "block_size", "fraction_bits")}
 
 
 @dataclasses.dataclass(frozen=True)

@@ -16,17 +16,17 @@ from ..source import Source
 
 
 def _array(packed):
-    """An array from what the native half sends; integers of fewer than 8 bits take a byte each."""
+    """An array from what the native half sends; integers of other widths than numpy's take the next one."""
     if packed is None:
         return None
     name, shape, data = packed
-    if name == "bfloat16":
-        import ml_dtypes  # only models of that type need it
+    if name == "bfloat16" or name.startswith("float8"):
+        import ml_dtypes  # only models of these types need it
 
-        dtype = ml_dtypes.bfloat16
+        dtype = getattr(ml_dtypes, name)
     elif "int" in name:
         unsigned, bits = name.split("int")
-        dtype = f"{unsigned}int{max(int(bits), 8)}"
+        dtype = f"{unsigned}int{max(8, 1 << (int(bits) - 1).bit_length())}"
     else:
         dtype = name
     return np.frombuffer(data, dtype).reshape(shape)
@@ -107,14 +107,15 @@ class Session:
     def delta(self):
         """What the passes changed, in terms of the model's own tensors.
 
-        {"parameters": {name: floats}, "weights": {name: {values, dtype, scale, zero_point, axis, block}},
+        {"parameters": {name: floats}, "weights": {name: {values, dtype, scale, zero_point, axis, block, codebook}},
         "tensors": {name: {dtype, scale, zero_point, axis, block}},
         "removed": {"parameters": {name: [(axis, kept indices)]}, "tensors": {name: [(axis, kept size)]}},
         "report": [{layer, tensor, pass, decision, ...}]}
         """
         delta = self._check(self._native.delta())
         return {"parameters": {name: _array(a) for name, a in delta["parameters"].items()},
-                "weights": {name: {**_parameters(w), "values": _array(w["values"])} for name, w in delta["weights"].items()},
+                "weights": {name: {**_parameters(w), "values": _array(w["values"]), "codebook": _array(w["codebook"])}
+                            for name, w in delta["weights"].items()},
                 "tensors": {name: _parameters(t) for name, t in delta["tensors"].items()},
                 "removed": {"parameters": {name: [(axis, np.asarray(kept, np.int64)) for axis, kept in entries]
                                            for name, entries in delta["removed"]["parameters"].items()},

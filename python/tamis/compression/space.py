@@ -6,7 +6,7 @@ import math
 import re
 
 from ..errors import Error
-from .api import WEIGHTS as WEIGHT_TYPES
+from .api import WEIGHT_NAMES, WEIGHTS as WEIGHT_TYPES
 from .recipe import Recipe, Rule, Step
 
 FLOAT = "float32"
@@ -51,7 +51,7 @@ def choices(weights=WEIGHTS, patterns=PATTERNS, sparsities=SPARSITIES):
             raise Error(f"{name}: expected at least one value to search over")
     for kind in weights:
         if kind != FLOAT and kind not in WEIGHT_TYPES:
-            raise Error(f"weights '{kind}': expected some of {', '.join((FLOAT, *WEIGHT_TYPES))}")
+            raise Error(f"weights '{kind}': expected some of {FLOAT}, {WEIGHT_NAMES}")
     for pattern in patterns:
         if pattern != DENSE and not re.fullmatch(r"unstructured|channel|auto|\d+:\d+|\d+x\d+", pattern):
             raise Error(f"pattern '{pattern}': expected dense, unstructured, channel, auto, N:M or RxC")

@@ -94,9 +94,9 @@ def rows(prepared, after, report, pruned):
                        snr=_snr(values, result))
             if changed.shape != layer.shape:
                 row["shape_after"] = list(changed.shape)
-            if weight.name in prepared.grids:  # integers before and after
-                dtype = changed.dtype
-                row["bytes_before"] = changed.stored_bytes * layer.count // max(changed.count, 1)
+            if weight.name in prepared.grids:  # integers or codes before
+                dtype = prepared.grids[weight.name].name
+                row["bytes_before"] = prepared.grids[weight.name].stored_bytes(layer.count)
         row["decision"], row["reason"] = _decision(row, dtype, pruned and (values == 0).sum() / max(values.size, 1), report)
         found.append(row)
     return found

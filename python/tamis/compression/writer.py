@@ -4,7 +4,8 @@
 Nothing is decompiled: the graph stays the user's, only the tensors the delta names change. A delta is a dictionary:
 
     parameters: {initializer: array}          new float values
-    weights:    {initializer: {values, dtype, scale, zero_point, axis, block}}   integers, behind a DequantizeLinear
+    weights:    {initializer: {values, dtype, scale, zero_point, axis, block, codebook}}   integers or small floats, behind a
+                DequantizeLinear; floats of half precision, behind a Cast; indices of the codebook, behind a Gather
     tensors:    {tensor: {dtype, scale, zero_point, readers, factor}}   activations that get QuantizeLinear and
                 DequantizeLinear, for all nodes that read them or just those `readers` names, multiplied by `factor` before
     removed:    {"parameters": {initializer: [(axis, kept indices)]}, "tensors": {tensor: [(axis, kept size)]}}
@@ -14,7 +15,7 @@ import json
 import numpy as np
 
 from ..errors import Error
-from . import opset, prepare, storage, writer_channels, writer_operators, writer_qdq, writer_sparse
+from . import opset, storage, writer_channels, writer_operators, writer_qdq, writer_sparse
 from .graph import Graph, make_tensor, numpy_helper
 
 FORMATS = ("qdq", "qoperator")
@@ -67,13 +68,12 @@ def _set_parameters(graph, parameters, file):
 
 
 def _back_on_grids(graph, grids, weights):
-    """Weights that were integers in the input become integers of the same scale again."""
+    """Weights that were integers or codes in the input become those of the same scale or codebook again."""
     found = {}
     for name, grid in grids.items():
         tensor = graph.initializers.get(name)
         if tensor is not None and name not in weights:
-            found[name] = {"values": prepare.requantize(numpy_helper.to_array(tensor), grid), "dtype": grid.dtype, "scale": grid.scale,
-                           "zero_point": grid.zero_point, "axis": grid.axis, "block": grid.block}
+            found[name] = grid.entry(numpy_helper.to_array(tensor))
     return found
 
 

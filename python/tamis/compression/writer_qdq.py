@@ -10,8 +10,8 @@ import re
 import numpy as np
 
 from ..errors import Error
-from . import opset
-from .graph import DTYPES, RANGES, TensorProto, node_name, numpy_helper, onnx, rename_reads
+from . import codes, opset
+from .graph import FLOAT8, RANGES, TensorProto, node_name, numpy_helper, onnx, rename_reads
 
 
 def stored_type(dtype):
@@ -68,7 +68,7 @@ def insert(graph, weights, tensors, file=""):
 def _parameters(graph, name, entry, float_type, file, rank=None):
     """Names of the scale and zero point initializers of one tensor; checks them."""
     dtype, scale = stored_type(entry["dtype"]), np.asarray(entry["scale"], np.float32)
-    if dtype not in RANGES:
+    if dtype not in RANGES and dtype not in FLOAT8:
         raise Error(f"tensor '{name}': ONNX cannot store the type {dtype} in DequantizeLinear", file=file)
     if not np.isfinite(scale).all() or (scale <= 0).any():
         raise Error(f"tensor '{name}': expected a positive finite scale, got {scale[~(scale > 0)].reshape(-1)[:1].tolist()}", file=file)
@@ -83,7 +83,7 @@ def _parameters(graph, name, entry, float_type, file, rank=None):
         scale = scale.astype(onnx.helper.tensor_dtype_to_np_dtype(float_type))
     names = [graph.add_array(f"{name}_scale", scale)]
     zero = entry.get("zero_point")
-    if zero is None and dtype != "int32":
+    if zero is None and dtype != "int32" and dtype not in FLOAT8:
         zero = np.zeros(scale.shape, np.int64)
     if zero is not None:
         low, high = RANGES[dtype]
@@ -110,15 +110,13 @@ def _weight(graph, name, entry, types, file):
     if values.shape != shape:
         raise Error(f"initializer '{name}' has the shape {list(shape)}, its integers have {list(values.shape)}", file=file)
     float_type = types.get(name, TensorProto.FLOAT)
-    if dtype in ("float16", "bfloat16"):
-        half = onnx.helper.tensor_dtype_to_np_dtype(DTYPES[dtype])
-        stored = graph.add(numpy_helper.from_array(values.astype(half), graph.unique(f"{name}_{dtype}")))
-        return [onnx.helper.make_node("Cast", [stored], [name], graph.unique(f"{name}_Cast"), to=float_type)]
+    if dtype in codes.HALF or entry.get("codebook") is not None:
+        return codes.nodes(graph, name, entry, dtype, float_type, file)
     low, high = RANGES.get(dtype, (0, 0))
     if dtype in RANGES and values.size and (values.min() < low or values.max() > high):
         raise Error(f"initializer '{name}': integers from {values.min()} to {values.max()} do not fit {dtype}", file=file)
     parameters = _parameters(graph, name, entry, float_type, file)
-    stored = graph.add_array(f"{name}_quantized", values, dtype)
+    stored = graph.add_array(f"{name}_quantized", values, None if dtype in FLOAT8 else dtype)
     return [onnx.helper.make_node("DequantizeLinear", [stored, *parameters], [name], graph.unique(f"{name}_DequantizeLinear"),
                                   **_attributes(entry))]
 
