@@ -214,28 +214,28 @@ struct LowerQuantization
     OpBuilder b(op);
     Type type = cast<RankedTensorType>(op.getType()).getElementType();
     int64_t low = op.getLow(), high = op.getHigh();
-    Lowering<FakeQuantOp>{op, b}.run(
-        [&](OpBuilder &b, Location loc, Value x, Value scale, Value zero) {
-          Type f32 = b.getF32Type();
-          auto real = [&](int64_t value) -> Value {
-            return arith::ConstantOp::create(
-                b, loc, b.getF32FloatAttr(static_cast<float>(value)));
-          };
-          scale = castFloat(b, loc, scale, f32);
-          Value y = castFloat(b, loc, x, f32);
-          y = arith::DivFOp::create(b, loc, y, scale);
-          y = math::RoundEvenOp::create(b, loc, y);
-          if (zero) {
-            zero = castFloat(b, loc, zero, f32);
-            y = arith::AddFOp::create(b, loc, y, zero);
-          }
-          y = arith::MaxNumFOp::create(b, loc, y, real(low));
-          y = arith::MinNumFOp::create(b, loc, y, real(high));
-          if (zero)
-            y = arith::SubFOp::create(b, loc, y, zero);
-          y = arith::MulFOp::create(b, loc, y, scale);
-          return castFloat(b, loc, y, type);
-        });
+    Lowering<FakeQuantOp>{op, b}.run([&](OpBuilder &b, Location loc, Value x,
+                                         Value scale, Value zero) {
+      Type f32 = b.getF32Type();
+      auto real = [&](int64_t value) -> Value {
+        return arith::ConstantOp::create(
+            b, loc, b.getF32FloatAttr(static_cast<float>(value)));
+      };
+      scale = castFloat(b, loc, scale, f32);
+      Value y = castFloat(b, loc, x, f32);
+      y = arith::DivFOp::create(b, loc, y, scale);
+      y = math::RoundEvenOp::create(b, loc, y);
+      if (zero) {
+        zero = castFloat(b, loc, zero, f32);
+        y = arith::AddFOp::create(b, loc, y, zero);
+      }
+      y = arith::MaxNumFOp::create(b, loc, y, real(low));
+      y = arith::MinNumFOp::create(b, loc, y, real(high));
+      if (zero)
+        y = arith::SubFOp::create(b, loc, y, zero);
+      y = arith::MulFOp::create(b, loc, y, scale);
+      return castFloat(b, loc, y, type);
+    });
   }
 
   void runOnOperation() override {
