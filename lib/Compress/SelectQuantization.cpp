@@ -282,17 +282,17 @@ std::string SelectQuantization::select(ContractOp op, Report &report) {
 void SelectQuantization::selectTable(ObserveOp table, Report &report) {
   // A scale costs four bytes: what it serves must be much more.
   constexpr int64_t kLeastTable = 1024, kLeastRow = 16;
-  Operation *gather = nullptr;
+  SmallVector<Operation *> gathers;
   bool isReadOtherwise = false;
   for (OpOperand &use : table->getUses()) {
-    Operation *reader = getRowReader(use);
-    isReadOtherwise |= !reader && !isa<tensor::DimOp>(use.getOwner());
-    if (!gather)
-      gather = reader;
+    if (Operation *gather = getRowReader(use))
+      gathers.push_back(gather);
+    else
+      isReadOtherwise |= !isa<tensor::DimOp>(use.getOwner());
   }
-  if (!gather)
+  if (gathers.empty())
     return;
-  StringRef layer = getNode(gather).name;
+  StringRef layer = getNode(gathers.front()).name;
   auto refuse = [&](const Twine &reason) {
     report.add(layer, table.getTensor(), "float", reason);
   };
@@ -300,9 +300,12 @@ void SelectQuantization::selectTable(ObserveOp table, Report &report) {
     return report.add(layer, table.getTensor(), describe(table.getSchemeAttr()),
                       "table that is the weight of a contraction too");
   RankedTensorType type = table.getType();
-  if (isExcluded(layer) || isExcluded(table.getTensor()))
+  if (isExcluded(table.getTensor()) ||
+      llvm::any_of(gathers,
+                   [&](Operation *op) { return isExcluded(getNode(op).name); }))
     return refuse("it is excluded by name");
-  if (!hasType(gather, "Gather"))
+  if (!llvm::all_of(gathers,
+                    [&](Operation *op) { return hasType(op, "Gather"); }))
     return refuse("its node type is not among op-types");
   if (isReadOtherwise)
     return refuse("other operations than gathers of rows read the table");

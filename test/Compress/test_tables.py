@@ -111,10 +111,19 @@ def test_a_tied_table_is_stored_once(options):
     assert bool(gathers) == (not options), "Gather reads integers where they are bytes without zero points"
 
 
-def test_with_activations():
-    result = tamis.quantize(network(), [{"ids": IDS}])
+@pytest.mark.parametrize("made", [network, tied])
+def test_with_activations(made):
+    result = tamis.quantize(made(), [{"ids": IDS}])
     assert "table_quantized" in arrays(result)
     same(result, tolerance=0.02)
+
+
+def test_every_reader_must_agree():
+    """Two nodes read the table, and one of them is to stay as it is."""
+    made = network(extra=[build("Neg", ["ids"], ["turned"]), build("Gather", ["table", "turned"], ["f"], name="other")],
+                   outputs=("y", "f"))
+    assert "table_quantized" in arrays(quantize(made))
+    assert "table" in arrays(quantize(made, nodes_to_exclude=["other"]))
 
 
 def test_an_index_out_of_range_is_an_error():
