@@ -174,6 +174,20 @@ ObserveOp tamis::findBias(ContractOp op) {
   return nullptr;
 }
 
+Operation *tamis::getRowReader(OpOperand &use) {
+  auto extract = dyn_cast<tensor::ExtractOp>(use.getOwner());
+  auto generic =
+      extract ? extract->getParentOfType<linalg::GenericOp>() : nullptr;
+  if (!generic || extract.getIndices().size() < 2)
+    return nullptr;
+  auto isLoop = [](Value index) {
+    return index.getDefiningOp<linalg::IndexOp>() != nullptr;
+  };
+  bool isRow = !isLoop(extract.getIndices().front()) &&
+               llvm::all_of(extract.getIndices().drop_front(), isLoop);
+  return isRow ? generic : nullptr;
+}
+
 FailureOr<std::vector<float>> tamis::readParameter(ObserveOp observe) {
   auto module = observe->getParentOfType<ModuleOp>();
   SymbolTable symbols(module);

@@ -36,6 +36,8 @@ struct SelectQuantization
   void selectActivation(ObserveOp observe, StringRef layer, const Twine &reason,
                         Report &report);
   void selectOperands(ObserveOp observe, Report &report);
+  /// Gives a parameter whose rows are gathered its scheme.
+  void selectTable(ObserveOp parameter, Report &report);
   void collect(ObserveOp observe, ArrayRef<StringRef> kinds,
                std::optional<int64_t> axis = std::nullopt);
   SchemeAttr makeWeightScheme(WeightUse &use);
@@ -314,6 +316,49 @@ std::string SelectQuantization::select(ContractOp op, Report &report) {
   return "";
 }
 
+void SelectQuantization::selectTable(ObserveOp table, Report &report) {
+  // A scale costs four bytes: what it serves must be much more.
+  constexpr int64_t kLeastTable = 1024, kLeastRow = 16;
+  SmallVector<Operation *> gathers;
+  bool isReadOtherwise = false;
+  for (OpOperand &use : table->getUses()) {
+    if (Operation *gather = getRowReader(use))
+      gathers.push_back(gather);
+    else
+      isReadOtherwise |= !isa<tensor::DimOp>(use.getOwner());
+  }
+  if (gathers.empty())
+    return;
+  StringRef layer = getNode(gathers.front()).name;
+  auto refuse = [&](const Twine &reason) {
+    report.add(layer, table.getTensor(), "float", reason);
+  };
+  if (table.getScheme())
+    return report.add(layer, table.getTensor(), describe(table.getSchemeAttr()),
+                      "table that is the weight of a contraction too");
+  RankedTensorType type = table.getType();
+  if (isExcluded(table.getTensor()) ||
+      llvm::any_of(gathers,
+                   [&](Operation *op) { return isExcluded(getNode(op).name); }))
+    return refuse("it is excluded by name");
+  if (!llvm::all_of(gathers,
+                    [&](Operation *op) { return hasType(op, "Gather"); }))
+    return refuse("its node type is not among op-types");
+  if (isReadOtherwise)
+    return refuse("other operations than gathers of rows read the table");
+  if (!type.getElementType().isF32() || !type.hasStaticShape())
+    return refuse("the table is not float32");
+  if (type.getNumElements() < kLeastTable ||
+      type.getNumElements() / type.getDimSize(0) < kLeastRow)
+    return refuse("the table is small, or its rows are");
+  table.setSchemeAttr(SchemeAttr::get(&getContext(), 8, /*isUnsigned=*/false,
+                                      /*symmetric=*/true, /*axis=*/0,
+                                      /*block=*/0));
+  report.add(layer, table.getTensor(), describe(table.getSchemeAttr()),
+             "table of embeddings, a scale for each row");
+  ++numTables;
+}
+
 void SelectQuantization::runOnOperation() {
   ModuleOp module = getOperation();
   if (failed(checkOptions()))
@@ -344,6 +389,12 @@ void SelectQuantization::runOnOperation() {
   }
   while (!pending.empty())
     selectOperands(pending.pop_back_val(), report);
+  // After the contractions, whose weights some tables are.
+  if (tables)
+    module.walk([&](ObserveOp op) {
+      if (op.getParameter())
+        selectTable(op, report);
+    });
 
   // What corrections have to know of the inputs of weights.
   if (corrections.empty())

@@ -4,7 +4,8 @@
 // larger than the others are divided by a factor, and the weights that read
 // them are multiplied by it. The division is an operation of its own in front
 // of the quantize, because other readers (a residual sum) want the tensor as it
-// is; it is fused into what computes the tensor.
+// is; it is fused into what computes the tensor. In ONNX, the writer folds it
+// into the producer's parameters where there is no other reader.
 #include "QuantizationFlow.h"
 #include "WeightMatrix.h"
 #include "tamis/Compress/Passes.h"

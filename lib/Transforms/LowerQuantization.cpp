@@ -162,20 +162,64 @@ struct LowerQuantization
     });
   }
 
-  void lower(DequantizeOp op) {
-    OpBuilder b(op);
-    Type type = cast<RankedTensorType>(op.getType()).getElementType();
+  /// (q - zero) * scale, in i32 and f32.
+  static Value dequantize(OpBuilder &b, Location loc, DequantizeOp op, Value q,
+                          Value scale, Value zero) {
+    Type f32 = b.getF32Type(), i32 = b.getI32Type();
     bool isUnsigned = op.getIsUnsigned();
+    Value wide = castInteger(b, loc, q, i32, isUnsigned);
+    if (zero)
+      wide = arith::SubIOp::create(b, loc, wide,
+                                   castInteger(b, loc, zero, i32, isUnsigned));
+    Value x = arith::SIToFPOp::create(b, loc, f32, wide);
+    x = arith::MulFOp::create(b, loc, x, castFloat(b, loc, scale, f32));
+    return castFloat(b, loc, x,
+                     cast<RankedTensorType>(op.getType()).getElementType());
+  }
+
+  /// Who reads single elements, a gather of rows, dequantizes what it reads.
+  void lowerExtracts(DequantizeOp op) {
+    int64_t axis = op.getAxis().value_or(0);
+    int64_t block = op.getBlockSize().value_or(0);
+    int64_t parameterRank =
+        cast<RankedTensorType>(op.getScale().getType()).getRank();
+    for (Operation *user : llvm::make_early_inc_range(op->getUsers())) {
+      auto extract = dyn_cast<tensor::ExtractOp>(user);
+      if (!extract)
+        continue;
+      OpBuilder b(extract);
+      Location loc = extract.getLoc();
+      SmallVector<Value> at(extract.getIndices()), parameterAt;
+      if (block > 0 && parameterRank == int64_t(at.size())) {
+        parameterAt = at;
+        parameterAt[axis] = arith::DivUIOp::create(
+            b, loc, at[axis], arith::ConstantIndexOp::create(b, loc, block));
+      } else if (parameterRank == 1) {
+        parameterAt.push_back(at[axis]);
+      }
+      auto read = [&](Value from, ValueRange where) -> Value {
+        return tensor::ExtractOp::create(b, loc, from, where);
+      };
+      Value zero;
+      if (!isZero(op.getZeroPoint()))
+        zero = read(op.getZeroPoint(), parameterAt);
+      extract.replaceAllUsesWith(dequantize(b, loc, op, read(op.getInput(), at),
+                                            read(op.getScale(), parameterAt),
+                                            zero));
+      extract.erase();
+    }
+  }
+
+  void lower(DequantizeOp op) {
+    lowerExtracts(op);
+    if (op.use_empty()) {
+      op.erase();
+      return;
+    }
+    OpBuilder b(op);
     Lowering<DequantizeOp>{op, b}.run(
         [&](OpBuilder &b, Location loc, Value q, Value scale, Value zero) {
-          Type f32 = b.getF32Type(), i32 = b.getI32Type();
-          Value wide = castInteger(b, loc, q, i32, isUnsigned);
-          if (zero)
-            wide = arith::SubIOp::create(
-                b, loc, wide, castInteger(b, loc, zero, i32, isUnsigned));
-          Value x = arith::SIToFPOp::create(b, loc, f32, wide);
-          x = arith::MulFOp::create(b, loc, x, castFloat(b, loc, scale, f32));
-          return castFloat(b, loc, x, type);
+          return dequantize(b, loc, op, q, scale, zero);
         });
   }
 

@@ -50,9 +50,9 @@ def test_quantize(files):
 
 def test_every_option_of_quantize(files):
     works("quantize", files / "m.onnx", "--data", files / "x.npz", "--activations", "int8", "--weights", "int8", "--per-tensor",
-          "--symmetric-activations", "--calibration-method", "percentile", "--percentile", "99.9", "--correction", "bias",
-          "--op-types-to-quantize", "Gemm", "--exclude", "layer0", "--ignored-scope", "w2", "--subset-size", "5", "--format", "qoperator",
-          "--calibration-cache", files / "cache", "--target", "x86-64-v3", "--input-dim", "n=1", "-o", files / "q.onnx")
+          "--symmetric-activations", "--embeddings", "float32", "--attention", "--calibration-method", "percentile", "--percentile", "99.9",
+          "--correction", "bias", "--op-types-to-quantize", "Gemm", "--exclude", "layer0", "--ignored-scope", "w2", "--subset-size", "5",
+          "--format", "qoperator", "--calibration-cache", files / "cache", "--target", "x86-64-v3", "--input-dim", "n=1", "-o", files / "q.onnx")
     operators = {node.name: node.op_type for node in onnx.load(files / "q.onnx").graph.node}
     assert operators["layer0"] == operators["layer2"] == "Gemm" and "layer1" not in operators and (files / "cache").exists()
 

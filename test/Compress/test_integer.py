@@ -85,3 +85,44 @@ def test_every_contraction_is_integer(name, settings):
     compiled = tamis.compile(quantized, require_integer=True)
     got = np.stack([compiled.run(None, feed)[0] for feed in feeds])
     assert noise(got, want) > 50  # the same integers, but for a sum that ends between two of them
+
+
+def attention(heads=2, width=16, length=5):
+    """One attention block: q, k, v, softmax(q k^T / sqrt(d)) v by head, and what puts the heads together."""
+    depth = width // heads
+    nodes = [node("Constant", [], ["split"], value_ints=[2, length, heads, depth]),
+             node("Constant", [], ["join"], value_ints=[2, length, width]),
+             node("Constant", [], ["root"], value_float=float(np.sqrt(depth)))]
+    for name, order in (("q", [0, 2, 1, 3]), ("k", [0, 2, 3, 1]), ("v", [0, 2, 1, 3])):
+        nodes += [node("MatMul", ["x", f"w{name}"], [f"{name}p"], f"{name}"), node("Add", [f"{name}p", f"b{name}"], [f"{name}b"]),
+                  node("Reshape", [f"{name}b", "split"], [f"{name}s"]), node("Transpose", [f"{name}s"], [f"{name}t"], perm=order)]
+    nodes += [node("MatMul", ["qt", "kt"], ["s"], "scores"), node("Div", ["s", "root"], ["d"]), node("Softmax", ["d"], ["p"], axis=-1),
+              node("MatMul", ["p", "vt"], ["o"], "mix"), node("Transpose", ["o"], ["ot"], perm=[0, 2, 1, 3]),
+              node("Reshape", ["ot", "join"], ["oj"]), node("MatMul", ["oj", "wo"], ["y"], "out")]
+    weights = {f"w{name}": (width, width) for name in "qkvo"} | {f"b{name}": (width,) for name in "qkv"}
+    return make(nodes, weights, [2, length, width], [2, length, width])
+
+
+# ONNX Runtime's operators saturate unsigned times signed bytes where the processor has no VNNI, so those are tried signed.
+@pytest.mark.parametrize("settings", [{}, {"activations": "int8"}, {"symmetric_activations": True},
+                                      {"format": "qoperator", "activations": "int8"}], ids=["uint8", "int8", "symmetric", "operators"])
+def test_attention_is_integer(settings):
+    model = attention()
+    rng = np.random.default_rng(1)
+    feeds = [{"x": rng.standard_normal([2, 5, 16]).astype(np.float32)} for _ in range(4)]
+    quantized = tamis.quantize(model, feeds, attention=True, **settings)
+    want = run(quantized, feeds)
+    assert noise(want, run(model, feeds)) > 30
+    compiled = tamis.compile(quantized, require_integer=True)
+    got = np.stack([compiled.run(None, feed)[0] for feed in feeds])
+    assert noise(got, want) > 50
+
+
+def test_attention_stays_float_unless_asked():
+    feeds = [{"x": np.random.default_rng(1).standard_normal([2, 5, 16]).astype(np.float32)}]
+    notes = []
+    quantized = tamis.quantize(attention(), feeds, report=notes)
+    assert {n["layer"]: n["reason"] for n in notes if n["decision"] == "float" and not n["tensor"]} == dict.fromkeys(
+        ("scores", "mix"), "its second operand is not a parameter")
+    with pytest.raises(tamis.Error, match="scores"):
+        tamis.compile(quantized, require_integer=True)

@@ -129,3 +129,43 @@ func.func @decode_half(%h: tensor<4x8xbf16>) -> tensor<4x8xf32> {
   %x = tamis.decode %h : tensor<4x8xbf16> -> tensor<4x8xf32>
   return %x : tensor<4x8xf32>
 }
+
+// Rows of a table are read as integers, with the row's scale and zero point;
+// the table is not expanded.
+// CHECK-LABEL: func.func @gather_per_row
+// CHECK-SAME: %[[W:.+]]: tensor<64x8xi8>, %[[S:.+]]: tensor<64xf32>, %[[Z:.+]]: tensor<64xi8>
+// CHECK: ^bb0(%[[ROW:.+]]: index,
+// CHECK: %[[COLUMN:.+]] = linalg.index 1
+// CHECK: %[[ZERO:.+]] = tensor.extract %[[Z]][%[[ROW]]]
+// CHECK: %[[Q:.+]] = tensor.extract %[[W]][%[[ROW]], %[[COLUMN]]]
+// CHECK: %[[SCALE:.+]] = tensor.extract %[[S]][%[[ROW]]]
+// CHECK: %[[QW:.+]] = arith.extui %[[Q]]
+// CHECK: %[[ZW:.+]] = arith.extui %[[ZERO]]
+// CHECK: %[[D:.+]] = arith.subi %[[QW]], %[[ZW]]
+// CHECK: %[[F:.+]] = arith.sitofp %[[D]]
+// CHECK: arith.mulf %[[F]], %[[SCALE]]
+// CHECK-NOT: tensor<64x8xf32>
+func.func @gather_per_row(%w: tensor<64x8xi8>, %s: tensor<64xf32>, %z: tensor<64xi8>, %at: tensor<4xindex>) -> tensor<4x8xf32> {
+  %t = tamis.dequantize %w, %s, %z unsigned {axis = 0} : tensor<64x8xi8>, tensor<64xf32>, tensor<64xi8> -> tensor<64x8xf32>
+  %e = tensor.empty() : tensor<4x8xf32>
+  %y = linalg.generic {indexing_maps = [affine_map<(d0, d1) -> (d0)>, affine_map<(d0, d1) -> (d0, d1)>], iterator_types = ["parallel", "parallel"]} ins(%at : tensor<4xindex>) outs(%e : tensor<4x8xf32>) {
+  ^bb0(%row: index, %out: f32):
+    %column = linalg.index 1 : index
+    %v = tensor.extract %t[%row, %column] : tensor<64x8xf32>
+    linalg.yield %v : f32
+  } -> tensor<4x8xf32>
+  return %y : tensor<4x8xf32>
+}
+
+// A scale for each block of a row; the product reads the table as well.
+// CHECK-LABEL: func.func @gather_blocks
+// CHECK-SAME: %[[W:.+]]: tensor<64x8xi8>, %[[S:.+]]: tensor<64x2xf32>, %[[R:.+]]: index, %[[C:.+]]: index
+// CHECK: linalg.generic
+// CHECK: %[[BLOCK:.+]] = arith.divui %[[C]], %c4
+// CHECK: tensor.extract %[[W]][%[[R]], %[[C]]]
+// CHECK: tensor.extract %[[S]][%[[R]], %[[BLOCK]]]
+func.func @gather_blocks(%w: tensor<64x8xi8>, %s: tensor<64x2xf32>, %r: index, %c: index) -> (f32, tensor<64x8xf32>) {
+  %t = tamis.dequantize %w, %s {axis = 1, block_size = 4} : tensor<64x8xi8>, tensor<64x2xf32> -> tensor<64x8xf32>
+  %v = tensor.extract %t[%r, %c] : tensor<64x8xf32>
+  return %v, %t : f32, tensor<64x8xf32>
+}

@@ -43,6 +43,10 @@ ObserveOp findObserved(Value value);
 /// one output channel; null if there is none.
 ObserveOp findBias(ContractOp op);
 
+/// The operation that reads whole rows of a tensor (its first axis) at
+/// positions it computes, as Gather does; null if `use` is something else.
+Operation *getRowReader(OpOperand &use);
+
 /// The values of a float32 parameter, row-major. Emits an error and fails if
 /// they are not known at compile time.
 FailureOr<std::vector<float>> readParameter(ObserveOp observe);

@@ -29,8 +29,11 @@ def SelectQuantization : Pass<"tamis-select-quantization", "::mlir::ModuleOp"> {
     observation nearest to where it is computed; movement and max-pool pass
     integers through, relu and clip belong to what computes their operand.
     Where such a tensor is a sum of two results of contractions, an average, or
-    a concatenation, its operands are quantized too. What contractions read
-    stays float where weights are no integers or wider than activations. Every
+    a concatenation, its operands are quantized too. Tables whose rows are
+    gathered become 8-bit with a scale for each row; a table that is a
+    contraction's weight too stays one tensor, in the weight's form. What
+    contractions read stays float where weights are no integers or wider than
+    activations. Every
     decision and every refusal is in the module's report with its reason.
     Doctest: test/Compress/select-quantization.mlir
   }];
@@ -64,16 +67,19 @@ def SelectQuantization : Pass<"tamis-select-quantization", "::mlir::ModuleOp"> {
            "\"amx\" or \"vnni\"; empty: the module's own target">,
     Option<"attention", "attention", "bool", "false",
            "products of two activations too">,
+    Option<"tables", "tables", "bool", "false",
+           "tables of embeddings too">,
     ListOption<"exclude", "exclude", "std::string",
                "names of nodes or tensors to leave float; regular expressions">,
     ListOption<"opTypes", "op-types", "std::string",
-               "node types to quantize (Conv, MatMul, Gemm, Add, Concat, ...); none: all">,
+               "node types to quantize (Conv, MatMul, Gemm, Gather, Add, ...); none: all">,
     ListOption<"corrections", "corrections", "std::string",
                "collect for: bias, smooth, gptq">,
   ];
   let statistics = [
     Statistic<"numContractions", "contractions", "contractions selected">,
     Statistic<"numRefused", "refused", "contractions left float">,
+    Statistic<"numTables", "tables", "tables of embeddings selected">,
   ];
 }
 

@@ -171,7 +171,8 @@ def LowerQuantization : Pass<"tamis-lower-quantization"> {
     clamps, rounds half to even and adds the zero point, so that it is total:
     NaN becomes the lower bound. Dequantize subtracts in i32 and multiplies in
     f32. Block-wise parameters split the axis with a reshape where the block
-    divides it.
+    divides it. A gather from a dequantized table reads integers and scales
+    and dequantizes only them.
     Doctest: test/Transforms/lower-quantization.mlir
   }];
   let dependentDialects = ["::mlir::arith::ArithDialect",

@@ -49,15 +49,16 @@ CORRECTIONS = {"bias": "bias", "bias_correction": "bias", "equalization": "equal
                "smooth": "smooth", "smoothquant": "smooth", "smooth_quant": "smooth", "gptq": "gptq"}
 # What both kinds of networks gain from: transformers have outliers in few channels, small convolutions a mean error.
 DEFAULT_CORRECTIONS = ("smooth", "bias")
+EMBEDDINGS = ("int8", "float32")
 FORMATS = ("qdq", "qoperator")
 ZEROS = ("zeros", "sparse_initializer")
 NEEDS_DATA = ("activation", "wanda", "sparsegpt")
 
 
 def quantize(model, data=None, *, activations="uint8", weights="int8", per_channel=True, block_size=None, symmetric_activations=False,
-             calibration_method="minmax", percentile=99.99, corrections=None, nodes_to_exclude=(), op_types_to_quantize=None,
-             ignored_scope=(), subset_size=SUBSET_SIZE, format="qdq", target="native", calibration_cache=None, overrides=None,
-             input_dims=None, fraction_bits=None, seed=0, report=None, progress=None):
+             embeddings="int8", attention=False, calibration_method="minmax", percentile=99.99, corrections=None, nodes_to_exclude=(),
+             op_types_to_quantize=None, ignored_scope=(), subset_size=SUBSET_SIZE, format="qdq", target="native",
+             calibration_cache=None, overrides=None, input_dims=None, fraction_bits=None, seed=0, report=None, progress=None):
     """Make the weights of convolutions and matrix products integers, and what they read; returns an onnx.ModelProto.
 
     `model` is a path, ONNX bytes or an onnx.ModelProto, and stays as it is. `data` are samples: a list or iterable of
@@ -67,7 +68,8 @@ def quantize(model, data=None, *, activations="uint8", weights="int8", per_chann
     two, 2 to the -`fraction_bits` where given; codebook1 to codebook8: one of 2 to the bits values that k-means (with
     `seed`) finds; log2 to log8: zero or a signed power of two; float8_e4m3fn, float8_e5m2, float16 or bfloat16. Scales are
     per output channel, per tensor (`per_channel=False`) or per `block_size` elements of a sum (integers and float8).
-    What a layer reads stays float where its weights are no integers. `calibration_method` is minmax, moving_average,
+    What a layer reads stays float where its weights are no integers. Tables that Gather reads become int8 with a scale per
+    row (`embeddings`: int8 or float32). `attention` quantizes products of two activations too. `calibration_method` is minmax, moving_average,
     percentile (with `percentile`), entropy or mse. `corrections` are any of bias, equalization, smooth and gptq;
     default: smooth and bias where activations are quantized.
 
@@ -81,9 +83,11 @@ def quantize(model, data=None, *, activations="uint8", weights="int8", per_chann
     if corrections is None:
         corrections = () if activations in FLOAT_ACTIVATIONS or not WEIGHTS[weights].is_integer else DEFAULT_CORRECTIONS
     options = {"activations": activations, "weights": weights, "per_channel": per_channel, "block_size": block_size,
-               "symmetric_activations": symmetric_activations, "calibration_method": calibration_method, "percentile": percentile,
+               "symmetric_activations": symmetric_activations, "embeddings": embeddings, "attention": attention,
+               "calibration_method": calibration_method, "percentile": percentile,
                "corrections": names_of(corrections, "corrections"), "format": format, "fraction_bits": fraction_bits, "seed": seed}
     _one_of("activations", activations, (*ACTIVATIONS, *FLOAT_ACTIVATIONS))
+    _one_of("embeddings", embeddings, EMBEDDINGS)
     _one_of("calibration_method", calibration_method, METHODS)
     _one_of("format", format, FORMATS)
     for correction in options["corrections"]:

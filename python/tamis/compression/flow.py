@@ -56,7 +56,7 @@ def quantize(request):
         general = _selection(options, only_weights)
         others = [name for name, _ in _named_layers(prepared)]
         for layer, changes in request.overrides.items():
-            own = _selection({**options, **changes}, only_weights)
+            own = _selection({**options, **changes, "embeddings": "float32"}, only_weights)
             session.run(_text("tamis-select-quantization", {**own, "op-types": request.op_types,
                                                            "exclude": [*excluded, *(n for n in others if n != layer)]}))
         session.run(_text("tamis-select-quantization", {**general, "op-types": request.op_types, "exclude": excluded}))
@@ -104,6 +104,7 @@ def _selection(options, only_weights):
     found = {"weight-system": kind.system, "weight-bits": kind.bits, "weight-unsigned": kind.unsigned, "weight-symmetric": not kind.unsigned,
              "weight-fraction": options["fraction_bits"] if kind.system == "fixed_point" else None, "per-channel": options["per_channel"],
              "block": (options["block_size"] or 0) if kind.has_blocks else 0, "weight-only": only_weights, "method": options["calibration_method"],
+             "attention": options["attention"], "tables": options["embeddings"] == "int8",
              "corrections": sorted({api.CORRECTIONS[c] for c in options["corrections"]} & {"bias", "smooth", "gptq"})}
     if not only_weights:
         activation_bits, activation_unsigned = api.ACTIVATIONS[options["activations"]]
@@ -193,7 +194,7 @@ def _require_float(prepared):
     quantized = preparation.quantized_nodes(prepared.model)
     if quantized:
         raise Error(f"the model is quantized already: {quantized} of its nodes quantize or work on integers", file=file)
-    if not preparation.float_layers(prepared.model):
+    if not _named_layers(prepared):
         raise Error("nothing to quantize: no convolution or matrix product with a float weight of its own", file=file)
     graph = Graph(prepared.model)
     for node in graph.nodes:
@@ -276,7 +277,8 @@ def _finish(request, prepared, delta, kind, **how):
         request.report.extend(entries)
         return model
     qdq = model if how.get("format", "qdq") == "qdq" else writer.apply(prepared, delta)
-    told = {"step": step, "layers": table.rows(prepared, qdq, entries, kind == "prune"), "notes": entries,
+    rows = table.rows(prepared, qdq, entries, kind == "prune") + table.embedding_rows(prepared.model, delta, entries)
+    told = {"step": step, "layers": rows, "notes": entries,
             "bytes_before": storage.size(prepared.model), "bytes_after": storage.size(model), "folded": prepared.folded}
     if callable(request.report):
         request.report(told)

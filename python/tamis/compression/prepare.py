@@ -193,16 +193,9 @@ def requantize(values, grid):
     return np.clip(np.nan_to_num(steps).astype(np.int64) + zero, low, high)
 
 
-def float_layers(model):
-    """Names of the contractions whose weight is a float initializer."""
-    graph = Graph(model)
-    return [node_name(n) for n in graph.nodes if n.op_type in ("Conv", "ConvTranspose", "Gemm", "MatMul")
-            and any(i in graph.initializers and graph.initializers[i].data_type in FLOATS for i in n.input[:2])]
-
-
 def quantized_nodes(model):
     """How many nodes of the model already are quantization."""
     return sum(n.op_type in ("QuantizeLinear", "DequantizeLinear") or n.op_type.startswith("QLinear") for n in model.graph.node)
 
 
-__all__ = ["Grid", "Prepared", "float_layers", "onnx", "prepare", "quantized_nodes", "requantize"]
+__all__ = ["Grid", "Prepared", "onnx", "prepare", "quantized_nodes", "requantize"]

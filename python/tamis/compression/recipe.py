@@ -25,8 +25,9 @@ OPTIONS = {
     "prune": {"sparsity": (int, float), "pattern": str, "criterion": str, "scope": str, "threshold": (int, float, type(None)),
               "protect": bool, "dead_channels": bool, "gradients": str, "ignored_scope": list, "format": str, "seed": int},
     "quantize": {"activations": str, "weights": str, "per_channel": bool, "block_size": (int, type(None)),
-                 "symmetric_activations": bool, "calibration_method": str, "percentile": (int, float), "corrections": list,
-                 "op_types_to_quantize": (list, type(None)), "ignored_scope": list, "fraction_bits": (int, type(None)), "seed": int},
+                 "symmetric_activations": bool, "embeddings": str, "attention": bool, "calibration_method": str,
+                 "percentile": (int, float), "corrections": list, "op_types_to_quantize": (list, type(None)), "ignored_scope": list,
+                 "fraction_bits": (int, type(None)), "seed": int},
 }
 RULE_OPTIONS = {"prune": ("sparsity", "pattern"), "quantize": ("weights", "block_size", "fraction_bits")}
 

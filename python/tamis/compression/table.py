@@ -102,6 +102,25 @@ def rows(prepared, after, report, pruned):
     return found
 
 
+def embedding_rows(model, delta, report):
+    """One dict per table that Gather reads and that has become integers, and is no layer's weight as well."""
+    graph, known, found = layer_list.Graph(model), {w.name for w in weights(model).values()}, []
+    for node in graph.nodes:
+        entry = delta.get("weights", {}).get(node.input[0]) if node.op_type == "Gather" else None
+        if entry is None or node.input[0] in known:
+            continue
+        known.add(node.input[0])
+        floats = graph.array(node.input[0])
+        result = entry["values"].astype(np.float32) * entry["scale"].reshape(-1, *[1] * (floats.ndim - 1))
+        name, share = pattern(result, node.op_type)
+        row = {"layer": layer_list.node_name(node), "op": node.op_type, "tensor": node.input[0], "shape": list(floats.shape),
+               "bytes_before": floats.nbytes, "pattern": name, "sparsity": share, "bits": 8, "dtype": entry["dtype"],
+               "bytes_after": floats.size + entry["scale"].nbytes, "snr": _snr(floats, result)}
+        row["decision"], row["reason"] = _decision(row, floats.dtype.name, False, report)
+        found.append(row)
+    return found
+
+
 def _snr(want, got):
     """Signal to noise in dB; None where shapes differ, infinite where nothing changed."""
     if want.shape != got.shape:

@@ -15,7 +15,7 @@ import json
 import numpy as np
 
 from ..errors import Error
-from . import opset, storage, writer_channels, writer_operators, writer_qdq, writer_sparse
+from . import opset, storage, writer_channels, writer_factors, writer_operators, writer_qdq, writer_sparse, writer_tables
 from .graph import Graph, make_tensor, numpy_helper
 
 FORMATS = ("qdq", "qoperator")
@@ -37,6 +37,8 @@ def apply(prepared, delta, *, format="qdq", zeros="zeros", step=None):
     _set_parameters(graph, {k: v for k, v in delta["parameters"].items() if k not in replaced}, name)
     weights.update(_back_on_grids(graph, grids, weights))
     writer_qdq.insert(graph, weights, delta["tensors"], name)
+    writer_factors.fold(graph, delta["tensors"])
+    writer_tables.gather_rows(graph)
     graph.drop_unused()
     graph.store()
     if format == "qoperator":
