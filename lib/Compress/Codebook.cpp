@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
 // k-means of weights. In one dimension clusters are intervals of the sorted
-// values, so with sums up to each value a round costs two bisections a cluster.
+// values, so with sums up to each value a round costs a bisection a cluster.
 #include "ValueSet.h"
 #include "llvm/ADT/STLExtras.h"
 #include <cmath>

@@ -61,6 +61,22 @@ def test_dequantize_n1():
     np.testing.assert_array_equal(got, (q.astype(np.int32) + 128).astype(F) * scale)
 
 
+def test_decode_n1():
+    text = """
+func.func @main(%q: tensor<256xi8>, %h: tensor<256xf16>, %c: tensor<200xf32>, %s: tensor<f32>) -> (tensor<256xf32>, tensor<256xf32>) {
+  %x = tamis.decode %q codebook(%c : tensor<200xf32>) scale(%s : tensor<f32>) : tensor<256xi8> -> tensor<256xf32>
+  %y = tamis.decode %h : tensor<256xf16> -> tensor<256xf32>
+  return %x, %y : tensor<256xf32>, tensor<256xf32>
+}"""
+    compiled, random = tamis.compile(text, cache="off"), np.random.default_rng(0)
+    q, codebook, scale = np.arange(256).astype(np.uint8), random.standard_normal(200).astype(F), np.array(0.3, F)
+    halves = random.standard_normal(256).astype(np.float16)
+    feed = dict(zip([i.name for i in compiled.get_inputs()], (q.view(np.int8), halves, codebook, scale)))
+    decoded, widened = compiled.run(None, feed)
+    np.testing.assert_array_equal(decoded, codebook[np.minimum(q, 199)] * scale)
+    np.testing.assert_array_equal(widened, halves.astype(F))
+
+
 def integers(seed, kind, *shape):
     info = np.iinfo(kind)
     return np.random.default_rng(seed).integers(info.min, info.max, shape, endpoint=True).astype(kind)

@@ -177,7 +177,7 @@ def Tamis_DequantizeOp : Tamis_Op<"dequantize", [Pure]> {
 def Tamis_DecodeOp : Tamis_Op<"decode", [Pure, AttrSizedOperandSegments]> {
   let summary = "codes of a number system to the floats they stand for";
   let description = [{
-    `x = codebook[q] * scale` for codes q of up to 8 bits, which are read
+    `x = codebook[q] * scale` (decode_n1) for codes q of up to 8 bits, which are read
     unsigned, and a codebook of at most 256 floats (a code beyond it reads its
     last value); `x = q * scale` for float16 and bfloat16, without a codebook.
     `scale` is as in `tamis.dequantize`; without it, it is one. `format` names
