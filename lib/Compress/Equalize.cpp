@@ -1,13 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// Cross-layer equalization (Nagel et al., ICCV 2019). Between two layers with
-// nothing but relu and maxima, a channel can be scaled down in the first and up
-// in the second without changing the result; done so that both layers' weights
-// have the same range in each channel. Needs no data.
-#include "WeightMatrix.h"
-#include "mlir/IR/Matchers.h"
+// Equalization: channels between layers that can be scaled together (see
+// ScaleGroups.h) are scaled down where they are made and up where they are
+// read. By weights, without data: so that both have the same range in each
+// channel (Nagel et al., ICCV 2019). By activations, calibrated: so that the
+// rounding of tensors with one scale for all channels, and that of the weights
+// that read them, costs least.
+#include "InputMoments.h"
+#include "ScaleGroups.h"
 #include "tamis/Compress/Passes.h"
 #include "tamis/Compress/Report.h"
+#include "tamis/Compress/Statistics.h"
 #include "llvm/ADT/MapVector.h"
 #include <cmath>
 
@@ -19,233 +22,318 @@ namespace mlir::tamis {
 using namespace mlir;
 using namespace mlir::tamis;
 
+/// A layer is in the group of its input and in that of its result.
+static constexpr int kSweeps = 20;
+/// A channel that was silent on the samples may be loud later; it gets no more
+/// room than this share of the loudest one's.
+static constexpr double kMostRatio = 16;
+
 namespace {
-/// Two layers and what lies between them.
-struct Pair {
-  size_t first, second; // indices of the weights
-  SmallVector<ObserveOp> biases, tensors;
+/// The weights and biases of all groups, written back at the end.
+class Parameters {
+public:
+  LogicalResult read(ArrayRef<WeightMatrix> all, ArrayRef<ScaleGroup> groups) {
+    matrices = all;
+    weights.resize(all.size());
+    for (const ScaleGroup &group : groups) {
+      for (ArrayRef<size_t> layers :
+           {ArrayRef(group.producers), ArrayRef(group.consumers)})
+        for (size_t i : layers) {
+          if (!weights[i].empty())
+            continue;
+          FailureOr<std::vector<float>> values = all[i].read();
+          if (failed(values))
+            return failure();
+          weights[i] = std::move(*values);
+        }
+      for (ObserveOp bias : group.biases) {
+        FailureOr<std::vector<float>> values = readParameter(bias);
+        if (failed(values))
+          return failure();
+        biases[bias] = std::move(*values);
+      }
+    }
+    return success();
+  }
+
+  void write() {
+    for (auto [matrix, values] : llvm::zip_equal(matrices, weights))
+      if (!values.empty())
+        matrix.write(values);
+    for (auto &[bias, values] : biases)
+      writeParameter(cast<ObserveOp>(bias), values);
+  }
+
+  /// visit(weight, channel) for all that give, or read, the group's channels.
+  void forProducers(const ScaleGroup &group,
+                    llvm::function_ref<void(float &, int64_t)> visit) {
+    for (size_t at : group.producers)
+      for (int64_t i = 0, e = weights[at].size(); i < e; ++i)
+        visit(weights[at][i], i / matrices[at].columns);
+  }
+  void forConsumers(const ScaleGroup &group,
+                    llvm::function_ref<void(float &, int64_t)> visit) {
+    for (size_t at : group.consumers) {
+      int64_t columns = matrices[at].columns;
+      for (int64_t i = 0, e = weights[at].size(); i < e; ++i)
+        visit(weights[at][i],
+              matrices[at].getInputChannel(i / columns, i % columns));
+    }
+  }
+
+  void divide(const ScaleGroup &group, ArrayRef<float> divisor) {
+    forProducers(group, [&](float &value, int64_t channel) {
+      value /= divisor[channel];
+    });
+    forConsumers(group, [&](float &value, int64_t channel) {
+      value *= divisor[channel];
+    });
+    for (ObserveOp bias : group.biases)
+      for (auto [value, by] : llvm::zip_equal(biases[bias], divisor))
+        value /= by;
+  }
+
+  ArrayRef<float> getWeight(size_t at) const { return weights[at]; }
+
+private:
+  ArrayRef<WeightMatrix> matrices;
+  std::vector<std::vector<float>> weights;
+  llvm::MapVector<Operation *, std::vector<float>> biases;
+};
+
+/// The rounding noise of one group's tensors and of the weights that read them,
+/// up to a factor.
+struct Noise {
+  struct Tensor {
+    ObserveOp observe;
+    Interval range;
+    std::vector<float> largest; // absolute value by channel
+  };
+  std::vector<Tensor> tensors;
+  std::vector<double> energy; // sum of squared weights that read a channel
+  std::vector<double> power;  // mean square of a channel
+  /// One row of every reader: the largest weight of each channel.
+  std::vector<std::vector<float>> rows;
+
+  static Interval divide(const Tensor &tensor, ArrayRef<float> divisor) {
+    Interval covered;
+    for (auto [largest, by] : llvm::zip_equal(tensor.largest, divisor)) {
+      double low = std::max<double>(-largest, std::min(tensor.range.low, 0.0));
+      double high = std::min<double>(largest, std::max(tensor.range.high, 0.0));
+      covered.low = std::min(covered.low, low / by);
+      covered.high = std::max(covered.high, high / by);
+    }
+    return covered;
+  }
+
+  double estimate(ArrayRef<float> divisor) const {
+    double read = 0, inputs = 0, steps = 0, total = 0;
+    for (auto [i, by] : llvm::enumerate(divisor)) {
+      read += energy[i] * by * by;
+      inputs += power[i] / (double(by) * by);
+    }
+    for (const Tensor &tensor : tensors) {
+      Interval covered = divide(tensor, divisor);
+      double step = (covered.high - covered.low) / 255;
+      total += step * step * read;
+    }
+    for (const std::vector<float> &row : rows) {
+      double most = 0;
+      for (auto [weight, by] : llvm::zip_equal(row, divisor))
+        most = std::max(most, double(weight) * by);
+      steps += most * most / (127.0 * 127.0);
+    }
+    return total + steps * inputs;
+  }
 };
 
 struct Equalize : tamis::impl::EqualizeBase<Equalize> {
   using EqualizeBase::EqualizeBase;
+
   void runOnOperation() override;
+  void equalizeWeights();
+  LogicalResult equalizeActivations(Report &report);
+  FailureOr<std::optional<Noise>> measure(const ScaleGroup &group,
+                                          std::string &reason);
+  void addReport(Report &report, const ScaleGroup &group, StringRef decision,
+                 const Twine &reason);
+
+  std::vector<WeightMatrix> matrices;
+  std::vector<ScaleGroup> groups;
+  Parameters parameters;
 };
 } // namespace
 
-/// True for zero, also where a parameter says so.
-static bool isZero(Value value, linalg::GenericOp op) {
-  auto argument = dyn_cast<BlockArgument>(value);
-  if (argument && argument.getOwner() == op.getBody())
-    value = op.getMatchingOpOperand(argument)->get();
-  if (auto observe = value.getDefiningOp<ObserveOp>())
-    value = observe.getInput();
-  Attribute attr;
-  if (!matchPattern(value, m_Constant(&attr)))
-    return false;
-  if (auto splat = dyn_cast<SplatElementsAttr>(attr))
-    attr = splat.getSplatValue<Attribute>();
-  auto real = dyn_cast<FloatAttr>(attr);
-  return real && real.getValue().isZero();
+void Equalize::addReport(Report &report, const ScaleGroup &group,
+                         StringRef decision, const Twine &reason) {
+  const WeightMatrix &reader = matrices[group.consumers.front()];
+  report.add(reader.layer, reader.input.getTensor(), decision, reason);
 }
 
-/// The operand of an elementwise `max(x + bias, 0)` with parts of it missing;
-/// null for anything else. Biases are appended.
-static Value skipElementwise(linalg::GenericOp op, int64_t axis,
-                             SmallVectorImpl<ObserveOp> &biases) {
-  if (op.getNumParallelLoops() != op.getNumLoops() || op.getNumDpsInits() != 1)
-    return nullptr;
-  auto isIdentity = [&](OpOperand *operand) {
-    return op.getMatchingIndexingMap(operand).isIdentity();
-  };
-  OpOperand *data = nullptr;
-  for (OpOperand *input : op.getDpsInputOperands()) {
-    auto observe = input->get().getDefiningOp<ObserveOp>();
-    if ((observe && observe.getParameter()) ||
-        matchPattern(input->get(), m_Constant()))
-      continue;
-    if (data)
-      return nullptr;
-    data = input;
-  }
-  if (!data || !isIdentity(data) || !isIdentity(op.getDpsInitOperand(0)))
-    return nullptr;
-  Value current = op.getMatchingBlockArgument(data);
-  for (Operation &inner : op.getBody()->without_terminator()) {
-    if (isa<arith::ConstantOp>(inner))
-      continue;
-    if (inner.getNumOperands() != 2)
-      return nullptr;
-    unsigned at = inner.getOperand(0) == current ? 0 : 1;
-    Value other = inner.getOperand(1 - at);
-    if (inner.getOperand(at) != current || other == current)
-      return nullptr;
-    if (isa<arith::MaximumFOp, arith::MaxNumFOp>(inner)) {
-      if (!isZero(other, op))
-        return nullptr;
-    } else if (isa<arith::AddFOp>(inner)) {
-      auto argument = dyn_cast<BlockArgument>(other);
-      if (!argument || argument.getOwner() != op.getBody())
-        return nullptr;
-      OpOperand *operand = op.getMatchingOpOperand(argument);
-      auto bias = operand->get().getDefiningOp<ObserveOp>();
-      AffineMap map = op.getMatchingIndexingMap(operand);
-      auto along = [&](AffineExpr expr) {
-        return expr == getAffineDimExpr(axis, op.getContext());
+/// "'a' and 2 others".
+static std::string listLayers(ArrayRef<WeightMatrix> matrices,
+                              ArrayRef<size_t> layers) {
+  std::string text = "'" + matrices[layers.front()].layer + "'";
+  if (layers.size() > 1)
+    text += " and " + std::to_string(layers.size() - 1) + " more";
+  return text;
+}
+
+void Equalize::equalizeWeights() {
+  for (int sweep = 0; sweep < kSweeps; ++sweep)
+    for (ScaleGroup &group : groups) {
+      std::vector<float> made(group.channels), read(group.channels);
+      auto note = [](std::vector<float> &largest) {
+        return [&](float &value, int64_t channel) {
+          largest[channel] = std::max(largest[channel], std::fabs(value));
+        };
       };
-      if (!bias || !bias->hasOneUse() || bias.getType().getRank() != 1 ||
-          map.getNumResults() != 1 || !along(map.getResult(0)))
-        return nullptr;
-      biases.push_back(bias);
-    } else {
-      return nullptr;
+      parameters.forProducers(group, note(made));
+      parameters.forConsumers(group, note(read));
+      std::vector<float> divisor(group.channels, 1.0f);
+      for (int64_t i = 0; i < group.channels; ++i)
+        if (made[i] > 0 && read[i] > 0)
+          divisor[i] = std::clamp(std::sqrt(made[i] / read[i]), 1e-4f, 1e4f);
+      parameters.divide(group, divisor);
     }
-    current = inner.getResult(0);
-  }
-  return op.getBody()->getTerminator()->getOperand(0) == current ? data->get()
-                                                                 : Value();
+  // They were of the tensors before.
+  for (ScaleGroup &group : groups)
+    for (ScaleGroup::Tensor &tensor : group.tensors)
+      tensor.observe.removeStatisticsAttr();
 }
 
-/// The operand of maxima over windows that leave `axis` alone; null otherwise.
-static Value skipMaxima(linalg::GenericOp op, int64_t axis) {
-  if (op.getNumReductionLoops() == 0 || op.getNumDpsInits() != 1 ||
-      !llvm::hasSingleElement(op.getBody()->without_terminator()) ||
-      !isa<arith::MaximumFOp, arith::MaxNumFOp>(op.getBody()->front()))
-    return nullptr;
-  AffineMap in = op.getMatchingIndexingMap(op.getDpsInputOperand(0));
-  AffineMap out = op.getMatchingIndexingMap(op.getDpsInitOperand(0));
-  if (in.getNumResults() != out.getNumResults() ||
-      in.getResult(axis) != out.getResult(axis) ||
-      !isa<AffineDimExpr>(in.getResult(axis)))
-    return nullptr;
-  Value input = op.getDpsInputs()[0];
-  // Padding is the lowest number there is, whatever the scale.
-  if (auto pad = input.getDefiningOp<tensor::PadOp>())
-    input = pad->hasOneUse() ? pad.getSource() : Value();
-  return input;
-}
-
-/// The contraction whose result `input` is but for relu, maxima and biases,
-/// with no other reader on the way; null if there is none.
-static ContractOp findFirst(ObserveOp input, int64_t axis, Pair &pair) {
-  Value value = input.getResult();
-  while (value && value.hasOneUse()) {
-    Operation *op = value.getDefiningOp();
-    if (auto contract = dyn_cast_if_present<ContractOp>(op))
-      return contract;
-    if (auto observe = dyn_cast_if_present<ObserveOp>(op)) {
-      if (observe.getParameter())
-        return nullptr;
-      pair.tensors.push_back(observe);
-      value = observe.getInput();
-    } else if (auto merge = dyn_cast_if_present<tensor::CollapseShapeOp>(op)) {
-      // Groups and their channels; nothing else may be in between.
-      if (!merge.getSrc().hasOneUse())
-        return nullptr;
-      return merge.getSrc().getDefiningOp<ContractOp>();
-    } else if (auto generic = dyn_cast_if_present<linalg::GenericOp>(op)) {
-      value = generic.getNumReductionLoops()
-                  ? skipMaxima(generic, axis)
-                  : skipElementwise(generic, axis, pair.biases);
-    } else {
-      return nullptr;
+/// What is known of a group; nullopt with a reason if nothing can be gained.
+FailureOr<std::optional<Noise>> Equalize::measure(const ScaleGroup &group,
+                                                  std::string &reason) {
+  Noise noise;
+  int64_t n = group.channels;
+  noise.energy.assign(n, 0);
+  noise.power.assign(n, 0);
+  for (const ScaleGroup::Tensor &tensor : group.tensors) {
+    ObserveOp observe = tensor.observe;
+    if (!observe.getScheme())
+      continue;
+    auto fail = [&](llvm::Error error) {
+      return observe.emitError("tensor '")
+             << observe.getTensor()
+             << "': " << llvm::toString(std::move(error));
+    };
+    auto range = readMinMax(observe.getStatisticsAttr());
+    if (!range)
+      return fail(range.takeError());
+    auto largest =
+        readFloats(observe.getStatisticsAttr(), statistics::kChannelAbsMax);
+    if (!largest)
+      return fail(largest.takeError());
+    if (static_cast<int64_t>(largest->size()) != n) {
+      reason = "it was measured along another axis";
+      return std::optional<Noise>();
+    }
+    noise.tensors.push_back({observe, *range, std::move(*largest)});
+  }
+  if (noise.tensors.empty()) {
+    reason = "none of its tensors is quantized";
+    return std::optional<Noise>();
+  }
+  for (const Noise::Tensor &tensor : noise.tensors)
+    for (int64_t i = 0; i < n; ++i)
+      noise.power[i] = std::max(noise.power[i], double(tensor.largest[i]) *
+                                                    tensor.largest[i] / 16);
+  for (size_t at : group.consumers) {
+    const WeightMatrix &matrix = matrices[at];
+    ArrayRef<float> values = parameters.getWeight(at);
+    for (int64_t row = 0; row < matrix.rows; ++row) {
+      std::vector<float> most(n);
+      for (int64_t column = 0; column < matrix.columns; ++column) {
+        float value = std::fabs(values[row * matrix.columns + column]);
+        int64_t channel = matrix.getInputChannel(row, column);
+        noise.energy[channel] += double(value) * value;
+        most[channel] = std::max(most[channel], value);
+      }
+      noise.rows.push_back(std::move(most));
     }
   }
-  return nullptr;
+  return std::optional<Noise>(std::move(noise));
+}
+
+LogicalResult Equalize::equalizeActivations(Report &report) {
+  for (ScaleGroup &group : groups) {
+    std::string reason;
+    auto noise = measure(group, reason);
+    if (failed(noise))
+      return failure();
+    if (!*noise) {
+      addReport(report, group, "not equalized", reason);
+      continue;
+    }
+    int64_t n = group.channels;
+    std::vector<double> loudest(n);
+    double most = 0;
+    for (const Noise::Tensor &tensor : (*noise)->tensors)
+      for (int64_t i = 0; i < n; ++i)
+        most = std::max(
+            most, loudest[i] = std::max<double>(loudest[i], tensor.largest[i]));
+    std::vector<float> divisor(n, 1.0f);
+    double before = (*noise)->estimate(divisor), least = before;
+    for (int tenth = 1; tenth <= 10 && most > 0; ++tenth) {
+      std::vector<float> proposed;
+      for (double channel : loudest)
+        proposed.push_back(static_cast<float>(
+            std::max(std::pow(channel / most, 0.1 * tenth), 1 / kMostRatio)));
+      if (double total = (*noise)->estimate(proposed); total < least) {
+        least = total;
+        divisor = std::move(proposed);
+      }
+    }
+    double gain = least > 0 ? 10 * std::log10(before / least) : 0;
+    if (!(gain >= minGain)) {
+      addReport(report, group, "not equalized",
+                "it would gain " + Twine(int64_t(std::max(gain, 0.0))) + " dB");
+      continue;
+    }
+    parameters.divide(group, divisor);
+    std::vector<float> factors;
+    for (float by : divisor)
+      factors.push_back(1 / by);
+    for (size_t at : group.consumers)
+      scaleWindowGram(matrices[at], factors);
+    for (Noise::Tensor &tensor : (*noise)->tensors) {
+      scaleStatistics(tensor.observe, factors, Noise::divide(tensor, divisor));
+      tensor.observe->setAttr(kEqualizedAttrName, UnitAttr::get(&getContext()));
+    }
+    report.add(matrices[group.consumers.front()].layer,
+               matrices[group.consumers.front()].input.getTensor(), "equalized",
+               "channels of " + listLayers(matrices, group.producers) +
+                   " scaled against each other",
+               {report.number("gain", gain)});
+    ++numGroups;
+  }
+  return success();
 }
 
 void Equalize::runOnOperation() {
   ModuleOp module = getOperation();
+  if (by != "weights" && by != "activations") {
+    module.emitError("tamis-equalize: by expected weights or activations, got ")
+        << by;
+    return signalPassFailure();
+  }
   Report report(module, "equalize");
-  std::vector<WeightMatrix> matrices = collectWeights(module);
-  llvm::DenseMap<Operation *, size_t> byContract;
-  for (auto [i, matrix] : llvm::enumerate(matrices))
-    if (matrix.use.observe->hasOneUse())
-      byContract[matrix.use.contract] = i;
-
-  std::vector<Pair> pairs;
-  for (auto [i, matrix] : llvm::enumerate(matrices)) {
-    if (!matrix.input || !byContract.contains(matrix.use.contract))
-      continue;
-    Pair pair{0, i, {}, {}};
-    ContractOp first = findFirst(matrix.input, matrix.inputAxis, pair);
-    auto found = first ? byContract.find(first) : byContract.end();
-    if (found == byContract.end())
-      continue;
-    pair.first = found->second;
-    int64_t channels = matrix.rows / matrix.rowsPerGroup * matrix.channels;
-    if (matrices[pair.first].rows != channels ||
-        llvm::any_of(pair.biases, [&](ObserveOp bias) {
-          return bias.getType().getNumElements() != channels;
-        })) {
-      report.add(matrix.layer, matrix.input.getTensor(), "not equalized",
-                 "the layers count their channels differently");
-      continue;
-    }
-    pairs.push_back(std::move(pair));
+  matrices = collectWeights(module);
+  groups = findScaleGroups(matrices);
+  if (failed(parameters.read(matrices, groups)))
+    return signalPassFailure();
+  if (by == "activations") {
+    if (failed(equalizeActivations(report)))
+      return signalPassFailure();
+  } else {
+    equalizeWeights();
+    for (ScaleGroup &group : groups)
+      addReport(report, group, "equalized",
+                "channels of " + listLayers(matrices, group.producers) +
+                    " scaled against those of " +
+                    listLayers(matrices, group.consumers));
+    numGroups += groups.size();
   }
-
-  std::vector<std::vector<float>> weights(matrices.size());
-  llvm::MapVector<Operation *, std::vector<float>> biases;
-  for (Pair &pair : pairs) {
-    for (size_t i : {pair.first, pair.second}) {
-      if (!weights[i].empty())
-        continue;
-      FailureOr<std::vector<float>> values = matrices[i].read();
-      if (failed(values))
-        return signalPassFailure();
-      weights[i] = std::move(*values);
-    }
-    for (ObserveOp bias : pair.biases) {
-      FailureOr<std::vector<float>> values = readParameter(bias);
-      if (failed(values))
-        return signalPassFailure();
-      biases[bias] = std::move(*values);
-    }
-  }
-  // A layer is the second of one pair and the first of the next.
-  constexpr int kSweeps = 20;
-  for (int sweep = 0; sweep < kSweeps; ++sweep)
-    for (Pair &pair : pairs) {
-      const WeightMatrix &first = matrices[pair.first];
-      const WeightMatrix &second = matrices[pair.second];
-      std::vector<float> reach(first.rows), taken(first.rows);
-      for (int64_t i = 0, e = weights[pair.first].size(); i < e; ++i) {
-        float &most = reach[i / first.columns];
-        most = std::max(most, std::fabs(weights[pair.first][i]));
-      }
-      auto channelOf = [&](int64_t i) {
-        return second.getInputChannel(i / second.columns, i % second.columns);
-      };
-      for (int64_t i = 0, e = weights[pair.second].size(); i < e; ++i) {
-        float &most = taken[channelOf(i)];
-        most = std::max(most, std::fabs(weights[pair.second][i]));
-      }
-      std::vector<float> scale(first.rows, 1.0f);
-      for (int64_t i = 0; i < first.rows; ++i)
-        if (reach[i] > 0 && taken[i] > 0)
-          scale[i] = std::clamp(std::sqrt(reach[i] / taken[i]), 1e-4f, 1e4f);
-      for (int64_t i = 0, e = weights[pair.first].size(); i < e; ++i)
-        weights[pair.first][i] /= scale[i / first.columns];
-      for (int64_t i = 0, e = weights[pair.second].size(); i < e; ++i)
-        weights[pair.second][i] *= scale[channelOf(i)];
-      for (ObserveOp bias : pair.biases)
-        for (auto [value, by] : llvm::zip_equal(biases[bias], scale))
-          value /= by;
-    }
-  for (auto [matrix, values] : llvm::zip_equal(matrices, weights))
-    if (!values.empty())
-      matrix.write(values);
-  for (auto &[bias, values] : biases)
-    writeParameter(cast<ObserveOp>(bias), values);
-  for (Pair &pair : pairs) {
-    // They were of the tensors before.
-    for (ObserveOp tensor : pair.tensors)
-      tensor.removeStatisticsAttr();
-    report.add(matrices[pair.second].layer,
-               matrices[pair.second].input.getTensor(), "equalized",
-               "channels of '" + matrices[pair.first].layer +
-                   "' scaled against those of '" + matrices[pair.second].layer +
-                   "'");
-    ++numPairs;
-  }
+  parameters.write();
 }

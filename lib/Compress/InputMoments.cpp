@@ -107,3 +107,76 @@ tamis::readInputMeans(const WeightMatrix &matrix) {
     }
   return means;
 }
+
+void tamis::scaleStatistics(ObserveOp observe, ArrayRef<float> factors,
+                            Interval range) {
+  DictionaryAttr old = observe.getStatisticsAttr();
+  int64_t n = factors.size();
+  auto set = [&](StringRef name, ArrayRef<int64_t> shape,
+                 ArrayRef<float> values) {
+    writeStatistic(
+        observe, name,
+        RankedTensorType::get(shape, Float32Type::get(observe.getContext())),
+        ArrayRef(reinterpret_cast<const char *>(values.data()),
+                 values.size() * sizeof(float)));
+  };
+  NamedAttrList kept(old);
+  kept.erase(statistics::kHistogram);
+  observe.setStatisticsAttr(kept.getDictionary(observe.getContext()));
+  set(statistics::kMinMax, {2}, {float(range.low), float(range.high)});
+  if (auto values = readFloats(old, statistics::kChannelAbsMax)) {
+    for (auto [value, factor] : llvm::zip_equal(*values, factors))
+      value *= factor;
+    set(statistics::kChannelAbsMax, {n}, *values);
+  } else {
+    llvm::consumeError(values.takeError());
+  }
+  auto moments = readFloats(old, statistics::kChannelMoments);
+  if (moments && int64_t(moments->size()) == 3 * n) {
+    for (int64_t i = 0; i < n; ++i) {
+      (*moments)[n + i] *= factors[i];
+      (*moments)[2 * n + i] *= factors[i] * factors[i];
+    }
+    set(statistics::kChannelMoments, {3, n}, *moments);
+  }
+  llvm::consumeError(moments.takeError());
+  auto gram = readFloats(old, statistics::kGram);
+  if (gram && int64_t(gram->size()) == (n + 1) * (n + 1)) {
+    for (int64_t i = 0; i < n; ++i)
+      for (int64_t j = 0; j <= n; ++j) {
+        (*gram)[i * (n + 1) + j] *= factors[i];
+        (*gram)[j * (n + 1) + i] *= factors[i];
+      }
+    set(statistics::kGram, {n + 1, n + 1}, *gram);
+  }
+  llvm::consumeError(gram.takeError());
+}
+
+void tamis::scaleWindowGram(const WeightMatrix &matrix,
+                            ArrayRef<float> factors) {
+  auto place = findMomentsPlace(matrix);
+  if (!place || place->observe != matrix.use.observe ||
+      !isCollected(place->observe, std::nullopt, statistics::kGram))
+    return llvm::consumeError(place.takeError());
+  auto moments = readInputMoments(matrix);
+  if (!moments)
+    return llvm::consumeError(moments.takeError());
+  int64_t side = matrix.columns + 1;
+  for (int64_t group = 0; group < matrix.getGroupCount(); ++group)
+    for (int64_t i = 0; i < matrix.columns; ++i) {
+      float *values = &moments->values[group * side * side];
+      float factor =
+          factors[matrix.getInputChannel(group * matrix.rowsPerGroup, i)];
+      for (int64_t j = 0; j < side; ++j) {
+        values[i * side + j] *= factor;
+        values[j * side + i] *= factor;
+      }
+    }
+  MLIRContext *context = place->observe.getContext();
+  NamedAttrList statistics(place->observe.getStatisticsAttr());
+  auto type = RankedTensorType::get({matrix.getGroupCount(), side, side},
+                                    Float32Type::get(context));
+  statistics.set(statistics::kGram,
+                 DenseElementsAttr::get(type, ArrayRef(moments->values)));
+  place->observe.setStatisticsAttr(statistics.getDictionary(context));
+}

@@ -7,6 +7,7 @@
 
 #include "WeightMatrix.h"
 #include "mlir/IR/ImplicitLocOpBuilder.h"
+#include "tamis/Compress/Ranges.h"
 #include "llvm/Support/Error.h"
 
 namespace mlir::tamis {
@@ -55,6 +56,16 @@ ObserveOp findOwnBias(const WeightMatrix &matrix);
 llvm::Expected<double> correctBias(const WeightMatrix &matrix,
                                    ArrayRef<float> before,
                                    ArrayRef<float> after);
+
+/// Replaces the statistics of a tensor by those of the tensor times `factors`
+/// along its axis of channels, when it then spans `range`. A histogram has no
+/// channels and goes.
+void scaleStatistics(ObserveOp observe, ArrayRef<float> factors,
+                     Interval range);
+
+/// The same for second moments that are collected at the weight: the channels
+/// of its input are multiplied by `factors`.
+void scaleWindowGram(const WeightMatrix &matrix, ArrayRef<float> factors);
 
 /// Builds in front of the contraction that reads `matrix` the statistic `gram`
 /// of the weight: tensor<GxK+1xK+1xf32>.

@@ -114,6 +114,7 @@ std::string Quantize::quantizeToIntegers(Quantization &state, ObserveOp observe,
     auto reason = scheme.getBits() > 8
                       ? "it has more than 8 bits"
                       : quantizeByMoments(*matrix, done.before, scheme, range,
+                                          correctBias && findOwnBias(*matrix),
                                           done.integers);
     how = reason ? "rounded to nearest; no GPTQ: " + *reason : "GPTQ";
   }

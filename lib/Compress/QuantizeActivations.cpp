@@ -3,6 +3,7 @@
 // Activations: scale and zero point by what calibration saw, and the quantize
 // and dequantize that integer readers read.
 #include "Quantization.h"
+#include "ScaleGroups.h"
 #include "tamis/Compress/Statistics.h"
 #include "llvm/ADT/EquivalenceClasses.h"
 #include "llvm/ADT/SetVector.h"
@@ -53,7 +54,8 @@ LogicalResult tamis::chooseActivationParameters(Quantization &state,
   for (ObserveOp observe : state.order) {
     SchemeAttr scheme = observe.getSchemeAttr();
     // A smoothed tensor's histogram is gone, and with it its outliers.
-    bool isSmoothed = observe->hasAttr(kFactorAttrName);
+    bool isSmoothed = observe->hasAttr(kFactorAttrName) ||
+                      observe->hasAttr(kEqualizedAttrName);
     auto range = chooseRange(observe.getStatisticsAttr(),
                              isSmoothed ? RangeMethod::MinMax : method,
                              percentile, scheme);

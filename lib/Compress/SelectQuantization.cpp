@@ -5,6 +5,7 @@
 #include "InputMoments.h"
 #include "QuantizationFlow.h"
 #include "QuantizeWeights.h"
+#include "ScaleGroups.h"
 #include "tamis/Compress/Parameters.h"
 #include "tamis/Compress/Passes.h"
 #include "tamis/Compress/Ranges.h"
@@ -116,9 +117,10 @@ LogicalResult SelectQuantization::checkOptions() {
   if (!llvm::is_contained({"", "amx", "vnni"}, StringRef(target)))
     return fail("unknown target '" + target + "', expected amx or vnni");
   for (const std::string &name : corrections)
-    if (!llvm::is_contained({"bias", "smooth", "gptq"}, StringRef(name)))
+    if (!llvm::is_contained({"bias", "smooth", "gptq", "equalize"},
+                            StringRef(name)))
       return fail("unknown correction '" + name +
-                  "', expected bias, smooth or gptq");
+                  "', expected bias, smooth, gptq or equalize");
   for (const std::string &name : exclude) {
     std::string message;
     auto pattern = std::make_shared<llvm::Regex>("^(" + name + ")$");
@@ -400,6 +402,11 @@ void SelectQuantization::runOnOperation() {
   if (corrections.empty())
     return;
   std::vector<WeightMatrix> weights = collectWeights(module);
+  if (llvm::is_contained(corrections, "equalize"))
+    for (const ScaleGroup &group : findScaleGroups(weights))
+      for (auto [observe, axis] : group.tensors)
+        if (ObserveOp tensor = observe; tensor.getScheme())
+          collect(tensor, {StringRef(statistics::kChannelAbsMax)}, axis);
   for (WeightMatrix &weight : weights) {
     if (!selected.contains(weight.use.contract))
       continue;
@@ -411,7 +418,7 @@ void SelectQuantization::runOnOperation() {
           llvm::consumeError(place.takeError());
         continue;
       }
-      if (!weight.input)
+      if (!weight.input || name == "equalize")
         continue;
       collect(weight.input, {StringRef(statistics::kChannelMoments)},
               weight.inputAxis);

@@ -6,6 +6,7 @@
 // of the quantize, because other readers (a residual sum) want the tensor as it
 // is; it is fused into what computes the tensor. In ONNX, the writer folds it
 // into the producer's parameters where there is no other reader.
+#include "InputMoments.h"
 #include "QuantizationFlow.h"
 #include "WeightMatrix.h"
 #include "tamis/Compress/Passes.h"
@@ -121,52 +122,6 @@ static std::vector<std::vector<float>> proposeDivisors(const Layer &layer,
     proposed.push_back(std::move(divisor));
   }
   return proposed;
-}
-
-/// Replaces the statistics of a tensor by those of the tensor times `factors`
-/// along `axis`. A histogram has no channels and goes.
-static void scaleStatistics(ObserveOp observe, ArrayRef<float> factors,
-                            Interval range) {
-  DictionaryAttr old = observe.getStatisticsAttr();
-  int64_t n = factors.size();
-  auto set = [&](StringRef name, ArrayRef<int64_t> shape,
-                 ArrayRef<float> values) {
-    writeStatistic(
-        observe, name,
-        RankedTensorType::get(shape, Float32Type::get(observe.getContext())),
-        ArrayRef(reinterpret_cast<const char *>(values.data()),
-                 values.size() * sizeof(float)));
-  };
-  NamedAttrList kept(old);
-  kept.erase(statistics::kHistogram);
-  observe.setStatisticsAttr(kept.getDictionary(observe.getContext()));
-  set(statistics::kMinMax, {2}, {float(range.low), float(range.high)});
-  if (auto values = readFloats(old, statistics::kChannelAbsMax)) {
-    for (auto [value, factor] : llvm::zip_equal(*values, factors))
-      value *= factor;
-    set(statistics::kChannelAbsMax, {n}, *values);
-  } else {
-    llvm::consumeError(values.takeError());
-  }
-  auto moments = readFloats(old, statistics::kChannelMoments);
-  if (moments && int64_t(moments->size()) == 3 * n) {
-    for (int64_t i = 0; i < n; ++i) {
-      (*moments)[n + i] *= factors[i];
-      (*moments)[2 * n + i] *= factors[i] * factors[i];
-    }
-    set(statistics::kChannelMoments, {3, n}, *moments);
-  }
-  llvm::consumeError(moments.takeError());
-  auto gram = readFloats(old, statistics::kGram);
-  if (gram && int64_t(gram->size()) == (n + 1) * (n + 1)) {
-    for (int64_t i = 0; i < n; ++i)
-      for (int64_t j = 0; j <= n; ++j) {
-        (*gram)[i * (n + 1) + j] *= factors[i];
-        (*gram)[j * (n + 1) + i] *= factors[i];
-      }
-    set(statistics::kGram, {n + 1, n + 1}, *gram);
-  }
-  llvm::consumeError(gram.takeError());
 }
 
 LogicalResult Smooth::smooth(ObserveOp input, Candidate &candidate,

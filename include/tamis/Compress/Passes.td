@@ -74,7 +74,7 @@ def SelectQuantization : Pass<"tamis-select-quantization", "::mlir::ModuleOp"> {
     ListOption<"opTypes", "op-types", "std::string",
                "node types to quantize (Conv, MatMul, Gemm, Gather, Add, ...); none: all">,
     ListOption<"corrections", "corrections", "std::string",
-               "collect for: bias, smooth, gptq">,
+               "collect for: bias, smooth, gptq, equalize">,
   ];
   let statistics = [
     Statistic<"numContractions", "contractions", "contractions selected">,
@@ -232,16 +232,26 @@ def Smooth : Pass<"tamis-smooth", "::mlir::ModuleOp"> {
 }
 
 def Equalize : Pass<"tamis-equalize", "::mlir::ModuleOp"> {
-  let summary = "scale channels between two layers so that their weights match";
+  let summary = "scale channels between layers against each other";
   let description = [{
-    Where only relu, maxima and biases are between two contractions, each
-    channel is scaled down in the first and up in the second, so that its
-    weights have the same range in both. The model computes the same. Runs
-    before calibration: the statistics of the tensors between are dropped.
-    Doctest: test/Compress/equalize.mlir
+    Where only relu, maxima, biases, products with constants and sums are
+    between contractions, each channel is scaled down where it is made and up
+    where it is read; sums tie the channels of their operands. The model
+    computes the same. `by=weights` gives the weights on both sides the same
+    range in each channel; it runs before calibration, and the statistics of
+    the tensors between are dropped. `by=activations` needs schemes and the
+    statistic `channel_absmax`; channels of quantized tensors come closer to
+    each other as far as the rounding noise, that of the weights included,
+    falls. Doctest: test/Compress/equalize.mlir
   }];
+  let options = [
+    Option<"by", "by", "std::string", "\"weights\"",
+           "what is evened out: weights or activations">,
+    Option<"minGain", "min-gain", "double", "1.0",
+           "by activations: least gain in dB of signal to rounding noise">,
+  ];
   let statistics = [
-    Statistic<"numPairs", "pairs", "pairs of layers equalized">,
+    Statistic<"numGroups", "groups", "groups of tensors equalized">,
   ];
   let dependentDialects = ["::mlir::arith::ArithDialect"];
 }

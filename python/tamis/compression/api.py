@@ -46,6 +46,7 @@ WEIGHT_NAMES = ("int8, uint8, int4, uint4, int2, uint2, int3, int5 to int7, tern
 FLOAT_ACTIVATIONS = (None, "float32", "float", "none")
 METHODS = ("minmax", "moving_average", "percentile", "entropy", "mse")
 CORRECTIONS = {"bias": "bias", "bias_correction": "bias", "equalization": "equalization", "cross_layer_equalization": "equalization",
+               "activation_equalization": "activation_equalization",
                "smooth": "smooth", "smoothquant": "smooth", "smooth_quant": "smooth", "gptq": "gptq"}
 # What both kinds of networks gain from: transformers have outliers in few channels, small convolutions a mean error.
 DEFAULT_CORRECTIONS = ("smooth", "bias")
@@ -70,7 +71,8 @@ def quantize(model, data=None, *, activations="uint8", weights="int8", per_chann
     per output channel, per tensor (`per_channel=False`) or per `block_size` elements of a sum (integers and float8).
     What a layer reads stays float where its weights are no integers. Tables that Gather reads become int8 with a scale per
     row (`embeddings`: int8 or float32). `attention` quantizes products of two activations too. `calibration_method` is minmax, moving_average,
-    percentile (with `percentile`), entropy or mse. `corrections` are any of bias, equalization, smooth and gptq;
+    percentile (with `percentile`), entropy or mse. `corrections` are any of bias, equalization,
+    activation_equalization, smooth and gptq;
     default: smooth and bias where activations are quantized.
 
     `nodes_to_exclude` are names of nodes, `ignored_scope` regular expressions for names of nodes or tensors (or an

@@ -15,6 +15,8 @@ from .graph import FLOATS, Graph, node_name, numpy_helper
 from .opening import open_session
 
 FLOAT_NAMES = {"float32", "float16", "bfloat16"}
+# What corrections that need statistics are called in --tamis-select-quantization.
+COLLECTING = {"bias": "bias", "smooth": "smooth", "gptq": "gptq", "activation_equalization": "equalize"}
 CONTRACTIONS = {"Conv", "ConvTranspose", "Gemm", "MatMul"}
 
 
@@ -61,6 +63,8 @@ def quantize(request):
                                                            "exclude": [*excluded, *(n for n in others if n != layer)]}))
         session.run(_text("tamis-select-quantization", {**general, "op-types": request.op_types, "exclude": excluded}))
         _calibrate(request, session, "activations of type " + str(options["activations"]))
+        if "activation_equalization" in corrections and not only_weights:
+            session.run("tamis-equalize{by=activations}")
         if "smooth" in corrections and not only_weights:
             session.run("tamis-smooth")
         session.run(_text("tamis-quantize", {"method": options["calibration_method"], "percentile": options["percentile"],
@@ -105,7 +109,7 @@ def _selection(options, only_weights):
              "weight-fraction": options["fraction_bits"] if kind.system == "fixed_point" else None, "per-channel": options["per_channel"],
              "block": (options["block_size"] or 0) if kind.has_blocks else 0, "weight-only": only_weights, "method": options["calibration_method"],
              "attention": options["attention"], "tables": options["embeddings"] == "int8",
-             "corrections": sorted({api.CORRECTIONS[c] for c in options["corrections"]} & {"bias", "smooth", "gptq"})}
+             "corrections": sorted({COLLECTING[c] for c in map(api.CORRECTIONS.get, options["corrections"]) if c in COLLECTING})}
     if not only_weights:
         activation_bits, activation_unsigned = api.ACTIVATIONS[options["activations"]]
         found.update({"activation-bits": activation_bits, "activation-unsigned": activation_unsigned,
