@@ -71,6 +71,17 @@ def test_json_has_every_figure_and_no_nan():
     assert sum(row["weights"]["before"]) == pytest.approx(1, abs=1e-3)
 
 
+@pytest.mark.parametrize("speedup, words", [(2, "2.00× faster"), (1.004, "as fast as float"), (0.8, "1.25× slower")])
+def test_speed_in_words(speedup, words):
+    assert report.speed_text(speedup) == words
+
+
+def test_a_layer_left_alone_takes_the_time_it_took():
+    rows = optimized().report["layers"]
+    for row in rows:
+        assert (row["time_after"] == row["time_before"]) or row["decision"] != report.LEFT
+
+
 def test_missing_template_package_is_named(monkeypatch):
     data = optimized().report
     monkeypatch.setitem(sys.modules, "jinja2", None)

@@ -13,6 +13,7 @@ from . import evaluate, layer_times, layers as layer_list, plots, search
 from .recipe import require, write_text
 
 BINS = 40
+LEFT = "left as it is"
 TRACED = 4      # samples of the report part whose inner values are looked at
 SECONDS = 90.0  # for the times of layers on their own; what is left then has none
 
@@ -75,6 +76,8 @@ def layer_rows(bench, made, recipe, extra, deadline):
                 row["snr"] = evaluate.snr(np.concatenate([g.reshape(-1) for g in got]), np.concatenate([w.reshape(-1) for w in want]))
             row["activations"] = histogram(want, got)
         row.update(decision(layer.name, row, recipe, extra, made.notes))
+        if row["decision"] == LEFT:
+            row["time_after"] = row["time_before"]  # the same code: a second measurement would only show noise
         rows.append(row)
     return rows
 
@@ -125,7 +128,7 @@ def decision(name, row, recipe, extra, notes):
     told = [str(note["reason"]) for note in notes if note.get("layer") == name and note.get("reason")]
     if extra.get("uniform"):  # the search excluded it, for the reasons above
         told = [reason for reason in told if "excluded by name" not in reason]
-    return {"decision": ", ".join(parts) or "left as it is", "reason": "; ".join(dict.fromkeys(reasons + told))}
+    return {"decision": ", ".join(parts) or LEFT, "reason": "; ".join(dict.fromkeys(reasons + told))}
 
 
 def _plain(note):
@@ -178,9 +181,16 @@ def html(data, name):
     environment.filters["number"] = plots.number
     environment.filters["size"] = size_text
     page = environment.get_template("report.html.j2")
-    return page.render(data=data, name=name, safe=jinja2.utils.markupsafe.Markup, headline=headline(data), pareto_plot=_pareto(data),
+    return page.render(data=data, name=name, safe=jinja2.utils.markupsafe.Markup, headline=headline(data), speed=speed_text(data["latency"]["speedup"]), pareto_plot=_pareto(data),
                        series=series_of(data), bars=_bars(data), histogram=lambda h: plots.histogram(
                            h["before"], h["after"], h["low"], h["high"]) if h else "")
+
+
+def speed_text(speedup):
+    """How much faster than float, in words; 1 % is what timing can tell."""
+    if abs(speedup - 1) < 0.01:
+        return "as fast as float"
+    return f"{speedup:.2f}× faster" if speedup > 1 else f"{1 / speedup:.2f}× slower"
 
 
 def size_text(count):

@@ -52,7 +52,7 @@ def worthwhile(choices, found):
         times = {name: t for name, t in result["layers"].items() if t == t and best.get(name) == best.get(name)}
         saved = sum(max(0.0, best.get(name, t) - t) for name, t in times.items())
         if saved < WORTH * total or (not total and result["ratio"] >= 1):
-            refused[str(choice)] = f"no faster: saves {saved / total if total else 0:.1%} of the time in any layers"
+            refused[str(choice)] = f"no faster: saves {saved / total if total else 0:.1%} of the time, given only to the layers it helps"
             continue
         kept.append(choice)
         best.update({name: min(t, best.get(name, t)) for name, t in times.items()})
