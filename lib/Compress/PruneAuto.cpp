@@ -12,6 +12,8 @@ using namespace mlir::tamis;
 
 /// What a coarser pattern has to keep of the score that single weights keep.
 static constexpr double kLeastKept = 0.9;
+/// What it has to drop of the weights that they drop.
+static constexpr double kLeastDropped = 0.95;
 
 /// The weights whose rows are one removable channel each that no other weight
 /// makes, so that what their rows lose is all that is lost.
@@ -58,16 +60,33 @@ listCandidates(const WeightMatrix &matrix, double sparsity, bool isRemovable) {
   return candidates;
 }
 
-/// The sum of the scores that stay if `pattern` drops its share.
-static double getKept(const PruneCriterion &criterion,
-                      const WeightMatrix &matrix, ArrayRef<float> scores,
-                      StringRef pattern, const PruneTarget &target) {
-  std::vector<uint8_t> drop =
-      selectWeights(criterion, matrix, scores, *parsePattern(pattern), target);
-  double kept = 0;
-  for (auto [score, dropped] : llvm::zip_equal(scores, drop))
-    kept += dropped ? 0 : score;
-  return kept;
+namespace {
+/// What a pattern leaves of one layer.
+struct Remainder {
+  double score = 0;
+  int64_t dropped = 0;
+};
+} // namespace
+
+static Remainder getRemainder(const PruneCriterion &criterion,
+                              const WeightMatrix &matrix,
+                              ArrayRef<float> scores, StringRef name,
+                              StringRef zeros, const PruneTarget &target) {
+  std::unique_ptr<PrunePattern> pattern = parsePattern(zeros);
+  std::vector<uint8_t> drop(scores.size());
+  // Channels are ranked among each other, whatever weights are.
+  if (removesChannels(name))
+    pattern->select(ScoredPiece{scores.data(), drop.data(), matrix.rows,
+                                matrix.columns, matrix.columns},
+                    target);
+  else
+    drop = selectWeights(criterion, matrix, scores, *pattern, target);
+  Remainder remainder;
+  for (auto [score, dropped] : llvm::zip_equal(scores, drop)) {
+    remainder.score += dropped ? 0 : score;
+    remainder.dropped += dropped;
+  }
+  return remainder;
 }
 
 LogicalResult tamis::choosePatterns(ModuleOp module, Report &report) {
@@ -92,18 +111,24 @@ LogicalResult tamis::choosePatterns(ModuleOp module, Report &report) {
     if (failed(values) || failed(scoreWeights(*criterion, matrix, *values,
                                               decision.seed, scores)))
       return failure();
-    double best =
-        getKept(*criterion, matrix, scores, "unstructured", decision.target);
+    auto measure = [&](StringRef name, StringRef zeros) {
+      return getRemainder(*criterion, matrix, scores, name, zeros,
+                          decision.target);
+    };
+    Remainder best = measure("unstructured", "unstructured");
     std::string chosen = "unstructured";
     SmallVector<std::string> found;
     bool isRemovable =
         removable.contains(parameter) && criterion->canCompareLayers();
     for (auto &[name, zeros] :
          listCandidates(matrix, decision.target.sparsity, isRemovable)) {
-      double share = best > 0 ? getKept(*criterion, matrix, scores, zeros,
-                                        decision.target) /
-                                    best
-                              : 1;
+      Remainder remainder = measure(name, zeros);
+      // Few large blocks may come nowhere near the sparsity.
+      if (double(remainder.dropped) < kLeastDropped * double(best.dropped)) {
+        found.push_back(name + " too coarse");
+        continue;
+      }
+      double share = best.score > 0 ? remainder.score / best.score : 1;
       std::string &text = found.emplace_back();
       llvm::raw_string_ostream(text)
           << name << " " << llvm::format("%.1f %%", 100 * share);

@@ -24,12 +24,10 @@ def network(width=40):
         nodes += [build("Relu", [f"s{i}"], [f"r{i}"])] if i < 2 else []
         source = f"r{i}"
     masks = {}
-    for name in list(w):
-        if w[name].ndim > 1:
-            rows = as_rows(w[name])
-            masks["n" + name] = from_rows(np.tile(np.array([0, 1, 0, 1], bool), -(-rows.shape[1] // 4))[:rows.shape[1]]
-                                    & np.ones(rows.shape, bool), w[name].shape)
-            w[name] = np.where(masks["n" + name], w[name], 0)
+    for name in [n for n in w if w[n].ndim > 1]:
+        rows = as_rows(w[name])
+        mask = from_rows(np.broadcast_to(np.arange(rows.shape[1]) % 2 == 1, rows.shape), w[name].shape)
+        masks["n" + name], w[name] = mask, np.where(mask, w[name], 0)
     return model(nodes, w, {"x": [1, 4, 8, 8]}, ["s2"]), masks
 
 

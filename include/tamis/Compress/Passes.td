@@ -90,7 +90,7 @@ defvar pruningOptions = [
   Option<"threshold", "threshold", "double", "-1.0",
          "drop what scores no more than this, whatever share that is">,
   Option<"pattern", "pattern", "std::string", "\"unstructured\"",
-         "unstructured, N:M (at most N of M are not zero), RxC (R output channels x C of K), channel">,
+         "unstructured, N:M (at most N of M are not zero), RxC (R output channels x C of K), channel, head, neuron, auto">,
   Option<"criterion", "criterion", "std::string", "\"magnitude\"",
          "magnitude, random, l1, l2, activation, gradient, wanda, sparsegpt">,
   Option<"scope", "scope", "std::string", "\"local\"",
@@ -126,13 +126,19 @@ def Prune : Pass<"tamis-prune", "::mlir::ModuleOp"> {
   let description = [{
     Applies the decisions of `--tamis-select-pruning`; where there are none, it
     first decides by its own options. A pruned parameter gets new bytes and the
-    mark `tamis.changed`. Zeros of the model count and stay. Pattern `channel`
-    removes channels: their weights become zero here, and the module attribute
+    mark `tamis.changed`. Zeros of the model count and stay. Pattern `auto`
+    gives way to the coarsest of `channel`, 32x64, 32x4, 1x4 and N:4 (where it
+    makes the sparsity) that keeps at least 90 % of the score that dropping
+    single weights keeps; the report has every share. Pattern `channel` removes
+    channels: their weights become zero here, and the module attribute
     `tamis.removed` says which indices of which parameters stay, and which
-    tensors shrink, everywhere the channel is seen. `dead-channels` does
-    nothing else but that for channels that are constant whatever the input,
-    whose constant moves into the bias of their readers, and for channels that
-    all readers multiply by zero.
+    tensors shrink, everywhere the channel is seen. `head` removes only heads of
+    attentions (what two activations are multiplied one by one along), `neuron`
+    only other channels. `dead-channels` does nothing else but that for
+    channels that are constant whatever the input, also behind depthwise
+    convolutions and reductions, whose constant moves into the bias of their
+    readers, and for channels that all readers multiply by zero; where one has
+    to stay the report says which reader keeps it.
     Doctest: test/Compress/prune.mlir
   }];
   let options = !listconcat(pruningOptions, [
