@@ -186,7 +186,8 @@ def Tamis_ObserveOp : Tamis_Op<"observe", [SameOperandsAndResultType,
 
     - `collect` names the statistics that calibration gathers: `minmax`,
       `histogram`, `channel_absmax`, `channel_moments`, `gram`; those per
-      channel are taken along `axis`.
+      channel are taken along `axis`. `gradient`, of a parameter, comes from
+      the user.
     - `statistics` holds them afterwards, in the form that
       include/tamis/Compress/Statistics.h gives.
     - `scheme` is how the tensor is to be quantized.
