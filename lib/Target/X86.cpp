@@ -16,18 +16,23 @@ static bool areBytes(Type lhs, Type rhs, Type accumulator) {
   return lhs.isInteger(8) && rhs.isInteger(8) && accumulator.isInteger(32);
 }
 
-/// `elements` (8 to 32 bits together) in every 32-bit lane, as a vector of
-/// `narrow`.
+/// The left operand of a dot product: `elements` (8 to 32 bits together) in
+/// every 32-bit lane, or as they are where a depthwise contraction hands over a
+/// whole vector.
 static Value broadcastGroup(OpBuilder &b, Location loc, Value elements,
-                            int64_t lanes, Type narrow) {
-  auto source = cast<VectorType>(elements.getType());
+                            int64_t lanes) {
+  auto type = cast<VectorType>(elements.getType());
+  if (type.getNumElements() * type.getElementTypeBitWidth() == lanes * 32)
+    return elements;
   auto one = VectorType::get(1, b.getI32Type());
   Value group = vector::BitCastOp::create(b, loc, one, elements);
   Value word = vector::ExtractOp::create(b, loc, group, ArrayRef<int64_t>{0});
   Value all = vector::BroadcastOp::create(
       b, loc, VectorType::get(lanes, b.getI32Type()), word);
   return vector::BitCastOp::create(
-      b, loc, VectorType::get(lanes * source.getNumElements(), narrow), all);
+      b, loc,
+      VectorType::get(lanes * type.getNumElements(), type.getElementType()),
+      all);
 }
 
 static Value callIntrinsic(OpBuilder &b, Location loc, StringRef name,
@@ -71,9 +76,7 @@ Value X86MaddAttr::buildLhs(OpBuilder &b, Location loc, Value elements,
   Value pair = lhsUnsigned
                    ? arith::ExtUIOp::create(b, loc, wide, elements).getResult()
                    : arith::ExtSIOp::create(b, loc, wide, elements).getResult();
-  return count == 2 * getLanes()
-             ? pair
-             : broadcastGroup(b, loc, pair, getLanes(), b.getI16Type());
+  return broadcastGroup(b, loc, pair, getLanes());
 }
 
 Value X86MaddAttr::buildRhs(OpBuilder &b, Location loc, Value loaded) const {
@@ -132,10 +135,7 @@ Value X86VnniAttr::buildLhs(OpBuilder &b, Location loc, Value elements,
                                APInt(8, 128)));
     elements = arith::XOrIOp::create(b, loc, elements, top);
   }
-  // A depthwise contraction hands over a whole vector.
-  if (cast<VectorType>(elements.getType()).getNumElements() == 4 * getLanes())
-    return elements;
-  return broadcastGroup(b, loc, elements, getLanes(), b.getI8Type());
+  return broadcastGroup(b, loc, elements, getLanes());
 }
 
 Value X86VnniAttr::buildRhs(OpBuilder &, Location, Value loaded) const {
@@ -177,10 +177,7 @@ Type X86DotBf16Attr::getPackedType(Type rhs) const { return rhs; }
 
 Value X86DotBf16Attr::buildLhs(OpBuilder &b, Location loc, Value elements,
                                bool) const {
-  // A depthwise contraction hands over a whole vector.
-  if (cast<VectorType>(elements.getType()).getNumElements() == 2 * getLanes())
-    return elements;
-  return broadcastGroup(b, loc, elements, getLanes(), b.getBF16Type());
+  return broadcastGroup(b, loc, elements, getLanes());
 }
 
 Value X86DotBf16Attr::buildRhs(OpBuilder &, Location, Value loaded) const {

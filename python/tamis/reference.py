@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 """ONNX Runtime as the oracle: one thread, graph optimisation off or on, or in double precision."""
+import functools
+
 from .errors import Error
 
 
@@ -27,6 +29,25 @@ def session(model, optimised=False, threads=1):
     except Exception as error:  # onnxruntime raises a dozen types of its own
         raise Error(f"onnxruntime refuses the model: {_first_line(error)}",
                     file=model if isinstance(model, str) else "") from None
+
+
+@functools.cache
+def saturates():
+    """True if ONNX Runtime's products of bytes are wrong here: without VNNI it adds up two of them in 16 bits.
+
+    Its unoptimised graph multiplies quantized groups in float and is right; the optimised one, and operators such as
+    ConvInteger with 8-bit signed weights, may not be.
+    """
+    import numpy as np
+
+    onnx = require("onnx")
+    helper = onnx.helper
+    inputs = [helper.make_tensor_value_info(name, getattr(onnx.TensorProto, kind), None) for name, kind in (("a", "UINT8"), ("b", "INT8"))]
+    graph = helper.make_graph([helper.make_node("MatMulInteger", ["a", "b"], ["y"])], "product", inputs,
+                              [helper.make_tensor_value_info("y", onnx.TensorProto.INT32, None)])
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8)
+    got, = session(model.SerializeToString()).run(None, {"a": np.full((8, 64), 255, np.uint8), "b": np.full((64, 16), 127, np.int8)})
+    return bool((got != 64 * 255 * 127).any())
 
 
 def run_double(path, feeds):

@@ -24,7 +24,7 @@ sys.path.insert(0, os.path.join(data.TOP, "python"))
 
 
 def runner(path, runtime, threads=1):
-    """A function from a feed to the list of outputs."""
+    """A function from a feed to the list of outputs. "plain" is ONNX Runtime without optimisation, that is quantized groups in float."""
     if runtime == "tamis":
         import tamis
 
@@ -36,6 +36,8 @@ def runner(path, runtime, threads=1):
     options.intra_op_num_threads, options.log_severity_level = threads, 3
     # Without VNNI, sums of unsigned times signed bytes saturate otherwise; with it nothing changes.
     options.add_session_config_entry("session.x64quantprecision", "1")
+    if runtime == "plain":
+        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
     session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
     return lambda feed: session.run(None, feed)
 

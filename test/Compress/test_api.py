@@ -279,6 +279,20 @@ def test_names_no_option_parser_likes():
         tamis.quantize(made, data(), nodes_to_exclude=["conv1"])
 
 
+def test_names_that_differ_in_punctuation_alone():
+    made = network()
+    for node in made.graph.node:
+        node.name = {"conv0": "a.b,c", "conv1": "a.b;c", "conv2": "a,b.c", "gemm": "a b'c", "relu0": "[^]{}()$*+?|\\\"é\t`~"}.get(node.name, "")
+
+    def integers(*excluded):
+        result = tamis.quantize(made, data(), nodes_to_exclude=list(excluded))
+        return {n.name for n, _, _, dequantize in layers.weighted(layers.Graph(result)) if dequantize is not None}
+
+    assert integers("a.b,c") == {"a.b;c", "a,b.c", "a b'c"}
+    assert integers("a.b;c", "a b'c") == {"a.b,c", "a,b.c"}
+    assert integers(made.graph.node[2].name) == {"a.b,c", "a.b;c", "a,b.c", "a b'c"}
+
+
 def bad(value):
     """The network with one weight set to `value`."""
     made = network()

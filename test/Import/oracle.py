@@ -24,9 +24,10 @@ class Values:
         info = np.iinfo(dtype)
         return self.random.integers(info.min, info.max + 1, shape).astype(dtype)
 
-    def weights(self, *shape):
-        """Integers of 7 bits. Without VNNI ONNX Runtime adds up two products of bytes in 16 bits, which saturate; these fit."""
-        return self.random.integers(-64, 64, shape).astype(np.int8)
+    def weights(self, *shape, dtype=np.int8):
+        """Integers of 7 bits, around 128 if unsigned. Without VNNI ONNX Runtime adds up two products of bytes in 16 bits, which
+        saturate; these fit."""
+        return (self.random.integers(-64, 64, shape) + (0 if dtype == np.int8 else 128)).astype(dtype)
 
 
 def node(op, inputs, outputs="y", domain="", **attributes):

@@ -25,7 +25,7 @@ def parameters(dtype, **more):
 @DTYPES
 def test_qlinear_conv(dtype, weights):
     v = Values()
-    p = parameters(dtype, w=v.integers(weights, 6, 4, 3, 3), ws=v.scales(6), wz=np.full(6, weight_zero(weights)),
+    p = parameters(dtype, w=v.weights(6, 4, 3, 3, dtype=weights), ws=v.scales(6), wz=np.full(6, weight_zero(weights)),
                    b=v.integers(np.int16, 6).astype(np.int32))
     check_exact(node("QLinearConv", "x xs xz w ws wz ys yz b", pads=[1, 1, 1, 1], group=2, strides=[2, 1]),
                 {"x": v.integers(dtype, 1, 8, 9, 9)}, p, result(dtype))
@@ -34,7 +34,7 @@ def test_qlinear_conv(dtype, weights):
 @DTYPES
 def test_qlinear_matmul(dtype, weights):
     v = Values()
-    p = parameters(dtype, w=v.integers(weights, 16, 12), ws=v.scales(12), wz=np.full(12, weight_zero(weights)))
+    p = parameters(dtype, w=v.weights(16, 12, dtype=weights), ws=v.scales(12), wz=np.full(12, weight_zero(weights)))
     p["ys"] = np.float32(0.4)
     check_exact(node("QLinearMatMul", "x xs xz w ws wz ys yz"), {"x": v.integers(dtype, 3, 5, 16)}, p, result(dtype))
 
@@ -42,7 +42,7 @@ def test_qlinear_matmul(dtype, weights):
 @DTYPES
 def test_qgemm(dtype, weights):
     v = Values()
-    p = parameters(dtype, w=v.integers(weights, 12, 16), ws=v.scales(12), wz=np.full(12, weight_zero(weights)),
+    p = parameters(dtype, w=v.weights(12, 16, dtype=weights), ws=v.scales(12), wz=np.full(12, weight_zero(weights)),
                    c=v.integers(np.int16, 12).astype(np.int32))
     p["ys"] = np.float32(0.4)
     check_exact(microsoft("QGemm", "x xs xz w ws wz c ys yz", transB=1, alpha=1.5), {"x": v.integers(dtype, 5, 16)}, p,
@@ -80,9 +80,9 @@ def test_concat():
 def test_integer_products():
     v = Values()
     check_exact(node("ConvInteger", "x w xz wz", pads=[1, 1, 1, 1]), {"x": v.integers(np.uint8, 1, 4, 7, 7)},
-                {"w": v.integers(np.uint8, 6, 4, 3, 3), "xz": np.uint8(100), "wz": np.uint8(120)}, {"y": I32})
+                {"w": v.weights(6, 4, 3, 3, dtype=np.uint8), "xz": np.uint8(100), "wz": np.uint8(120)}, {"y": I32})
     check_exact(node("MatMulInteger", "x w xz wz"), {"x": v.integers(np.uint8, 3, 4, 7)},
-                {"w": v.integers(np.int8, 7, 5), "xz": np.uint8(100), "wz": v.integers(np.int8, 5)}, {"y": I32})
+                {"w": v.weights(7, 5), "xz": np.uint8(100), "wz": v.integers(np.int8, 5)}, {"y": I32})
 
 
 def test_dynamic_quantization():
@@ -95,7 +95,7 @@ def test_dynamic_quantization():
 
 def test_products_of_integers_to_floats():
     v = Values()
-    p = {"w": v.integers(np.int8, 16, 12), "ws": v.scales(12), "wz": v.integers(np.int8, 12), "b": v.floats(12)}
+    p = {"w": v.weights(16, 12), "ws": v.scales(12), "wz": v.integers(np.int8, 12), "b": v.floats(12)}
     check(microsoft("MatMulIntegerToFloat", "x w xs ws xz wz b"), {"x": v.integers(np.uint8, 2, 5, 16)},
           {"xs": np.float32(0.02), "xz": np.uint8(3), **p})
     check(microsoft("DynamicQuantizeMatMul", "x w ws wz b"), {"x": v.floats(2, 5, 16)}, p)

@@ -45,7 +45,7 @@ def test_lstm_on_integer_weights(dtype, direction):
     v = Values()
     directions = 2 if direction == "bidirectional" else 1
     scale, zero = v.scales(directions), np.full(directions, 0 if dtype == np.int8 else 128, dtype)
-    p = {"w": v.integers(dtype, directions, INPUT, 4 * HIDDEN), "r": v.integers(dtype, directions, HIDDEN, 4 * HIDDEN),
+    p = {"w": v.weights(directions, INPUT, 4 * HIDDEN, dtype=dtype), "r": v.weights(directions, HIDDEN, 4 * HIDDEN, dtype=dtype),
          "b": 0.1 * v.floats(directions, 8 * HIDDEN), "ws": scale, "wz": zero, "rs": scale, "rz": zero}
     outputs = {"y": F32, "yh": F32, "yc": F32}
     check(microsoft("DynamicQuantizeLSTM", "x w r b - - - - ws wz rs rz", " ".join(outputs), hidden_size=HIDDEN,

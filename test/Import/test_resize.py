@@ -16,6 +16,13 @@ def test_modes(mode, transform):
         check(resize, X, {"s": np.array(sizes)}, rtol=1e-3, atol=1e-4)
 
 
+@pytest.mark.parametrize("mode", ["nearest", "linear", "cubic"])
+def test_corners_stay_aligned_where_the_scaled_size_is_cut(mode):
+    """0.6 times 5 is 3, of 6 it is 3.6, and the last of 3 elements lies on the last of 6; ONNX's node tests expect it beside."""
+    resize = node("Resize", "x - s", mode=mode, coordinate_transformation_mode="align_corners")
+    check(resize, X, {"s": np.array([1, 1, 0.6, 0.6], np.float32)}, rtol=1e-3, atol=1e-4)
+
+
 @pytest.mark.parametrize("rounding", ["round_prefer_floor", "round_prefer_ceil", "floor", "ceil"])
 def test_nearest_modes(rounding):
     for scale in (2, 3, 1.5, 0.5):

@@ -1,6 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 """The correctness rule."""
+import types
+
 import numpy as np
+import pytest
+from tamis import reference, verification
 from tamis.compare import compare, difference, model_class, scale_of
 
 WANT = np.array([0, 5, 10], np.float32)
@@ -66,3 +70,16 @@ def test_range_of_several_calls():
     assert scale_of(calls) == 1.0
     assert compare("y", np.array([5e-5], np.float32), calls[0], scale=scale_of(calls)).agrees
     assert not compare("y", np.array([5e-5], np.float32), calls[0]).agrees
+
+
+@pytest.mark.parametrize("saturates", [True, False])
+def test_a_reference_that_saturates_does_not_widen_the_bound(saturates, monkeypatch):
+    """The optimised graph of a quantized model is three off; a result that is two off agrees only where that counts."""
+    def session(path, optimised=False):
+        return types.SimpleNamespace(off=3 * optimised, get_outputs=lambda: [types.SimpleNamespace(name="y")])
+
+    monkeypatch.setattr(reference, "saturates", lambda: saturates)
+    monkeypatch.setattr(reference, "session", session)
+    monkeypatch.setattr(reference, "run", lambda graph, feed: [WANT + graph.off])
+    result, = verification.judge("m.onnx", [{}], [[WANT + 2]], "quantized")
+    assert result.agrees == (not saturates)

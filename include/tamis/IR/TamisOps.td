@@ -215,7 +215,9 @@ def Tamis_ObserveOp : Tamis_Op<"observe", [SameOperandsAndResultType,
 
     - `collect` names the statistics that calibration gathers: `minmax`,
       `histogram`, `channel_absmax`, `channel_moments`, `channel_magnitudes`,
-      `gram`; those per channel are taken along `axis`.
+      `gram`; those per channel are taken along `axis`. `gradient`, of a
+      parameter, comes from the user; `gram` of a parameter is that of what it
+      is multiplied with.
     - `statistics` holds them afterwards, in the form that
       include/tamis/Compress/Statistics.h gives.
     - `scheme` is how the tensor is to be quantized.

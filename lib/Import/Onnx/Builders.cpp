@@ -112,8 +112,8 @@ Value Importer::fill(ArrayRef<OpFoldResult> sizes, Value scalar) {
 
 //===-- checks ------------------------------------------------------------===//
 
-void Importer::check(Value condition, int32_t code) {
-  kernel::CheckOp::create(b, condition, code);
+void Importer::check(Value condition, tamis_fault fault) {
+  kernel::CheckOp::create(b, condition, fault);
 }
 
 LogicalResult Importer::requireEqual(const Node &node, OpFoldResult lhs,
@@ -126,7 +126,7 @@ LogicalResult Importer::requireEqual(const Node &node, OpFoldResult lhs,
                        << " must be equal";
   check(arith::CmpIOp::create(b, arith::CmpIPredicate::eq, shape.value(lhs),
                               shape.value(rhs)),
-        /*code=*/2);
+        TAMIS_FAULT_SHAPE);
   return success();
 }
 
@@ -162,7 +162,7 @@ static Value isInBounds(ImplicitLocOpBuilder &b, Value index, Value size) {
 
 Value Importer::checkedIndex(Value index, OpFoldResult size) {
   Value limit = shape.value(size);
-  check(isInBounds(b, index, limit), /*code=*/1);
+  check(isInBounds(b, index, limit), TAMIS_FAULT_INDEX);
   return clampIndex(b, index, limit);
 }
 
@@ -179,7 +179,7 @@ void Importer::checkIndices(Value indices, OpFoldResult size) {
                return arith::AndIOp::create(b, acc, isInBounds(b, index, limit))
                    .getResult();
              });
-  check(tensor::ExtractOp::create(b, fine, ValueRange()), /*code=*/1);
+  check(tensor::ExtractOp::create(b, fine, ValueRange()), TAMIS_FAULT_INDEX);
 }
 
 //===-- generics ----------------------------------------------------------===//

@@ -114,7 +114,7 @@ LogicalResult assumeBranch(Importer &im, const Node &node, Value condition,
   if (side == 1)
     expected = arith::XOrIOp::create(
         im.b, condition, Importer::constantInt(im.b, im.b.getI1Type(), 1));
-  im.check(expected, /*code=*/2);
+  im.check(expected, TAMIS_FAULT_SHAPE);
   return buildInline(im, node, side);
 }
 

@@ -56,7 +56,7 @@ LogicalResult importRange(Importer &im, const Node &node) {
       Value divisor = im.shape.value(ends[2]);
       im.check(compareIndex(im.b, arith::CmpIPredicate::ne, divisor,
                             indexConstant(im.b, 0)),
-               /*code=*/8);
+               TAMIS_FAULT_DIVISION);
     }
     count = im.shape.max(count, im.shape.attr(0));
   } else {

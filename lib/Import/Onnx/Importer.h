@@ -43,6 +43,7 @@
 #include "ShapeMath.h"
 #include "tamis/Import/Onnx.h"
 #include "tamis/Import/Onnx/Model.h"
+#include "tamis/Runtime/Runtime.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/IR/BuiltinOps.h"
 #include "mlir/IR/BuiltinTypes.h"
@@ -248,8 +249,8 @@ public:
                              OpFoldResult rhs, const llvm::Twine &what);
   LogicalResult requireRank(const Node &node, Value value, int64_t rank,
                             const llvm::Twine &what);
-  /// An i1 that must be true at run time.
-  void check(Value condition, int32_t code);
+  /// An i1 that must be true at run time, else the call reports `fault`.
+  void check(Value condition, tamis_fault fault);
   /// `index` (index type, may be negative as in ONNX) made non-negative and
   /// clamped to [0, size), outside bodies with a recorded check.
   Value checkedIndex(Value index, OpFoldResult size);

@@ -212,7 +212,7 @@ LogicalResult importGatherElements(Importer &im, const Node &node) {
                             << ", that of the data " << *c;
     im.check(compareIndex(im.b, arith::CmpIPredicate::sle,
                           im.shape.value(sizes[i]), limits[i]),
-             /*code=*/2);
+             TAMIS_FAULT_SHAPE);
   }
   Value result = generic(
       im, indexTensor, im.b.getMultiDimIdentityMap(rank), sizes,

@@ -249,7 +249,7 @@ Value LoopBuilder::storeRow(Scan &scan, Value buffer, Value step) {
     im.check(arith::OrIOp::create(
                  b, isFirst,
                  compareIndex(b, arith::CmpIPredicate::eq, before, wanted)),
-             /*code=*/2);
+             TAMIS_FAULT_SHAPE);
     kept.push_back(arith::MinSIOp::create(b, before, wanted).getResult());
     sizes.push_back(wanted);
   }
@@ -399,7 +399,7 @@ LogicalResult LoopBuilder::build() {
     if (scan.lastOf) {
       // Without an iteration the placeholder would be the result.
       im.check(compareIndex(b, arith::CmpIPredicate::sgt, count, zero),
-               /*code=*/2);
+               TAMIS_FAULT_SHAPE);
       im.setDims(results[next], im.dims(inits[next]));
       if (failed(im.out(node, *scan.lastOf, results[next++], scan.dtype)))
         return failure();

@@ -43,7 +43,8 @@ void checkTarget(Importer &im, const Target &target) {
         return arith::AndIOp::create(b, acc,
                                      arith::OrIOp::create(b, inside, never));
       });
-  im.check(tensor::ExtractOp::create(im.b, fine, ValueRange()), /*code=*/1);
+  im.check(tensor::ExtractOp::create(im.b, fine, ValueRange()),
+           TAMIS_FAULT_INDEX);
 }
 
 /// The loss from logarithms of probabilities.

@@ -56,7 +56,7 @@ FailureOr<Sizes> movement::checkedAxes(Importer &im, const Node &node,
       im.check(arith::CmpIOp::create(im.b, arith::CmpIPredicate::ne,
                                      shape.value(result.back()),
                                      shape.value(other)),
-               /*code=*/2);
+               TAMIS_FAULT_SHAPE);
   }
   return result;
 }

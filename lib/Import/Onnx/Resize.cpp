@@ -465,7 +465,7 @@ LogicalResult importResize(Importer &im, const Node &node) {
     return failure();
   SmallVector<ResizeTask> tasks;
   for (int64_t axis : *axes)
-    tasks.push_back({axis, im.dim(x, axis), {}, std::nullopt});
+    tasks.push_back({axis, im.dim(x, axis), {}, std::nullopt, {}});
   if (isUpsample && opset < 9) {
     auto scales = im.getFloats(node, "scales");
     if (scales.size() != tasks.size())

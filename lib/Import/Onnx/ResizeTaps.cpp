@@ -123,6 +123,9 @@ Number originalPosition(ImplicitLocOpBuilder &b, const ResizeOptions &options,
   case Transform::PytorchHalfPixel:
     return c.ifAtMost(axis.out, 1.0f, 0.0f, halfPixel);
   case Transform::AlignCorners:
+    // By the size of the result, as the operator says and ONNX Runtime does.
+    // ONNX's own reference divides by the size before it is cut to a whole
+    // number, which leaves the last corner where it is not aligned.
     return c.ifAtMost(axis.out, 1.0f, 0.0f, c.div(c.mul(x, last), steps));
   case Transform::Asymmetric:
     return c.div(x, axis.scale);

@@ -107,7 +107,7 @@ LogicalResult importScatterElements(Importer &im, const Node &node) {
                             << ", that of the data " << *c;
     im.check(compareIndex(im.b, arith::CmpIPredicate::sle,
                           im.shape.value(counts[i]), limits[i]),
-             /*code=*/2);
+             TAMIS_FAULT_SHAPE);
   }
   im.checkIndices(indices, im.dim(data, *axis));
   // Where nobody knows that updates have the indices' sizes, they are read

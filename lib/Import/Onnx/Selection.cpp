@@ -210,7 +210,7 @@ LogicalResult importTopK(Importer &im, const Node &node) {
                           << (knownLength ? *knownLength : -1) << " elements";
   if (!knownK || !knownLength) {
     Value asked = im.shape.value(k), most = im.shape.value(length);
-    im.check(compareIndex(im.b, P::ule, asked, most), /*code=*/1);
+    im.check(compareIndex(im.b, P::ule, asked, most), TAMIS_FAULT_INDEX);
     if (!im.shape.atMost(k, length))
       k = im.shape.max(im.shape.min(k, length), im.shape.attr(0));
   }

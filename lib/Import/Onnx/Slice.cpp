@@ -102,7 +102,7 @@ FailureOr<Range> sliceRange(Importer &im, const Node &node, OpFoldResult size,
   if (!known) {
     im.check(arith::CmpIOp::create(im.b, arith::CmpIPredicate::ne,
                                    shape.value(step), shape.value(zero)),
-             /*code=*/8);
+             TAMIS_FAULT_DIVISION);
     step = shape.max(shape.attr(-INT32_MAX),
                      shape.min(step, shape.attr(INT32_MAX)));
   }

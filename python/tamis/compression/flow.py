@@ -5,6 +5,7 @@ import json
 import math
 import os
 import re
+import unicodedata
 
 import numpy as np
 
@@ -142,7 +143,17 @@ def _text(name, options):
 
 
 def _pattern(name):
-    return re.sub(r"[^\w/:-]", lambda found: "[.]" if found[0] == "." else ".", name, flags=re.ASCII)
+    """A POSIX regular expression of this name alone, without a character that means something to the parser of pass options: other
+    punctuation by its name, `[[.comma.]]`, which is that of Unicode."""
+    return re.sub(r"[\x09-\x0d\x20-\x7e]", _spell, name)
+
+
+def _spell(found):
+    character = found[0]
+    if character.isalnum() or character in "_/:-":
+        return character
+    names = {"\t": "tab", "\n": "newline", "\v": "vertical-tab", "\f": "form-feed", "\r": "carriage-return"}
+    return f"[[.{names.get(character) or unicodedata.name(character).lower().replace(' ', '-')}.]]"
 
 
 def _calibrate(request, session, what):

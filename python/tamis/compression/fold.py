@@ -92,7 +92,9 @@ class Layer:
         return (grouped * scale).reshape(self.weight.shape), bias
 
     def replace(self, weight, bias):
-        """Give the node new values: under the old names where nobody else reads them."""
+        """Give the node new values: under the old names where nobody else reads them. False, and nothing, if float32 has none such."""
+        if not all(np.isfinite(a).all() and np.abs(a).max(initial=0) < 3e38 for a in (weight, bias)):
+            return False
         graph, node = self.graph, self.node
         dtype = graph.initializers[node.input[1]].data_type
         if node.op_type == "Gemm":
@@ -102,6 +104,7 @@ class Layer:
         name = self._put(old, bias, dtype, f"{node_name(node)}_bias")
         del node.input[2:]
         node.input.append(name)
+        return True
 
     def _put(self, old, values, dtype, wanted):
         values = values.astype(np.float32)
@@ -159,12 +162,8 @@ def _fold_behind(graph, node):
     if layer is None:
         return None
     found = _normalization(graph, follower) or _elementwise(graph, follower, node.output[0], layer.channels, layer.weight.ndim)
-    if found is None or len(found[0]) != layer.channels:
+    if found is None or len(found[0]) != layer.channels or not layer.replace(*layer.scale_outputs(*found)):
         return None
-    weight, bias = layer.scale_outputs(*found)
-    if not _finite(weight, bias):
-        return None
-    layer.replace(weight, bias)
     node.output[0] = follower.output[0]
     return follower
 
@@ -181,13 +180,7 @@ def _fold_before(graph, node, ranks):
     layer, found = Layer.of(graph, reader), _normalization(graph, node)
     if layer is None or found is None or len(found[0]) != layer.weight.shape[1] * layer.groups:
         return None
-    weight, bias = layer.scale_inputs(*found)
-    if not _finite(weight, bias):
+    if not layer.replace(*layer.scale_inputs(*found)):
         return None
-    layer.replace(weight, bias)
     reader.input[0] = node.input[0]
     return node
-
-
-def _finite(*arrays):
-    return all(np.isfinite(a).all() and np.abs(a).max(initial=0) < 3e38 for a in arrays)
