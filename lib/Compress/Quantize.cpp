@@ -102,13 +102,14 @@ Quantize::quantizeWeights(Quantization &state,
     done.scheme = scheme;
     ScaleMap map(type.getShape(), scheme);
     SmallVector<float> least;
-    if (!scheme.getBlock())
+    if (!scheme.getBlock() && !scheme.getExact())
       least = getLeastScales(state, observe, map.getCount());
     done.integers =
         quantizeWeight(*values, type.getShape(), scheme, range, least);
     WeightMatrix *matrix = byObserve.lookup(observe);
-    std::string how = "rounded to nearest";
-    if (gptq && matrix) {
+    std::string how =
+        scheme.getExact() ? "exact" : "rounded to nearest";
+    if (gptq && matrix && !scheme.getExact()) {
       auto reason =
           quantizeByMoments(*matrix, *values, scheme, range, done.integers);
       how = reason ? "rounded to nearest; no GPTQ: " + *reason : "GPTQ";
@@ -134,9 +135,11 @@ Quantize::quantizeWeights(Quantization &state,
     OpBuilder b(&getContext());
     b.setInsertionPointAfter(observe);
     Location loc = observe.getLoc();
-    SmallVector<float> scales;
-    for (QuantParameters p : done.integers.parameters)
+    SmallVector<float> scales, offsets;
+    for (QuantParameters p : done.integers.parameters) {
       scales.push_back(p.scale);
+      offsets.push_back(p.offset);
+    }
     ArrayRef<char> bytes(
         reinterpret_cast<const char *>(done.integers.values.data()),
         done.integers.values.size());
@@ -147,6 +150,8 @@ Quantize::quantizeWeights(Quantization &state,
         state.constants.makeScales(b, loc, scales, map.shape),
         state.constants.makeZeroPoints(b, loc, done.integers.parameters,
                                        map.shape, b.getI8Type()),
+        scheme.getOffset() ? state.constants.makeScales(b, loc, offsets, map.shape)
+                           : Value(),
         scheme.getIsUnsigned() ? b.getUnitAttr() : UnitAttr(),
         scheme.isPerTensor() ? IntegerAttr()
                              : b.getI64IntegerAttr(scheme.getAxis()),

@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
 // Decides what becomes integers. Nothing is computed here: the pass reads the
-// structure of the model and writes schemes and requests for statistics.
+// structure of the model (and whether weights lie on a grid, where it is to
+// recover that) and writes schemes and requests for statistics.
+#include "ExactScheme.h"
 #include "QuantizationFlow.h"
+#include "QuantizeWeights.h"
 #include "WeightMatrix.h"
 #include "tamis/Compress/Parameters.h"
 #include "tamis/Compress/Passes.h"
@@ -109,20 +112,13 @@ static StringRef guessType(ContractOp op) {
 }
 
 SchemeAttr SelectQuantization::makeWeightScheme(WeightUse &use) {
-  auto type = cast<RankedTensorType>(use.observe.getType());
-  auto pick = [&](ArrayRef<int64_t> axes) -> int64_t {
-    int64_t best = -1;
-    for (int64_t axis : axes)
-      if (best < 0 || type.getDimSize(axis) > type.getDimSize(best))
-        best = axis;
-    return best;
-  };
+  ArrayRef<int64_t> shape = use.observe.getType().getShape();
   int64_t axis = -1, size = 0;
   if (block > 0) {
-    axis = pick(use.reductionAxes);
+    axis = pickLongest(shape, use.reductionAxes);
     size = axis < 0 ? 0 : block;
   } else if (perChannel) {
-    axis = pick(use.outputAxes);
+    axis = pickLongest(shape, use.outputAxes);
   }
   return SchemeAttr::get(&getContext(), weightBits, weightUnsigned,
                          weightSymmetric, axis, size);
@@ -148,6 +144,8 @@ static std::string describe(SchemeAttr scheme) {
           .str();
   if (scheme.getBlock())
     text += " block " + std::to_string(scheme.getBlock());
+  if (scheme.getOffset())
+    text += " offset";
   return text;
 }
 
@@ -226,6 +224,7 @@ std::string SelectQuantization::select(ContractOp op, Report &report) {
   if (!hasType(op, guessType(op)))
     return "its node type is not among op-types";
   std::optional<WeightUse> use = findWeight(op);
+  bool weightOnly = this->weightOnly || recover;
   if (!use && (!attention || weightOnly))
     return "its second operand is not a parameter";
   if (use && isExcluded(use->observe.getTensor()))
@@ -254,7 +253,10 @@ std::string SelectQuantization::select(ContractOp op, Report &report) {
   if (!cast<RankedTensorType>(weight.getType()).hasStaticShape() ||
       !cast<RankedTensorType>(weight.getType()).getNumElements())
     return "its weight is empty";
-  SchemeAttr scheme = makeWeightScheme(*use);
+  SchemeAttr scheme =
+      recover ? findExactScheme(*use) : makeWeightScheme(*use);
+  if (!scheme)
+    return "its weight lies on no grid of 4 or 8 bits";
   if (weight.getScheme() && weight.getScheme() != scheme &&
       llvm::any_of(selected, [&](ContractOp other) {
         auto shared = findWeight(other);
@@ -265,7 +267,8 @@ std::string SelectQuantization::select(ContractOp op, Report &report) {
   if (!weight.getScheme()) {
     weight.setSchemeAttr(scheme);
     report.add(layer, weight.getTensor(), describe(scheme),
-               block > 0 && scheme.getBlock() == 0
+               recover ? "the weight lies on this grid already"
+               : block > 0 && scheme.getBlock() == 0
                    ? "weight of a contraction without a reduction: per tensor"
                : scheme.isPerTensor() ? "weight of a contraction"
                                       : "weight of a contraction, scales along "

@@ -96,7 +96,7 @@ using EmitError = function_ref<InFlightDiagnostic()>;
 
 LogicalResult SchemeAttr::verify(EmitError emitError, int64_t bits,
                                  bool isUnsigned, bool symmetric, int64_t axis,
-                                 int64_t block) {
+                                 int64_t block, bool exact, bool offset) {
   if (bits < 1 || bits > 16)
     return emitError() << "scheme expected 1 to 16 bits, got " << bits;
   if (axis < -1)
@@ -104,6 +104,9 @@ LogicalResult SchemeAttr::verify(EmitError emitError, int64_t bits,
   if (block < 0 || (block > 0 && axis < 0))
     return emitError() << "scheme expected a positive block along an axis, got "
                        << block << " along axis " << axis;
+  if (offset && (!exact || !isUnsigned || !block))
+    return emitError() << "scheme with offset expected to be exact, unsigned "
+                          "and in blocks";
   return success();
 }
 

@@ -48,7 +48,8 @@ struct Lowering {
   Location loc = op.getLoc();
 
   /// Replaces the operation with a generic whose body `body` builds from the
-  /// element, the scale and the zero point (null where zero).
+  /// element, the scale, the zero point (null where zero) and the offset (null
+  /// where there is none).
   template <typename Body>
   void run(Body body) {
     Value input = op.getInput();
@@ -96,6 +97,13 @@ struct Lowering {
       inputs.push_back(op.getZeroPoint());
       maps.push_back(parameterMap);
     }
+    bool hasOffset = false;
+    if constexpr (std::is_same_v<OpTy, DequantizeOp>)
+      if (Value offset = op.getOffset()) {
+        hasOffset = true;
+        inputs.push_back(offset);
+        maps.push_back(parameterMap);
+      }
     maps.push_back(identity);
     SmallVector<Value> sizes;
     for (int64_t i = 0; i < resultType.getRank(); ++i)
@@ -109,8 +117,10 @@ struct Lowering {
             b, loc, resultType, inputs, init, maps, iterators,
             [&](OpBuilder &nested, Location at, ValueRange args) {
               Value zero = hasZero ? args[2] : Value();
-              linalg::YieldOp::create(nested, at,
-                                      body(nested, at, args[0], args[1], zero));
+              Value offset = hasOffset ? args[2 + hasZero] : Value();
+              linalg::YieldOp::create(
+                  nested, at,
+                  body(nested, at, args[0], args[1], zero, offset));
             })
             .getResult(0);
     if (!groups.empty())
@@ -141,7 +151,7 @@ struct LowerQuantization
     bool isUnsigned = op.getIsUnsigned();
     unsigned bits = op.getBits().value_or(type.getWidth());
     Lowering<QuantizeOp>{op, b}.run([&](OpBuilder &b, Location loc, Value x,
-                                        Value scale, Value zero) {
+                                        Value scale, Value zero, Value) {
       Type f32 = b.getF32Type();
       Value scaled = arith::DivFOp::create(b, loc, castFloat(b, loc, x, f32),
                                            castFloat(b, loc, scale, f32));
@@ -154,7 +164,8 @@ struct LowerQuantization
     Type type = cast<RankedTensorType>(op.getType()).getElementType();
     bool isUnsigned = op.getIsUnsigned();
     Lowering<DequantizeOp>{op, b}.run(
-        [&](OpBuilder &b, Location loc, Value q, Value scale, Value zero) {
+        [&](OpBuilder &b, Location loc, Value q, Value scale, Value zero,
+            Value offset) {
           Type f32 = b.getF32Type(), i32 = b.getI32Type();
           Value wide = castInteger(b, loc, q, i32, isUnsigned);
           if (zero)
@@ -162,6 +173,9 @@ struct LowerQuantization
                 b, loc, wide, castInteger(b, loc, zero, i32, isUnsigned));
           Value x = arith::SIToFPOp::create(b, loc, f32, wide);
           x = arith::MulFOp::create(b, loc, x, castFloat(b, loc, scale, f32));
+          if (offset)
+            x = arith::AddFOp::create(b, loc, x,
+                                      castFloat(b, loc, offset, f32));
           return castFloat(b, loc, x, type);
         });
   }
@@ -171,7 +185,7 @@ struct LowerQuantization
     Type type = cast<RankedTensorType>(op.getType()).getElementType();
     int64_t low = op.getLow(), high = op.getHigh();
     Lowering<FakeQuantOp>{op, b}.run([&](OpBuilder &b, Location loc, Value x,
-                                         Value scale, Value zero) {
+                                         Value scale, Value zero, Value) {
       Type f32 = b.getF32Type();
       auto real = [&](int64_t value) -> Value {
         return arith::ConstantOp::create(

@@ -16,13 +16,13 @@ def dtype(array):
     return helper.np_dtype_to_tensor_dtype(np.asarray(array).dtype)
 
 
-def run(nodes, feed, weights=None, outputs=1, strict=False, threads=1):
+def run(nodes, feed, weights=None, outputs=1, strict=False, threads=1, opset=19):
     """The outputs y (y0, y1, ...) of a graph on `feed`."""
     names = ["y"] if outputs == 1 else [f"y{i}" for i in range(outputs)]
     graph = helper.make_graph(nodes, "g", [helper.make_tensor_value_info(n, dtype(a), a.shape) for n, a in feed.items()],
                               [onnx.ValueInfoProto(name=n) for n in names],
                               [numpy_helper.from_array(np.asarray(a), n) for n, a in (weights or {}).items()])
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 19)], ir_version=9)
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)], ir_version=9 if opset < 21 else 10)
     got = tamis.compile(onnx.shape_inference.infer_shapes(model), strict=strict, threads=threads, cache="off").run(None, feed)
     return got[0] if outputs == 1 else got
 
@@ -59,6 +59,18 @@ def test_dequantize_n1():
     scale, zero = F(0.3), np.int8(-128)
     got = run([helper.make_node("DequantizeLinear", ["x", "s", "z"], ["y"])], {"x": q}, {"s": scale, "z": zero})
     np.testing.assert_array_equal(got, (q.astype(np.int32) + 128).astype(F) * scale)
+
+
+def test_dequantize_n2():
+    rng = np.random.default_rng(5)
+    q, scale = rng.integers(0, 16, (64, 7)).astype(np.uint8), rng.random((2, 7)).astype(F)
+    offset = rng.standard_normal((2, 1, 7)).astype(F)
+    nodes = [helper.make_node("DequantizeLinear", ["x", "s"], ["d"], axis=0, block_size=32),
+             helper.make_node("Reshape", ["d", "blocks"], ["b"]), helper.make_node("Add", ["b", "o"], ["a"]),
+             helper.make_node("Reshape", ["a", "whole"], ["y"])]
+    got = run(nodes, {"x": q}, {"s": scale, "o": offset, "blocks": np.array([2, 32, 7]), "whole": np.array([64, 7])}, opset=21)
+    products = q.reshape(2, 32, 7).astype(F) * scale[:, None]
+    np.testing.assert_array_equal(got, (products + offset).reshape(64, 7))
 
 
 def integers(seed, kind, *shape):

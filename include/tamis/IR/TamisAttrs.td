@@ -64,6 +64,9 @@ def Tamis_SchemeAttr : Tamis_Attr<"Scheme", "scheme"> {
     point at zero (at the middle where unsigned). Without `axis` the tensor has
     one scale; with `axis` one per index of it; with `block` too, one for each
     `block` consecutive elements of `axis` and each index of all others.
+    `exact` says that the values lie on such a grid already, which is found
+    again instead of chosen; `offset` that it has a real offset per scale and
+    no zero point.
 
     Example: `#tamis.scheme<bits = 8, isUnsigned = true>`,
     `#tamis.scheme<bits = 4, symmetric = true, axis = 0, block = 32>`
@@ -73,9 +76,16 @@ def Tamis_SchemeAttr : Tamis_Attr<"Scheme", "scheme"> {
     DefaultValuedParameter<"bool", "false">:$isUnsigned,
     DefaultValuedParameter<"bool", "false">:$symmetric,
     DefaultValuedParameter<"int64_t", "-1">:$axis,
-    DefaultValuedParameter<"int64_t", "0">:$block);
+    DefaultValuedParameter<"int64_t", "0">:$block,
+    DefaultValuedParameter<"bool", "false">:$exact,
+    DefaultValuedParameter<"bool", "false">:$offset);
   let genVerifyDecl = 1;
   let assemblyFormat = "`<` struct(params) `>`";
+  // Of values that are on no grid yet.
+  let builders = [AttrBuilder<(ins "int64_t":$bits, "bool":$isUnsigned,
+      "bool":$symmetric, "int64_t":$axis, "int64_t":$block), [{
+    return $_get($_ctxt, bits, isUnsigned, symmetric, axis, block, false, false);
+  }]>];
   let extraClassDeclaration = [{
     /// The least and the greatest integer of the range.
     int64_t getMin() const;

@@ -15,6 +15,8 @@ ACTIVATIONS = {"uint8": (8, True), "int8": (8, False), "int16": (16, False)}
 WEIGHTS = {"int8": (8, False), "uint8": (8, True), "int4": (4, False), "uint4": (4, True), "int2": (2, False), "uint2": (2, True),
            "int3": (3, False), "int5": (5, False), "int6": (6, False), "int7": (7, False), "ternary": (2, False), "binary": (1, False)}
 HALF = ("float16", "bfloat16")
+# Not a type: weights become the integers they were before somebody stored them as floats.
+RECOVER = "recover"
 FLOAT_ACTIVATIONS = (None, "float32", "float", "none")
 METHODS = ("minmax", "moving_average", "percentile", "entropy", "mse")
 CORRECTIONS = {"bias": "bias", "bias_correction": "bias", "equalization": "equalization", "cross_layer_equalization": "equalization",
@@ -35,10 +37,13 @@ def quantize(model, data=None, *, activations="uint8", weights="int8", per_chann
     `model` is a path, ONNX bytes or an onnx.ModelProto, and stays as it is. `data` are samples: a list or iterable of
     feeds ({input: array}) or arrays, an .npz, a folder of them, a get_next() reader or a DataLoader; the first
     `subset_size` are used. `activations` is uint8, int8, int16 or None (weights only, no data needed), `weights` int8,
-    uint8, int4, uint4, int2 to int7, ternary, binary, float16 or bfloat16. Scales are per output channel, per tensor
+    uint8, int4, uint4, int2 to int7, ternary, binary, float16, bfloat16 or recover. Scales are per output channel, per tensor
     (`per_channel=False`) or per `block_size` elements of a sum. `calibration_method` is minmax, moving_average,
     percentile (with `percentile`), entropy or mse. `corrections` are any of bias, equalization, smooth and gptq;
     default: smooth and bias where activations are quantized.
+
+    With weights="recover" only weights change whose values lie, bit for bit, on a grid of 4 or 8 bits in blocks of 16 to 128
+    or per channel, with an integer zero point or a real offset (as of a GGUF file), and nothing is rounded.
 
     `nodes_to_exclude` are names of nodes, `ignored_scope` regular expressions for names of nodes or tensors (or an
     object with `names`, `patterns` and `types`, as NNCF's), `op_types_to_quantize` node types. `overrides` gives single
@@ -47,12 +52,14 @@ def quantize(model, data=None, *, activations="uint8", weights="int8", per_chann
     gets what was decided for each layer; `progress(done, total)` is told of the samples.
     """
     if corrections is None:
-        corrections = () if activations in FLOAT_ACTIVATIONS or weights in HALF else DEFAULT_CORRECTIONS
+        corrections = () if activations in FLOAT_ACTIVATIONS or weights in (*HALF, RECOVER) else DEFAULT_CORRECTIONS
     options = {"activations": activations, "weights": weights, "per_channel": per_channel, "block_size": block_size,
                "symmetric_activations": symmetric_activations, "calibration_method": calibration_method, "percentile": percentile,
                "corrections": names_of(corrections, "corrections"), "format": format}
     _one_of("activations", activations, (*ACTIVATIONS, *FLOAT_ACTIVATIONS))
-    _one_of("weights", weights, (*WEIGHTS, *HALF))
+    _one_of("weights", weights, (*WEIGHTS, *HALF, RECOVER))
+    if weights == RECOVER and (block_size or corrections or overrides):
+        raise Error("weights: recover finds blocks and scales itself: expected no block_size, corrections or overrides")
     _one_of("calibration_method", calibration_method, METHODS)
     _one_of("format", format, FORMATS)
     for correction in options["corrections"]:

@@ -4,7 +4,7 @@
 Nothing is decompiled: the graph stays the user's, only the tensors the delta names change. A delta is a dictionary:
 
     parameters: {initializer: array}          new float values
-    weights:    {initializer: {values, dtype, scale, zero_point, axis, block}}   integers, behind a DequantizeLinear
+    weights:    {initializer: {values, dtype, scale, zero_point, offset, axis, block}}   integers, behind a DequantizeLinear
     tensors:    {tensor: {dtype, scale, zero_point, readers, factor}}   activations that get QuantizeLinear and
                 DequantizeLinear, for all nodes that read them or just those `readers` names, multiplied by `factor` before
     removed:    {"parameters": {initializer: [(axis, kept indices)]}, "tensors": {tensor: [(axis, kept size)]}}
