@@ -21,8 +21,8 @@ static bool isExact(ArrayRef<float> values, ArrayRef<int64_t> shape,
     for (int64_t channel = 0; channel < extent; ++channel) {
       group.clear();
       for (int64_t o = 0; o < outer; ++o)
-        llvm::append_range(group, values.slice((o * extent + channel) * inner,
-                                               inner));
+        llvm::append_range(group,
+                           values.slice((o * extent + channel) * inner, inner));
       if (!fits())
         return false;
     }
@@ -63,8 +63,7 @@ SchemeAttr tamis::findExactScheme(const WeightUse &use) {
   for (int64_t bits : {4, 8}) {
     // A few numbers always lie on some grid.
     constexpr int64_t kFewest = 16;
-    if (output >= 0 &&
-        int64_t(values->size()) / shape[output] >= kFewest)
+    if (output >= 0 && int64_t(values->size()) / shape[output] >= kFewest)
       if (auto scheme = test(bits, false, output, 0, false))
         return scheme;
     if (reduction < 0)

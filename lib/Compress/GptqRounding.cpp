@@ -27,9 +27,8 @@ static std::vector<float> getMoments(ArrayRef<float> gram, int64_t columns) {
 static std::vector<int32_t> orderColumns(ArrayRef<float> moments) {
   std::vector<int32_t> order(moments.size());
   std::iota(order.begin(), order.end(), 0);
-  llvm::stable_sort(order, [&](int32_t a, int32_t b) {
-    return moments[a] > moments[b];
-  });
+  llvm::stable_sort(
+      order, [&](int32_t a, int32_t b) { return moments[a] > moments[b]; });
   return order;
 }
 
@@ -78,9 +77,8 @@ void GptqRounding::chooseBlocks(int64_t row, ArrayRef<float> importance) {
     for (end = begin; end < columns && map(getOffset(row, end)) == scale; ++end)
       block.push_back(values[getOffset(row, end)]);
     if (llvm::any_of(block, [](float value) { return value != 0; }))
-      quantized.parameters[scale] =
-          chooseParameters(block, scheme, method,
-                           importance.slice(begin, end - begin));
+      quantized.parameters[scale] = chooseParameters(
+          block, scheme, method, importance.slice(begin, end - begin));
   }
 }
 

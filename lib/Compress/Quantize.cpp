@@ -107,8 +107,7 @@ Quantize::quantizeWeights(Quantization &state,
     done.integers =
         quantizeWeight(*values, type.getShape(), scheme, range, least);
     WeightMatrix *matrix = byObserve.lookup(observe);
-    std::string how =
-        scheme.getExact() ? "exact" : "rounded to nearest";
+    std::string how = scheme.getExact() ? "exact" : "rounded to nearest";
     if (gptq && matrix && !scheme.getExact()) {
       auto reason =
           quantizeByMoments(*matrix, *values, scheme, range, done.integers);
@@ -150,8 +149,9 @@ Quantize::quantizeWeights(Quantization &state,
         state.constants.makeScales(b, loc, scales, map.shape),
         state.constants.makeZeroPoints(b, loc, done.integers.parameters,
                                        map.shape, b.getI8Type()),
-        scheme.getOffset() ? state.constants.makeScales(b, loc, offsets, map.shape)
-                           : Value(),
+        scheme.getOffset()
+            ? state.constants.makeScales(b, loc, offsets, map.shape)
+            : Value(),
         scheme.getIsUnsigned() ? b.getUnitAttr() : UnitAttr(),
         scheme.isPerTensor() ? IntegerAttr()
                              : b.getI64IntegerAttr(scheme.getAxis()),

@@ -42,8 +42,8 @@ struct QuantizedWeight {
 int32_t toInteger(float value, QuantParameters p, SchemeAttr scheme);
 
 /// Scale and zero point of the values that share one scale: those of the grid
-/// the values lie on already where the scheme is exact or in blocks and there is
-/// one, else chosen by `method`, with `importance` as in getParameters.
+/// the values lie on already where the scheme is exact or in blocks and there
+/// is one, else chosen by `method`, with `importance` as in getParameters.
 QuantParameters chooseParameters(ArrayRef<float> values, SchemeAttr scheme,
                                  RangeMethod method,
                                  ArrayRef<float> importance = {});

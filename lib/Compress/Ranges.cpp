@@ -222,11 +222,15 @@ int32_t tamis::quantizeValue(float x, QuantParameters parameters,
 static double getSquaredError(ArrayRef<float> values,
                               ArrayRef<float> importance,
                               QuantParameters parameters, SchemeAttr scheme) {
+  float low = static_cast<float>(scheme.getMin() - parameters.zeroPoint);
+  float high = static_cast<float>(scheme.getMax() - parameters.zeroPoint);
+  // Adding and taking off this rounds half to even, as quantizeValue does, and
+  // needs no call: the search spends its time here.
+  constexpr float kRounder = 0x1.8p23f;
   double error = 0;
   for (auto [i, value] : llvm::enumerate(values)) {
-    double back = double(quantizeValue(value, parameters, scheme) -
-                         parameters.zeroPoint) *
-                  parameters.scale;
+    float units = std::min(std::max(value / parameters.scale, low), high);
+    double back = double((units + kRounder) - kRounder) * parameters.scale;
     error += (back - value) * (back - value) *
              (importance.empty() ? 1.0f : importance[i]);
   }

@@ -253,8 +253,7 @@ std::string SelectQuantization::select(ContractOp op, Report &report) {
   if (!cast<RankedTensorType>(weight.getType()).hasStaticShape() ||
       !cast<RankedTensorType>(weight.getType()).getNumElements())
     return "its weight is empty";
-  SchemeAttr scheme =
-      recover ? findExactScheme(*use) : makeWeightScheme(*use);
+  SchemeAttr scheme = recover ? findExactScheme(*use) : makeWeightScheme(*use);
   if (!scheme)
     return "its weight lies on no grid of 4 or 8 bits";
   if (weight.getScheme() && weight.getScheme() != scheme &&

@@ -4,8 +4,8 @@
 // that wrote it; an older one is upgraded after reading, a newer one refused.
 // The log of versions is in TamisDialect.td, one golden file per version in
 // test/Bytecode.
-#include "tamis/IR/Tamis.h"
 #include "mlir/Bytecode/BytecodeImplementation.h"
+#include "tamis/IR/Tamis.h"
 
 using namespace mlir;
 using namespace mlir::tamis;
@@ -19,7 +19,8 @@ struct TamisVersion : DialectVersion {
 
 /// Attributes keep their textual form: they are few and small.
 struct TamisBytecodeInterface : BytecodeDialectInterface {
-  TamisBytecodeInterface(Dialect *dialect) : BytecodeDialectInterface(dialect) {}
+  TamisBytecodeInterface(Dialect *dialect)
+      : BytecodeDialectInterface(dialect) {}
 
   void writeVersion(DialectBytecodeWriter &writer) const override {
     writer.writeVarInt(TamisDialect::kBytecodeVersion);
@@ -39,8 +40,9 @@ struct TamisBytecodeInterface : BytecodeDialectInterface {
     return std::make_unique<TamisVersion>(number);
   }
 
-  LogicalResult upgradeFromVersion(Operation *top,
-                                   const DialectVersion &version) const override {
+  LogicalResult
+  upgradeFromVersion(Operation *top,
+                     const DialectVersion &version) const override {
     uint64_t number = static_cast<const TamisVersion &>(version).number;
     // Version 2 has offsets; before, a third operand was the zero point.
     if (number < 2)

@@ -24,7 +24,8 @@ static bool isSum(linalg::GenericOp op) {
       op.getNumParallelLoops() != op.getNumLoops())
     return false;
   Block *body = op.getBody();
-  auto sum = body->getTerminator()->getOperand(0).getDefiningOp<arith::AddFOp>();
+  auto sum =
+      body->getTerminator()->getOperand(0).getDefiningOp<arith::AddFOp>();
   return sum && body->getOperations().size() == 2 &&
          llvm::is_contained(sum->getOperands(), body->getArgument(0)) &&
          llvm::is_contained(sum->getOperands(), body->getArgument(1));
@@ -81,9 +82,9 @@ void FoldOffsets::runOnOperation() {
         b, old.getLoc(), old.getType(), old.getInput(), old.getScale(),
         old.getZeroPoint(), offset, old.getIsUnsignedAttr(), old.getAxisAttr(),
         old.getBlockSizeAttr(), old.getOriginAttr());
-    Value blocks = tensor::ExpandShapeOp::create(
-        b, split.getLoc(), split.getResultType(), whole,
-        split.getReassociationIndices());
+    Value blocks =
+        tensor::ExpandShapeOp::create(b, split.getLoc(), split.getResultType(),
+                                      whole, split.getReassociationIndices());
     op.getResult(0).replaceAllUsesWith(blocks);
     op.erase();
     for (Operation *left : {split.getOperation(), old.getOperation()})
