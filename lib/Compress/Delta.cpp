@@ -136,6 +136,14 @@ private:
                << "' has a zero point known only at run time";
       parameters.zeroPoint = readArray(*zero, parameters.dtype);
     }
+    if constexpr (std::is_same_v<OpTy, DequantizeOp>)
+      if (Value value = op.getOffset()) {
+        auto offset = readBelowReshapes(value, symbols);
+        if (!offset)
+          return op.emitOpError("of tensor '")
+                 << *op.getOrigin() << "' has an offset known only at run time";
+        parameters.offset = readConstantArray(*offset);
+      }
     parameters.axis = op.getAxis();
     parameters.block = op.getBlockSize();
     return parameters;

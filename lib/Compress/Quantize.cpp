@@ -106,11 +106,11 @@ std::string Quantize::quantizeToIntegers(Quantization &state, ObserveOp observe,
       scheme.getBits() <= 4 ? RangeMethod::MSE : RangeMethod::MinMax);
   ScaleMap map(shape, scheme);
   SmallVector<float> least;
-  if (!scheme.getBlock())
+  if (!scheme.getBlock() && !scheme.getExact())
     least = getLeastScales(state, observe, map.getCount());
   done.integers = quantizeWeight(done.before, shape, scheme, range, least);
-  std::string how = "rounded to nearest";
-  if (gptq && matrix) {
+  std::string how = scheme.getExact() ? "exact" : "rounded to nearest";
+  if (gptq && matrix && !scheme.getExact()) {
     auto reason = scheme.getBits() > 8
                       ? "it has more than 8 bits"
                       : quantizeByMoments(*matrix, done.before, scheme, range,
@@ -145,15 +145,19 @@ static Value writeIntegers(Quantization &state, ObserveOp observe,
       bytes.push_back(static_cast<char>(value >> (8 * i)));
   Value integers = state.constants.makeIntegers(
       b, loc, observe.getType().clone(element), bytes, observe.getTensor());
-  SmallVector<float> scales;
-  for (QuantParameters p : done.integers.parameters)
+  SmallVector<float> scales, offsets;
+  for (QuantParameters p : done.integers.parameters) {
     scales.push_back(p.scale);
+    offsets.push_back(p.offset);
+  }
   ArrayRef<int64_t> shape = done.integers.scaleShape;
   auto dequantize = DequantizeOp::create(
       b, loc, observe.getType(), integers,
       state.constants.makeScales(b, loc, scales, shape),
       state.constants.makeZeroPoints(b, loc, done.integers.parameters, shape,
                                      element),
+      scheme.getOffset() ? state.constants.makeScales(b, loc, offsets, shape)
+                         : Value(),
       scheme.getIsUnsigned() ? b.getUnitAttr() : UnitAttr(),
       scheme.isPerTensor() ? IntegerAttr()
                            : b.getI64IntegerAttr(scheme.getAxis()),

@@ -2,6 +2,7 @@
 //
 // Floats to integers, group of one scale by group.
 #include "QuantizeWeights.h"
+#include "tamis/Transforms/ExactGrid.h"
 #include "llvm/Support/MathExtras.h"
 #include <cmath>
 
@@ -61,22 +62,64 @@ std::string tamis::getName(SchemeAttr scheme) {
   }
   if (scheme.getBlock())
     name += " block " + std::to_string(scheme.getBlock());
+  if (scheme.getOffset())
+    name += " offset";
   return name;
+}
+
+int64_t tamis::pickLongest(ArrayRef<int64_t> shape, ArrayRef<int64_t> axes) {
+  int64_t best = -1;
+  for (int64_t axis : axes)
+    if (best < 0 || shape[axis] > shape[best])
+      best = axis;
+  return best;
 }
 
 int32_t tamis::toInteger(float value, QuantParameters p, SchemeAttr scheme) {
   if (scheme.getBits() == 1)
     return value > 0 ? 1 : value < 0 ? -1 : 0;
+  if (scheme.getOffset())
+    return ExactGrid{p.scale, p.offset}.getLevel(value);
   int32_t integer = quantizeValue(value, p, scheme);
   if (scheme.getBits() == 2 && scheme.getSymmetric() && !scheme.getIsUnsigned())
     return std::max(integer, -1);
   return integer;
 }
 
+std::optional<QuantParameters>
+tamis::findExactParameters(ArrayRef<float> values, SchemeAttr scheme) {
+  auto range = static_cast<int32_t>(scheme.getMax() - scheme.getMin());
+  if (scheme.getOffset()) {
+    auto grid = findOffsetGrid(values, range);
+    return grid ? std::optional(QuantParameters{grid->scale, 0, grid->offset})
+                : std::nullopt;
+  }
+  auto grid = findMultiples(values, range);
+  if (!grid || grid->high - grid->low > range)
+    return std::nullopt;
+  // Symmetric where that is enough.
+  auto zeroPoint = static_cast<int32_t>(
+      scheme.getIsUnsigned() ? (scheme.getMax() + 1) / 2 : 0);
+  if (scheme.getMin() - zeroPoint <= grid->low &&
+      grid->high <= scheme.getMax() - zeroPoint)
+    return QuantParameters{grid->scale, zeroPoint};
+  if (scheme.getSymmetric())
+    return std::nullopt;
+  return QuantParameters{grid->scale,
+                         static_cast<int32_t>(scheme.getMin()) - grid->low};
+}
+
 QuantParameters tamis::chooseParameters(ArrayRef<float> values,
-                                        SchemeAttr scheme, RangeMethod method) {
+                                        SchemeAttr scheme, RangeMethod method,
+                                        ArrayRef<float> importance) {
+  // One value alone would get a scale as large as itself.
+  if (scheme.getExact() ||
+      (scheme.getSystem() == NumberSystem::Integer && scheme.getBits() > 2 &&
+       scheme.getBlock() && values.size() >= 16))
+    if (auto exact = findExactParameters(values, scheme))
+      return *exact;
   if (scheme.getBits() != 1)
-    return getParameters(values, scheme, method);
+    return getParameters(values, scheme, method, importance);
   // The mean magnitude is the least-squares scale of signs (XNOR-Net;
   // Rastegari et al., ECCV 2016).
   double sum = 0;
@@ -96,7 +139,7 @@ std::vector<float> QuantizedWeight::dequantize(const ScaleMap &map,
     const QuantParameters &p = parameters[map(i)];
     int32_t integer =
         scheme.getIsUnsigned() ? static_cast<uint8_t>(value) : value;
-    floats[i] = static_cast<float>(integer - p.zeroPoint) * p.scale;
+    floats[i] = ExactGrid{p.scale, p.offset}.getValue(integer - p.zeroPoint);
   }
   return floats;
 }
@@ -128,7 +171,8 @@ QuantizedWeight tamis::quantizeWeight(ArrayRef<float> values,
   bool sharesZero =
       !scheme.getSymmetric() && !scheme.isPerTensor() && !scheme.getBlock();
   for (const std::vector<float> &group : groups) {
-    bool empty = llvm::all_of(group, [](float value) { return value == 0; });
+    bool empty = !scheme.getOffset() &&
+                 llvm::all_of(group, [](float value) { return value == 0; });
     result.parameters.push_back(
         empty        ? whole
         : sharesZero ? coverWithZero(group, scheme, whole.zeroPoint)

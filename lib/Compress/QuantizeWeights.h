@@ -24,6 +24,10 @@ private:
   int64_t axis, extent = 1, inner = 1, block, blocks = 1;
 };
 
+/// The longest of some axes of `shape`, the first of equals; -1 if there are
+/// none.
+int64_t pickLongest(ArrayRef<int64_t> shape, ArrayRef<int64_t> axes);
+
 struct QuantizedWeight {
   /// One integer per element, row-major; unsigned ones as the pattern of their
   /// lowest 8 bits.
@@ -42,9 +46,17 @@ std::string getName(SchemeAttr scheme);
 /// levels -1, 0, 1 if symmetric, one bit is -1 and 1 (and 0 for what is zero).
 int32_t toInteger(float value, QuantParameters p, SchemeAttr scheme);
 
-/// Scale and zero point of the values that share one scale.
+/// Scale and zero point of the values that share one scale: those of the grid
+/// the values lie on already where the scheme is exact or in blocks and there
+/// is one, else chosen by `method`, with `importance` as in getParameters.
 QuantParameters chooseParameters(ArrayRef<float> values, SchemeAttr scheme,
-                                 RangeMethod method);
+                                 RangeMethod method,
+                                 ArrayRef<float> importance = {});
+
+/// The parameters of the grid of an integer zero point or an offset, as the
+/// scheme says, that the values lie on bit for bit; nullopt if there is none.
+std::optional<QuantParameters> findExactParameters(ArrayRef<float> values,
+                                                   SchemeAttr scheme);
 
 /// Quantizes a float tensor. Zero stays zero; a group of zeros gets the scale
 /// that the whole tensor would have. `least`, if not empty, bounds each scale
@@ -56,7 +68,7 @@ QuantizedWeight quantizeWeight(ArrayRef<float> values, ArrayRef<int64_t> shape,
 /// Quantizes column by column and lets the columns that follow make good for
 /// each rounding error (GPTQ; Frantar et al., ICLR 2023), by the second moments
 /// of the inputs. `quantized` holds the scales to use; those of blocks along
-/// the reduction are chosen anew when their turn comes. Zeros stay zero.
+/// the reduction are chosen anew, by the error of the results. Zeros stay zero.
 /// `centered`: the mean of the error does not matter, the bias takes it off.
 /// Returns why it cannot be done, if so.
 std::optional<std::string> quantizeByMoments(const WeightMatrix &matrix,

@@ -230,19 +230,26 @@ int32_t tamis::quantizeValue(float x, QuantParameters parameters,
 }
 
 static double getSquaredError(ArrayRef<float> values,
+                              ArrayRef<float> importance,
                               QuantParameters parameters, SchemeAttr scheme) {
+  float low = static_cast<float>(scheme.getMin() - parameters.zeroPoint);
+  float high = static_cast<float>(scheme.getMax() - parameters.zeroPoint);
+  // Adding and taking off this rounds half to even, as quantizeValue does, and
+  // needs no call: the search spends its time here.
+  constexpr float kRounder = 0x1.8p23f;
   double error = 0;
-  for (float value : values) {
-    double back = double(quantizeValue(value, parameters, scheme) -
-                         parameters.zeroPoint) *
-                  parameters.scale;
-    error += (back - value) * (back - value);
+  for (auto [i, value] : llvm::enumerate(values)) {
+    float units = std::min(std::max(value / parameters.scale, low), high);
+    double back = double((units + kRounder) - kRounder) * parameters.scale;
+    error += (back - value) * (back - value) *
+             (importance.empty() ? 1.0f : importance[i]);
   }
   return error;
 }
 
 QuantParameters tamis::getParameters(ArrayRef<float> values, SchemeAttr scheme,
-                                     RangeMethod method) {
+                                     RangeMethod method,
+                                     ArrayRef<float> importance) {
   Interval range;
   for (float value : values) {
     range.low = std::min<double>(range.low, value);
@@ -251,7 +258,7 @@ QuantParameters tamis::getParameters(ArrayRef<float> values, SchemeAttr scheme,
   QuantParameters best = getParameters(range, scheme);
   if (method != RangeMethod::MSE)
     return best;
-  double least = getSquaredError(values, best, scheme);
+  double least = getSquaredError(values, importance, best, scheme);
   // Where the longer tail is negative, a narrower symmetric range may still
   // cover it: the lowest integer has no positive counterpart.
   constexpr int kSteps = 80;
@@ -259,7 +266,7 @@ QuantParameters tamis::getParameters(ArrayRef<float> values, SchemeAttr scheme,
     double shrink = 1.0 - 0.01 * step;
     QuantParameters candidate =
         getParameters({range.low * shrink, range.high * shrink}, scheme);
-    double error = getSquaredError(values, candidate, scheme);
+    double error = getSquaredError(values, importance, candidate, scheme);
     if (error < least) {
       least = error;
       best = candidate;

@@ -61,22 +61,25 @@ static std::vector<float> invert(const std::vector<double> &a, int64_t n) {
   return std::vector<float>(inverse.begin(), inverse.end());
 }
 
+double tamis::getMoment(llvm::ArrayRef<float> gram, int64_t n, int64_t i,
+                        int64_t j, bool centered) {
+  const float *sums = &gram[n * (n + 1)];
+  double moment = gram[i * (n + 1) + j];
+  return centered && sums[n] > 0 ? moment - double(sums[i]) * sums[j] / sums[n]
+                                 : moment;
+}
+
 std::optional<std::vector<float>>
 tamis::getInverseFactor(llvm::ArrayRef<float> gram, int64_t n, bool centered) {
-  llvm::ArrayRef<float> sums = gram.take_back(n + 1);
-  double perVector = centered && sums.back() > 0 ? 1.0 / sums.back() : 0;
-  auto getMoment = [&](int64_t i, int64_t j) {
-    return gram[i * (n + 1) + j] - double(sums[i]) * sums[j] * perVector;
-  };
   double mean = 0;
   for (int64_t i = 0; i < n; ++i)
-    mean += getMoment(i, i) / double(n);
+    mean += getMoment(gram, n, i, i, centered) / double(n);
   double damping = kDamping * (mean > 0 ? mean : 1);
   for (int attempt = 0; attempt < kTries; ++attempt, damping *= 10) {
     std::vector<double> h(n * n);
     for (int64_t i = 0; i < n; ++i) {
       for (int64_t j = 0; j < n; ++j)
-        h[i * n + j] = getMoment(i, j);
+        h[i * n + j] = getMoment(gram, n, i, j, centered);
       h[i * n + i] += damping;
     }
     if (factorize(h, n))

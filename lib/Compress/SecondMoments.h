@@ -11,12 +11,16 @@
 
 namespace mlir::tamis {
 
+/// The second moment of elements `i` and `j` of vectors of `n` elements. `gram`
+/// is the statistic of that name: (n+1) times (n+1), its last row and column
+/// are sums. `centered` takes the moment around the mean: the measure of an
+/// error whose mean a bias takes off.
+double getMoment(llvm::ArrayRef<float> gram, int64_t n, int64_t i, int64_t j,
+                 bool centered);
+
 /// The upper triangular U, n times n, with U'U the inverse of the second
 /// moments plus one percent of their mean on the diagonal (more, if that is
-/// not positive definite; nullopt if it never is). `gram` is the statistic of
-/// that name: (n+1) times (n+1), its last row and column are sums. `centered`
-/// takes the moments around the mean: the measure of an error whose mean a bias
-/// takes off.
+/// not positive definite; nullopt if it never is). Arguments as of getMoment.
 std::optional<std::vector<float>>
 getInverseFactor(llvm::ArrayRef<float> gram, int64_t n, bool centered = false);
 

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
 // Decides what becomes integers. Nothing is computed here: the pass reads the
-// structure of the model and writes schemes and requests for statistics.
+// structure of the model (and whether weights lie on a grid, where it is to
+// recover that) and writes schemes and requests for statistics.
+#include "ExactScheme.h"
 #include "InputMoments.h"
 #include "QuantizationFlow.h"
 #include "QuantizeWeights.h"
@@ -92,7 +94,7 @@ LogicalResult SelectQuantization::checkWeights(
                    system == NumberSystem::Float8E5M2;
   if (block > 0 && !hasBlocks)
     return fail("weights of " + weightSystem + " have no blocks");
-  floatInputs = weightOnly ||
+  floatInputs = weightOnly || recover ||
                 (!isInteger && system != NumberSystem::FixedPoint) ||
                 weightBits > activationBits;
   return success();
@@ -159,21 +161,14 @@ static StringRef guessType(ContractOp op) {
 }
 
 SchemeAttr SelectQuantization::makeWeightScheme(WeightUse &use) {
-  auto type = cast<RankedTensorType>(use.observe.getType());
-  auto pick = [&](ArrayRef<int64_t> axes) -> int64_t {
-    int64_t best = -1;
-    for (int64_t axis : axes)
-      if (best < 0 || type.getDimSize(axis) > type.getDimSize(best))
-        best = axis;
-    return best;
-  };
+  ArrayRef<int64_t> shape = use.observe.getType().getShape();
   int64_t axis = -1, size = 0;
   if (block > 0) {
-    axis = pick(use.reductionAxes);
+    axis = pickLongest(shape, use.reductionAxes);
     size = axis < 0 ? 0 : block;
   } else if (perChannel && system != NumberSystem::Float16 &&
              system != NumberSystem::BFloat16) {
-    axis = pick(use.outputAxes);
+    axis = pickLongest(shape, use.outputAxes);
   }
   return SchemeAttr::get(&getContext(), weightBits, weightUnsigned,
                          weightSymmetric, axis, size, system, fraction);
@@ -295,7 +290,9 @@ std::string SelectQuantization::select(ContractOp op, Report &report) {
   if (!cast<RankedTensorType>(weight.getType()).hasStaticShape() ||
       !cast<RankedTensorType>(weight.getType()).getNumElements())
     return "its weight is empty";
-  SchemeAttr scheme = makeWeightScheme(*use);
+  SchemeAttr scheme = recover ? findExactScheme(*use) : makeWeightScheme(*use);
+  if (!scheme)
+    return "its weight lies on no grid of 4 or 8 bits";
   if (weight.getScheme() && weight.getScheme() != scheme &&
       llvm::any_of(selected, [&](ContractOp other) {
         auto shared = findWeight(other);
@@ -306,7 +303,8 @@ std::string SelectQuantization::select(ContractOp op, Report &report) {
   if (!weight.getScheme()) {
     weight.setSchemeAttr(scheme);
     report.add(layer, weight.getTensor(), tamis::getName(scheme),
-               block > 0 && scheme.getBlock() == 0
+               recover ? "the weight lies on this grid already"
+               : block > 0 && scheme.getBlock() == 0
                    ? "weight of a contraction without a reduction: per tensor"
                : scheme.isPerTensor() ? "weight of a contraction"
                                       : "weight of a contraction, scales along "
@@ -336,7 +334,8 @@ void SelectQuantization::selectTable(ObserveOp table, Report &report) {
     report.add(layer, table.getTensor(), "float", reason);
   };
   if (table.getScheme())
-    return report.add(layer, table.getTensor(), describe(table.getSchemeAttr()),
+    return report.add(layer, table.getTensor(),
+                      tamis::getName(table.getSchemeAttr()),
                       "table that is the weight of a contraction too");
   RankedTensorType type = table.getType();
   if (isExcluded(table.getTensor()) ||
@@ -356,7 +355,7 @@ void SelectQuantization::selectTable(ObserveOp table, Report &report) {
   table.setSchemeAttr(SchemeAttr::get(&getContext(), 8, /*isUnsigned=*/false,
                                       /*symmetric=*/true, /*axis=*/0,
                                       /*block=*/0));
-  report.add(layer, table.getTensor(), describe(table.getSchemeAttr()),
+  report.add(layer, table.getTensor(), tamis::getName(table.getSchemeAttr()),
              "table of embeddings, a scale for each row");
   ++numTables;
 }

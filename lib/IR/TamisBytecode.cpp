@@ -4,8 +4,8 @@
 // that wrote it; an older one is upgraded after reading, a newer one refused.
 // The log of versions is in TamisDialect.td, one golden file per version in
 // test/Bytecode.
-#include "tamis/IR/Tamis.h"
 #include "mlir/Bytecode/BytecodeImplementation.h"
+#include "tamis/IR/Tamis.h"
 
 using namespace mlir;
 using namespace mlir::tamis;
@@ -19,7 +19,8 @@ struct TamisVersion : DialectVersion {
 
 /// Attributes keep their textual form: they are few and small.
 struct TamisBytecodeInterface : BytecodeDialectInterface {
-  TamisBytecodeInterface(Dialect *dialect) : BytecodeDialectInterface(dialect) {}
+  TamisBytecodeInterface(Dialect *dialect)
+      : BytecodeDialectInterface(dialect) {}
 
   void writeVersion(DialectBytecodeWriter &writer) const override {
     writer.writeVarInt(TamisDialect::kBytecodeVersion);
@@ -39,15 +40,46 @@ struct TamisBytecodeInterface : BytecodeDialectInterface {
     return std::make_unique<TamisVersion>(number);
   }
 
-  LogicalResult upgradeFromVersion(Operation *top,
-                                   const DialectVersion &version) const override {
-    // Version 1 is the first; steps from 1 to 2 and so on go here, in order.
-    return success(static_cast<const TamisVersion &>(version).number ==
-                   TamisDialect::kBytecodeVersion);
+  LogicalResult
+  upgradeFromVersion(Operation *top,
+                     const DialectVersion &version) const override {
+    uint64_t number = static_cast<const TamisVersion &>(version).number;
+    // Version 2 has offsets; before, a third operand was the zero point.
+    if (number < 2)
+      top->walk([](DequantizeOp op) {
+        op.getProperties().operandSegmentSizes = {
+            1, 1, static_cast<int32_t>(op->getNumOperands()) - 2, 0};
+      });
+    return success();
   }
 };
 
 } // namespace
+
+LogicalResult DequantizeOp::readProperties(DialectBytecodeReader &reader,
+                                           OperationState &state) {
+  auto &properties = state.getOrAddProperties<Properties>();
+  if (failed(reader.readOptionalAttribute(properties.axis)) ||
+      failed(reader.readOptionalAttribute(properties.block_size)) ||
+      failed(reader.readOptionalAttribute(properties.is_unsigned)) ||
+      failed(reader.readOptionalAttribute(properties.origin)))
+    return failure();
+  auto version = reader.getDialectVersion<TamisDialect>();
+  if (succeeded(version) &&
+      static_cast<const TamisVersion *>(*version)->number < 2)
+    return success(); // upgradeFromVersion sets the segments
+  return reader.readSparseArray(
+      MutableArrayRef<int32_t>(properties.operandSegmentSizes));
+}
+
+void DequantizeOp::writeProperties(DialectBytecodeWriter &writer) {
+  auto &properties = getProperties();
+  writer.writeOptionalAttribute(properties.axis);
+  writer.writeOptionalAttribute(properties.block_size);
+  writer.writeOptionalAttribute(properties.is_unsigned);
+  writer.writeOptionalAttribute(properties.origin);
+  writer.writeSparseArray(ArrayRef<int32_t>(properties.operandSegmentSizes));
+}
 
 void TamisDialect::addBytecodeInterface() {
   addInterfaces<TamisBytecodeInterface>();

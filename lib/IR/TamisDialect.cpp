@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
 // The two dialects: what belongs to them, and the attributes' methods.
-#include "tamis/IR/Tamis.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/IR/Builders.h"
 #include "mlir/IR/DialectImplementation.h"
+#include "tamis/IR/Tamis.h"
 #include "llvm/ADT/TypeSwitch.h"
 
 using namespace mlir;
@@ -74,9 +74,8 @@ void kernel::TamisKernelDialect::initialize() {
 }
 
 bool TargetAttr::hasFeature(StringRef feature) const {
-  return llvm::any_of(getFeatures(), [&](StringAttr f) {
-    return f.getValue() == feature;
-  });
+  return llvm::any_of(getFeatures(),
+                      [&](StringAttr f) { return f.getValue() == feature; });
 }
 
 std::string TargetAttr::getFeatureString() const {
@@ -97,7 +96,8 @@ using EmitError = function_ref<InFlightDiagnostic()>;
 LogicalResult SchemeAttr::verify(EmitError emitError, int64_t bits,
                                  bool isUnsigned, bool symmetric, int64_t axis,
                                  int64_t block, NumberSystem system,
-                                 std::optional<int64_t> fraction) {
+                                 std::optional<int64_t> fraction, bool exact,
+                                 bool offset) {
   auto [least, most] = getBitRange(system);
   if (bits < least || bits > most)
     return emitError() << "scheme expected " << least << " to " << most
@@ -115,11 +115,17 @@ LogicalResult SchemeAttr::verify(EmitError emitError, int64_t bits,
   if (fraction && (*fraction < -100 || *fraction > 100))
     return emitError() << "scheme expected a fraction of -100 to 100, got "
                        << *fraction;
+  if (exact && system != NumberSystem::Integer)
+    return emitError() << "exact scheme expected integers, got "
+                       << stringifyNumberSystem(system);
   if (axis < -1)
     return emitError() << "scheme expected an axis of at least 0, got " << axis;
   if (block < 0 || (block > 0 && axis < 0))
     return emitError() << "scheme expected a positive block along an axis, got "
                        << block << " along axis " << axis;
+  if (offset && (!exact || !isUnsigned || !block))
+    return emitError() << "scheme with offset expected to be exact, unsigned "
+                          "and in blocks";
   return success();
 }
 
@@ -162,8 +168,8 @@ LogicalResult TargetAttr::verify(EmitError emitError, StringRef arch,
         feature.getValue().starts_with("-"))
       return emitError() << "target feature expected a plain name, got '"
                          << (feature ? feature.getValue() : "") << "'";
-  for (auto [name, value] :
-       {std::pair("l1", l1), std::pair("l2", l2), std::pair("threads", threads)})
+  for (auto [name, value] : {std::pair("l1", l1), std::pair("l2", l2),
+                             std::pair("threads", threads)})
     if (value <= 0)
       return emitError() << "target expected " << name << " above 0, got "
                          << value;

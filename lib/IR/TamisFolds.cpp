@@ -196,7 +196,8 @@ OpFoldResult QuantizeOp::fold(FoldAdaptor adaptor) {
   // fold_n1: quantize(dequantize(q)) with the same constant parameters is q.
   // The other order rounds and stays.
   auto inner = getInput().getDefiningOp<DequantizeOp>();
-  if (!inner || inner.getInput().getType() != getType() || getBits())
+  if (!inner || inner.getInput().getType() != getType() || getBits() ||
+      inner.getOffset())
     return {};
   auto element = cast<RankedTensorType>(getType()).getElementType();
   auto real = cast<RankedTensorType>(inner.getType()).getElementType();

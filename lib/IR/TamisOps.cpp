@@ -217,9 +217,12 @@ LogicalResult DequantizeOp::verify() {
   if (!isa<IntegerType>(input.getElementType()) ||
       !isa<FloatType>(cast<RankedTensorType>(getType()).getElementType()))
     return emitOpError("expected integer input and float result");
-  return verifyParameters(*this, input,
-                          cast<RankedTensorType>(getScale().getType()),
-                          getZeroPoint(), getAxis(), getBlockSize());
+  auto scale = cast<RankedTensorType>(getScale().getType());
+  if (getOffset() && getOffset().getType() != scale)
+    return emitOpError("offset expected the scale's type ")
+           << scale << ", got " << getOffset().getType();
+  return verifyParameters(*this, input, scale, getZeroPoint(), getAxis(),
+                          getBlockSize());
 }
 
 LogicalResult DecodeOp::verify() {

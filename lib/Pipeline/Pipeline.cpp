@@ -44,6 +44,7 @@ static void populateCompress(OpPassManager &pm, const CompileOptions &options) {
   pm.addPass(createFoldConstants());
   // Needs quantize and dequantize as operations, before anything lowers them.
   pm.addNestedPass<func::FuncOp>(createFoldFakeQuant());
+  pm.addNestedPass<func::FuncOp>(createFoldOffsets());
   // Looks for dequantized operands, so after fake quantization became one.
   pm.addPass(createRecoverGrid());
   pm.addNestedPass<func::FuncOp>(createLowerQAT());

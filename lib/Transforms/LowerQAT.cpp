@@ -88,7 +88,7 @@ Value LowerQAT::makeBias(OpBuilder &b, Tail &tail, DequantizeOp x,
   auto type = getType(tail.bias);
   // The model's own integers, if they count in the accumulator's scale.
   if (dq && getType(dq.getInput()).getElementType().isInteger(32) &&
-      !dq.getBlockSize() &&
+      !dq.getBlockSize() && !dq.getOffset() &&
       (!dq.getZeroPoint() || matchPattern(dq.getZeroPoint(), m_Zero())) &&
       isAccumulatorScale(dq.getScale(), x, w)) {
     if (!split)
@@ -143,6 +143,8 @@ std::optional<StringRef> LowerQAT::lower(ContractOp op) {
   if (bytes == 0 || !op.getAccumulator().isF32())
     return refuse("its operands are not integers of 8 or 16 bits with float32 "
                   "scales");
+  if (x.getOffset() || w.getOffset())
+    return refuse("an operand has a real offset beside its scale");
   if (op.hasEpilogue())
     return refuse("it has an epilogue already");
   if (getType(x.getScale()).getRank() != 0)

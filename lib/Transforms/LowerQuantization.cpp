@@ -46,6 +46,13 @@ static Value getZeroPoint(OpTy op) {
   return op.getZeroPoint();
 }
 
+static Value getOffset(DequantizeOp op) { return op.getOffset(); }
+
+template <typename OpTy>
+static Value getOffset(OpTy) {
+  return nullptr;
+}
+
 namespace {
 /// Either operation, brought to one form: the reader's map per parameter.
 template <typename OpTy>
@@ -55,8 +62,8 @@ struct Lowering {
   Location loc = op.getLoc();
 
   /// Replaces the operation with a generic whose body `body` builds from the
-  /// element, the scale (null where the operation has none) and the zero point
-  /// (null where zero).
+  /// element, the scale (null where the operation has none), the zero point
+  /// (null where zero) and the offset (null where there is none).
   template <typename Body>
   void run(Body body) {
     Value input = op.getInput();
@@ -101,9 +108,9 @@ struct Lowering {
 
     SmallVector<Value> inputs = {input};
     SmallVector<AffineMap> maps = {identity};
-    Value zeroPoint = getZeroPoint(op);
+    Value zeroPoint = getZeroPoint(op), offset = getOffset(op);
     bool hasZero = !isZero(zeroPoint);
-    for (Value value : {scale, hasZero ? zeroPoint : Value()})
+    for (Value value : {scale, hasZero ? zeroPoint : Value(), offset})
       if (value) {
         inputs.push_back(value);
         maps.push_back(parameterMap);
@@ -116,16 +123,17 @@ struct Lowering {
     Value init = tensor::EmptyOp::create(b, loc, resultType, sizes);
     SmallVector<utils::IteratorType> iterators(loops,
                                                utils::IteratorType::parallel);
-    Value result =
-        linalg::GenericOp::create(
-            b, loc, resultType, inputs, init, maps, iterators,
-            [&](OpBuilder &nested, Location at, ValueRange args) {
-              Value factor = scale ? args[1] : Value();
-              Value zero = hasZero ? args[2] : Value();
-              linalg::YieldOp::create(nested, at,
-                                      body(nested, at, args[0], factor, zero));
-            })
-            .getResult(0);
+    Value result = linalg::GenericOp::create(
+                       b, loc, resultType, inputs, init, maps, iterators,
+                       [&](OpBuilder &nested, Location at, ValueRange args) {
+                         Value factor = scale ? args[1] : Value();
+                         Value zero = hasZero ? args[2] : Value();
+                         linalg::YieldOp::create(
+                             nested, at,
+                             body(nested, at, args[0], factor, zero,
+                                  offset ? args[2 + hasZero] : Value()));
+                       })
+                       .getResult(0);
     if (!groups.empty())
       result =
           tensor::CollapseShapeOp::create(b, loc, originalType, result, groups);
@@ -154,7 +162,7 @@ struct LowerQuantization
     bool isUnsigned = op.getIsUnsigned();
     unsigned bits = op.getBits().value_or(type.getWidth());
     Lowering<QuantizeOp>{op, b}.run([&](OpBuilder &b, Location loc, Value x,
-                                        Value scale, Value zero) {
+                                        Value scale, Value zero, Value) {
       Type f32 = b.getF32Type();
       Value scaled = arith::DivFOp::create(b, loc, castFloat(b, loc, x, f32),
                                            castFloat(b, loc, scale, f32));
@@ -162,9 +170,9 @@ struct LowerQuantization
     });
   }
 
-  /// (q - zero) * scale, in i32 and f32.
+  /// (q - zero) * scale + offset, in i32 and f32; zero and offset may be null.
   static Value dequantize(OpBuilder &b, Location loc, DequantizeOp op, Value q,
-                          Value scale, Value zero) {
+                          Value scale, Value zero, Value offset) {
     Type f32 = b.getF32Type(), i32 = b.getI32Type();
     bool isUnsigned = op.getIsUnsigned();
     Value wide = castInteger(b, loc, q, i32, isUnsigned);
@@ -173,6 +181,8 @@ struct LowerQuantization
                                    castInteger(b, loc, zero, i32, isUnsigned));
     Value x = arith::SIToFPOp::create(b, loc, f32, wide);
     x = arith::MulFOp::create(b, loc, x, castFloat(b, loc, scale, f32));
+    if (offset)
+      x = arith::AddFOp::create(b, loc, x, castFloat(b, loc, offset, f32));
     return castFloat(b, loc, x,
                      cast<RankedTensorType>(op.getType()).getElementType());
   }
@@ -200,12 +210,14 @@ struct LowerQuantization
       auto read = [&](Value from, ValueRange where) -> Value {
         return tensor::ExtractOp::create(b, loc, from, where);
       };
-      Value zero;
+      Value zero, offset;
       if (!isZero(op.getZeroPoint()))
         zero = read(op.getZeroPoint(), parameterAt);
+      if (op.getOffset())
+        offset = read(op.getOffset(), parameterAt);
       extract.replaceAllUsesWith(dequantize(b, loc, op, read(op.getInput(), at),
                                             read(op.getScale(), parameterAt),
-                                            zero));
+                                            zero, offset));
       extract.erase();
     }
   }
@@ -217,10 +229,11 @@ struct LowerQuantization
       return;
     }
     OpBuilder b(op);
-    Lowering<DequantizeOp>{op, b}.run(
-        [&](OpBuilder &b, Location loc, Value q, Value scale, Value zero) {
-          return dequantize(b, loc, op, q, scale, zero);
-        });
+    Lowering<DequantizeOp>{op, b}.run([&](OpBuilder &b, Location loc, Value q,
+                                          Value scale, Value zero,
+                                          Value offset) {
+      return dequantize(b, loc, op, q, scale, zero, offset);
+    });
   }
 
   void lower(DecodeOp op) {
@@ -228,7 +241,7 @@ struct LowerQuantization
     Type type = cast<RankedTensorType>(op.getType()).getElementType();
     Value codebook = op.getCodebook();
     Lowering<DecodeOp>{op, b}.run([&](OpBuilder &b, Location loc, Value code,
-                                      Value scale, Value) {
+                                      Value scale, Value, Value) {
       Type f32 = b.getF32Type(), i32 = b.getI32Type();
       Value x;
       if (codebook) {
@@ -254,7 +267,7 @@ struct LowerQuantization
     Type type = cast<RankedTensorType>(op.getType()).getElementType();
     int64_t low = op.getLow(), high = op.getHigh();
     Lowering<FakeQuantOp>{op, b}.run([&](OpBuilder &b, Location loc, Value x,
-                                         Value scale, Value zero) {
+                                         Value scale, Value zero, Value) {
       Type f32 = b.getF32Type();
       auto real = [&](int64_t value) -> Value {
         return arith::ConstantOp::create(

@@ -52,10 +52,12 @@ Value tamis::clampIntegers(OpBuilder &b, Location loc, Value value, int64_t low,
       .getResult(0);
 }
 
-/// The dequantize that makes `value`, if its parameters are per tensor.
+/// The dequantize that makes `value`, if its parameters are per tensor and
+/// without offset.
 static DequantizeOp getPerTensor(Value value) {
   auto op = value.getDefiningOp<DequantizeOp>();
-  if (!op || cast<RankedTensorType>(op.getScale().getType()).getRank() != 0)
+  if (!op || op.getOffset() ||
+      cast<RankedTensorType>(op.getScale().getType()).getRank() != 0)
     return nullptr;
   return op;
 }
@@ -115,7 +117,7 @@ struct SinkBelowTranspose : OpRewritePattern<linalg::TransposeOp> {
   LogicalResult matchAndRewrite(linalg::TransposeOp op,
                                 PatternRewriter &b) const override {
     auto dq = op.getInput().getDefiningOp<DequantizeOp>();
-    if (!dq || dq.getBlockSize())
+    if (!dq || dq.getBlockSize() || dq.getOffset())
       return failure();
     IntegerAttr axis = dq.getAxisAttr();
     if (axis)
@@ -146,7 +148,7 @@ struct SinkAxisBelow : OpRewritePattern<OpTy> {
 
   LogicalResult matchAndRewrite(OpTy op, PatternRewriter &b) const override {
     auto dq = op.getSrc().template getDefiningOp<DequantizeOp>();
-    if (!dq || !dq.getAxis() || dq.getBlockSize())
+    if (!dq || !dq.getAxis() || dq.getBlockSize() || dq.getOffset())
       return failure();
     constexpr bool merges = std::is_same_v<OpTy, tensor::CollapseShapeOp>;
     RankedTensorType wide = merges ? op.getSrcType() : op.getResultType();
@@ -431,7 +433,8 @@ struct DropRoundTrip : OpRewritePattern<QuantizeOp> {
                                 PatternRewriter &b) const override {
     auto dq = op.getInput().getDefiningOp<DequantizeOp>();
     bool bothZero = dq && !dq.getZeroPoint() && !op.getZeroPoint();
-    if (!dq || dq.getInput().getType() != op.getType() || op.getBits() ||
+    if (!dq || dq.getOffset() || dq.getInput().getType() != op.getType() ||
+        op.getBits() ||
         dq.getIsUnsigned() != op.getIsUnsigned() ||
         dq.getAxis() != op.getAxis() ||
         dq.getBlockSize() != op.getBlockSize() ||

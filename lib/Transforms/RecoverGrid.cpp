@@ -4,6 +4,7 @@
 // and stored dequantized. The integers and the scale are found again, exactly:
 // the product of both has the bits of every weight.
 #include "tamis/Transforms/ConstantTensor.h"
+#include "tamis/Transforms/ExactGrid.h"
 #include "tamis/Transforms/Passes.h"
 #include <cmath>
 #include <cstring>
@@ -67,34 +68,10 @@ static std::optional<Source> findSource(ContractOp op) {
   return std::nullopt;
 }
 
-/// The scale of which all `floats`, read with `stride`, are multiples by
-/// integers of at most 128; nothing if there is none. Zeros alone have scale 1.
-static std::optional<float> findScale(const float *floats, int64_t count,
-                                      int64_t stride) {
-  float largest = 0;
-  for (int64_t i = 0; i < count; ++i)
-    largest = std::max(largest, std::fabs(floats[i * stride]));
-  if (largest == 0)
-    return 1.0f;
-  if (!std::isnormal(largest))
-    return std::nullopt;
-  auto fits = [&](float scale) {
-    for (int64_t i = 0; i < count; ++i) {
-      float value = floats[i * stride], level = std::rint(value / scale);
-      if (!(level >= -128 && level <= 127) || level * scale != value)
-        return false;
-    }
-    return true;
-  };
-  for (int levels = 1; levels <= 128; ++levels) {
-    float scale = largest / static_cast<float>(levels);
-    // The quotient may have been rounded to a neighbour of the scale.
-    for (float candidate : {scale, std::nextafter(scale, 0.0f),
-                            std::nextafter(scale, largest * 2)})
-      if (std::isnormal(candidate) && fits(candidate))
-        return candidate;
-  }
-  return std::nullopt;
+/// The scale of which all `floats` are multiples by 8-bit integers, or nothing.
+static std::optional<float> findScale(ArrayRef<float> floats) {
+  auto grid = findMultiples(floats, 128);
+  return grid && grid->high <= 127 ? std::optional(grid->scale) : std::nullopt;
 }
 
 /// Scales per tensor (one) or along dimension `axis` of `type`; empty if a
@@ -102,7 +79,7 @@ static std::optional<float> findScale(const float *floats, int64_t count,
 static SmallVector<float> findScales(RankedTensorType type, const float *floats,
                                      std::optional<int64_t> axis) {
   if (!axis) {
-    auto scale = findScale(floats, type.getNumElements(), 1);
+    auto scale = findScale(ArrayRef(floats, type.getNumElements()));
     return scale ? SmallVector<float>{*scale} : SmallVector<float>();
   }
   int64_t inner = 1, outer = 1;
@@ -115,7 +92,7 @@ static SmallVector<float> findScales(RankedTensorType type, const float *floats,
     for (int64_t o = 0; o < outer; ++o)
       std::memcpy(slice.data() + o * inner, floats + (o * channels + c) * inner,
                   inner * sizeof(float));
-    auto scale = findScale(slice.data(), slice.size(), 1);
+    auto scale = findScale(slice);
     if (!scale)
       return {};
     scales.push_back(*scale);

@@ -47,6 +47,8 @@ nb::dict makeParameters(const DeltaParameters &parameters) {
   result["scale"] = makeArray(parameters.scale);
   result["zero_point"] = parameters.zeroPoint ? makeArray(*parameters.zeroPoint)
                                               : nb::object(nb::none());
+  result["offset"] = parameters.offset ? makeArray(*parameters.offset)
+                                       : nb::object(nb::none());
   result["axis"] = makeOptional(parameters.axis);
   result["block"] = makeOptional(parameters.block);
   result["readers"] = nb::none();

@@ -77,6 +77,18 @@ func.func @main(%q: tensor<256xi8>, %h: tensor<256xf16>, %c: tensor<200xf32>, %s
     np.testing.assert_array_equal(widened, halves.astype(F))
 
 
+def test_dequantize_n2():
+    rng = np.random.default_rng(5)
+    q, scale = rng.integers(0, 16, (64, 7)).astype(np.uint8), rng.random((2, 7)).astype(F)
+    offset = rng.standard_normal((2, 1, 7)).astype(F)
+    nodes = [helper.make_node("DequantizeLinear", ["x", "s"], ["d"], axis=0, block_size=32),
+             helper.make_node("Reshape", ["d", "blocks"], ["b"]), helper.make_node("Add", ["b", "o"], ["a"]),
+             helper.make_node("Reshape", ["a", "whole"], ["y"])]
+    got = run(nodes, {"x": q}, {"s": scale, "o": offset, "blocks": np.array([2, 32, 7]), "whole": np.array([64, 7])}, opset=21)
+    products = q.reshape(2, 32, 7).astype(F) * scale[:, None]
+    np.testing.assert_array_equal(got, (products + offset).reshape(64, 7))
+
+
 def integers(seed, kind, *shape):
     info = np.iinfo(kind)
     return np.random.default_rng(seed).integers(info.min, info.max, shape, endpoint=True).astype(kind)

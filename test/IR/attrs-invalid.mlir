@@ -77,3 +77,13 @@ func.func private @fraction_range() attributes {a = #tamis.scheme<bits = 8, symm
 
 // expected-error@+1 {{scheme expected a positive block along an axis, got 32 along axis -1}}
 func.func private @scheme_block() attributes {a = #tamis.scheme<bits = 4, block = 32>}
+
+// -----
+
+// expected-error@+1 {{scheme with offset expected to be exact, unsigned and in blocks}}
+func.func private @scheme_offset() attributes {a = #tamis.scheme<bits = 4, isUnsigned = true, axis = 0, block = 32, offset = true>}
+
+// -----
+
+// expected-error@+1 {{exact scheme expected integers, got codebook}}
+func.func private @exact_system() attributes {a = #tamis.scheme<bits = 4, symmetric = true, system = codebook, exact = true>}

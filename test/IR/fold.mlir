@@ -89,6 +89,16 @@ func.func @quantize_of_dequantize(%q: tensor<4x8xi8>, %z: tensor<i8>) -> tensor<
   return %r : tensor<4x8xi8>
 }
 
+// CHECK-LABEL: func.func @quantize_keeps_dequantize_with_offset
+func.func @quantize_keeps_dequantize_with_offset(%q: tensor<4x8xi8>) -> tensor<4x8xi8> {
+  // CHECK: tamis.quantize
+  %s = arith.constant dense<0.5> : tensor<f32>
+  %o = arith.constant dense<0.25> : tensor<f32>
+  %x = tamis.dequantize %q, %s offset(%o : tensor<f32>) : tensor<4x8xi8>, tensor<f32> -> tensor<4x8xf32>
+  %r = tamis.quantize %x, %s : tensor<4x8xf32>, tensor<f32> -> tensor<4x8xi8>
+  return %r : tensor<4x8xi8>
+}
+
 // CHECK-LABEL: func.func @quantize_of_dequantize_per_axis
 // CHECK-SAME: %[[Q:.+]]: tensor<2x8xi8>
 func.func @quantize_of_dequantize_per_axis(%q: tensor<2x8xi8>) -> tensor<2x8xi8> {

@@ -137,6 +137,14 @@ func.func @dequantize_zero_shape(%x: tensor<4x8xi8>, %s: tensor<f32>, %z: tensor
 
 // -----
 
+func.func @dequantize_offset_type(%x: tensor<4x8xi8>, %s: tensor<f32>, %o: tensor<1xf32>) -> tensor<4x8xf32> {
+  // expected-error@+1 {{offset expected the scale's type 'tensor<f32>', got 'tensor<1xf32>'}}
+  %q = tamis.dequantize %x, %s offset(%o : tensor<1xf32>) : tensor<4x8xi8>, tensor<f32> -> tensor<4x8xf32>
+  return %q : tensor<4x8xf32>
+}
+
+// -----
+
 func.func @dequantize_block(%x: tensor<4x8xi8>, %s: tensor<4x2xf32>) -> tensor<4x8xf32> {
   // expected-error@+1 {{expected a positive block size, got 0}}
   %q = tamis.dequantize %x, %s {axis = 1 : i64, block_size = 0 : i64} : tensor<4x8xi8>, tensor<4x2xf32> -> tensor<4x8xf32>

@@ -46,6 +46,13 @@ func.func @quantize_per_tensor(%x: tensor<4x8xf32>, %s: tensor<f32>, %z: tensor<
   return %q : tensor<4x8xi8>
 }
 
+// CHECK-LABEL: func.func @dequantize_with_offset
+func.func @dequantize_with_offset(%q: tensor<4x8xi8>, %s: tensor<4x2xf32>, %z: tensor<4x2xi8>, %o: tensor<4x2xf32>) -> tensor<4x8xf32> {
+  // CHECK: tamis.dequantize %{{.+}}, %{{.+}}, %{{.+}} offset(%{{.+}} : tensor<4x2xf32>) unsigned {axis = 1 : i64, block_size = 4 : i64} : tensor<4x8xi8>, tensor<4x2xf32>, tensor<4x2xi8> -> tensor<4x8xf32>
+  %x = tamis.dequantize %q, %s, %z offset(%o : tensor<4x2xf32>) unsigned {axis = 1 : i64, block_size = 4 : i64} : tensor<4x8xi8>, tensor<4x2xf32>, tensor<4x2xi8> -> tensor<4x8xf32>
+  return %x : tensor<4x8xf32>
+}
+
 // CHECK-LABEL: func.func @dequantize_per_axis
 func.func @dequantize_per_axis(%q: tensor<4x8xi8>, %s: tensor<4xf32>) -> tensor<4x8xf32> {
   // CHECK: tamis.dequantize %{{.+}}, %{{.+}} {axis = 0 : i64} : tensor<4x8xi8>, tensor<4xf32> -> tensor<4x8xf32>

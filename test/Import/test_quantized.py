@@ -101,13 +101,15 @@ def test_products_of_integers_to_floats():
     check(microsoft("DynamicQuantizeMatMul", "x w ws wz b"), {"x": v.floats(2, 5, 16)}, p)
 
 
-@pytest.mark.parametrize("bits, block, zeros", [(4, 32, True), (4, 16, False), (8, 32, True)])
+@pytest.mark.parametrize("bits, block, zeros", [(4, 32, True), (4, 16, False), (8, 32, True), (4, 32, "float")])
 def test_matmul_of_packed_weights(bits, block, zeros):
     v = Values()
     k, n = 70, 9
     blocks = -(-k // block)
     p = {"b": v.integers(np.uint8, n, blocks, block * bits // 8), "s": v.scales(n * blocks)}
-    if zeros:
+    if zeros == "float":
+        p["z"] = 7 + v.floats(n * blocks)
+    elif zeros:
         p["z"] = v.integers(np.uint8, n * ((blocks * bits + 7) // 8))
     check(microsoft("MatMulNBits", "x b s z" if zeros else "x b s", K=k, N=n, bits=bits, block_size=block),
           {"x": v.floats(2, 3, k)}, p)

@@ -64,6 +64,18 @@ func.func @dequantize_per_axis(%q: tensor<4x8xi8>, %s: tensor<4xf32>, %z: tensor
   return %x : tensor<4x8xf32>
 }
 
+// Product and sum apart.
+// CHECK-LABEL: func.func @dequantize_with_offset
+// CHECK: ^bb0(%[[Q:.+]]: i8, %[[S:.+]]: f32, %[[O:.+]]: f32, %{{.+}}: f32):
+// CHECK: %[[W:.+]] = arith.extui %[[Q]] : i8 to i32
+// CHECK: %[[F:.+]] = arith.sitofp %[[W]] : i32 to f32
+// CHECK: %[[P:.+]] = arith.mulf %[[F]], %[[S]]
+// CHECK: arith.addf %[[P]], %[[O]]
+func.func @dequantize_with_offset(%q: tensor<64x4xi8>, %s: tensor<2x4xf32>, %o: tensor<2x4xf32>) -> tensor<64x4xf32> {
+  %x = tamis.dequantize %q, %s offset(%o : tensor<2x4xf32>) unsigned {axis = 0, block_size = 32} : tensor<64x4xi8>, tensor<2x4xf32> -> tensor<64x4xf32>
+  return %x : tensor<64x4xf32>
+}
+
 // CHECK-LABEL: func.func @dequantize_by_blocks
 // CHECK: %[[E:.+]] = tensor.expand_shape %{{.+}} : tensor<64x4xi8> into tensor<2x32x4xi8>
 // CHECK: %[[G:.+]] = linalg.generic {indexing_maps = [#{{.+}}, #[[BLOCK]], #{{.+}}]{{.+}} ins(%[[E]],

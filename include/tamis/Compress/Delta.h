@@ -42,11 +42,12 @@ struct DeltaArray {
   std::vector<char> bytes;
 };
 
-/// Scale and zero point, per tensor, along an axis, or of blocks of it.
+/// Scale and zero point or real offset, per tensor, along an axis, or of blocks
+/// of it.
 struct DeltaParameters {
   std::string dtype;
   DeltaArray scale;
-  std::optional<DeltaArray> zeroPoint;
+  std::optional<DeltaArray> zeroPoint, offset;
   std::optional<int64_t> axis, block;
   /// The nodes that read the integers, if not all do.
   std::optional<std::vector<std::string>> readers;

@@ -35,6 +35,12 @@ def SelectQuantization : Pass<"tamis-select-quantization", "::mlir::ModuleOp"> {
     contractions read stays float where weights are no integers or wider than
     activations. Every
     decision and every refusal is in the module's report with its reason.
+
+    With `recover`, weights only are selected, and only those whose values are
+    bit for bit levels of a grid of 4 or 8 bits: whole multiples of a scale per
+    output channel or per block of 128, 64, 32 or 16 along the reduction, with
+    an integer zero point, or with a real offset per block (GGUF's Q8_0, Q4_0
+    and Q4_1 are such grids).
     Doctest: test/Compress/select-quantization.mlir
   }];
   let options = [
@@ -61,6 +67,8 @@ def SelectQuantization : Pass<"tamis-select-quantization", "::mlir::ModuleOp"> {
            "a scale for this many elements of a reduction; 0: none">,
     Option<"weightOnly", "weight-only", "bool", "false",
            "weights only; activations stay float">,
+    Option<"recover", "recover", "bool", "false",
+           "only weights that lie on a grid already, as they are; activations stay float">,
     Option<"method", "method", "std::string", "\"minmax\"",
            "how ranges will be chosen: minmax, moving_average, percentile, entropy, mse">,
     Option<"target", "target", "std::string", "\"\"",

@@ -30,10 +30,12 @@ struct Interval {
   double low = 0, high = 0;
 };
 
-/// A scale and a zero point; the scale is a normal float above zero.
+/// A scale and a zero point, or a real offset in place of one; the scale is a
+/// normal float above zero.
 struct QuantParameters {
   float scale = 1.0f;
   int32_t zeroPoint = 0;
+  float offset = 0.0f;
 };
 
 /// The values a tensor took, by magnitude, from the `histogram` statistic.
@@ -77,9 +79,11 @@ float fitScale(double scale, SchemeAttr scheme);
 QuantParameters getParameters(Interval range, SchemeAttr scheme);
 
 /// The same for given values; with `method` MSE the range is narrowed to where
-/// their squared error is least (a line search).
+/// their squared error is least (a line search), each times its `importance`,
+/// if that is not empty.
 QuantParameters getParameters(ArrayRef<float> values, SchemeAttr scheme,
-                              RangeMethod method);
+                              RangeMethod method,
+                              ArrayRef<float> importance = {});
 
 /// `saturate(round_half_even(x / scale) + zero)`: quantize_n1 on the host.
 int32_t quantizeValue(float x, QuantParameters parameters, SchemeAttr scheme);

@@ -85,6 +85,10 @@ def Tamis_SchemeAttr : Tamis_Attr<"Scheme", "scheme"> {
     2 to the `bits` learned values (`codebook`); zero or a signed power of two
     (`power_of_two`); floats of 8 or 16 bits, the latter without scales.
 
+    `exact` says that the values lie on a grid of integers already, which is
+    found again instead of chosen; `offset` that it has a real offset per scale
+    and no zero point.
+
     Example: `#tamis.scheme<bits = 8, isUnsigned = true>`,
     `#tamis.scheme<bits = 4, symmetric = true, axis = 0, block = 32>`,
     `#tamis.scheme<bits = 4, symmetric = true, system = codebook>`
@@ -96,13 +100,22 @@ def Tamis_SchemeAttr : Tamis_Attr<"Scheme", "scheme"> {
     DefaultValuedParameter<"int64_t", "-1">:$axis,
     DefaultValuedParameter<"int64_t", "0">:$block,
     DefaultValuedParameter<"::mlir::tamis::NumberSystem", "::mlir::tamis::NumberSystem::Integer">:$system,
-    OptionalParameter<"::std::optional<int64_t>">:$fraction);
+    OptionalParameter<"::std::optional<int64_t>">:$fraction,
+    DefaultValuedParameter<"bool", "false">:$exact,
+    DefaultValuedParameter<"bool", "false">:$offset);
   let genVerifyDecl = 1;
   let assemblyFormat = "`<` struct(params) `>`";
+  // Values that are on no grid yet: of integers, and of any system.
   let builders = [AttrBuilder<(ins "int64_t":$bits, "bool":$isUnsigned,
       "bool":$symmetric, "int64_t":$axis, "int64_t":$block), [{
     return $_get($_ctxt, bits, isUnsigned, symmetric, axis, block,
-                 NumberSystem::Integer, std::nullopt);
+                 NumberSystem::Integer, std::nullopt, false, false);
+  }]>, AttrBuilder<(ins "int64_t":$bits, "bool":$isUnsigned,
+      "bool":$symmetric, "int64_t":$axis, "int64_t":$block,
+      "::mlir::tamis::NumberSystem":$system,
+      "::std::optional<int64_t>":$fraction), [{
+    return $_get($_ctxt, bits, isUnsigned, symmetric, axis, block, system,
+                 fraction, false, false);
   }]>];
   let extraClassDeclaration = [{
     /// Whether codes are integers times a scale, as QuantizeLinear's.

@@ -21,13 +21,14 @@ def Tamis_Dialect : Dialect {
     (`unsigned`). Quantization parameters are operands, because block-wise and
     run-time parameters have no home in a type.
 
-    Bytecode versions: 1 (0.1.0), the first.
+    Bytecode versions: 1 (0.1.0), the first; 2, `tamis.dequantize` may have an
+    offset.
   }];
   let useDefaultAttributePrinterParser = 1;
   let dependentDialects = ["::mlir::arith::ArithDialect"];
   let extraClassDeclaration = [{
     /// The version that this build writes into bytecode.
-    static constexpr uint64_t kBytecodeVersion = 1;
+    static constexpr uint64_t kBytecodeVersion = 2;
     /// Reading and writing of versions, in TamisBytecode.cpp.
     void addBytecodeInterface();
   }];

@@ -150,28 +150,51 @@ def Tamis_QuantizeOp : Tamis_Op<"quantize", [Pure]> {
   let hasCanonicalizer = 1;
 }
 
-def Tamis_DequantizeOp : Tamis_Op<"dequantize", [Pure]> {
-  let summary = "integer to float by scale and zero point";
+def Tamis_DequantizeOp : Tamis_Op<"dequantize", [Pure, AttrSizedOperandSegments]> {
+  let summary = "integer to float by scale, zero point and offset";
   let description = [{
-    `x = (q - zero_point) * scale`, as ONNX DequantizeLinear; parameters as in
-    `tamis.quantize`. The difference is taken in i32.
+    `x = (q - zero_point) * scale + offset`, as ONNX DequantizeLinear where
+    there is no offset; parameters as in `tamis.quantize`. The difference is
+    taken in i32, product and sum are rounded each to float32, never fused
+    (dequantize_n1, dequantize_n2 in docs/Numerics.md). `offset` is a real
+    number per scale, of the scale's type: the minimum of a GGUF Q4_1 block,
+    for which no integer zero point exists. A tensor that has one has no
+    integer for real zero.
 
     Example:
     ```mlir
-    %x = tamis.dequantize %q, %s : tensor<4x8xi8>, tensor<f32> -> tensor<4x8xf32>
+    %x = tamis.dequantize %q, %s offset(%o : tensor<4x1xf32>) unsigned {axis = 1 : i64, block_size = 8 : i64} : tensor<4x8xi8>, tensor<4x1xf32> -> tensor<4x8xf32>
     ```
   }];
   let arguments = (ins AnyRankedTensor:$input, AnyRankedTensor:$scale,
-    Optional<AnyRankedTensor>:$zero_point, UnitAttr:$is_unsigned,
+    Optional<AnyRankedTensor>:$zero_point, Optional<AnyRankedTensor>:$offset,
+    UnitAttr:$is_unsigned,
     OptionalAttr<I64Attr>:$axis, OptionalAttr<I64Attr>:$block_size,
     OptionalAttr<StrAttr>:$origin);
   let results = (outs AnyRankedTensor:$result);
   let assemblyFormat = [{
-    $input `,` $scale (`,` $zero_point^)? (`unsigned` $is_unsigned^)? attr-dict `:`
+    $input `,` $scale (`,` $zero_point^)? (`offset` `(` $offset^ `:` type($offset) `)`)?
+    (`unsigned` $is_unsigned^)? attr-dict `:`
     type($input) `,` type($scale) (`,` type($zero_point)^)? `->` type($result)
   }];
+  // Without offset, as most are.
+  let builders = [OpBuilder<(ins "::mlir::Type":$type, "::mlir::Value":$input,
+      "::mlir::Value":$scale, "::mlir::Value":$zero_point, "bool":$is_unsigned,
+      "::mlir::IntegerAttr":$axis, "::mlir::IntegerAttr":$block_size,
+      "::mlir::StringAttr":$origin), [{
+    build($_builder, $_state, type, input, scale, zero_point, ::mlir::Value(),
+          is_unsigned, axis, block_size, origin);
+  }]>, OpBuilder<(ins "::mlir::Type":$type, "::mlir::Value":$input,
+      "::mlir::Value":$scale, "::mlir::Value":$zero_point,
+      "::mlir::UnitAttr":$is_unsigned, "::mlir::IntegerAttr":$axis,
+      "::mlir::IntegerAttr":$block_size, "::mlir::StringAttr":$origin), [{
+    build($_builder, $_state, type, input, scale, zero_point, ::mlir::Value(),
+          is_unsigned, axis, block_size, origin);
+  }]>];
   let hasVerifier = 1;
   let hasCanonicalizer = 1;
+  // Bytecode of version 1 knows no offset and holds no segments.
+  let useCustomPropertiesEncoding = 1;
 }
 
 def Tamis_DecodeOp : Tamis_Op<"decode", [Pure, AttrSizedOperandSegments]> {

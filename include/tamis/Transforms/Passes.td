@@ -82,6 +82,20 @@ def FoldFakeQuant : Pass<"tamis-fold-fake-quant", "::mlir::func::FuncOp"> {
   ];
 }
 
+def FoldOffsets : Pass<"tamis-fold-offsets", "::mlir::func::FuncOp"> {
+  let summary = "take an offset that is added to dequantized blocks into dequantize";
+  let description = [{
+    A real number per block that is added to what `tamis.dequantize` makes,
+    behind the reshape that gives blocks an axis of their own, becomes the
+    `offset` operand: the same arithmetic in the same order. It is how
+    `tamis quantize` writes such weights to ONNX.
+    Doctest: test/Transforms/fold-offsets.mlir
+  }];
+  let dependentDialects = ["::mlir::tamis::TamisDialect",
+                           "::mlir::tensor::TensorDialect"];
+  let statistics = [Statistic<"numFolded", "folded", "offsets taken in">];
+}
+
 def RecoverGrid : Pass<"tamis-recover-grid", "::mlir::ModuleOp"> {
   let summary = "find the integers in float weights that were quantized once";
   let description = [{

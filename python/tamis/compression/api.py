@@ -43,6 +43,8 @@ WEIGHTS = {**{name: WeightType("integer", int(name.lstrip("uint")), name[0] == "
            "float16": WeightType("float16", 16), "bfloat16": WeightType("bfloat16", 16)}
 WEIGHT_NAMES = ("int8, uint8, int4, uint4, int2, uint2, int3, int5 to int7, ternary, binary, fixed2 to fixed16, codebook1 to codebook8, "
                 "log2 to log8, float8_e4m3fn, float8_e5m2, float16, bfloat16")
+# Not a type: weights become the integers they were before somebody stored them as floats.
+RECOVER = "recover"
 FLOAT_ACTIVATIONS = (None, "float32", "float", "none")
 METHODS = ("minmax", "moving_average", "percentile", "entropy", "mse")
 CORRECTIONS = {"bias": "bias", "bias_correction": "bias", "equalization": "equalization", "cross_layer_equalization": "equalization",
@@ -67,13 +69,16 @@ def quantize(model, data=None, *, activations="uint8", weights="int8", per_chann
     `subset_size` are used. `activations` is uint8, int8, int16, fixed8, fixed16 or None (weights only, no data needed).
     `weights` is int8, uint8, int4, uint4, int2 to int7, ternary or binary; fixed2 to fixed16: integers times a power of
     two, 2 to the -`fraction_bits` where given; codebook1 to codebook8: one of 2 to the bits values that k-means (with
-    `seed`) finds; log2 to log8: zero or a signed power of two; float8_e4m3fn, float8_e5m2, float16 or bfloat16. Scales are
-    per output channel, per tensor (`per_channel=False`) or per `block_size` elements of a sum (integers and float8).
+    `seed`) finds; log2 to log8: zero or a signed power of two; float8_e4m3fn, float8_e5m2, float16 or bfloat16; or recover,
+    see below. Scales are per output channel, per tensor (`per_channel=False`) or per `block_size` elements of a sum (integers and float8).
     What a layer reads stays float where its weights are no integers. Tables that Gather reads become int8 with a scale per
     row (`embeddings`: int8 or float32). `attention` quantizes products of two activations too. `calibration_method` is minmax, moving_average,
     percentile (with `percentile`), entropy or mse. `corrections` are any of bias, equalization,
     activation_equalization, smooth and gptq;
     default: smooth and bias where activations are quantized.
+
+    With weights="recover" only weights change whose values lie, bit for bit, on a grid of 4 or 8 bits in blocks of 16 to 128
+    or per channel, with an integer zero point or a real offset (as of a GGUF file), and nothing is rounded.
 
     `nodes_to_exclude` are names of nodes, `ignored_scope` regular expressions for names of nodes or tensors (or an
     object with `names`, `patterns` and `types`, as NNCF's), `op_types_to_quantize` node types. `overrides` gives single
@@ -81,9 +86,9 @@ def quantize(model, data=None, *, activations="uint8", weights="int8", per_chann
     `calibration_cache`, a file, measurements are kept and reused. `report` is a function, a list or a path (JSON) that
     gets what was decided for each layer; `progress(done, total)` is told of the samples.
     """
-    _weights("weights", weights)
+    _weights("weights", weights, RECOVER)
     if corrections is None:
-        corrections = () if activations in FLOAT_ACTIVATIONS or not WEIGHTS[weights].is_integer else DEFAULT_CORRECTIONS
+        corrections = () if activations in FLOAT_ACTIVATIONS or weights == RECOVER or not WEIGHTS[weights].is_integer else DEFAULT_CORRECTIONS
     options = {"activations": activations, "weights": weights, "per_channel": per_channel, "block_size": block_size,
                "symmetric_activations": symmetric_activations, "embeddings": embeddings, "attention": attention,
                "calibration_method": calibration_method, "percentile": percentile,
@@ -100,8 +105,12 @@ def quantize(model, data=None, *, activations="uint8", weights="int8", per_chann
     if isinstance(percentile, bool) or not isinstance(percentile, (int, float)) or not 0 < percentile <= 100:
         raise Error(f"percentile: expected a number above 0, at most 100, got {percentile!r}")
     layers = _overrides(overrides, {"weights": _weights, "block_size": _block, "fraction_bits": _fraction})
-    for layer, changes in ((None, {}), *layers.items()):
-        _fit({**options, **changes}, changes if layer else options, layer)
+    if weights == RECOVER:
+        if block_size or fraction_bits is not None or options["corrections"] or layers:
+            raise Error("weights: recover finds blocks and scales itself: expected no block_size, fraction_bits, corrections or overrides")
+    else:
+        for layer, changes in ((None, {}), *layers.items()):
+            _fit({**options, **changes}, changes if layer else options, layer)
     from . import flow
 
     return flow.quantize(flow.Request(model, data, options, _scope(nodes_to_exclude, ignored_scope), op_types_to_quantize and list(
@@ -206,9 +215,9 @@ def _one_of(name, value, allowed):
         raise Error(f"{name}: expected one of {', '.join(str(a) for a in allowed)}, got {value!r}")
 
 
-def _weights(name, value):
-    if value not in WEIGHTS:
-        raise Error(f"{name}: expected one of {WEIGHT_NAMES}, got {value!r}")
+def _weights(name, value, *others):
+    if value not in (*WEIGHTS, *others):
+        raise Error(f"{name}: expected one of {', '.join((WEIGHT_NAMES, *others))}, got {value!r}")
 
 
 def _fraction(name, value):

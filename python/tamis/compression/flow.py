@@ -44,14 +44,19 @@ def quantize(request):
     options = request.options
     kinds = {options["weights"], *(o.get("weights") for o in request.overrides.values())} - {None}
     blocks = {options["block_size"], *(o.get("block_size") for o in request.overrides.values())} - {None}
-    only_weights = options["activations"] in api.FLOAT_ACTIVATIONS or not any(api.WEIGHTS[kind].is_integer for kind in kinds)
     least = opset.PER_AXIS
     for kind in (*kinds, options["activations"]):
         least = max(least, opset.NEEDED.get(writer_qdq.stored_type(_type_name(kind)), 0))
-    prepared = preparation.prepare(request.model, least_opset=max(least, opset.BLOCKS if blocks else 0))
+    recover = options["weights"] == api.RECOVER
+    # A folded factor would take weights off their grid.
+    prepared = preparation.prepare(request.model, fold_constants=not recover,
+                                   least_opset=max(least, opset.BLOCKS if blocks or recover else 0))
     _require_float(prepared)
     excluded = _excluded(prepared, request.scope, request.op_types)
     _check_layers(prepared, request.overrides)
+    if recover:
+        return _finish(request, prepared, _recover(request, prepared, excluded), "quantize", format=options["format"])
+    only_weights = options["activations"] in api.FLOAT_ACTIVATIONS or not any(api.WEIGHTS[kind].is_integer for kind in kinds)
     with open_session(request, prepared) as session:
         corrections = {api.CORRECTIONS[c] for c in options["corrections"]}
         if "equalization" in corrections:
@@ -74,6 +79,17 @@ def quantize(request):
         delta = session.delta()
     delta["report"] = _without_overruled(delta["report"])
     return _finish(request, prepared, delta, "quantize", format=options["format"])
+
+
+def _recover(request, prepared, excluded):
+    """The delta of weights that lie on a grid already."""
+    with open_session(request, prepared) as session:
+        session.run(_text("tamis-select-quantization", {"recover": True, "op-types": request.op_types, "exclude": excluded}))
+        session.run("tamis-quantize")
+        delta = session.delta()
+    if not delta["weights"]:
+        raise Error("nothing to recover: no weight lies on a grid of 4 or 8 bits", file=prepared.loaded.name)
+    return delta
 
 
 def prune(request, gradients, labels):

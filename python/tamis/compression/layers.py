@@ -80,12 +80,17 @@ class Graph:
 
     def weight(self, name):
         """(initializer, what it is decoded with) that a contraction's operand comes from, or None. The second is a
-        DequantizeLinear node, a Codebook, or None for floats."""
-        dequantize, scale = None, None
+        DequantizeLinear node, a Codebook, or None for floats. A constant may be added to what DequantizeLinear makes: the
+        offsets of blocks.
+        """
+        dequantize, scale, added = None, None, False
         for _ in range(len(self.nodes) + 1):
             if name in self.parameters:
-                return name, dequantize
+                return None if added and dequantize is None else (name, dequantize)
             node = self.producer.get(name)
+            if node is not None and node.op_type == "Add" and node.input[1] in self.parameters:
+                name, added = node.input[0], True
+                continue
             if node is None or node.op_type not in (*MOVEMENT, *DECODING):
                 return None
             if node.op_type == "DequantizeLinear":
@@ -104,6 +109,15 @@ class Graph:
             name = node.input[0]
         return None
 
+    def offset(self, dequantize):
+        """The name of the offsets of blocks that are added to what a DequantizeLinear makes, or None."""
+        name = dequantize.output[0]
+        for wanted in ("Reshape", "Add"):
+            found = self.readers.get(name, ())
+            if len(found) != 1 or found[0].op_type != wanted:
+                return None
+            name = found[0].output[0]
+        return found[0].input[1] if found[0].input[1] in self.parameters else None
 
     def _is_codebook(self, node):
         """True for a Gather that picks from a list of floats."""
@@ -146,7 +160,7 @@ def layer_of(graph, node, position, weight, dequantize, count_zeros=True):
         extras = [dequantize.values, dequantize.scale]
         name_of_type = f"codebook{max(int(graph.parameters[dequantize.values].dims[0] - 1).bit_length(), 1)}"
     elif dequantize is not None:
-        extras = dequantize.input[1:]
+        extras = [*dequantize.input[1:], graph.offset(dequantize)]
     if dequantize is not None:
         for name in extras:
             if name in graph.parameters:
@@ -185,4 +199,10 @@ def weight_values(graph, weight, dequantize):
         return values.astype(np.float32)
     scale = _spread(graph.array(dequantize.input[1]), dequantize, values.shape).astype(np.float32)
     zero = graph.array(dequantize.input[2]) if len(dequantize.input) > 2 else np.zeros((), np.float32)
-    return (values.astype(np.float32) - _spread(zero, dequantize, values.shape).astype(np.float32)) * scale
+    floats = (values.astype(np.float32) - _spread(zero, dequantize, values.shape).astype(np.float32)) * scale
+    offset = graph.offset(dequantize)
+    if offset is None:
+        return floats
+    offset = graph.array(offset)
+    axis = next((a.i for a in dequantize.attribute if a.name == "axis"), 1) % values.ndim
+    return (floats.reshape([-1 if i == axis + 1 else size for i, size in enumerate(offset.shape)]) + offset).reshape(values.shape)

@@ -33,7 +33,7 @@ def _array(packed):
 
 
 def _parameters(entry):
-    return {**entry, "scale": _array(entry["scale"]), "zero_point": _array(entry["zero_point"]), "factor": _array(entry["factor"])}
+    return {**entry, **{key: _array(entry[key]) for key in ("scale", "zero_point", "offset", "factor")}}
 
 
 class Session:
@@ -107,7 +107,7 @@ class Session:
     def delta(self):
         """What the passes changed, in terms of the model's own tensors.
 
-        {"parameters": {name: floats}, "weights": {name: {values, dtype, scale, zero_point, axis, block, codebook}},
+        {"parameters": {name: floats}, "weights": {name: {values, dtype, scale, zero_point, offset, axis, block, codebook}},
         "tensors": {name: {dtype, scale, zero_point, axis, block}},
         "removed": {"parameters": {name: [(axis, kept indices)]}, "tensors": {name: [(axis, kept size)]}},
         "report": [{layer, tensor, pass, decision, ...}]}

@@ -4,8 +4,8 @@
 Nothing is decompiled: the graph stays the user's, only the tensors the delta names change. A delta is a dictionary:
 
     parameters: {initializer: array}          new float values
-    weights:    {initializer: {values, dtype, scale, zero_point, axis, block, codebook}}   integers or small floats, behind a
-                DequantizeLinear; floats of half precision, behind a Cast; indices of the codebook, behind a Gather
+    weights:    {initializer: {values, dtype, scale, zero_point, offset, axis, block, codebook}}   integers or small floats, behind
+                a DequantizeLinear; floats of half precision, behind a Cast; indices of the codebook, behind a Gather
     tensors:    {tensor: {dtype, scale, zero_point, readers, factor}}   activations that get QuantizeLinear and
                 DequantizeLinear, for all nodes that read them or just those `readers` names, multiplied by `factor` before
     removed:    {"parameters": {initializer: [(axis, kept indices)]}, "tensors": {tensor: [(axis, kept size)]}}

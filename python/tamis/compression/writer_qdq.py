@@ -3,7 +3,8 @@
 
 A tensor t gets `t_scale`, `t_zero_point`, `t_QuantizeLinear` and `t_DequantizeLinear`; all its readers, or those that
 `readers` names, read the latter's result, an output of the model stays the float tensor. An initializer w becomes
-`w_quantized`, and DequantizeLinear writes `w` itself, so that no reader changes.
+`w_quantized`, and DequantizeLinear writes `w` itself, so that no reader changes. Where a weight has a real offset per
+block, its blocks become an axis of their own behind DequantizeLinear, `w_offset` is added, and Reshape writes `w`.
 """
 import re
 
@@ -117,8 +118,26 @@ def _weight(graph, name, entry, types, file):
         raise Error(f"initializer '{name}': integers from {values.min()} to {values.max()} do not fit {dtype}", file=file)
     parameters = _parameters(graph, name, entry, float_type, file)
     stored = graph.add_array(f"{name}_quantized", values, None if dtype in FLOAT8 else dtype)
-    return [onnx.helper.make_node("DequantizeLinear", [stored, *parameters], [name], graph.unique(f"{name}_DequantizeLinear"),
-                                  **_attributes(entry))]
+    offset = entry.get("offset")
+    result = name if offset is None else graph.unique(f"{name}_DequantizeLinear_Output")
+    dequantize = onnx.helper.make_node("DequantizeLinear", [stored, *parameters], [result], graph.unique(f"{name}_DequantizeLinear"),
+                                       **_attributes(entry))
+    return [dequantize] if offset is None else [dequantize, *_add_offset(graph, name, result, shape, entry)]
+
+
+def _add_offset(graph, name, source, shape, entry):
+    """The nodes that add a real number per block to what DequantizeLinear made: `source` to `name`."""
+    axis, block = int(entry["axis"]), int(entry["block"])
+    offset = np.asarray(entry["offset"], np.float32)
+    outer, inner = shape[:axis], shape[axis + 1:]
+    blocks = shape[axis] // block
+    split = graph.add_array(f"{name}_blocks", np.array([*outer, blocks, block, *inner], np.int64))
+    whole = graph.add_array(f"{name}_shape", np.array(shape, np.int64))
+    added = graph.add_array(f"{name}_offset", offset.reshape(*outer, blocks, 1, *inner))
+    parts, sums = graph.unique(f"{name}_Reshape_Output"), graph.unique(f"{name}_Add_Output")
+    return [onnx.helper.make_node("Reshape", [source, split], [parts], graph.unique(f"{name}_split")),
+            onnx.helper.make_node("Add", [parts, added], [sums], graph.unique(f"{name}_Add")),
+            onnx.helper.make_node("Reshape", [sums, whole], [name], graph.unique(f"{name}_merge"))]
 
 
 def _pair(graph, name, entry, types, file):
