@@ -181,3 +181,17 @@ func.func @gather_blocks(%w: tensor<64x8xi8>, %s: tensor<64x2xf32>, %r: index, %
   %v = tensor.extract %t[%r, %c] : tensor<64x8xf32>
   return %v, %t : f32, tensor<64x8xf32>
 }
+
+// The offset is read where the scale is.
+// CHECK-LABEL: func.func @gather_offset
+// CHECK-SAME: %[[W:.+]]: tensor<64x8xi8>, %[[S:.+]]: tensor<64x2xf32>, %[[O:.+]]: tensor<64x2xf32>, %[[R:.+]]: index, %[[C:.+]]: index
+// CHECK: %[[BLOCK:.+]] = arith.divui %[[C]], %c4
+// CHECK: %[[OFFSET:.+]] = tensor.extract %[[O]][%[[R]], %[[BLOCK]]]
+// CHECK: %[[P:.+]] = arith.mulf
+// CHECK: arith.addf %[[P]], %[[OFFSET]]
+// CHECK-NOT: linalg.generic
+func.func @gather_offset(%w: tensor<64x8xi8>, %s: tensor<64x2xf32>, %o: tensor<64x2xf32>, %r: index, %c: index) -> f32 {
+  %t = tamis.dequantize %w, %s offset(%o : tensor<64x2xf32>) {axis = 1, block_size = 4} : tensor<64x8xi8>, tensor<64x2xf32> -> tensor<64x8xf32>
+  %v = tensor.extract %t[%r, %c] : tensor<64x8xf32>
+  return %v : f32
+}
