@@ -336,7 +336,7 @@ void SelectQuantization::selectTable(ObserveOp table, Report &report) {
     report.add(layer, table.getTensor(), "float", reason);
   };
   if (table.getScheme())
-    return report.add(layer, table.getTensor(), describe(table.getSchemeAttr()),
+    return report.add(layer, table.getTensor(), tamis::getName(table.getSchemeAttr()),
                       "table that is the weight of a contraction too");
   RankedTensorType type = table.getType();
   if (isExcluded(table.getTensor()) ||
@@ -356,7 +356,7 @@ void SelectQuantization::selectTable(ObserveOp table, Report &report) {
   table.setSchemeAttr(SchemeAttr::get(&getContext(), 8, /*isUnsigned=*/false,
                                       /*symmetric=*/true, /*axis=*/0,
                                       /*block=*/0));
-  report.add(layer, table.getTensor(), describe(table.getSchemeAttr()),
+  report.add(layer, table.getTensor(), tamis::getName(table.getSchemeAttr()),
              "table of embeddings, a scale for each row");
   ++numTables;
 }
