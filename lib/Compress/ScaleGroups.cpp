@@ -53,6 +53,9 @@ public:
     }
     if (!possible || group.producers.empty() || group.consumers.empty())
       return std::nullopt;
+    // In the order of the program, whichever way they were found.
+    llvm::sort(group.producers);
+    llvm::sort(group.consumers);
     return std::move(group);
   }
 

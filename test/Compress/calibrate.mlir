@@ -117,5 +117,36 @@ func.func @main(%x: tensor<4xf32>, %n: index) -> tensor<4xf32> {
 
 // -----
 
+// Of a weight: what its windows are multiplied with, padding included, copied
+// out and multiplied with itself, a matrix for each of the two groups.
+// CHECK-LABEL: module
+// CHECK: func.func @main
+// CHECK-SAME: -> (tensor<2x10x10xf32> {tamis.dims = ["2", "10", "10"], tamis.dtype = "float32", tamis.name = "w//gram"})
+// CHECK: %[[PADDED:.*]] = tensor.pad %{{.*}} low[0, 0, 1, 1] high[0, 0, 1, 1]
+// CHECK: %[[WINDOWS:.*]] = linalg.generic {{.*}}ins(%[[PADDED]] : tensor<1x2x6x6xf32>)
+// CHECK: %[[VECTORS:.*]] = tensor.collapse_shape %[[WINDOWS]] {{.*}} into tensor<2x16x9xf32>
+// CHECK: %[[WIDE:.*]] = tensor.pad %[[VECTORS]] low[0, 0, 0] high[0, 0, 1]
+// CHECK: tamis.contract ins(%[[WIDE]], %[[WIDE]] :
+func.func @main(%x: tensor<1x2x4x4xf32>) -> tensor<1x2x4x4xf32> {
+  %c = arith.constant dense<1.0> : tensor<2x3x3xf32>
+  %w = tamis.observe parameter %c tensor "w" {collect = ["gram"]} : tensor<2x3x3xf32>
+  %e = tensor.empty() : tensor<1x2x4x4xf32>
+  %y = tamis.contract ins(%x, %w : tensor<1x2x4x4xf32>, tensor<2x3x3xf32>) outs(%e : tensor<1x2x4x4xf32>)
+    maps [affine_map<(n, c, h, w, i, j) -> (n, c, h + i, w + j)>, affine_map<(n, c, h, w, i, j) -> (c, i, j)>, affine_map<(n, c, h, w, i, j) -> (n, c, h, w)>]
+    iterators ["parallel", "parallel", "parallel", "parallel", "reduction", "reduction"] pad [0, 0, 1, 1] accumulator f32 -> tensor<1x2x4x4xf32>
+  return %y : tensor<1x2x4x4xf32>
+}
+
+// -----
+
+func.func @main(%x: tensor<4xf32>) -> tensor<4xf32> {
+  %c = arith.constant dense<1.0> : tensor<4xf32>
+  // expected-error @below {{of parameter 'b': expected 'gram' of a parameter that a contraction multiplies with, got 'gram'}}
+  %b = tamis.observe parameter %c tensor "b" {collect = ["gram"]} : tensor<4xf32>
+  return %b : tensor<4xf32>
+}
+
+// -----
+
 // expected-error @below {{expected a function @main}}
 module {}

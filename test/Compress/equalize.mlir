@@ -81,3 +81,43 @@ func.func @clipped(%a: tensor<1x1xf32>) -> (tensor<1x1xf32>, tensor<1x1xf32>, te
     maps [#x, #w, #y] iterators ["parallel", "parallel", "reduction"] pad [0, 0] accumulator f32 -> tensor<1x1xf32>
   return %q, %qo, %t : tensor<1x1xf32>, tensor<1x1xf32>, tensor<1x1xf32>
 }
+
+// -----
+
+#x = affine_map<(m, n, k) -> (m, k)>
+#w = affine_map<(m, n, k) -> (k, n)>
+#y = affine_map<(m, n, k) -> (m, n)>
+#id = affine_map<(m, n) -> (m, n)>
+
+// A sum ties the channels of its operands: both layers that give them, and the
+// one that reads the sum, are scaled alike.
+// CHECK: decision = "equalized", layer = "c"{{.*}}"channels of 'a' and 1 more scaled against those of 'c'"
+// CHECK-LABEL: func.func @sum
+func.func @sum(%i: tensor<1x1xf32>) -> tensor<1x1xf32> {
+  // CHECK: arith.constant dense<{{\[\[}}4.000000e+00, 2.000000e+00]]> : tensor<1x2xf32>
+  %c0 = arith.constant dense<[[16.0, 1.0]]> : tensor<1x2xf32>
+  // CHECK: arith.constant dense<{{\[\[}}2.000000e+00, 1.000000e+00]]> : tensor<1x2xf32>
+  %c1 = arith.constant dense<[[8.0, 0.5]]> : tensor<1x2xf32>
+  // CHECK: arith.constant dense<{{\[\[}}4.000000e+00], [2.000000e+00]]> : tensor<2x1xf32>
+  %c2 = arith.constant dense<[[1.0], [4.0]]> : tensor<2x1xf32>
+  %a = tamis.observe parameter %c0 tensor "a" : tensor<1x2xf32>
+  %b = tamis.observe parameter %c1 tensor "b" : tensor<1x2xf32>
+  %c = tamis.observe parameter %c2 tensor "c" : tensor<2x1xf32>
+  %e = tensor.empty() : tensor<1x2xf32>
+  %g = tensor.empty() : tensor<1x1xf32>
+  %p = tamis.contract ins(%i, %a : tensor<1x1xf32>, tensor<1x2xf32>) outs(%e : tensor<1x2xf32>)
+    maps [#x, #w, #y] iterators ["parallel", "parallel", "reduction"] pad [0, 0] accumulator f32 {origin = "a"} -> tensor<1x2xf32>
+  %po = tamis.observe %p tensor "p" : tensor<1x2xf32>
+  %q = tamis.contract ins(%i, %b : tensor<1x1xf32>, tensor<1x2xf32>) outs(%e : tensor<1x2xf32>)
+    maps [#x, #w, #y] iterators ["parallel", "parallel", "reduction"] pad [0, 0] accumulator f32 {origin = "b"} -> tensor<1x2xf32>
+  %qo = tamis.observe %q tensor "q" : tensor<1x2xf32>
+  %s = linalg.generic {indexing_maps = [#id, #id, #id], iterator_types = ["parallel", "parallel"]} ins(%po, %qo : tensor<1x2xf32>, tensor<1x2xf32>) outs(%e : tensor<1x2xf32>) {
+  ^bb0(%l: f32, %r: f32, %out: f32):
+    %m = arith.addf %l, %r : f32
+    linalg.yield %m : f32
+  } -> tensor<1x2xf32>
+  %so = tamis.observe %s tensor "s" : tensor<1x2xf32>
+  %t = tamis.contract ins(%so, %c : tensor<1x2xf32>, tensor<2x1xf32>) outs(%g : tensor<1x1xf32>)
+    maps [#x, #w, #y] iterators ["parallel", "parallel", "reduction"] pad [0, 0] accumulator f32 {origin = "c"} -> tensor<1x1xf32>
+  return %t : tensor<1x1xf32>
+}

@@ -1,0 +1,182 @@
+# SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+"""Second moments of what weights are multiplied with, windows and groups included, and what is done by them."""
+import numpy as np
+import onnx
+import pytest
+import tamis
+from onnx import helper, numpy_helper
+from support import models
+from tamis.compression.calibration import calibrate
+from tamis.compression.session import Session
+
+RNG = np.random.default_rng(0)
+
+
+def convolution(x, w, **attributes):
+    """One convolution with a bias on an input of shape `x`, a weight of shape `w`."""
+    nodes = [helper.make_node("Conv", ["x", "w", "b"], ["y"], name="conv", **attributes)]
+    weights = [models.const("w", RNG.standard_normal(w).astype(np.float32)), models.const("b", RNG.standard_normal(w[0]).astype(np.float32))]
+    return models.model(nodes, [models.info("x", x)], [models.info("y", [None] * len(x))], weights)
+
+
+def windows(x, kernel, strides, pads, dilations, group):
+    """[group, places, kernel elements times channels], channels fastest."""
+    n, c, *_ = x.shape
+    x = np.pad(x, [(0, 0), (0, 0), *zip(pads[:2], pads[2:])])
+    reach = [(k - 1) * d + 1 for k, d in zip(kernel, dilations)]
+    view = np.lib.stride_tricks.sliding_window_view(x, reach, axis=(2, 3))
+    view = view[:, :, ::strides[0], ::strides[1], ::dilations[0], ::dilations[1]]
+    view = view.reshape(n, group, c // group, *view.shape[2:])
+    return view.transpose(1, 0, 3, 4, 5, 6, 2).reshape(group, -1, kernel[0] * kernel[1] * (c // group))
+
+
+CASES = {
+    "3x3": ([1, 3, 7, 8], [5, 3, 3, 3], {"pads": [1, 1, 1, 1]}),
+    "strided": ([2, 4, 9, 7], [6, 4, 3, 2], {"pads": [0, 1, 2, 0], "strides": [2, 3]}),
+    "dilated": ([1, 2, 9, 9], [4, 2, 2, 3], {"dilations": [3, 2]}),
+    "depthwise": ([1, 6, 5, 5], [6, 1, 3, 3], {"pads": [1, 1, 1, 1], "group": 6}),
+    "groups": ([1, 6, 5, 4], [4, 3, 2, 2], {"group": 2, "pads": [1, 0, 0, 1]}),
+    "1x1 in groups": ([1, 4, 3, 3], [4, 2, 1, 1], {"group": 2}),
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_windows_are_what_the_contraction_reads(case):
+    shape, weight, attributes = CASES[case]
+    session = Session(convolution(shape, weight, **attributes).SerializeToString())
+    session.run("tamis-select-quantization{corrections=gptq}")
+    feeds = [{"x": RNG.standard_normal(shape).astype(np.float32)} for _ in range(3)]
+    calibrate(session, feeds)
+    found = session.statistics("w")["gram"]
+    kernel = weight[2:]
+    want = 0
+    for feed in feeds:
+        vectors = windows(feed["x"].astype(np.float64), kernel, attributes.get("strides", [1, 1]), attributes.get("pads", [0, 0, 0, 0]),
+                          attributes.get("dilations", [1, 1]), attributes.get("group", 1))
+        vectors = np.concatenate([vectors, np.ones((*vectors.shape[:2], 1))], axis=2)
+        want = want + vectors.transpose(0, 2, 1) @ vectors
+    np.testing.assert_allclose(found, want, rtol=1e-4, atol=1e-3)
+
+
+def smooth_images(count, shape):
+    """Neighbouring pixels are much alike, and the mean is far from zero, as behind a rectifier."""
+    for _ in range(count):
+        noise = np.pad(RNG.standard_normal(shape), [(0, 0), (0, 0), (3, 3), (3, 3)])
+        view = np.lib.stride_tricks.sliding_window_view(noise, (7, 7), axis=(2, 3))
+        yield {"x": np.maximum(view.mean((-1, -2)) * 5 + 1, 0).astype(np.float32)}
+
+
+def run(model, feeds):
+    compiled = tamis.compile(model, cache="off")
+    return np.stack([compiled.run(None, feed)[0] for feed in feeds])
+
+
+def error(made, model, feeds):
+    return np.square(run(made, feeds) - run(model, feeds)).mean()
+
+
+@pytest.mark.parametrize("case", [([1, 8, 12, 12], [8, 1, 3, 3], {"group": 8, "pads": [1, 1, 1, 1]}), ([1, 6, 12, 12], [16, 6, 3, 3], {})],
+                         ids=["depthwise", "3x3"])
+def test_gptq_rounds_windows_better(case):
+    shape, weight, attributes = case
+    model = convolution(shape, weight, **attributes)
+    feeds, others = list(smooth_images(12, shape)), list(smooth_images(4, shape))
+    report = []
+    by = {corrections: tamis.quantize(model, feeds, weights="int4", activations="int16", corrections=corrections, report=report)
+          for corrections in (("bias",), ("bias", "gptq"))}
+    nearest, gptq = (error(made, model, others) for made in by.values())
+    assert any(entry.get("reason") == "GPTQ" for entry in report)
+    assert gptq < 0.75 * nearest
+
+
+# Blocks of the window's height, whose elements do not follow each other, and of channels, which do.
+@pytest.mark.parametrize("case", [([1, 8, 12, 12], [8, 1, 3, 3], 8, 3), ([1, 32, 12, 12], [8, 16, 1, 1], 2, 8)], ids=["height", "channels"])
+def test_gptq_gives_blocks_scales_for_all_their_elements(case):
+    shape, weight, group, block = case
+    model = convolution(shape, weight, group=group)
+    feeds, others = list(smooth_images(12, shape)), list(smooth_images(4, shape))
+    errors = []
+    for corrections in (("bias",), ("bias", "gptq")):
+        report = []
+        made = tamis.quantize(model, feeds, weights="int4", activations="int16", block_size=block, corrections=corrections, report=report)
+        errors.append(error(made, model, others))
+    assert any(entry.get("reason") == "GPTQ" for entry in report)
+    assert errors[1] < 0.75 * errors[0]
+
+
+def test_sparsegpt_prunes_windows_better():
+    shape = [1, 8, 12, 12]
+    model = convolution(shape, [24, 8, 3, 3], pads=[1, 1, 1, 1])
+    feeds, others = list(smooth_images(12, shape)), list(smooth_images(4, shape))
+    errors = {}
+    for criterion in ("wanda", "sparsegpt"):
+        report = []
+        made = tamis.prune(model, feeds, sparsity=0.6, criterion=criterion, protect=False, report=report)
+        assert [e["criterion"] for e in report if e.get("decision") == "pruned"] == [criterion]
+        weight = numpy_helper.to_array(next(t for t in made.graph.initializer if t.name == "w"))
+        assert abs((weight == 0).mean() - 0.6) < 0.01
+        errors[criterion] = error(made, model, others)
+    assert errors["sparsegpt"] < 0.5 * errors["wanda"]
+
+
+def test_windows_beyond_the_bound_say_so():
+    model = convolution([1, 300, 5, 5], [32, 300, 3, 3])
+    report = []
+    feeds = [{"x": RNG.standard_normal((1, 300, 5, 5)).astype(np.float32)}]
+    tamis.quantize(model, feeds, corrections=("gptq",), report=report)
+    assert any("its window has 2700 elements" in entry.get("reason", "") for entry in report)
+
+
+def residual(spread):
+    """Two residual blocks; one channel of the stream is `spread` times as loud as the others."""
+    loud = np.ones(8, np.float32)
+    loud[3] = spread
+
+    def weight(name, out, inner, size=1, rows=None):
+        values = (RNG.standard_normal((out, inner, size, size)) / np.sqrt(inner * size * size)).astype(np.float32)
+        return models.const(name, values * (rows[:, None, None, None] if rows is not None else 1))
+
+    nodes = [helper.make_node("Conv", ["x", "stem"], ["s"], name="stem", pads=[1, 1, 1, 1])]
+    weights, stream = [weight("stem", 8, 3, 3, loud)], "s"
+    for block in ("a", "b"):
+        nodes += [helper.make_node("Conv", [stream, f"{block}1"], [f"{block}u"], name=f"{block}1"),
+                  helper.make_node("Relu", [f"{block}u"], [f"{block}r"], name=f"{block}relu"),
+                  helper.make_node("Conv", [f"{block}r", f"{block}2", f"{block}bias"], [f"{block}v"], name=f"{block}2"),
+                  helper.make_node("Add", [stream, f"{block}v"], [f"{block}s"], name=f"{block}add")]
+        narrow = weight(f"{block}1", 16, 8)
+        narrow.CopyFrom(numpy_helper.from_array(numpy_helper.to_array(narrow) / loud[None, :, None, None], f"{block}1"))
+        weights += [narrow, weight(f"{block}2", 8, 16, rows=loud), models.const(f"{block}bias", RNG.standard_normal(8).astype(np.float32))]
+        stream = f"{block}s"
+    nodes.append(helper.make_node("Conv", [stream, "head"], ["y"], name="head"))
+    head = weight("head", 4, 8)
+    head.CopyFrom(numpy_helper.from_array(numpy_helper.to_array(head) / loud[None, :, None, None], "head"))
+    return models.model(nodes, [models.info("x", [1, 3, 8, 8])], [models.info("y", [1, 4, 8, 8])], [*weights, head])
+
+
+def test_activations_are_equalized_across_sums():
+    model = residual(spread=50)
+    feeds = [{"x": RNG.standard_normal((1, 3, 8, 8)).astype(np.float32)} for _ in range(8)]
+    report = []
+    plain = error(tamis.quantize(model, feeds, corrections=()), model, feeds)
+    better = error(tamis.quantize(model, feeds, corrections=("activation_equalization",), report=report), model, feeds)
+    stream = [entry for entry in report if entry.get("pass") == "equalize" and entry["decision"] == "equalized"]
+    assert any("and 2 more" in entry["reason"] for entry in stream)
+    assert better < 0.2 * plain
+
+
+def test_equalized_weights_compute_the_same():
+    model = residual(spread=20)
+    feeds = [{"x": RNG.standard_normal((1, 3, 8, 8)).astype(np.float32)} for _ in range(3)]
+    session = Session(model.SerializeToString())
+    session.run("tamis-select-quantization{corrections=equalize,bias}")
+    calibrate(session, feeds)
+    session.run("tamis-equalize{by=activations}")
+    changed = session.delta()["parameters"]
+    assert {"stem", "a2", "b2", "abias", "bbias", "a1", "b1", "head"} <= set(changed)
+    made = onnx.ModelProto()
+    made.CopyFrom(model)
+    for tensor in made.graph.initializer:
+        if tensor.name in changed:
+            tensor.CopyFrom(numpy_helper.from_array(changed[tensor.name], tensor.name))
+    want = run(model, feeds)
+    np.testing.assert_allclose(run(made, feeds), want, atol=1e-5 * np.abs(want).max())
