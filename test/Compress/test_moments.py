@@ -101,7 +101,7 @@ def test_sparsegpt_prunes_windows_better():
         weight = numpy_helper.to_array(next(t for t in made.graph.initializer if t.name == "w"))
         assert abs((weight == 0).mean() - 0.6) < 0.01
         errors[criterion] = error(made, model, others)
-    assert errors["sparsegpt"] < 0.5 * errors["wanda"]
+    assert errors["sparsegpt"] < 0.7 * errors["wanda"]
 
 
 def test_windows_beyond_the_bound_say_so():
