@@ -176,6 +176,17 @@ LogicalResult TargetAttr::verify(EmitError emitError, StringRef arch,
   return success();
 }
 
+LogicalResult RowStreamAttr::verify(EmitError emitError, int64_t entries,
+                                    int64_t positions) {
+  if (entries < 0)
+    return emitError() << "row_stream expected no negative entries, got "
+                       << entries;
+  if (positions <= 0)
+    return emitError() << "row_stream expected positions above 0, got "
+                       << positions;
+  return success();
+}
+
 /// Every vector instruction names its lanes; `allowed` empty means any count a
 /// register can have.
 static LogicalResult verifyLanes(EmitError emitError, StringRef name,
@@ -204,6 +215,10 @@ LogicalResult VectorMulAttr::verify(EmitError emitError, int64_t lanes) {
 
 LogicalResult X86MaddAttr::verify(EmitError emitError, int64_t lanes) {
   return verifyLanes(emitError, getMnemonic(), lanes, {4, 8, 16});
+}
+
+LogicalResult X86MaddubsAttr::verify(EmitError emitError, int64_t lanes) {
+  return verifyLanes(emitError, getMnemonic(), lanes, {8, 16});
 }
 
 LogicalResult X86VnniAttr::verify(EmitError emitError, int64_t lanes) {

@@ -2,18 +2,18 @@
 //
 // Verifiers and effects of the internal dialect. Its operations come from our
 // own passes, so the checks guard against passes that disagree, not users.
-#include "tamis/IR/Tamis.h"
 #include "mlir/IR/Builders.h"
+#include "tamis/IR/Tamis.h"
 
 using namespace mlir;
 using namespace mlir::tamis;
 using namespace mlir::tamis::kernel;
 
 /// Reads of memref inputs and writes of memref destinations.
-static void addEffects(
-    DestinationStyleOpInterface op,
-    SmallVectorImpl<SideEffects::EffectInstance<MemoryEffects::Effect>>
-        &effects) {
+static void
+addEffects(DestinationStyleOpInterface op,
+           SmallVectorImpl<SideEffects::EffectInstance<MemoryEffects::Effect>>
+               &effects) {
   for (OpOperand &operand : op->getOpOperands()) {
     if (!isa<MemRefType>(operand.get().getType()))
       continue;
@@ -70,6 +70,30 @@ LogicalResult PackOp::verify() {
   return success();
 }
 
+//===-- pack_stream -------------------------------------------------------===//
+
+LogicalResult PackStreamOp::verify() {
+  auto source = cast<RankedTensorType>(getSource().getType());
+  auto shapeOf = [](Value value) {
+    return cast<RankedTensorType>(value.getType()).getShape();
+  };
+  int64_t entries = getStorage().getEntries();
+  int64_t step = static_cast<int64_t>(getStep());
+  int64_t column = static_cast<int64_t>(getColumn());
+  if (column < 0 || column >= source.getRank())
+    return emitOpError("column expected a dimension of rank ")
+           << source.getRank() << ", got " << column;
+  if (shapeOf(getValues()) != ArrayRef<int64_t>({entries, step}))
+    return emitOpError("values expected ") << entries << "x" << step;
+  if (shapeOf(getOffsets()) != ArrayRef<int64_t>({entries}))
+    return emitOpError("offsets expected ") << entries << " elements";
+  if (shapeOf(getStarts()) !=
+      ArrayRef<int64_t>({source.getDimSize(column) + 1}))
+    return emitOpError("starts expected ")
+           << source.getDimSize(column) + 1 << " elements";
+  return success();
+}
+
 //===-- contract ----------------------------------------------------------===//
 
 AffineMap kernel::ContractOp::getMap(unsigned i) {
@@ -85,18 +109,22 @@ void kernel::ContractOp::getEffects(
 LogicalResult kernel::ContractOp::verify() {
   size_t dims = getIteratorTypes().size();
   if (getBounds().size() != dims)
-    return emitOpError("expected ") << dims << " bounds, got "
-                                    << getBounds().size();
+    return emitOpError("expected ")
+           << dims << " bounds, got " << getBounds().size();
   if (getIndexingMaps().size() != 3 + getExtras().size())
-    return emitOpError("expected ") << 3 + getExtras().size()
-                                    << " indexing maps, got "
-                                    << getIndexingMaps().size();
+    return emitOpError("expected ")
+           << 3 + getExtras().size() << " indexing maps, got "
+           << getIndexingMaps().size();
   for (unsigned i = 0; i < getIndexingMaps().size(); ++i)
     if (getMap(i).getNumDims() != dims)
-      return emitOpError("map #") << i << " expected " << dims
-                                  << " dimensions";
+      return emitOpError("map #") << i << " expected " << dims << " dimensions";
   if (getPacked() && cast<ShapedType>(getRhs().getType()).getRank() != 4)
     return emitOpError("packed rhs expected rank 4");
+  if (getStream().size() != (getStorage() ? 2 : 0))
+    return emitOpError("expected offsets and starts with a storage, got ")
+           << getStream().size() << " operands";
+  if (getStorage() && getPacked())
+    return emitOpError("expected either packed panels or a storage");
   if (getTile().size() != 3)
     return emitOpError("expected rows, vectors and cache positions in tile");
   if (getTile()[0] <= 0 || getTile()[1] <= 0 || getTile()[2] < 0)

@@ -89,6 +89,9 @@ private:
   static bool merge(IndexBuilder &b, Loop &outer, const Loop &inner);
   Place advance(const Place &place, const Loop &loop, OpFoldResult by);
   void makeScratch();
+
+  // StageRows.cpp
+  void makeStage();
   Loop &cacheLoop();
   void emitTasks(const Place &start);
   void emitGroups(unsigned level, Place place);
@@ -111,6 +114,15 @@ private:
   // Feeders.cpp
   SmallVector<Value> reduce(const Place &place, int64_t rows,
                             const Columns &columns);
+
+  // StreamBlock.cpp
+  void makeStream();
+  void emitStreamRows(Place place);
+  void emitStreamBlock(const Place &place, OpFoldResult count);
+  void stageWords(const Place &place, OpFoldResult count);
+  void emitStreamPanel(const Place &place, const Columns &columns,
+                       OpFoldResult count);
+  void multiplyStream(const Place &place, const Columns &columns);
 
   // TileBlock.cpp
   void emitTileBlock(const Place &place, int64_t rows, const Columns &columns);
@@ -150,6 +162,16 @@ private:
   /// Where tile instructions, and others whose epilogue is long, leave
   /// accumulators for the epilogue; null where they stay in registers.
   Value scratch;
+  /// Where instructions that take wider elements than lhs has find the rows of
+  /// a block, widened once for all columns; null where they are read in place.
+  Value stage;
+  int64_t stagedLength = 0;
+
+  /// Of a row stream: where the words of a block's rows are staged, the sums of
+  /// one vector of columns, a few of them row by row, and the arrays beside the
+  /// values.
+  Value words, columnSums, rowSums;
+  FlatView offsets, starts;
 
   /// What the current task walks: of the outermost group, of the cache-blocked
   /// rows, of the panels.

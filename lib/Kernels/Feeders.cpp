@@ -3,7 +3,7 @@
 // Brings operands to the instruction: broadcasts of lhs elements (whole steps,
 // partial steps, channel vectors of depthwise contractions), loads of packed or
 // strided weights, and the reduction loops that carry the accumulators.
-#include "Emitter.h"
+#include "Reduction.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/SCF/IR/SCF.h"
 #include "mlir/Dialect/Vector/IR/VectorOps.h"
@@ -17,485 +17,314 @@ static constexpr int64_t kUnrolledProducts = 112;
 /// Taps of a depthwise contraction that are unrolled together.
 static constexpr int64_t kUnrolledTaps = 32;
 
-//===-- reduction ---------------------------------------------------------===//
+int64_t Reduction::chooseWays(Emitter &e, int64_t products) {
+  auto steps = getConstantIntValue(e.reductions.back().extent);
+  if (products > 3 || e.isInteger || e.dims.depthwise || e.step != 1 ||
+      !steps || *steps < 32)
+    return 1;
+  for (Operation *op = e.op; op; op = op->getParentOp())
+    if (auto policy = op->getAttrOfType<PolicyAttr>("tamis.policy"))
+      if (policy.getStrict())
+        return 1;
+  return 8 / products;
+}
 
-namespace mlir::tamis::kernel {
-
-/// The reduction of one register block.
-struct Reduction {
-  Emitter &e;
-  IndexBuilder &b;
-  const Columns &columns;
-  int64_t rows;
-  /// Element offset of each row.
-  SmallVector<OpFoldResult> rowOffsets;
-  /// Weights of one, for row sums; null where there are none.
-  Value ones;
-  /// Sums that each output element is accumulated in, taking turns.
-  int64_t ways;
-  /// Channel vectors already loaded at a place of the current straight line.
-  DenseMap<std::pair<Value, int64_t>, Value> loaded;
-
-  /// An element offset: what loops compute and what is known.
-  struct Offset {
-    OpFoldResult base;
-    int64_t known = 0;
-  };
-
-  Reduction(Emitter &e, const Columns &columns, int64_t rows)
-      : e(e), b(e.b), columns(columns), rows(rows),
-        ways(chooseWays(e, rows * columns.vectors)) {
-    for (int64_t r = 0; r < rows; ++r)
-      rowOffsets.push_back(b.multiply(e.rows.back().lhs, b.constant(r)));
-    if (e.rhsZero)
-      ones = makeOnes(0, e.step);
-  }
-
-  /// A few accumulators would wait for each other's latency: several partial
-  /// sums, unless the policy fixes the order.
-  static int64_t chooseWays(Emitter &e, int64_t products) {
-    auto steps = getConstantIntValue(e.reductions.back().extent);
-    if (products > 3 || e.isInteger || e.dims.depthwise || e.step != 1 ||
-        !steps || *steps < 32)
-      return 1;
-    for (Operation *op = e.op; op; op = op->getParentOp())
-      if (auto policy = op->getAttrOfType<PolicyAttr>("tamis.policy"))
-        if (policy.getStrict())
-          return 1;
-    return 8 / products;
-  }
-
-  Value index(Offset offset, OpFoldResult more = {}) {
-    OpFoldResult at = offset.base;
-    int64_t known = offset.known;
-    if (more) {
-      if (auto constant = getConstantIntValue(more))
-        known += *constant;
-      else
-        at = b.add(at, more);
-    }
-    return b.value(b.add(at, b.constant(known)));
-  }
-
-  /// A weight vector of ones in elements [begin, end) of every step.
-  Value makeOnes(int64_t begin, int64_t end) {
-    Type element = cast<MemRefType>(e.op.getRhs().getType()).getElementType();
-    SmallVector<Attribute> values;
-    for (int64_t lane = 0; lane < e.lanes; ++lane)
-      for (int64_t s = 0; s < e.step; ++s)
-        values.push_back(
-            b.getIntegerAttr(element, s >= begin && s < end ? 1 : 0));
-    auto type = VectorType::get(e.lanes * e.step, element);
-    Value one =
-        arith::ConstantOp::create(b, DenseElementsAttr::get(type, values));
-    return e.instruction.buildRhs(b, b.getLoc(), one);
-  }
-
-  Value loadWeights(Offset rhs, int64_t j) {
-    auto element = cast<MemRefType>(e.rhs.flat.getType()).getElementType();
-    auto type = VectorType::get(e.lanes * e.step, element);
-    Value at =
-        index(rhs, b.multiply(e.op.getPacked() ? b.constant(1) : e.column.rhs,
-                              b.constant(j * e.lanes * e.step)));
-    // Packed panels are whole; what lies beyond unpacked columns is not ours.
-    if (!e.op.getPacked() && columns.masks[j]) {
-      Value zero = arith::ConstantOp::create(b, b.getZeroAttr(type));
-      return vector::MaskedLoadOp::create(b, type, e.rhs.flat, at,
-                                          columns.masks[j], zero);
-    }
-    return vector::LoadOp::create(b, type, e.rhs.flat, at);
-  }
-
-  /// One vector of channels of a depthwise row.
-  Value loadChannels(Offset lhs, int64_t r, int64_t j) {
-    OpFoldResult more = b.add(rowOffsets[r], b.constant(j * e.lanes));
-    auto constant = getConstantIntValue(more);
-    Value *cached = nullptr;
-    if (constant && isa<Value>(lhs.base)) {
-      cached = &loaded[{cast<Value>(lhs.base), lhs.known + *constant}];
-      if (*cached)
-        return *cached;
-    }
-    auto element = cast<MemRefType>(e.lhs.flat.getType()).getElementType();
-    auto type = VectorType::get(e.lanes, element);
-    Value at = index(lhs, more), value;
-    if (columns.masks[j]) {
-      Value zero = arith::ConstantOp::create(b, b.getZeroAttr(type));
-      value = vector::MaskedLoadOp::create(b, type, e.lhs.flat, at,
-                                           columns.masks[j], zero);
-    } else {
-      value = vector::LoadOp::create(b, type, e.lhs.flat, at);
-    }
-    if (e.step == 1)
-      value =
-          e.instruction.buildLhs(b, b.getLoc(), value, e.op.getLhsUnsigned());
-    if (cached)
-      *cached = value;
-    return value;
-  }
-
-  /// The channel vectors of `step` positions, element s of lane c at
-  /// c * step + s. Positions that do not exist are null and become zero.
-  Value interleave(ArrayRef<Value> positions) {
-    Type element = cast<MemRefType>(e.lhs.flat.getType()).getElementType();
-    auto narrow = VectorType::get(e.lanes, element);
-    Value zero;
-    SmallVector<Value> parts;
-    for (Value position : positions) {
-      if (!position && !zero)
-        zero = arith::ConstantOp::create(b, b.getZeroAttr(narrow));
-      parts.push_back(position ? position : zero);
-    }
-    // Concatenate, so that loads become insertions from memory, then transpose
-    // by 32-bit words and by bytes: each is one machine permutation.
-    int64_t size = e.lanes;
-    while (parts.size() > 1) {
-      SmallVector<Value> next;
-      auto order = llvm::to_vector(llvm::seq<int64_t>(0, 2 * size));
-      for (size_t i = 0; i < parts.size(); i += 2)
-        next.push_back(
-            vector::ShuffleOp::create(b, parts[i], parts[i + 1], order));
-      parts = std::move(next);
-      size *= 2;
-    }
-    Value all = parts.front();
-    SmallVector<int64_t> order;
-    if (e.step == 4) {
-      auto words = VectorType::get(e.lanes, b.getI32Type());
-      Value view = vector::BitCastOp::create(b, words, all);
-      for (int64_t lane = 0; lane < e.lanes; ++lane)
-        order.push_back(lane % 4 * (e.lanes / 4) + lane / 4);
-      view = vector::ShuffleOp::create(b, view, view, order);
-      all = vector::BitCastOp::create(b, all.getType(), view);
-      order.clear();
-      for (int64_t i = 0; i < 4 * e.lanes; ++i)
-        order.push_back(i / 16 * 16 + i % 4 * 4 + i / 4 % 4);
-    } else {
-      for (int64_t i = 0; i < e.step * e.lanes; ++i)
-        order.push_back(i % e.step * e.lanes + i / e.step);
-    }
-    return vector::ShuffleOp::create(b, all, all, order);
-  }
-
-  /// A packed weight vector whose steps begin `shift` elements later, the first
-  /// ones taken from the end of the vector before it.
-  Value shiftWeights(Value weights, Value before, int64_t shift) {
-    auto type = cast<VectorType>(weights.getType());
-    unsigned bits = type.getElementTypeBitWidth();
-    auto words = VectorType::get(e.lanes, b.getIntegerType(bits * e.step));
-    auto amount = [&](int64_t elements) -> Value {
-      return arith::ConstantOp::create(
-          b, DenseElementsAttr::get(
-                 words, b.getIntegerAttr(words.getElementType(),
-                                         int64_t(bits) * elements)));
-    };
-    Value result = arith::ShLIOp::create(
-        b, vector::BitCastOp::create(b, words, weights), amount(shift));
-    if (before) {
-      Value carried =
-          arith::ShRUIOp::create(b, vector::BitCastOp::create(b, words, before),
-                                 amount(e.step - shift));
-      result = arith::OrIOp::create(b, result, carried);
-    }
-    return vector::BitCastOp::create(b, type, result);
-  }
-
-  /// A row of a depthwise window by an instruction of several steps. Positions
-  /// are interleaved once for all rows of the block whose windows fit into the
-  /// same steps; the weights of the later ones are shifted.
-  void multiplyWindow(Offset lhs, Offset rhs, MutableArrayRef<Value> acc) {
-    const Loop &run = e.reductions.back();
-    auto &instruction = e.instruction;
-    int64_t size = *getConstantIntValue(run.extent);
-    int64_t steps = llvm::divideCeil(size, e.step);
-    auto rowStride = getConstantIntValue(e.rows.back().lhs);
-    auto runStride = getConstantIntValue(run.lhs);
-    bool overlap = rowStride && runStride && *rowStride == *runStride;
-    int64_t shared = overlap ? steps * e.step - size + 1 : 1;
-    for (int64_t j = 0; j < columns.vectors; ++j) {
-      SmallVector<Value> loadedWeights;
-      for (int64_t q = 0; q < steps; ++q)
-        loadedWeights.push_back(
-            loadWeights(move(rhs, run.rhs, b.constant(q)), j));
-      SmallVector<SmallVector<Value>> weights(std::min(shared, rows));
-      for (auto [shift, list] : llvm::enumerate(weights))
-        for (int64_t q = 0; q < steps; ++q) {
-          Value value = loadedWeights[q];
-          if (shift)
-            value =
-                shiftWeights(value, q ? loadedWeights[q - 1] : Value(), shift);
-          list.push_back(instruction.buildRhs(b, b.getLoc(), value));
-        }
-      for (int64_t first = 0; first < rows; first += shared) {
-        int64_t count = std::min(shared, rows - first);
-        for (int64_t q = 0; q < steps; ++q) {
-          SmallVector<Value> positions;
-          for (int64_t s = 0; s < e.step; ++s) {
-            int64_t position = q * e.step + s;
-            positions.push_back(
-                position < size + count - 1
-                    ? loadChannels(move(lhs, run.lhs, b.constant(position)),
-                                   first, j)
-                    : Value());
-          }
-          Value row = instruction.buildLhs(b, b.getLoc(), interleave(positions),
-                                           e.op.getLhsUnsigned());
-          for (int64_t i = 0; i < count; ++i) {
-            int64_t at = (first + i) * columns.vectors + j;
-            acc[at] = instruction.buildMultiplyAccumulate(
-                b, b.getLoc(), row, weights[i][q], acc[at]);
-            if (!ones)
-              continue;
-            Value &rowSum = acc[rows * columns.vectors + at];
-            rowSum = instruction.buildMultiplyAccumulate(
-                b, b.getLoc(), row,
-                makeOnes(i - q * e.step, i - q * e.step + size), rowSum);
-          }
-        }
-      }
-    }
-  }
-
-  /// `count` elements of row `r` from run element `element` on, the rest of the
-  /// step zero. `remaining` (if set) replaces count where only run time knows.
-  Value loadStep(Offset lhs, int64_t r, int64_t element, int64_t count,
-                 Value remaining) {
-    OpFoldResult stride = e.reductions.back().lhs;
-    auto offsetOf = [&](int64_t i) {
-      OpFoldResult offset =
-          e.brokenRun
-              ? b.add(b.multiply(e.brokenStride,
-                                 b.constant((element + i) / e.brokenRun)),
-                      b.constant((element + i) % e.brokenRun))
-              : b.multiply(stride, b.constant(element + i));
-      return b.add(rowOffsets[r], offset);
-    };
-    bool isWhole = count == e.step && !remaining;
-    bool isContiguous =
-        e.step == 1 || !e.brokenRun ||
-        element / e.brokenRun == (element + count - 1) / e.brokenRun;
-    Type type = cast<MemRefType>(e.lhs.flat.getType()).getElementType();
-    Value elements;
-    if (e.step == 1) {
-      elements = memref::LoadOp::create(b, e.lhs.flat, index(lhs, offsetOf(0)));
-    } else if (isWhole && isContiguous) {
-      elements = vector::LoadOp::create(b, VectorType::get(e.step, type),
-                                        e.lhs.flat, index(lhs, offsetOf(0)));
-    } else {
-      Value zero = arith::ConstantOp::create(b, b.getZeroAttr(type));
-      SmallVector<Value> parts(e.step, zero);
-      for (int64_t i = 0; i < count; ++i) {
-        Value at = index(lhs, offsetOf(i));
-        if (!remaining || i == 0) {
-          parts[i] = memref::LoadOp::create(b, e.lhs.flat, at);
-          continue;
-        }
-        // Beyond the end, read the first element again and drop it.
-        Value inside = arith::CmpIOp::create(b, arith::CmpIPredicate::ult,
-                                             b.value(b.constant(i)), remaining);
-        Value first = index(lhs, offsetOf(0));
-        Value value = memref::LoadOp::create(
-            b, e.lhs.flat,
-            arith::SelectOp::create(b, inside, at, first).getResult());
-        parts[i] = arith::SelectOp::create(b, inside, value, zero);
-      }
-      elements = vector::FromElementsOp::create(
-          b, VectorType::get(e.step, type), parts);
-    }
-    return e.instruction.buildLhs(b, b.getLoc(), elements,
-                                  e.op.getLhsUnsigned());
-  }
-
-  /// Adds the products of one reduction step to the accumulators.
-  void multiplyStep(Offset lhs, Offset rhs, int64_t element, int64_t count,
-                    MutableArrayRef<Value> acc, Value remaining = {},
-                    Value stepOnes = {}) {
-    auto &instruction = e.instruction;
-    SmallVector<Value> weights;
-    for (int64_t j = 0; j < columns.vectors; ++j)
-      weights.push_back(
-          instruction.buildRhs(b, b.getLoc(), loadWeights(rhs, j)));
-    if (ones && !stepOnes)
-      stepOnes = count == e.step ? ones : makeOnes(0, count);
-    int64_t sumsAt = rows * columns.vectors;
-    int64_t sumsPerRow = e.dims.depthwise ? columns.vectors : 1;
-    for (int64_t r = 0; r < rows; ++r) {
-      Value row = e.dims.depthwise
-                      ? Value()
-                      : loadStep(lhs, r, element, count, remaining);
-      for (int64_t j = 0; j < columns.vectors; ++j) {
-        if (e.dims.depthwise) {
-          Offset at = lhs;
-          if (auto stride = getConstantIntValue(e.reductions.back().lhs))
-            at.known += element * *stride;
-          else
-            at.base = b.add(at.base, b.multiply(e.reductions.back().lhs,
-                                                b.constant(element)));
-          row = loadChannels(at, r, j);
-        }
-        Value &sum = acc[r * columns.vectors + j];
-        sum = instruction.buildMultiplyAccumulate(b, b.getLoc(), row,
-                                                  weights[j], sum);
-        if (ones && j < sumsPerRow) {
-          Value &rowSum = acc[sumsAt + r * sumsPerRow + j];
-          rowSum = instruction.buildMultiplyAccumulate(b, b.getLoc(), row,
-                                                       stepOnes, rowSum);
-        }
-      }
-    }
-  }
-
-  /// Emits a loop that carries the accumulators.
-  void carry(OpFoldResult lower, OpFoldResult upper, int64_t by,
-             SmallVectorImpl<Value> &acc,
-             function_ref<void(Value, SmallVectorImpl<Value> &)> body) {
-    loaded.clear();
-    auto loop = scf::ForOp::create(b, b.value(lower), b.value(upper),
-                                   b.value(b.constant(by)), acc);
-    {
-      OpBuilder::InsertionGuard guard(b);
-      b.setInsertionPointToStart(loop.getBody());
-      SmallVector<Value> inner(loop.getRegionIterArgs());
-      body(loop.getInductionVar(), inner);
-      scf::YieldOp::create(b, inner);
-    }
-    loaded.clear();
-    acc.assign(loop.getResults().begin(), loop.getResults().end());
-  }
-
-  Offset move(Offset offset, OpFoldResult stride, OpFoldResult by) {
-    OpFoldResult distance = b.multiply(stride, by);
-    if (auto known = getConstantIntValue(distance))
-      offset.known += *known;
+Value Reduction::index(Offset offset, OpFoldResult more) {
+  OpFoldResult at = offset.base;
+  int64_t known = offset.known;
+  if (more) {
+    if (auto constant = getConstantIntValue(more))
+      known += *constant;
     else
-      offset.base = b.add(offset.base, distance);
-    return offset;
+      at = b.add(at, more);
   }
+  return b.value(b.add(at, b.constant(known)));
+}
 
-  /// The innermost reduction: whole steps, unrolled, and the partial one.
-  void reduceRun(Offset lhs, Offset rhs, SmallVectorImpl<Value> &acc) {
-    if (e.dims.depthwise && e.step > 1)
-      return multiplyWindow(lhs, rhs, acc);
-    const Loop &run = e.reductions.back();
-    int64_t products = rows * columns.vectors;
-    OpFoldResult steps = b.divide(run.extent, e.step);
-    OpFoldResult rest = b.remainder(run.extent, e.step);
-    auto knownSteps = getConstantIntValue(steps);
-    int64_t unroll = std::clamp<int64_t>(kUnrolledProducts / products, 1, 8);
-    if (knownSteps) {
-      // Prefer a divisor, so that no steps are left over.
-      for (int64_t u = unroll; u > 1 && u * 2 > unroll; --u)
-        if (*knownSteps % u == 0) {
-          unroll = u;
-          break;
-        }
-      if (*knownSteps <= unroll ||
-          (e.dims.depthwise && *knownSteps <= kUnrolledTaps) || e.brokenRun)
-        unroll = *knownSteps;
+Value Reduction::makeOnes(int64_t begin, int64_t end) {
+  Type element = cast<MemRefType>(e.op.getRhs().getType()).getElementType();
+  SmallVector<Attribute> values;
+  for (int64_t lane = 0; lane < e.lanes; ++lane)
+    for (int64_t s = 0; s < e.step; ++s)
+      values.push_back(
+          b.getIntegerAttr(element, s >= begin && s < end ? 1 : 0));
+  auto type = VectorType::get(e.lanes * e.step, element);
+  Value one =
+      arith::ConstantOp::create(b, DenseElementsAttr::get(type, values));
+  return e.instruction.buildRhs(b, b.getLoc(), one);
+}
+
+Value Reduction::loadWeights(Offset rhs, int64_t j) {
+  auto element = cast<MemRefType>(e.rhs.flat.getType()).getElementType();
+  auto type = VectorType::get(e.lanes * e.step, element);
+  Value at =
+      index(rhs, b.multiply(e.op.getPacked() ? b.constant(1) : e.column.rhs,
+                            b.constant(j * e.lanes * e.step)));
+  // Packed panels are whole; what lies beyond unpacked columns is not ours.
+  if (!e.op.getPacked() && columns.masks[j]) {
+    Value zero = arith::ConstantOp::create(b, b.getZeroAttr(type));
+    return vector::MaskedLoadOp::create(b, type, e.rhs.flat, at,
+                                        columns.masks[j], zero);
+  }
+  return vector::LoadOp::create(b, type, e.rhs.flat, at);
+}
+
+Value Reduction::loadChannels(Offset lhs, int64_t r, int64_t j) {
+  OpFoldResult more = b.add(rowOffsets[r], b.constant(j * e.lanes));
+  auto constant = getConstantIntValue(more);
+  Value *cached = nullptr;
+  if (constant && isa<Value>(lhs.base)) {
+    cached = &loaded[{cast<Value>(lhs.base), lhs.known + *constant}];
+    if (*cached)
+      return *cached;
+  }
+  auto element = cast<MemRefType>(e.lhs.flat.getType()).getElementType();
+  auto type = VectorType::get(e.lanes, element);
+  Value at = index(lhs, more), value;
+  if (columns.masks[j]) {
+    Value zero = arith::ConstantOp::create(b, b.getZeroAttr(type));
+    value = vector::MaskedLoadOp::create(b, type, e.lhs.flat, at,
+                                         columns.masks[j], zero);
+  } else {
+    value = vector::LoadOp::create(b, type, e.lhs.flat, at);
+  }
+  if (e.step == 1)
+    value = e.instruction.buildLhs(b, b.getLoc(), value, e.op.getLhsUnsigned());
+  if (cached)
+    *cached = value;
+  return value;
+}
+
+Value Reduction::loadStep(Offset lhs, int64_t r, int64_t element, int64_t count,
+                          Value remaining) {
+  OpFoldResult stride = run.lhs;
+  auto offsetOf = [&](int64_t i) {
+    OpFoldResult offset =
+        e.brokenRun ? b.add(b.multiply(e.brokenStride,
+                                       b.constant((element + i) / e.brokenRun)),
+                            b.constant((element + i) % e.brokenRun))
+                    : b.multiply(stride, b.constant(element + i));
+    return b.add(rowOffsets[r], offset);
+  };
+  bool isWhole = count == e.step && !remaining;
+  bool isContiguous =
+      e.step == 1 || !e.brokenRun ||
+      element / e.brokenRun == (element + count - 1) / e.brokenRun;
+  Type type = cast<MemRefType>(source.getType()).getElementType();
+  Value elements;
+  if (e.step == 1) {
+    elements = memref::LoadOp::create(b, source, index(lhs, offsetOf(0)));
+  } else if (isWhole && isContiguous) {
+    elements = vector::LoadOp::create(b, VectorType::get(e.step, type), source,
+                                      index(lhs, offsetOf(0)));
+  } else {
+    Value zero = arith::ConstantOp::create(b, b.getZeroAttr(type));
+    SmallVector<Value> parts(e.step, zero);
+    for (int64_t i = 0; i < count; ++i) {
+      Value at = index(lhs, offsetOf(i));
+      if (!remaining || i == 0) {
+        parts[i] = memref::LoadOp::create(b, source, at);
+        continue;
+      }
+      // Beyond the end, read the first element again and drop it.
+      Value inside = arith::CmpIOp::create(b, arith::CmpIPredicate::ult,
+                                           b.value(b.constant(i)), remaining);
+      Value first = index(lhs, offsetOf(0));
+      Value value = memref::LoadOp::create(
+          b, source, arith::SelectOp::create(b, inside, at, first).getResult());
+      parts[i] = arith::SelectOp::create(b, inside, value, zero);
     }
-    OpFoldResult stepLhs = b.multiply(run.lhs, b.constant(e.step));
-    auto line = [&](Offset l, Offset r, int64_t count,
-                    MutableArrayRef<Value> values) {
-      for (int64_t u = 0; u < count; ++u)
-        multiplyStep(l, move(r, run.rhs, b.constant(u)), u * e.step, e.step,
-                     ways == 1
-                         ? values
-                         : values.slice(u % ways * products, products));
-    };
-    OpFoldResult done = b.constant(0);
-    if (knownSteps && *knownSteps == unroll) {
-      line(lhs, rhs, unroll, acc);
-      done = steps;
-    } else {
-      OpFoldResult end = b.subtract(steps, b.remainder(steps, unroll));
-      carry(done, end, unroll, acc,
-            [&](Value k, SmallVectorImpl<Value> &inner) {
-              line(move(lhs, stepLhs, k), move(rhs, run.rhs, k), unroll, inner);
-            });
-      done = end;
-      if (knownSteps) {
-        int64_t left = *knownSteps - *getConstantIntValue(done);
-        line(move(lhs, stepLhs, done), move(rhs, run.rhs, done), left, acc);
-      } else if (unroll > 1) {
-        carry(done, steps, 1, acc, [&](Value k, SmallVectorImpl<Value> &inner) {
-          line(move(lhs, stepLhs, k), move(rhs, run.rhs, k), 1, inner);
-        });
+    elements =
+        vector::FromElementsOp::create(b, VectorType::get(e.step, type), parts);
+  }
+  return e.instruction.buildLhs(b, b.getLoc(), elements, e.op.getLhsUnsigned());
+}
+
+void Reduction::multiplyStep(Offset lhs, Offset rhs, int64_t element,
+                             int64_t count, MutableArrayRef<Value> acc,
+                             Value remaining, Value stepOnes) {
+  auto &instruction = e.instruction;
+  SmallVector<Value> weights;
+  for (int64_t j = 0; j < columns.vectors; ++j)
+    weights.push_back(instruction.buildRhs(b, b.getLoc(), loadWeights(rhs, j)));
+  if (ones && !stepOnes)
+    stepOnes = count == e.step ? ones : makeOnes(0, count);
+  int64_t sumsAt = rows * columns.vectors;
+  int64_t sumsPerRow = e.dims.depthwise ? columns.vectors : 1;
+  for (int64_t r = 0; r < rows; ++r) {
+    Value row = e.dims.depthwise ? Value()
+                                 : loadStep(lhs, r, element, count, remaining);
+    for (int64_t j = 0; j < columns.vectors; ++j) {
+      if (e.dims.depthwise) {
+        Offset at = lhs;
+        if (auto stride = getConstantIntValue(run.lhs))
+          at.known += element * *stride;
+        else
+          at.base = b.add(at.base, b.multiply(run.lhs, b.constant(element)));
+        row = loadChannels(at, r, j);
+      }
+      Value &sum = acc[r * columns.vectors + j];
+      sum = instruction.buildMultiplyAccumulate(b, b.getLoc(), row, weights[j],
+                                                sum);
+      if (ones && j < sumsPerRow) {
+        Value &rowSum = acc[sumsAt + r * sumsPerRow + j];
+        rowSum = instruction.buildMultiplyAccumulate(b, b.getLoc(), row,
+                                                     stepOnes, rowSum);
       }
     }
-    if (auto known = getConstantIntValue(rest)) {
-      if (*known == 0)
-        return;
-      if (e.brokenRun)
-        return multiplyStep(lhs, move(rhs, run.rhs, steps),
-                            *knownSteps * e.step, *known, acc);
-      return multiplyStep(move(lhs, stepLhs, steps), move(rhs, run.rhs, steps),
-                          0, *known, acc);
-    }
-    reducePartial(move(lhs, stepLhs, steps), move(rhs, run.rhs, steps),
-                  b.value(rest), acc);
   }
+}
 
-  /// A last step of which only run time knows how many elements exist.
-  void reducePartial(Offset lhs, Offset rhs, Value rest,
-                     SmallVectorImpl<Value> &acc) {
-    Value any = arith::CmpIOp::create(b, arith::CmpIPredicate::ne, rest,
-                                      b.value(b.constant(0)));
-    auto branch = scf::IfOp::create(b, ValueRange(acc).getTypes(), any,
-                                    /*withElseRegion=*/true);
+void Reduction::carry(
+    OpFoldResult lower, OpFoldResult upper, int64_t by,
+    SmallVectorImpl<Value> &acc,
+    function_ref<void(Value, SmallVectorImpl<Value> &)> body) {
+  loaded.clear();
+  auto loop = scf::ForOp::create(b, b.value(lower), b.value(upper),
+                                 b.value(b.constant(by)), acc);
+  {
     OpBuilder::InsertionGuard guard(b);
-    b.setInsertionPointToStart(branch.elseBlock());
-    scf::YieldOp::create(b, acc);
-    b.setInsertionPointToStart(branch.thenBlock());
-    SmallVector<Value> inner(acc.begin(), acc.end());
-    Value stepOnes;
-    if (ones) {
-      Type element = cast<MemRefType>(e.op.getRhs().getType()).getElementType();
-      Value zero = arith::ConstantOp::create(b, b.getZeroAttr(element));
-      Value one = arith::ConstantOp::create(b, b.getIntegerAttr(element, 1));
-      SmallVector<Value> parts;
-      for (int64_t s = 0; s < e.step; ++s) {
-        Value inside = arith::CmpIOp::create(b, arith::CmpIPredicate::ult,
-                                             b.value(b.constant(s)), rest);
-        parts.push_back(arith::SelectOp::create(b, inside, one, zero));
-      }
-      SmallVector<Value> all;
-      for (int64_t lane = 0; lane < e.lanes; ++lane)
-        all.append(parts);
-      Value weights = vector::FromElementsOp::create(
-          b, VectorType::get(e.lanes * e.step, element), all);
-      stepOnes = e.instruction.buildRhs(b, b.getLoc(), weights);
-    }
-    multiplyStep(lhs, rhs, 0, e.step, inner, rest, stepOnes);
+    b.setInsertionPointToStart(loop.getBody());
+    SmallVector<Value> inner(loop.getRegionIterArgs());
+    body(loop.getInductionVar(), inner);
     scf::YieldOp::create(b, inner);
-    acc.assign(branch.getResults().begin(), branch.getResults().end());
   }
+  loaded.clear();
+  acc.assign(loop.getResults().begin(), loop.getResults().end());
+}
 
-  void reduceLevel(unsigned level, Offset lhs, Offset rhs,
-                   SmallVectorImpl<Value> &acc) {
-    if (level + 1 == e.reductions.size())
-      return reduceRun(lhs, rhs, acc);
-    const Loop &loop = e.reductions[level];
-    int64_t taps = 1;
-    for (const Loop &inner : ArrayRef(e.reductions).drop_front(level)) {
-      auto extent = getConstantIntValue(inner.extent);
-      taps = extent ? taps * *extent : kUnrolledTaps + 1;
+Reduction::Offset Reduction::move(Offset offset, OpFoldResult stride,
+                                  OpFoldResult by) {
+  OpFoldResult distance = b.multiply(stride, by);
+  if (auto known = getConstantIntValue(distance))
+    offset.known += *known;
+  else
+    offset.base = b.add(offset.base, distance);
+  return offset;
+}
+
+void Reduction::reduceRun(Offset lhs, Offset rhs, SmallVectorImpl<Value> &acc) {
+  if (e.dims.depthwise && e.step > 1)
+    return multiplyWindow(lhs, rhs, acc);
+  if (e.stage)
+    lhs = stageRows(lhs);
+  int64_t products = rows * columns.vectors;
+  OpFoldResult steps = b.divide(run.extent, e.step);
+  OpFoldResult rest = b.remainder(run.extent, e.step);
+  auto knownSteps = getConstantIntValue(steps);
+  int64_t unroll = std::clamp<int64_t>(kUnrolledProducts / products, 1, 8);
+  // LLVM adds the products of several steps up first, which takes registers
+  // that the accumulators of a large block need.
+  if (e.stage && products > 6)
+    unroll = 1;
+  if (knownSteps) {
+    // Prefer a divisor, so that no steps are left over.
+    for (int64_t u = unroll; u > 1 && u * 2 > unroll; --u)
+      if (*knownSteps % u == 0) {
+        unroll = u;
+        break;
+      }
+    if (*knownSteps <= unroll ||
+        (e.dims.depthwise && *knownSteps <= kUnrolledTaps) || e.brokenRun)
+      unroll = *knownSteps;
+  }
+  OpFoldResult stepLhs = b.multiply(run.lhs, b.constant(e.step));
+  auto line = [&](Offset l, Offset r, int64_t count,
+                  MutableArrayRef<Value> values) {
+    for (int64_t u = 0; u < count; ++u)
+      multiplyStep(l, move(r, run.rhs, b.constant(u)), u * e.step, e.step,
+                   ways == 1 ? values
+                             : values.slice(u % ways * products, products));
+  };
+  OpFoldResult done = b.constant(0);
+  if (knownSteps && *knownSteps == unroll) {
+    line(lhs, rhs, unroll, acc);
+    done = steps;
+  } else {
+    OpFoldResult end = b.subtract(steps, b.remainder(steps, unroll));
+    carry(done, end, unroll, acc, [&](Value k, SmallVectorImpl<Value> &inner) {
+      line(move(lhs, stepLhs, k), move(rhs, run.rhs, k), unroll, inner);
+    });
+    done = end;
+    if (knownSteps) {
+      int64_t left = *knownSteps - *getConstantIntValue(done);
+      line(move(lhs, stepLhs, done), move(rhs, run.rhs, done), left, acc);
+    } else if (unroll > 1) {
+      carry(done, steps, 1, acc, [&](Value k, SmallVectorImpl<Value> &inner) {
+        line(move(lhs, stepLhs, k), move(rhs, run.rhs, k), 1, inner);
+      });
     }
-    auto extent = getConstantIntValue(loop.extent);
-    if (extent && e.dims.depthwise && taps <= kUnrolledTaps) {
-      for (int64_t i = 0; i < *extent; ++i)
-        reduceLevel(level + 1, move(lhs, loop.lhs, b.constant(i)),
-                    move(rhs, loop.rhs, b.constant(i)), acc);
+  }
+  if (auto known = getConstantIntValue(rest)) {
+    if (*known == 0)
       return;
-    }
-    carry(b.constant(0), loop.extent, 1, acc,
-          [&](Value i, SmallVectorImpl<Value> &inner) {
-            reduceLevel(level + 1, move(lhs, loop.lhs, i),
-                        move(rhs, loop.rhs, i), inner);
-          });
+    if (e.brokenRun)
+      return multiplyStep(lhs, move(rhs, run.rhs, steps), *knownSteps * e.step,
+                          *known, acc);
+    return multiplyStep(move(lhs, stepLhs, steps), move(rhs, run.rhs, steps), 0,
+                        *known, acc);
   }
-};
+  reducePartial(move(lhs, stepLhs, steps), move(rhs, run.rhs, steps),
+                b.value(rest), acc);
+}
 
-} // namespace mlir::tamis::kernel
+void Reduction::reducePartial(Offset lhs, Offset rhs, Value rest,
+                              SmallVectorImpl<Value> &acc) {
+  Value any = arith::CmpIOp::create(b, arith::CmpIPredicate::ne, rest,
+                                    b.value(b.constant(0)));
+  auto branch = scf::IfOp::create(b, ValueRange(acc).getTypes(), any,
+                                  /*withElseRegion=*/true);
+  OpBuilder::InsertionGuard guard(b);
+  b.setInsertionPointToStart(branch.elseBlock());
+  scf::YieldOp::create(b, acc);
+  b.setInsertionPointToStart(branch.thenBlock());
+  SmallVector<Value> inner(acc.begin(), acc.end());
+  Value stepOnes;
+  if (ones) {
+    Type element = cast<MemRefType>(e.op.getRhs().getType()).getElementType();
+    Value zero = arith::ConstantOp::create(b, b.getZeroAttr(element));
+    Value one = arith::ConstantOp::create(b, b.getIntegerAttr(element, 1));
+    SmallVector<Value> parts;
+    for (int64_t s = 0; s < e.step; ++s) {
+      Value inside = arith::CmpIOp::create(b, arith::CmpIPredicate::ult,
+                                           b.value(b.constant(s)), rest);
+      parts.push_back(arith::SelectOp::create(b, inside, one, zero));
+    }
+    SmallVector<Value> all;
+    for (int64_t lane = 0; lane < e.lanes; ++lane)
+      all.append(parts);
+    Value weights = vector::FromElementsOp::create(
+        b, VectorType::get(e.lanes * e.step, element), all);
+    stepOnes = e.instruction.buildRhs(b, b.getLoc(), weights);
+  }
+  multiplyStep(lhs, rhs, 0, e.step, inner, rest, stepOnes);
+  scf::YieldOp::create(b, inner);
+  acc.assign(branch.getResults().begin(), branch.getResults().end());
+}
+
+void Reduction::reduceLevel(unsigned level, Offset lhs, Offset rhs,
+                            SmallVectorImpl<Value> &acc) {
+  if (level + 1 == e.reductions.size())
+    return reduceRun(lhs, rhs, acc);
+  const Loop &loop = e.reductions[level];
+  int64_t taps = 1;
+  for (const Loop &inner : ArrayRef(e.reductions).drop_front(level)) {
+    auto extent = getConstantIntValue(inner.extent);
+    taps = extent ? taps * *extent : kUnrolledTaps + 1;
+  }
+  auto extent = getConstantIntValue(loop.extent);
+  if (extent && e.dims.depthwise && taps <= kUnrolledTaps) {
+    for (int64_t i = 0; i < *extent; ++i)
+      reduceLevel(level + 1, move(lhs, loop.lhs, b.constant(i)),
+                  move(rhs, loop.rhs, b.constant(i)), acc);
+    return;
+  }
+  carry(b.constant(0), loop.extent, 1, acc,
+        [&](Value i, SmallVectorImpl<Value> &inner) {
+          reduceLevel(level + 1, move(lhs, loop.lhs, i), move(rhs, loop.rhs, i),
+                      inner);
+        });
+}
 
 SmallVector<Value> Emitter::reduce(const Place &place, int64_t count,
                                    const Columns &columns) {

@@ -160,7 +160,7 @@ Loop Emitter::makeLoop(unsigned dim) {
       search(op.getLhs(), op.getLhsMap());
   }
   loop.lhs = lhs.perDim[dim];
-  loop.rhs = op.getPacked() ? b.constant(0) : rhs.perDim[dim];
+  loop.rhs = rhs.perDim.empty() ? b.constant(0) : rhs.perDim[dim];
   loop.out = out.perDim[dim];
   loop.sums = b.constant(0);
   for (FlatView &extra : extras)
@@ -209,10 +209,15 @@ LogicalResult Emitter::prepare() {
     return op.emitOpError("cannot be generated: ") << reason;
   dims = *classified;
   lhs = flatten(b, op.getLhs(), op.getLhsMap());
-  rhs = flatten(b, op.getRhs(), op.getPacked() ? AffineMap() : op.getRhsMap());
+  bool inOrder = op.getPacked() || op.getStorage();
+  rhs = flatten(b, op.getRhs(), inOrder ? AffineMap() : op.getRhsMap());
   out = flatten(b, op.getInit(), op.getOutMap());
   if (op.getSums())
     sums = flatten(b, op.getSums());
+  if (op.getStorage()) {
+    offsets = flatten(b, op.getStream()[0]);
+    starts = flatten(b, op.getStream()[1]);
+  }
   for (auto [i, extra] : llvm::enumerate(op.getExtras()))
     extras.push_back(isa<MemRefType>(extra.getType())
                          ? flatten(b, extra, op.getExtraMap(i))
@@ -352,12 +357,14 @@ LogicalResult Emitter::emit() {
 }
 
 void Emitter::makeScratch() {
+  if (op.getStorage())
+    return makeStream();
+  makeStage();
   if (!instruction.isTile() && !hasLongEpilogue())
     return;
   int64_t size = op.getTile()[0] * op.getTile()[1] * lanes;
   scratch = memref::AllocaOp::create(
-      b, MemRefType::get({size}, op.getAccumulator()),
-      b.getI64IntegerAttr(64));
+      b, MemRefType::get({size}, op.getAccumulator()), b.getI64IntegerAttr(64));
 }
 
 Loop &Emitter::cacheLoop() {
@@ -417,7 +424,7 @@ void Emitter::emitGroups(unsigned level, Place place) {
 
 void Emitter::emitOuterRows(unsigned level, Place place) {
   if (level + 2 >= rows.size())
-    return emitCacheBlocks(place);
+    return op.getStorage() ? emitStreamRows(place) : emitCacheBlocks(place);
   b.loop(b.constant(0), rows[level].extent, 1, [&](OpFoldResult i) {
     emitOuterRows(level + 1, advance(place, rows[level], i));
   });
@@ -444,7 +451,9 @@ void Emitter::emitPanels(Place place, OpFoldResult lower, OpFoldResult upper) {
     return b.multiply(stride, b.constant(width));
   };
   panel.lhs = byWidth(column.lhs);
-  panel.rhs = op.getPacked() ? panelStride : byWidth(column.rhs);
+  panel.rhs = op.getStorage()  ? b.constant(width)
+              : op.getPacked() ? panelStride
+                               : byWidth(column.rhs);
   panel.out = byWidth(column.out);
   panel.sums = op.getSums() ? b.constant(width) : b.constant(0);
   for (OpFoldResult &extra : panel.extras)
@@ -491,6 +500,8 @@ void Emitter::emitPanels(Place place, OpFoldResult lower, OpFoldResult upper) {
 void Emitter::emitPanel(Place place, Columns columns, OpFoldResult lower,
                         OpFoldResult upper) {
   prepareInitial(place, columns);
+  if (op.getStorage())
+    return emitStreamPanel(place, columns, upper);
   if (rows.size() == 1)
     return emitRowBlocks(place, columns, lower, upper);
   b.loop(lower, upper, 1, [&](OpFoldResult i) {

@@ -4,15 +4,13 @@
 // model, written once in the instruction's order, and become a parameter of
 // their own. MLIR attributes are never element-wise folded here: a model has
 // hundreds of millions of elements.
+#include "RowStream.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
-#include "mlir/Dialect/Linalg/IR/Linalg.h"
-#include "mlir/Dialect/MLProgram/IR/MLProgram.h"
-#include "mlir/Dialect/Tensor/IR/Tensor.h"
 #include "mlir/IR/DialectResourceBlobManager.h"
 #include "mlir/IR/SymbolTable.h"
 #include "tamis/IR/Tamis.h"
 #include "tamis/Kernels/Passes.h"
-#include "llvm/ADT/APFloat.h"
+#include "tamis/Transforms/ConstantTensor.h"
 #include "llvm/Support/Endian.h"
 
 namespace mlir::tamis {
@@ -23,144 +21,7 @@ namespace mlir::tamis {
 using namespace mlir;
 using namespace mlir::tamis;
 
-namespace {
-
-/// The bytes of a constant as its reader sees them: each dimension with its
-/// stride in elements, after the views between constant and reader.
-struct SourceView {
-  ArrayRef<char> bytes;
-  Type element;
-  bool isSplat = false;
-  SmallVector<int64_t> shape, strides;
-  ml_program::GlobalOp global;
-  Attribute value;
-  /// What was done to the bytes on the way, so that equal packs are shared.
-  SmallVector<Attribute> path;
-};
-
-} // namespace
-
-static SmallVector<int64_t> contiguousStrides(ArrayRef<int64_t> shape) {
-  SmallVector<int64_t> strides(shape.size(), 1);
-  for (int64_t i = static_cast<int64_t>(shape.size()) - 2; i >= 0; --i)
-    strides[i] = strides[i + 1] * shape[i + 1];
-  return strides;
-}
-
-/// The view of a constant or parameter; failure for anything else.
-static FailureOr<SourceView> viewConstant(Value value, SymbolTable &symbols) {
-  Operation *def = value.getDefiningOp();
-  if (!def)
-    return failure();
-  if (auto transpose = dyn_cast<linalg::TransposeOp>(def)) {
-    FailureOr<SourceView> view = viewConstant(transpose.getInput(), symbols);
-    if (failed(view))
-      return failure();
-    SourceView result = *view;
-    for (auto [i, from] : llvm::enumerate(transpose.getPermutation())) {
-      result.shape[i] = view->shape[from];
-      result.strides[i] = view->strides[from];
-    }
-    result.path.push_back(transpose.getPermutationAttr());
-    return result;
-  }
-  if (auto expand = dyn_cast<tensor::ExpandShapeOp>(def)) {
-    FailureOr<SourceView> view = viewConstant(expand.getSrc(), symbols);
-    if (failed(view))
-      return failure();
-    SourceView result = *view;
-    ArrayRef<int64_t> shape = expand.getResultType().getShape();
-    result.shape.assign(shape.begin(), shape.end());
-    result.strides.assign(shape.size(), 0);
-    for (auto [i, group] : llvm::enumerate(expand.getReassociationIndices())) {
-      int64_t stride = view->strides[i];
-      for (int64_t d : llvm::reverse(group)) {
-        result.strides[d] = stride;
-        stride *= shape[d];
-      }
-    }
-    result.path.push_back(TypeAttr::get(expand.getResultType()));
-    return result;
-  }
-  if (auto collapse = dyn_cast<tensor::CollapseShapeOp>(def)) {
-    FailureOr<SourceView> view = viewConstant(collapse.getSrc(), symbols);
-    if (failed(view))
-      return failure();
-    SourceView result = *view;
-    ArrayRef<int64_t> shape = collapse.getResultType().getShape();
-    result.shape.assign(shape.begin(), shape.end());
-    result.strides.assign(shape.size(), 1);
-    for (auto [i, group] :
-         llvm::enumerate(collapse.getReassociationIndices())) {
-      int64_t expected = 0;
-      for (int64_t d : llvm::reverse(group)) {
-        if (view->shape[d] == 1)
-          continue;
-        if (expected == 0)
-          result.strides[i] = view->strides[d];
-        else if (view->strides[d] != expected)
-          return failure();
-        expected = view->strides[d] * view->shape[d];
-      }
-    }
-    result.path.push_back(TypeAttr::get(collapse.getResultType()));
-    return result;
-  }
-  SourceView view;
-  Attribute attr;
-  if (auto load = dyn_cast<ml_program::GlobalLoadConstOp>(def)) {
-    view.global = symbols.lookup<ml_program::GlobalOp>(
-        load.getGlobalAttr().getLeafReference());
-    if (!view.global || view.global.getIsMutable() || !view.global.getValue())
-      return failure();
-    attr = *view.global.getValue();
-  } else if (auto constant = dyn_cast<arith::ConstantOp>(def)) {
-    attr = constant.getValue();
-  }
-  auto type = dyn_cast<RankedTensorType>(value.getType());
-  if (!type || !type.hasStaticShape())
-    return failure();
-  if (auto dense = dyn_cast_or_null<DenseElementsAttr>(attr)) {
-    view.bytes = dense.getRawData();
-    view.isSplat = dense.isSplat();
-  } else if (auto resource =
-                 dyn_cast_or_null<DenseResourceElementsAttr>(attr)) {
-    AsmResourceBlob *blob = resource.getRawHandle().getBlob();
-    if (!blob)
-      return failure();
-    view.bytes = blob->getData();
-  } else {
-    return failure();
-  }
-  view.value = attr;
-  view.element = type.getElementType();
-  view.shape.assign(type.getShape().begin(), type.getShape().end());
-  view.strides = contiguousStrides(view.shape);
-  unsigned size = llvm::divideCeil(view.element.getIntOrFloatBitWidth(), 8);
-  if (view.isSplat)
-    view.strides.assign(view.shape.size(), 0);
-  else if (view.bytes.size() <
-           static_cast<size_t>(type.getNumElements()) * size)
-    return failure();
-  return view;
-}
-
 //===-- packing -----------------------------------------------------------===//
-
-/// Source offsets of a list of dimensions, linearized outer to inner.
-static SmallVector<int64_t> linearOffsets(const SourceView &view,
-                                          ArrayRef<int64_t> dims) {
-  SmallVector<int64_t> offsets{0};
-  for (int64_t d : dims) {
-    SmallVector<int64_t> next;
-    next.reserve(offsets.size() * view.shape[d]);
-    for (int64_t offset : offsets)
-      for (int64_t i = 0; i < view.shape[d]; ++i)
-        next.push_back(offset + i * view.strides[d]);
-    offsets = std::move(next);
-  }
-  return offsets;
-}
 
 /// Moves elements through `convert`; calls `sum(group, column, value)` for
 /// each.
@@ -172,15 +33,14 @@ static void packElements(kernel::PackOp op, const SourceView &view,
   int64_t step = op.getStep(), width = op.getWidth();
   ArrayRef<int64_t> reductions = op.getReductions();
   SmallVector<int64_t> outer =
-      linearOffsets(view, reductions.drop_back(op.getRun()));
-  SmallVector<int64_t> run =
-      linearOffsets(view, reductions.take_back(op.getRun()));
+      view.getOffsets(reductions.drop_back(op.getRun()));
+  SmallVector<int64_t> run = view.getOffsets(reductions.take_back(op.getRun()));
   int64_t runSteps = steps / static_cast<int64_t>(outer.size());
   int64_t columns = op.getColumn() < 0 ? 1 : view.shape[op.getColumn()];
   int64_t columnStride = op.getColumn() < 0 ? 0 : view.strides[op.getColumn()];
   To *to = out.data();
   int64_t group = 0;
-  for (int64_t groupOffset : linearOffsets(view, op.getGroups())) {
+  for (int64_t groupOffset : view.getOffsets(op.getGroups())) {
     for (int64_t p = 0; p < panels; ++p) {
       for (int64_t outerOffset : outer) {
         for (int64_t k = 0; k < runSteps; ++k, to += width * step) {
@@ -201,38 +61,6 @@ static void packElements(kernel::PackOp op, const SourceView &view,
       }
     }
     ++group;
-  }
-}
-
-static float readFloat(const SourceView &view, int64_t index) {
-  if (view.element.isF32())
-    return reinterpret_cast<const float *>(view.bytes.data())[index];
-  uint16_t bits =
-      llvm::support::endian::read16le(view.bytes.data() + 2 * index);
-  const llvm::fltSemantics &semantics =
-      cast<FloatType>(view.element).getFloatSemantics();
-  llvm::APFloat value(semantics, llvm::APInt(16, bits));
-  bool lost;
-  value.convert(llvm::APFloat::IEEEsingle(), llvm::APFloat::rmNearestTiesToEven,
-                &lost);
-  return value.convertToFloat();
-}
-
-static int64_t readInteger(const SourceView &view, int64_t index,
-                           bool isUnsigned) {
-  const char *data = view.bytes.data();
-  switch (view.element.getIntOrFloatBitWidth()) {
-  case 8:
-    return isUnsigned ? int64_t(uint8_t(data[index]))
-                      : int64_t(int8_t(data[index]));
-  case 16: {
-    uint16_t bits = llvm::support::endian::read16le(data + 2 * index);
-    return isUnsigned ? int64_t(bits) : int64_t(int16_t(bits));
-  }
-  default: {
-    uint32_t bits = llvm::support::endian::read32le(data + 4 * index);
-    return isUnsigned ? int64_t(bits) : int64_t(int32_t(bits));
-  }
   }
 }
 
@@ -274,7 +102,7 @@ pack(kernel::PackOp op, const SourceView &view) {
   bool isUnsigned = op.getIsUnsigned();
   auto integer = [&](auto zero) {
     return [&](int64_t i) {
-      return static_cast<decltype(zero)>(readInteger(view, i, isUnsigned) -
+      return static_cast<decltype(zero)>(view.getInteger(i, isUnsigned) -
                                          offset);
     };
   };
@@ -283,7 +111,7 @@ pack(kernel::PackOp op, const SourceView &view) {
     MutableArrayRef<float> data;
     blob = makeBlob(count, data);
     packElements(
-        op, view, data, [&](int64_t i) { return readFloat(view, i); },
+        op, view, data, [&](int64_t i) { return view.getFloat(i); },
         [](int64_t, int64_t, float) {});
   } else if (element.isBF16() && view.element == element) {
     MutableArrayRef<uint16_t> data;
@@ -327,14 +155,14 @@ static DenseElementsAttr packSplat(kernel::PackOp op, const SourceView &view) {
   };
   int64_t offset = static_cast<int64_t>(op.getOffset());
   if (element.isF32())
-    return repeat(readFloat(view, 0));
+    return repeat(view.getFloat(0));
   if (element.isBF16() && view.element == element)
     return DenseElementsAttr::getFromRawBuffer(packed,
                                                view.bytes.take_front(2));
   if (element.isInteger(8))
-    return repeat(int8_t(readInteger(view, 0, op.getIsUnsigned()) - offset));
+    return repeat(int8_t(view.getInteger(0, op.getIsUnsigned()) - offset));
   if (element.isInteger(32))
-    return repeat(int32_t(readInteger(view, 0, op.getIsUnsigned()) - offset));
+    return repeat(int32_t(view.getInteger(0, op.getIsUnsigned()) - offset));
   return nullptr;
 }
 
@@ -390,7 +218,46 @@ struct PackParameters : tamis::impl::PackParametersBase<PackParameters> {
       op.erase();
       ++numPacked;
     }
+    module.walk(
+        [&](kernel::PackStreamOp op) { packStream(op, symbols, sources); });
     eraseUnused(module, sources);
+  }
+
+  /// The selection asked only for constants, so this one is.
+  void packStream(kernel::PackStreamOp op, SymbolTable &symbols,
+                  SetVector<Operation *> &sources) {
+    FailureOr<SourceView> view = viewConstant(op.getSource(), symbols);
+    if (failed(view)) {
+      op.emitOpError("expected a constant source");
+      return signalPassFailure();
+    }
+    StreamOrder order{static_cast<int64_t>(op.getColumn()),
+                      SmallVector<int64_t>(op.getReductions()),
+                      static_cast<int64_t>(op.getStep()),
+                      static_cast<int64_t>(op.getBound()),
+                      static_cast<int64_t>(op.getOffset()),
+                      op.getIsUnsigned()};
+    RowStream stream =
+        makeRowStream(*view, order, op.getStorage().getPositions());
+    OpBuilder b(op);
+    auto give = [&](StringRef suffix, Value result, auto &array) {
+      if (!result)
+        return;
+      auto bytes = getTensorBytes(cast<RankedTensorType>(result.getType()));
+      array.resize(*bytes / sizeof(array[0]));
+      AsmResourceBlob blob = HeapAsmResourceBlob::allocateAndCopyWithAlign(
+          ArrayRef(reinterpret_cast<const char *>(array.data()), *bytes), 64,
+          /*dataIsMutable=*/false);
+      define(b, symbols, view->global, suffix, result, blob);
+    };
+    give("values", op.getValues(), stream.values);
+    give("offsets", op.getOffsets(), stream.offsets);
+    give("starts", op.getStarts(), stream.starts);
+    give("sums", op.getSums(), stream.sums);
+    if (Operation *def = op.getSource().getDefiningOp())
+      sources.insert(def);
+    op.erase();
+    ++numPacked;
   }
 
   /// Reads parameter `name` instead of `result`.

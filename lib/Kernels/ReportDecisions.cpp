@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
 // The decisions of `plan`, in the model's own names, for people.
-#include "tamis/IR/Tamis.h"
-#include "tamis/Kernels/Passes.h"
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "mlir/IR/Builders.h"
+#include "tamis/IR/Tamis.h"
+#include "tamis/Kernels/Passes.h"
 
 namespace mlir::tamis {
 #define GEN_PASS_DEF_REPORTDECISIONS
@@ -28,9 +28,9 @@ NamedAttrList describe(Builder &b, std::optional<StringRef> origin, Value lhs,
                        Value rhs, Value init, ArrayRef<int64_t> bounds) {
   NamedAttrList facts;
   facts.set("node", b.getStringAttr(origin.value_or("")));
-  facts.set("types", b.getStringAttr(getTypeText(lhs) + " x " +
-                                     getTypeText(rhs) + " -> " +
-                                     getTypeText(init)));
+  facts.set("types",
+            b.getStringAttr(getTypeText(lhs) + " x " + getTypeText(rhs) +
+                            " -> " + getTypeText(init)));
   facts.set("bounds", b.getDenseI64ArrayAttr(bounds));
   int64_t products = 1;
   for (int64_t bound : bounds)
@@ -48,11 +48,17 @@ struct ReportDecisions : tamis::impl::ReportDecisionsBase<ReportDecisions> {
       if (auto chosen = dyn_cast<kernel::ContractOp>(op)) {
         facts = describe(b, chosen.getOrigin(), chosen.getLhs(),
                          chosen.getRhs(), chosen.getInit(), chosen.getBounds());
-        facts.set("storage", b.getStringAttr(chosen.getPacked()
-                                                 ? "dense packed"
-                                                 : "as it lies"));
-        facts.set("instruction",
-                  b.getStringAttr(chosen.getInstruction().getInstructionName()));
+        facts.set("storage",
+                  b.getStringAttr(chosen.getStorage()  ? "row stream"
+                                  : chosen.getPacked() ? "dense packed"
+                                                       : "as it lies"));
+        if (std::optional<RowStreamAttr> stream = chosen.getStorage())
+          facts.set("entries", b.getI64IntegerAttr(stream->getEntries()));
+        if (Attribute predicted = chosen->getAttr("predicted"))
+          facts.set("predicted", predicted);
+        facts.set(
+            "instruction",
+            b.getStringAttr(chosen.getInstruction().getInstructionName()));
         facts.set("tile", b.getDenseI64ArrayAttr(chosen.getTile()));
         facts.set("tasks", b.getI64IntegerAttr(chosen.getTasks()));
       } else if (auto left = dyn_cast<ContractOp>(op)) {

@@ -194,8 +194,10 @@ static FailureOr<Decision> decide(ContractOp op, TargetAttr target,
   }
   reason = "no instruction takes these element types";
   bool found = false;
-  for (InstructionAttrInterface instruction : getInstructions(target, allowsBf16(op))) {
-    if (!instruction.accepts(lhs, rhs, op.getAccumulator(), op.getLhsUnsigned(),
+  for (InstructionAttrInterface instruction :
+       getInstructions(target, allowsBf16(op))) {
+    if (instruction.getPairBound() != 0 ||
+        !instruction.accepts(lhs, rhs, op.getAccumulator(), op.getLhsUnsigned(),
                              op.getRhsUnsigned()))
       continue;
     FailureOr<ContractionDims> dims = classifyContraction(
@@ -217,10 +219,9 @@ static FailureOr<Decision> decide(ContractOp op, TargetAttr target,
   // products in its time, none runs fewer.
   if (auto fma = dyn_cast<VectorFmaAttr>(decision.instruction))
     if (int64_t columns = decision.bounds[dims.column];
-        fma.getLanes() == 16 && !ShapedType::isDynamic(columns) &&
-        columns <= 8)
-      decision.instruction = cast<InstructionAttrInterface>(Attribute(
-          VectorFmaAttr::get(op.getContext(), 8, fma.getFused())));
+        fma.getLanes() == 16 && !ShapedType::isDynamic(columns) && columns <= 8)
+      decision.instruction = cast<InstructionAttrInterface>(
+          Attribute(VectorFmaAttr::get(op.getContext(), 8, fma.getFused())));
   for (unsigned d : dims.reductions)
     if (ShapedType::isDynamic(decision.bounds[d]) &&
         d != dims.reductions.back()) {
@@ -460,14 +461,15 @@ static void apply(RewriterBase &rewriter, ContractOp op,
       isa<IntegerType>(getElementTypeOrSelf(rhs.getType())))
     rhsZero = arith::ConstantOp::create(b, b.getI32IntegerAttr(0));
   auto contract = kernel::ContractOp::create(
-      b, op.getResult().getType(), lhs, rhs, sums, op.getLhsZero(), rhsZero,
-      op.getExtras(), op.getInit(), op.getIndexingMapsAttr(),
-      op.getIteratorTypesAttr(), b.getDenseI64ArrayAttr(decision.bounds),
-      op.getAccumulatorAttr(), decision.instruction,
+      b, op.getResult().getType(), lhs, rhs, /*stream=*/ValueRange(), sums,
+      op.getLhsZero(), rhsZero, op.getExtras(), op.getInit(),
+      op.getIndexingMapsAttr(), op.getIteratorTypesAttr(),
+      b.getDenseI64ArrayAttr(decision.bounds), op.getAccumulatorAttr(),
+      decision.instruction,
       b.getDenseI64ArrayAttr({tiling.rows, tiling.vectors, tiling.positions}),
       b.getI64IntegerAttr(decision.tasks),
-      decision.packed ? b.getUnitAttr() : UnitAttr(), op.getLhsUnsignedAttr(),
-      op.getRhsUnsignedAttr(), op.getOriginAttr());
+      decision.packed ? b.getUnitAttr() : UnitAttr(), /*storage=*/nullptr,
+      op.getLhsUnsignedAttr(), op.getRhsUnsignedAttr(), op.getOriginAttr());
   rewriter.inlineRegionBefore(op.getEpilogue(), contract.getEpilogue(),
                               contract.getEpilogue().begin());
   rewriter.replaceOp(op, contract.getResult());

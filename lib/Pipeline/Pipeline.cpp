@@ -2,12 +2,6 @@
 //
 // The stage table and the order of passes, each with its reason.
 #include "tamis/Pipeline/Pipeline.h"
-#include "tamis/Compress/Passes.h"
-#include "tamis/Conversion/Passes.h"
-#include "tamis/IR/Tamis.h"
-#include "tamis/Kernels/Passes.h"
-#include "tamis/Pipeline/Compile.h"
-#include "tamis/Transforms/Passes.h"
 #include "mlir/Conversion/Passes.h"
 #include "mlir/Dialect/Affine/Transforms/Passes.h"
 #include "mlir/Dialect/Arith/Transforms/Passes.h"
@@ -17,6 +11,12 @@
 #include "mlir/Dialect/MemRef/Transforms/Passes.h"
 #include "mlir/Pass/PassRegistry.h"
 #include "mlir/Transforms/Passes.h"
+#include "tamis/Compress/Passes.h"
+#include "tamis/Conversion/Passes.h"
+#include "tamis/IR/Tamis.h"
+#include "tamis/Kernels/Passes.h"
+#include "tamis/Pipeline/Compile.h"
+#include "tamis/Transforms/Passes.h"
 
 using namespace mlir;
 using namespace mlir::tamis;
@@ -77,6 +77,8 @@ static void populatePlan(OpPassManager &pm, const CompileOptions &options) {
   addCleanup(pm);
   // After fusion, because an epilogue decides what an output element is.
   pm.addPass(createSelectInstructions());
+  // After it: a stream has to be faster than the panels that were chosen.
+  pm.addPass(createSelectStorage());
   pm.addPass(createReportDecisions());
 }
 
@@ -142,22 +144,35 @@ static void populateEmit(OpPassManager &pm, const CompileOptions &options) {
 // one before it holds.
 static constexpr StringRef kAfterImport[] = {"cf"};
 static constexpr StringRef kAfterCompress[] = {
-    "cf", "quant", "tamis.quantize", "tamis.dequantize",
-    "tamis.fake_quant"};
-static constexpr StringRef kAfterPack[] = {
-    "cf", "quant", "tamis.quantize", "tamis.dequantize", "tamis.fake_quant",
-    "tamis.contract"};
+    "cf", "quant", "tamis.quantize", "tamis.dequantize", "tamis.fake_quant"};
+static constexpr StringRef kAfterPack[] = {"cf",
+                                           "quant",
+                                           "tamis.quantize",
+                                           "tamis.dequantize",
+                                           "tamis.fake_quant",
+                                           "tamis.contract"};
 static constexpr StringRef kAfterCodegen[] = {
-    "cf",     "quant",        "tamis",
-    "tensor", "tamis_kernel", "linalg",
-    "shape",  "bufferization", "ml_program.global_load_const"};
-static constexpr StringRef kAfterEmit[] = {
     "cf",     "quant",         "tamis",
     "tensor", "tamis_kernel",  "linalg",
-    "shape",  "bufferization", "ml_program.global_load_const",
-    "scf",    "memref",        "affine",
-    "arith",  "math",          "vector",
-    "func",   "builtin.unrealized_conversion_cast"};
+    "shape",  "bufferization", "ml_program.global_load_const"};
+static constexpr StringRef kAfterEmit[] = {
+    "cf",
+    "quant",
+    "tamis",
+    "tensor",
+    "tamis_kernel",
+    "linalg",
+    "shape",
+    "bufferization",
+    "ml_program.global_load_const",
+    "scf",
+    "memref",
+    "affine",
+    "arith",
+    "math",
+    "vector",
+    "func",
+    "builtin.unrealized_conversion_cast"};
 
 ArrayRef<Stage> mlir::tamis::getStages() {
   static const Stage stages[] = {
@@ -173,7 +188,8 @@ ArrayRef<Stage> mlir::tamis::getStages() {
        "every contraction has its layout, epilogue, instruction and tiles",
        populatePlan, kAfterCompress},
       {"pack",
-       "weights are final bytes, layouts are physical shapes, numbers are plain "
+       "weights are final bytes, layouts are physical shapes, numbers are "
+       "plain "
        "integers and floats",
        populatePack, kAfterPack},
       {"codegen",
@@ -211,9 +227,7 @@ void mlir::tamis::registerPipelines() {
         ("tamis-stage-" + stage.name).str(), stage.promise,
         [populate](OpPassManager &pm) { populate(pm, defaults); });
   }
-  PassPipelineRegistration<>("tamis-cpu-pipeline",
-                             "all stages for CPUs, import to LLVM dialect",
-                             [](OpPassManager &pm) {
-                               (void)buildPipeline(pm, defaults);
-                             });
+  PassPipelineRegistration<>(
+      "tamis-cpu-pipeline", "all stages for CPUs, import to LLVM dialect",
+      [](OpPassManager &pm) { (void)buildPipeline(pm, defaults); });
 }

@@ -119,6 +119,8 @@ int64_t VectorMulAttr::getLhsOffset(bool) const { return 0; }
 
 bool VectorMulAttr::isTile() const { return false; }
 
+double VectorMulAttr::getCycles() const { return 1.0; }
+
 Type VectorMulAttr::getPackedType(Type rhs) const {
   return IntegerType::get(rhs.getContext(), 32);
 }

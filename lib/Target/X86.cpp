@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
 // Instructions of x86-64: 8-bit dot products (vpmaddwd on widened pairs,
-// vpdpbusd, AMX tiles), which are exact (vpmaddubsw, which saturates, is not
-// here), and bfloat16 dot products, for those who allow them.
+// vpdpbusd, AMX tiles), which are exact, vpmaddubsw, which is so within a bound
+// that it states, and bfloat16 dot products, for those who allow them.
 #include "mlir/Dialect/AMX/AMXDialect.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/LLVMIR/LLVMDialect.h"
@@ -42,6 +42,15 @@ static Value callIntrinsic(OpBuilder &b, Location loc, StringRef name,
       .getResult(0);
 }
 
+/// s8 + 128, which is u8 with the top bit turned.
+static Value turnSign(OpBuilder &b, Location loc, Value elements) {
+  Value top = arith::ConstantOp::create(
+      b, loc,
+      DenseElementsAttr::get(cast<ShapedType>(elements.getType()),
+                             APInt(8, 128)));
+  return arith::XOrIOp::create(b, loc, elements, top);
+}
+
 //===-- vpmaddwd ----------------------------------------------------------===//
 
 StringRef X86MaddAttr::getInstructionName() const { return "x86_madd"; }
@@ -58,19 +67,28 @@ bool X86MaddAttr::accepts(Type lhs, Type rhs, Type accumulator, bool,
 int64_t X86MaddAttr::getReductionStep() const { return 2; }
 
 int64_t X86MaddAttr::getMaxAccumulators() const {
-  return getLanes() == 16 ? 24 : 8;
+  // A product needs a register before it is added.
+  return getLanes() == 16 ? 24 : 10;
 }
 
 int64_t X86MaddAttr::getLhsOffset(bool) const { return 0; }
 
 bool X86MaddAttr::isTile() const { return false; }
 
+double X86MaddAttr::getCycles() const { return 0.75; }
+
 Type X86MaddAttr::getPackedType(Type rhs) const {
   return IntegerType::get(rhs.getContext(), 8);
 }
 
+Type X86MaddAttr::getStagedType(Type lhs) const {
+  return IntegerType::get(lhs.getContext(), 16);
+}
+
 Value X86MaddAttr::buildLhs(OpBuilder &b, Location loc, Value elements,
                             bool lhsUnsigned) const {
+  if (getElementTypeOrSelf(elements.getType()).isInteger(16))
+    return broadcastGroup(b, loc, elements, getLanes());
   int64_t count = cast<VectorType>(elements.getType()).getNumElements();
   auto wide = VectorType::get(count, b.getI16Type());
   Value pair = lhsUnsigned
@@ -91,6 +109,68 @@ Value X86MaddAttr::buildMultiplyAccumulate(OpBuilder &b, Location loc,
                    : getLanes() == 8 ? "llvm.x86.avx2.pmadd.wd"
                                      : "llvm.x86.sse2.pmadd.wd";
   Value sum = callIntrinsic(b, loc, name, acc.getType(), {lhs, rhs});
+  return arith::AddIOp::create(b, loc, acc, sum);
+}
+
+//===-- vpmaddubsw --------------------------------------------------------===//
+
+StringRef X86MaddubsAttr::getInstructionName() const { return "x86_maddubs"; }
+
+SmallVector<StringRef> X86MaddubsAttr::getRequiredFeatures() const {
+  return {getLanes() == 16 ? "avx512bw" : "avx2"};
+}
+
+bool X86MaddubsAttr::accepts(Type lhs, Type rhs, Type accumulator, bool,
+                             bool) const {
+  return areBytes(lhs, rhs, accumulator);
+}
+
+int64_t X86MaddubsAttr::getReductionStep() const { return 4; }
+
+int64_t X86MaddubsAttr::getMaxAccumulators() const {
+  return getLanes() == 16 ? 24 : 10;
+}
+
+int64_t X86MaddubsAttr::getLhsOffset(bool lhsUnsigned) const {
+  return lhsUnsigned ? 0 : 128;
+}
+
+bool X86MaddubsAttr::isTile() const { return false; }
+
+double X86MaddubsAttr::getCycles() const { return 1.25; }
+
+int64_t X86MaddubsAttr::getPairBound() const {
+  return 128; // 255 * 128 is less than 2^15
+}
+
+Type X86MaddubsAttr::getPackedType(Type rhs) const {
+  return IntegerType::get(rhs.getContext(), 8);
+}
+
+Value X86MaddubsAttr::buildLhs(OpBuilder &b, Location loc, Value elements,
+                               bool lhsUnsigned) const {
+  return broadcastGroup(
+      b, loc, lhsUnsigned ? elements : turnSign(b, loc, elements), getLanes());
+}
+
+Value X86MaddubsAttr::buildRhs(OpBuilder &, Location, Value loaded) const {
+  return loaded;
+}
+
+Value X86MaddubsAttr::buildMultiplyAccumulate(OpBuilder &b, Location loc,
+                                              Value lhs, Value rhs,
+                                              Value acc) const {
+  bool wide = getLanes() == 16;
+  auto words = VectorType::get(2 * getLanes(), b.getI16Type());
+  Value pairs = callIntrinsic(b, loc,
+                              wide ? "llvm.x86.avx512.pmaddubs.w.512"
+                                   : "llvm.x86.avx2.pmadd.ub.sw",
+                              words, {lhs, rhs});
+  Value ones = arith::ConstantOp::create(
+      b, loc, DenseElementsAttr::get(words, b.getI16IntegerAttr(1)));
+  Value sum = callIntrinsic(
+      b, loc, wide ? "llvm.x86.avx512.pmaddw.d.512" : "llvm.x86.avx2.pmadd.wd",
+      acc.getType(), {pairs, ones});
   return arith::AddIOp::create(b, loc, acc, sum);
 }
 
@@ -127,15 +207,8 @@ Type X86VnniAttr::getPackedType(Type rhs) const {
 
 Value X86VnniAttr::buildLhs(OpBuilder &b, Location loc, Value elements,
                             bool lhsUnsigned) const {
-  if (!lhsUnsigned) {
-    // s8 + 128 is u8 with the top bit turned.
-    Value top = arith::ConstantOp::create(
-        b, loc,
-        DenseElementsAttr::get(cast<ShapedType>(elements.getType()),
-                               APInt(8, 128)));
-    elements = arith::XOrIOp::create(b, loc, elements, top);
-  }
-  return broadcastGroup(b, loc, elements, getLanes());
+  return broadcastGroup(
+      b, loc, lhsUnsigned ? elements : turnSign(b, loc, elements), getLanes());
 }
 
 Value X86VnniAttr::buildRhs(OpBuilder &, Location, Value loaded) const {
@@ -214,6 +287,10 @@ int64_t X86AmxInt8Attr::getLhsOffset(bool) const { return 0; }
 
 bool X86AmxInt8Attr::isTile() const { return true; }
 
+double X86AmxInt8Attr::getCycles() const {
+  return 16.0 / (16 * 16); // a tile product is 16 rows of 16 vectors
+}
+
 Type X86AmxInt8Attr::getPackedType(Type rhs) const {
   return IntegerType::get(rhs.getContext(), 8);
 }
@@ -279,6 +356,8 @@ void mlir::tamis::appendX86Instructions(
   add(X86AmxInt8Attr::get(context));
   add(X86VnniAttr::get(context, 16));
   add(X86VnniAttr::get(context, 8));
+  add(X86MaddubsAttr::get(context, 16));
+  add(X86MaddubsAttr::get(context, 8));
   add(X86MaddAttr::get(context, 16));
   add(X86MaddAttr::get(context, 8));
   add(X86MaddAttr::get(context, 4));

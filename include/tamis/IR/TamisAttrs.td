@@ -130,6 +130,22 @@ def Tamis_SchemeAttr : Tamis_Attr<"Scheme", "scheme"> {
   }];
 }
 
+def Tamis_RowStreamAttr : Tamis_Attr<"RowStream", "row_stream"> {
+  let summary = "the nonzero words of weights, output channel by output channel";
+  let description = [{
+    A word is 32 bits of one output channel along the reduction: one float32 or
+    four 8-bit elements. Three arrays hold `entries` words, where the activations
+    of each lie in a block of `positions` rows that the kernel has staged word by
+    word, and where each output channel begins: CSR whose indices are data, not
+    code. Words of nothing but zeros are left out.
+
+    Example: `#tamis.row_stream<entries = 3, positions = 32>`
+  }];
+  let parameters = (ins "int64_t":$entries, "int64_t":$positions);
+  let genVerifyDecl = 1;
+  let assemblyFormat = "`<` struct(params) `>`";
+}
+
 //===-- instructions ------------------------------------------------------===//
 
 class Tamis_InstructionAttr<string name, string mnemonic_>
@@ -149,7 +165,9 @@ def Tamis_VectorFmaAttr : Tamis_InstructionAttr<"VectorFma", "vector_fma"> {
   let assemblyFormat = "`<` struct(params) `>`";
 }
 
-def Tamis_VectorMulAttr : Tamis_InstructionAttr<"VectorMul", "vector_mul"> {
+def Tamis_VectorMulAttr : Tamis_Attr<"VectorMul", "vector_mul", [
+    DeclareAttrInterfaceMethods<InstructionAttrInterface, [
+      "getLhsOffset", "isTile", "getCycles"]>]> {
   let summary = "integers widened to int32, multiplied and added";
   let description = [{
     Exact on every target, one reduction step per lane.
@@ -161,12 +179,30 @@ def Tamis_VectorMulAttr : Tamis_InstructionAttr<"VectorMul", "vector_mul"> {
   let assemblyFormat = "`<` struct(params) `>`";
 }
 
-def Tamis_X86MaddAttr : Tamis_InstructionAttr<"X86Madd", "x86_madd"> {
+def Tamis_X86MaddAttr : Tamis_Attr<"X86Madd", "x86_madd", [
+    DeclareAttrInterfaceMethods<InstructionAttrInterface, [
+      "getLhsOffset", "isTile", "getStagedType", "getCycles"]>]> {
   let summary = "8-bit pairs widened to int16, vpmaddwd";
   let description = [{
     Exact where vpmaddubsw would saturate. 4 lanes are SSE2, 8 AVX2, 16 AVX512BW.
 
     Example: `#tamis.x86_madd<lanes = 8>`
+  }];
+  let parameters = (ins "int64_t":$lanes);
+  let genVerifyDecl = 1;
+  let assemblyFormat = "`<` struct(params) `>`";
+}
+
+def Tamis_X86MaddubsAttr : Tamis_Attr<"X86Maddubs", "x86_maddubs", [
+    DeclareAttrInterfaceMethods<InstructionAttrInterface, [
+      "getLhsOffset", "isTile", "getPairBound", "getCycles"]>]> {
+  let summary = "u8 x s8 pairs into int16, vpmaddubsw, then vpmaddwd";
+  let description = [{
+    Exact only for weights whose neighbours of one sign have a magnitude of at
+    most 128 together; signed lhs elements are offset by 128. 8 lanes are AVX2,
+    16 AVX512BW.
+
+    Example: `#tamis.x86_maddubs<lanes = 8>`
   }];
   let parameters = (ins "int64_t":$lanes);
   let genVerifyDecl = 1;
@@ -199,7 +235,7 @@ def Tamis_X86DotBf16Attr : Tamis_InstructionAttr<"X86DotBf16", "x86_dot_bf16"> {
 
 def Tamis_X86AmxInt8Attr : Tamis_Attr<"X86AmxInt8", "x86_amx_int8", [
     DeclareAttrInterfaceMethods<InstructionAttrInterface, [
-      "getLhsOffset", "isTile", "getRemainderInstruction", "buildTileZero", "buildTileLoad",
+      "getLhsOffset", "isTile", "getCycles", "getRemainderInstruction", "buildTileZero", "buildTileLoad",
       "buildTileMultiply", "buildTileStore"]>]> {
   let summary = "16x16x64 int8 tiles, tdpb[su][su]d";
   let description = [{

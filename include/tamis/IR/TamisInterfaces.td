@@ -47,8 +47,25 @@ def InstructionAttrInterface : AttrInterface<"InstructionAttrInterface"> {
       generator subtracts the effect exactly, through column sums.
     }], "int64_t", "getLhsOffset", (ins "bool":$lhsUnsigned), "", "return 0;">,
     InterfaceMethod<[{
+      Where two neighbouring weights of one sign may have at most this magnitude
+      together, or the instruction saturates; 0 where it is exact for all. Only
+      storages that divide larger weights among several words use such an
+      instruction.
+    }], "int64_t", "getPairBound", (ins), "", "return 0;">,
+    InterfaceMethod<[{
+      Cycles that products of one vector of lanes cost one core where nothing
+      waits, for the cost models: one number for each of its machines is enough,
+      since they choose between large differences.
+    }], "double", "getCycles", (ins), "", "return 0.5;">,
+    InterfaceMethod<[{
       Element type of packed weights whose type in the model is `rhs`.
     }], "::mlir::Type", "getPackedType", (ins "::mlir::Type":$rhs)>,
+    InterfaceMethod<[{
+      The wider type to which the generator may bring the lhs rows of a block
+      before it multiplies them, once for all columns; null where reading them
+      in place costs nothing. buildLhs takes both.
+    }], "::mlir::Type", "getStagedType", (ins "::mlir::Type":$lhs), "",
+    "return {};">,
     InterfaceMethod<[{
       Broadcasts `getReductionStep()` lhs elements (a scalar for step 1, else a
       vector) to the register the multiplication takes.

@@ -99,6 +99,38 @@ def TamisKernel_PackOp : TamisKernel_Op<"pack", [
   }];
 }
 
+def TamisKernel_PackStreamOp : TamisKernel_Op<"pack_stream",
+    [Pure]> {
+  let summary = "brings constant weights into a row stream";
+  let description = [{
+    `values` are the words of `#tamis.row_stream` as `step` elements each,
+    `offsets` their distance in words from the beginning of the stage, `starts`
+    the first entry of each column and, last, the number of all. Word `w` of the
+    reduction (numbered as in `tamis_kernel.pack`) is `w * positions` words in.
+    Where `bound` is not zero, weights are divided among several words of one
+    offset until two neighbours of one sign have at most that magnitude
+    together. The rest is as for `tamis_kernel.pack`.
+
+    Example:
+    ```mlir
+    %v, %o, %s = tamis_kernel.pack_stream %w column 1 reductions [0] step 1 #tamis.row_stream<entries = 9, positions = 32>
+        : tensor<72x32xf32> -> tensor<9x1xf32>, tensor<9xi32>, tensor<33xi32>
+    ```
+  }];
+  let arguments = (ins AnyRankedTensor:$source, I64Attr:$column,
+    DenseI64ArrayAttr:$reductions, I64Attr:$step, Tamis_RowStreamAttr:$storage,
+    DefaultValuedAttr<I64Attr, "0">:$bound,
+    DefaultValuedAttr<I64Attr, "0">:$offset, UnitAttr:$is_unsigned);
+  let results = (outs AnyRankedTensor:$values, AnyRankedTensor:$offsets,
+                      AnyRankedTensor:$starts, Optional<AnyRankedTensor>:$sums);
+  let assemblyFormat = [{
+    $source `column` $column `reductions` $reductions `step` $step $storage
+    attr-dict `:` type($source) `->` type($values) `,` type($offsets) `,`
+    type($starts) (`sums` type($sums)^)?
+  }];
+  let hasVerifier = 1;
+}
+
 def TamisKernel_ContractOp : TamisKernel_Op<"contract", [
     AttrSizedOperandSegments, DestinationStyleOpInterface,
     DeclareOpInterfaceMethods<MemoryEffectsOpInterface>,
@@ -109,7 +141,8 @@ def TamisKernel_ContractOp : TamisKernel_Op<"contract", [
     The meaning is that of `tamis.contract` without padding. `rhs` is what
     `tamis_kernel.pack` wrote when `packed` is set (the rhs map then still
     speaks of the unpacked operand), else it is read with its strides. `bounds`
-    are the iteration bounds, dynamic ones follow from `init` and `lhs`.
+    are the iteration bounds, dynamic ones follow from `init` and `lhs`. With a
+    `storage`, `rhs` and `stream` are what `tamis_kernel.pack_stream` made.
     `instruction` multiplies; `tile` is rows and vectors of the register block
     and positions of the second-innermost row dimension in a cache block (0:
     all of them); `tasks` is the number of pieces that may run at the same time.
@@ -122,19 +155,22 @@ def TamisKernel_ContractOp : TamisKernel_Op<"contract", [
            accumulator f32 by #tamis.vector_fma<lanes = 16, fused = true> tile [6, 2, 0] {packed} -> tensor<?x32xf32>
     ```
   }];
-  let arguments = (ins AnyShaped:$lhs, AnyShaped:$rhs, Optional<AnyShaped>:$sums,
+  let arguments = (ins AnyShaped:$lhs, AnyShaped:$rhs,
+    Variadic<AnyShaped>:$stream, Optional<AnyShaped>:$sums,
     Optional<AnySignlessInteger>:$lhs_zero, Optional<AnySignlessInteger>:$rhs_zero,
     Variadic<AnyType>:$extras, AnyShaped:$init,
     AffineMapArrayAttr:$indexing_maps, StrArrayAttr:$iterator_types,
     DenseI64ArrayAttr:$bounds, TypeAttr:$accumulator,
     InstructionAttrInterface:$instruction, DenseI64ArrayAttr:$tile,
     DefaultValuedAttr<I64Attr, "1">:$tasks,
-    UnitAttr:$packed, UnitAttr:$lhs_unsigned, UnitAttr:$rhs_unsigned,
+    UnitAttr:$packed, OptionalAttr<Tamis_RowStreamAttr>:$storage,
+    UnitAttr:$lhs_unsigned, UnitAttr:$rhs_unsigned,
     OptionalAttr<StrAttr>:$origin);
   let results = (outs Optional<AnyRankedTensor>:$result);
   let regions = (region MaxSizedRegion<1>:$epilogue);
   let assemblyFormat = [{
     `ins` `(` $lhs `,` $rhs `:` type($lhs) `,` type($rhs) `)`
+    (`stream` `(` $stream^ `:` type($stream) `)`)?
     (`sums` `(` $sums^ `:` type($sums) `)`)?
     (`lhs_zero` `(` $lhs_zero^ `:` type($lhs_zero) `)`)?
     (`rhs_zero` `(` $rhs_zero^ `:` type($rhs_zero) `)`)?

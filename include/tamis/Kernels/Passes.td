@@ -27,6 +27,25 @@ def SelectInstructions : Pass<"tamis-select-instructions", "::mlir::ModuleOp"> {
     Statistic<"numLeft", "left", "Contractions left to the generic lowering">];
 }
 
+def SelectStorage : Pass<"tamis-select-storage", "::mlir::ModuleOp"> {
+  let summary = "decides which weights are stored without their zeros";
+  let description = [{
+    Weights of a selected contraction that are known now stay dense panels or
+    become `#tamis.row_stream`, whichever the cost model expects to be faster by
+    a margin, so that zeros never make a layer slower. The model counts cycles
+    of the products, of staging activations and of bytes from L2 on the target's
+    instruction. Where a stream's price is that of a dense layer (vpmaddubsw on
+    AVX2, which only a stream can use exactly), dense weights become streams too.
+
+    Sets `predicted` on the contraction: cycles of both, which the report shows.
+    test/Kernels/select-storage.mlir
+  }];
+  let dependentDialects = ["::mlir::tamis::kernel::TamisKernelDialect",
+    "::mlir::tensor::TensorDialect"];
+  let statistics = [
+    Statistic<"numStreams", "streams", "Weights stored as row streams">];
+}
+
 def ReportDecisions : Pass<"tamis-report-decisions", "::mlir::ModuleOp"> {
   let summary = "writes down what was decided for each contraction";
   let description = [{

@@ -1,0 +1,106 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// The reduction of one register block, shared by the files that feed it:
+// Feeders.cpp loads operands and walks the reduction, StageRows.cpp widens
+// rows once for all columns, DepthwiseWindow.cpp does depthwise windows.
+#ifndef TAMIS_LIB_KERNELS_REDUCTION_H
+#define TAMIS_LIB_KERNELS_REDUCTION_H
+
+#include "Emitter.h"
+
+namespace mlir::tamis::kernel {
+
+/// The reduction of one register block.
+struct Reduction {
+  Emitter &e;
+  IndexBuilder &b;
+  const Columns &columns;
+  int64_t rows;
+  /// What rows are read from, lhs or the stage, and the offset of each.
+  Value source;
+  SmallVector<OpFoldResult> rowOffsets;
+  /// The innermost reduction, as it lies in `source`.
+  Loop run;
+  /// Weights of one, for row sums; null where there are none.
+  Value ones;
+  /// Sums that each output element is accumulated in, taking turns.
+  int64_t ways;
+  /// Channel vectors already loaded at a place of the current straight line.
+  DenseMap<std::pair<Value, int64_t>, Value> loaded;
+
+  /// An element offset: what loops compute and what is known.
+  struct Offset {
+    OpFoldResult base;
+    int64_t known = 0;
+  };
+
+  Reduction(Emitter &e, const Columns &columns, int64_t rows)
+      : e(e), b(e.b), columns(columns), rows(rows), source(e.lhs.flat),
+        run(e.reductions.back()), ways(chooseWays(e, rows * columns.vectors)) {
+    for (int64_t r = 0; r < rows; ++r)
+      rowOffsets.push_back(b.multiply(e.rows.back().lhs, b.constant(r)));
+    if (e.rhsZero)
+      ones = makeOnes(0, e.step);
+  }
+
+  /// A few accumulators would wait for each other's latency: several partial
+  /// sums, unless the policy fixes the order.
+  static int64_t chooseWays(Emitter &e, int64_t products);
+
+  Value index(Offset offset, OpFoldResult more = {});
+
+  /// A weight vector of ones in elements [begin, end) of every step.
+  Value makeOnes(int64_t begin, int64_t end);
+
+  Value loadWeights(Offset rhs, int64_t j);
+
+  /// One vector of channels of a depthwise row.
+  Value loadChannels(Offset lhs, int64_t r, int64_t j);
+
+  /// The channel vectors of `step` positions, element s of lane c at
+  /// c * step + s. Positions that do not exist are null and become zero.
+  Value interleave(ArrayRef<Value> positions);
+
+  /// A packed weight vector whose steps begin `shift` elements later, the first
+  /// ones taken from the end of the vector before it.
+  Value shiftWeights(Value weights, Value before, int64_t shift);
+
+  /// Widens the run of each row into the stage; returns where it begins there.
+  Offset stageRows(Offset lhs);
+
+  /// A row of a depthwise window by an instruction of several steps. Positions
+  /// are interleaved once for all rows of the block whose windows fit into the
+  /// same steps; the weights of the later ones are shifted.
+  void multiplyWindow(Offset lhs, Offset rhs, MutableArrayRef<Value> acc);
+
+  /// `count` elements of row `r` from run element `element` on, the rest of the
+  /// step zero. `remaining` (if set) replaces count where only run time knows.
+  Value loadStep(Offset lhs, int64_t r, int64_t element, int64_t count,
+                 Value remaining);
+
+  /// Adds the products of one reduction step to the accumulators.
+  void multiplyStep(Offset lhs, Offset rhs, int64_t element, int64_t count,
+                    MutableArrayRef<Value> acc, Value remaining = {},
+                    Value stepOnes = {});
+
+  /// Emits a loop that carries the accumulators.
+  void carry(OpFoldResult lower, OpFoldResult upper, int64_t by,
+             SmallVectorImpl<Value> &acc,
+             function_ref<void(Value, SmallVectorImpl<Value> &)> body);
+
+  Offset move(Offset offset, OpFoldResult stride, OpFoldResult by);
+
+  /// The innermost reduction: whole steps, unrolled, and the partial one.
+  void reduceRun(Offset lhs, Offset rhs, SmallVectorImpl<Value> &acc);
+
+  /// A last step of which only run time knows how many elements exist.
+  void reducePartial(Offset lhs, Offset rhs, Value rest,
+                     SmallVectorImpl<Value> &acc);
+
+  void reduceLevel(unsigned level, Offset lhs, Offset rhs,
+                   SmallVectorImpl<Value> &acc);
+};
+
+} // namespace mlir::tamis::kernel
+
+#endif // TAMIS_LIB_KERNELS_REDUCTION_H

@@ -1,0 +1,133 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// Writes row streams. Words are visited reduction by reduction, all columns of
+// one after the other: that is how weights lie, and within a column the order
+// of words comes out the same.
+#include "RowStream.h"
+#include <array>
+#include <cstring>
+
+using namespace mlir;
+using namespace mlir::tamis;
+
+namespace {
+/// The pieces of one word: usually one, two where a bound divides it, none
+/// where it is zero.
+struct Pieces {
+  std::array<std::array<char, kWordBytes>, 2> bytes{};
+  int count = 0;
+};
+
+/// Reads words of a source.
+class WordReader {
+public:
+  WordReader(const SourceView &view, const StreamOrder &order)
+      : view(view), order(order), offsets(view.getOffsets(order.reductions)),
+        columns(view.shape[order.column]),
+        columnStride(view.strides[order.column]),
+        floats(view.element.isF32()
+                   ? reinterpret_cast<const float *>(view.bytes.data())
+                   : nullptr) {}
+
+  int64_t getWords() const { return offsets.size() / order.step; }
+  int64_t getColumns() const { return columns; }
+
+  /// visit(word, column, pieces) for all that are not zero.
+  template <typename Visit>
+  void forEach(Visit visit) const {
+    for (int64_t word = 0, words = getWords(); word < words; ++word)
+      for (int64_t column = 0; column < columns; ++column) {
+        Pieces pieces = order.step == 1 ? readFloat(word, column)
+                                        : readIntegers(word, column);
+        if (pieces.count > 0)
+          visit(word, column, pieces);
+      }
+  }
+
+private:
+  Pieces readFloat(int64_t word, int64_t column) const {
+    int64_t at = offsets[word] + column * columnStride;
+    float value = floats ? floats[at] : view.getFloat(at);
+    Pieces pieces;
+    pieces.count = value != 0;
+    std::memcpy(pieces.bytes[0].data(), &value, sizeof value);
+    return pieces;
+  }
+
+  Pieces readIntegers(int64_t word, int64_t column) const {
+    std::array<int, kWordBytes> weights;
+    bool any = false;
+    for (int64_t s = 0; s < order.step; ++s) {
+      weights[s] =
+          static_cast<int>(view.getInteger(offsets[word * order.step + s] +
+                                               column * columnStride,
+                                           order.isUnsigned) -
+                           order.offset);
+      any |= weights[s] != 0;
+    }
+    Pieces pieces;
+    if (!any)
+      return pieces;
+    pieces.count = 1;
+    for (int pair = 0; pair < kWordBytes; pair += 2) {
+      int x = weights[pair], y = weights[pair + 1];
+      // Unlike signs never add up. Halves of two bytes are within the bound.
+      bool divide = order.bound != 0 && (x < 0) == (y < 0) &&
+                    std::abs(x) + std::abs(y) > order.bound;
+      for (int s = pair; s < pair + 2; ++s) {
+        int rest = divide ? weights[s] / 2 : 0;
+        pieces.bytes[0][s] = static_cast<char>(weights[s] - rest);
+        pieces.bytes[1][s] = static_cast<char>(rest);
+      }
+      if (divide)
+        pieces.count = 2;
+    }
+    return pieces;
+  }
+
+  const SourceView &view;
+  const StreamOrder &order;
+  SmallVector<int64_t> offsets;
+  int64_t columns, columnStride;
+  const float *floats;
+};
+} // namespace
+
+int64_t mlir::tamis::countEntries(const SourceView &view,
+                                  const StreamOrder &order) {
+  int64_t count = 0;
+  WordReader(view, order).forEach([&](int64_t, int64_t, const Pieces &pieces) {
+    count += pieces.count;
+  });
+  return count;
+}
+
+RowStream mlir::tamis::makeRowStream(const SourceView &view,
+                                     const StreamOrder &order,
+                                     int64_t positions) {
+  WordReader reader(view, order);
+  int64_t columns = reader.getColumns();
+  RowStream stream;
+  stream.starts.assign(columns + 1, 0);
+  stream.sums.assign(columns, 0);
+  reader.forEach([&](int64_t, int64_t column, const Pieces &pieces) {
+    stream.starts[column + 1] += pieces.count;
+  });
+  for (int64_t column = 0; column < columns; ++column)
+    stream.starts[column + 1] += stream.starts[column];
+  stream.values.resize(stream.starts[columns] * kWordBytes);
+  stream.offsets.resize(stream.starts[columns]);
+  std::vector<int32_t> next(stream.starts.begin(), stream.starts.end() - 1);
+  reader.forEach([&](int64_t word, int64_t column, const Pieces &pieces) {
+    for (int i = 0; i < pieces.count; ++i) {
+      int32_t at = next[column]++;
+      std::memcpy(&stream.values[at * kWordBytes], pieces.bytes[i].data(),
+                  kWordBytes);
+      stream.offsets[at] = static_cast<int32_t>(word * positions);
+      if (order.step > 1)
+        for (char weight : pieces.bytes[i])
+          stream.sums[column] += static_cast<int8_t>(weight);
+    }
+  });
+  return stream;
+}

@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// Weights as a row stream (see #tamis.row_stream): counted by the pass that
+// decides on it, written by the one that packs.
+#ifndef TAMIS_LIB_KERNELS_ROWSTREAM_H
+#define TAMIS_LIB_KERNELS_ROWSTREAM_H
+
+#include "SourceView.h"
+#include "tamis/IR/Tamis.h"
+
+namespace mlir::tamis {
+
+/// How a stream reads its source: the attributes of tamis_kernel.pack_stream.
+struct StreamOrder {
+  int64_t column;
+  SmallVector<int64_t> reductions;
+  int64_t step;
+  int64_t bound = 0;
+  int64_t offset = 0;
+  bool isUnsigned = false;
+};
+
+/// Bytes of a word.
+inline constexpr int64_t kWordBytes = 4;
+
+/// The number of words that `order` makes of the source.
+int64_t countEntries(const SourceView &view, const StreamOrder &order);
+
+/// The arrays of a stream: `step` elements a word (float32, or 8 bits), the
+/// stage offset of each word, the first entry of each column and the number of
+/// all, the sum of each column (integers).
+struct RowStream {
+  std::vector<char> values;
+  std::vector<int32_t> offsets, starts, sums;
+};
+RowStream makeRowStream(const SourceView &view, const StreamOrder &order,
+                        int64_t positions);
+
+} // namespace mlir::tamis
+
+#endif // TAMIS_LIB_KERNELS_ROWSTREAM_H

@@ -1,0 +1,261 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// Contractions whose weights are a row stream (see #tamis.row_stream). Vectors
+// run along rows, so that a weight is a broadcast and its zeros are simply not
+// there: the words of a block of rows are transposed into a stage that stays in
+// L1 or L2, each output channel then walks its entries with all of its sums in
+// registers, and the sums of a panel of channels are transposed back on their
+// way to the epilogue. Elsen et al., Fast Sparse ConvNets (CVPR 2020) describe
+// the same order of loops for activations that lie channel by channel.
+#include "Emitter.h"
+#include "mlir/Dialect/Arith/IR/Arith.h"
+#include "mlir/Dialect/SCF/IR/SCF.h"
+#include "mlir/Dialect/Vector/IR/VectorOps.h"
+
+using namespace mlir;
+using namespace mlir::tamis;
+using namespace mlir::tamis::kernel;
+
+/// Lanes of x and y alternately, of their half `half`.
+static Value zip(IndexBuilder &b, Value x, Value y, int64_t half) {
+  int64_t size = cast<VectorType>(x.getType()).getNumElements();
+  SmallVector<int64_t> order;
+  for (int64_t i = half * size / 2, e = i + size / 2; i < e; ++i) {
+    order.push_back(i);
+    order.push_back(size + i);
+  }
+  return vector::ShuffleOp::create(b, x, y, order);
+}
+
+/// A square of as many vectors as each has lanes: log2 perfect shuffles.
+static void transpose(IndexBuilder &b, SmallVectorImpl<Value> &square) {
+  size_t half = square.size() / 2;
+  for (size_t round = 1; round < square.size(); round *= 2) {
+    SmallVector<Value> next;
+    for (size_t i = 0; i < half; ++i) {
+      next.push_back(zip(b, square[i], square[i + half], 0));
+      next.push_back(zip(b, square[i], square[i + half], 1));
+    }
+    square.assign(next.begin(), next.end());
+  }
+}
+
+void Emitter::makeStream() {
+  int64_t positions = op.getStorage()->getPositions();
+  int64_t count = 1;
+  for (const Loop &loop : reductions)
+    count *= *getConstantIntValue(loop.extent);
+  auto allocate = [&](int64_t size, Type element) -> Value {
+    return memref::AllocaOp::create(b, MemRefType::get({size}, element),
+                                    b.getI64IntegerAttr(64));
+  };
+  Type word = step == 1 ? b.getF32Type() : Type(b.getI32Type());
+  words = allocate(count / step * positions, word);
+  columnSums = allocate(lanes * positions, op.getAccumulator());
+  rowSums = allocate(lanes * lanes, op.getAccumulator());
+}
+
+void Emitter::emitStreamRows(Place place) {
+  auto blocks = [&](Place from, OpFoldResult lower, OpFoldResult upper) {
+    int64_t positions = op.getStorage()->getPositions();
+    OpFoldResult length = b.subtract(upper, lower);
+    OpFoldResult rest = b.remainder(length, positions);
+    OpFoldResult end = b.subtract(upper, rest);
+    if (getConstantIntValue(length)) {
+      b.loop(lower, end, positions, [&](OpFoldResult i) {
+        emitStreamBlock(advance(from, rows.back(), i), b.constant(positions));
+      });
+      if (getConstantIntValue(rest) != 0)
+        emitStreamBlock(advance(from, rows.back(), end), rest);
+      return;
+    }
+    b.loop(lower, upper, positions, [&](OpFoldResult i) {
+      emitStreamBlock(advance(from, rows.back(), i),
+                      b.minimum(b.constant(positions), b.subtract(upper, i)));
+    });
+  };
+  if (rows.size() == 1)
+    return blocks(place, rowRange.lower, rowRange.upper);
+  b.loop(rowRange.lower, rowRange.upper, 1, [&](OpFoldResult i) {
+    blocks(advance(place, cacheLoop(), i), b.constant(0), rows.back().extent);
+  });
+}
+
+void Emitter::emitStreamBlock(const Place &place, OpFoldResult count) {
+  stageWords(place, count);
+  emitPanels(place, b.constant(0), count);
+}
+
+/// Writes word w of row r to words[w * positions + r]. Rows beyond `count` are
+/// copies of the last one, so that nothing outside the operand is read.
+void Emitter::stageWords(const Place &place, OpFoldResult count) {
+  int64_t positions = op.getStorage()->getPositions();
+  auto type = cast<MemRefType>(lhs.flat.getType());
+  const Loop &run = reductions.back();
+  int64_t runWords = *getConstantIntValue(run.extent) / step;
+  Type word = cast<MemRefType>(words.getType()).getElementType();
+  // `lanes` words of as many rows, from row `row` on.
+  auto stageSquare = [&](OpFoldResult from, OpFoldResult to, OpFoldResult row,
+                         OpFoldResult w) {
+    SmallVector<Value> square;
+    for (int64_t r = 0; r < lanes; ++r) {
+      OpFoldResult at = b.minimum(b.add(row, b.constant(r)),
+                                  b.subtract(count, b.constant(1)));
+      OpFoldResult offset = b.add(
+          from, b.add(b.multiply(rows.back().lhs, at),
+                      b.multiply(run.lhs, b.multiply(w, b.constant(step)))));
+      Value elements = vector::LoadOp::create(
+          b, VectorType::get(lanes * step, type.getElementType()), lhs.flat,
+          b.value(offset));
+      if (step > 1)
+        elements = vector::BitCastOp::create(
+            b, VectorType::get(lanes, word),
+            instruction.buildLhs(b, b.getLoc(), elements, op.getLhsUnsigned()));
+      square.push_back(elements);
+    }
+    transpose(b, square);
+    for (auto [k, staged] : llvm::enumerate(square)) {
+      OpFoldResult first = b.multiply(
+          b.add(b.add(to, w), b.constant(int64_t(k))), b.constant(positions));
+      vector::StoreOp::create(b, staged, words, b.value(b.add(first, row)));
+    }
+  };
+  auto stageRun = [&](OpFoldResult from, OpFoldResult to) {
+    b.loop(b.constant(0), b.constant(positions), lanes, [&](OpFoldResult row) {
+      int64_t whole = runWords / lanes * lanes;
+      b.loop(b.constant(0), b.constant(whole), lanes,
+             [&](OpFoldResult w) { stageSquare(from, to, row, w); });
+      // The last words once more, together with some that are there already.
+      if (whole != runWords)
+        stageSquare(from, to, row, b.constant(runWords - lanes));
+    });
+  };
+  std::function<void(unsigned, OpFoldResult, OpFoldResult)> walk =
+      [&](unsigned level, OpFoldResult from, OpFoldResult to) {
+        if (level + 1 == reductions.size())
+          return stageRun(from, to);
+        int64_t inner = runWords;
+        for (const Loop &loop :
+             ArrayRef(reductions).drop_front(level + 1).drop_back())
+          inner *= *getConstantIntValue(loop.extent);
+        const Loop &loop = reductions[level];
+        b.loop(b.constant(0), loop.extent, 1, [&](OpFoldResult i) {
+          walk(level + 1, b.add(from, b.multiply(loop.lhs, i)),
+               b.add(to, b.multiply(i, b.constant(inner))));
+        });
+      };
+  walk(0, place.lhs, b.constant(0));
+}
+
+/// Sums of all columns of a panel, column by column.
+void Emitter::multiplyStream(const Place &place, const Columns &columns) {
+  int64_t positions = op.getStorage()->getPositions();
+  int64_t vectors = positions / lanes;
+  auto sumType = VectorType::get(lanes, op.getAccumulator());
+  Value zero = arith::ConstantOp::create(b, b.getZeroAttr(sumType));
+  auto elementType = cast<MemRefType>(rhs.flat.getType()).getElementType();
+  auto stepType = VectorType::get(step * lanes, elementType);
+  auto load = [&](const FlatView &view, OpFoldResult at) -> Value {
+    Value loaded = memref::LoadOp::create(b, view.flat, b.value(at));
+    return arith::IndexCastOp::create(b, b.getIndexType(), loaded);
+  };
+  OpFoldResult end =
+      b.minimum(b.constant(lanes), b.subtract(column.extent, place.rhs));
+  b.loop(b.constant(0), end, 1, [&](OpFoldResult c) {
+    OpFoldResult channel = b.add(place.rhs, c);
+    Value first = load(starts, channel);
+    Value last = load(starts, b.add(channel, b.constant(1)));
+    auto loop = scf::ForOp::create(b, first, last, b.value(b.constant(1)),
+                                   SmallVector<Value>(vectors, zero));
+    {
+      OpBuilder::InsertionGuard guard(b);
+      b.setInsertionPointToStart(loop.getBody());
+      Value entry = loop.getInductionVar();
+      Value weight;
+      if (step == 1) {
+        Value scalar = memref::LoadOp::create(b, rhs.flat, entry);
+        weight = vector::BroadcastOp::create(b, stepType, scalar);
+      } else {
+        Value bytes = vector::LoadOp::create(
+            b, VectorType::get(step, elementType), rhs.flat,
+            b.value(b.multiply(entry, b.constant(step))));
+        auto one = VectorType::get(1, b.getI32Type());
+        Value scalar = vector::ExtractOp::create(
+            b, vector::BitCastOp::create(b, one, bytes), ArrayRef<int64_t>{0});
+        weight = vector::BitCastOp::create(
+            b, stepType,
+            vector::BroadcastOp::create(
+                b, VectorType::get(lanes, b.getI32Type()), scalar));
+      }
+      Value at = load(offsets, entry);
+      SmallVector<Value> sums(loop.getRegionIterArgs());
+      Type word = cast<MemRefType>(words.getType()).getElementType();
+      for (int64_t v = 0; v < vectors; ++v) {
+        Value staged =
+            vector::LoadOp::create(b, VectorType::get(lanes, word), words,
+                                   b.value(b.add(at, b.constant(v * lanes))));
+        if (step > 1)
+          staged = vector::BitCastOp::create(
+              b,
+              VectorType::get(
+                  step * lanes,
+                  cast<MemRefType>(lhs.flat.getType()).getElementType()),
+              staged);
+        sums[v] = instruction.buildMultiplyAccumulate(b, b.getLoc(), staged,
+                                                      weight, sums[v]);
+      }
+      scf::YieldOp::create(b, sums);
+    }
+    for (auto [v, sum] : llvm::enumerate(loop.getResults()))
+      vector::StoreOp::create(
+          b, sum, columnSums,
+          b.value(b.add(b.multiply(c, b.constant(positions)),
+                        b.constant(int64_t(v) * lanes))));
+  });
+}
+
+/// The sums of `lanes` rows from `row` on, one vector for each.
+static SmallVector<Value> loadRows(IndexBuilder &b, Value columnSums,
+                                   OpFoldResult row, int64_t positions,
+                                   VectorType type) {
+  SmallVector<Value> square;
+  for (int64_t c = 0; c < type.getNumElements(); ++c)
+    square.push_back(vector::LoadOp::create(
+        b, type, columnSums, b.value(b.add(row, b.constant(c * positions)))));
+  transpose(b, square);
+  return square;
+}
+
+void Emitter::emitStreamPanel(const Place &place, const Columns &columns,
+                              OpFoldResult count) {
+  multiplyStream(place, columns);
+  int64_t positions = op.getStorage()->getPositions();
+  auto type = VectorType::get(lanes, op.getAccumulator());
+  auto withInitial = [&](Value sum) -> Value {
+    return isInteger ? arith::AddIOp::create(b, sum, columns.initial[0]) : sum;
+  };
+  auto rowByRow = [&](OpFoldResult row, OpFoldResult present) {
+    for (auto [r, sums] :
+         llvm::enumerate(loadRows(b, columnSums, row, positions, type)))
+      vector::StoreOp::create(b, sums, rowSums,
+                              b.value(b.constant(int64_t(r) * lanes)));
+    b.loop(b.constant(0), present, 1, [&](OpFoldResult r) {
+      Value sum = withInitial(vector::LoadOp::create(
+          b, type, rowSums, b.value(b.multiply(r, b.constant(lanes)))));
+      finish(advance(place, rows.back(), b.add(row, r)), 1, columns, sum);
+    });
+  };
+  OpFoldResult rest = b.remainder(count, lanes);
+  OpFoldResult whole = b.subtract(count, rest);
+  b.loop(b.constant(0), whole, lanes, [&](OpFoldResult row) {
+    if (hasLongEpilogue())
+      return rowByRow(row, b.constant(lanes));
+    SmallVector<Value> square = loadRows(b, columnSums, row, positions, type);
+    for (Value &sum : square)
+      sum = withInitial(sum);
+    finish(advance(place, rows.back(), row), lanes, columns, square);
+  });
+  // A loop of one iteration, or none.
+  if (getConstantIntValue(rest) != 0)
+    b.loop(whole, count, lanes, [&](OpFoldResult row) { rowByRow(row, rest); });
+}
