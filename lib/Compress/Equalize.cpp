@@ -107,13 +107,19 @@ struct Noise {
   struct Tensor {
     ObserveOp observe;
     Interval range;
+    double levels;              // how many steps its integers have
     std::vector<float> largest; // absolute value by channel
+  };
+  /// One row of every reader.
+  struct Row {
+    int64_t first;           // of the channels it reads
+    int64_t window;          // how many weights of a channel it has
+    std::vector<float> most; // the largest of them
   };
   std::vector<Tensor> tensors;
   std::vector<double> energy; // sum of squared weights that read a channel
   std::vector<double> power;  // mean square of a channel
-  /// One row of every reader: the largest weight of each channel.
-  std::vector<std::vector<float>> rows;
+  std::vector<Row> rows;
 
   static Interval divide(const Tensor &tensor, ArrayRef<float> divisor) {
     Interval covered;
@@ -127,23 +133,24 @@ struct Noise {
   }
 
   double estimate(ArrayRef<float> divisor) const {
-    double read = 0, inputs = 0, steps = 0, total = 0;
-    for (auto [i, by] : llvm::enumerate(divisor)) {
+    double read = 0, total = 0;
+    for (auto [i, by] : llvm::enumerate(divisor))
       read += energy[i] * by * by;
-      inputs += power[i] / (double(by) * by);
-    }
     for (const Tensor &tensor : tensors) {
       Interval covered = divide(tensor, divisor);
-      double step = (covered.high - covered.low) / 255;
+      double step = (covered.high - covered.low) / tensor.levels;
       total += step * step * read;
     }
-    for (const std::vector<float> &row : rows) {
-      double most = 0;
-      for (auto [weight, by] : llvm::zip_equal(row, divisor))
-        most = std::max(most, double(weight) * by);
-      steps += most * most / (127.0 * 127.0);
+    for (const Row &row : rows) {
+      double most = 0, inputs = 0;
+      for (auto [i, weight] : llvm::enumerate(row.most)) {
+        double by = divisor[row.first + i];
+        most = std::max(most, weight * by);
+        inputs += power[row.first + i] / (by * by);
+      }
+      total += most * most / (127.0 * 127.0) * inputs * double(row.window);
     }
-    return total + steps * inputs;
+    return total;
   }
 };
 
@@ -229,7 +236,8 @@ FailureOr<std::optional<Noise>> Equalize::measure(const ScaleGroup &group,
       reason = "it was measured along another axis";
       return std::optional<Noise>();
     }
-    noise.tensors.push_back({observe, *range, std::move(*largest)});
+    double levels = std::exp2(observe.getSchemeAttr().getBits()) - 1;
+    noise.tensors.push_back({observe, *range, levels, std::move(*largest)});
   }
   if (noise.tensors.empty()) {
     reason = "none of its tensors is quantized";
@@ -242,15 +250,18 @@ FailureOr<std::optional<Noise>> Equalize::measure(const ScaleGroup &group,
   for (size_t at : group.consumers) {
     const WeightMatrix &matrix = matrices[at];
     ArrayRef<float> values = parameters.getWeight(at);
-    for (int64_t row = 0; row < matrix.rows; ++row) {
-      std::vector<float> most(n);
+    for (int64_t i = 0; i < matrix.rows; ++i) {
+      Noise::Row row{matrix.getInputChannel(i, 0),
+                     matrix.columns / matrix.channels,
+                     std::vector<float>(matrix.channels)};
       for (int64_t column = 0; column < matrix.columns; ++column) {
-        float value = std::fabs(values[row * matrix.columns + column]);
-        int64_t channel = matrix.getInputChannel(row, column);
+        float value = std::fabs(values[i * matrix.columns + column]);
+        int64_t channel = matrix.getInputChannel(i, column);
         noise.energy[channel] += double(value) * value;
-        most[channel] = std::max(most[channel], value);
+        float &most = row.most[channel - row.first];
+        most = std::max(most, value);
       }
-      noise.rows.push_back(std::move(most));
+      noise.rows.push_back(std::move(row));
     }
   }
   return std::optional<Noise>(std::move(noise));
@@ -301,6 +312,10 @@ LogicalResult Equalize::equalizeActivations(Report &report) {
       scaleStatistics(tensor.observe, factors, Noise::divide(tensor, divisor));
       tensor.observe->setAttr(kEqualizedAttrName, UnitAttr::get(&getContext()));
     }
+    // Others tell of the means and moments of what weights read.
+    for (ScaleGroup::Tensor &tensor : group.tensors)
+      if (!tensor.observe.getScheme())
+        scaleStatistics(tensor.observe, factors, std::nullopt);
     report.add(matrices[group.consumers.front()].layer,
                matrices[group.consumers.front()].input.getTensor(), "equalized",
                "channels of " + listLayers(matrices, group.producers) +

@@ -109,7 +109,7 @@ tamis::readInputMeans(const WeightMatrix &matrix) {
 }
 
 void tamis::scaleStatistics(ObserveOp observe, ArrayRef<float> factors,
-                            Interval range) {
+                            std::optional<Interval> range) {
   DictionaryAttr old = observe.getStatisticsAttr();
   int64_t n = factors.size();
   auto set = [&](StringRef name, ArrayRef<int64_t> shape,
@@ -122,15 +122,17 @@ void tamis::scaleStatistics(ObserveOp observe, ArrayRef<float> factors,
   };
   NamedAttrList kept(old);
   kept.erase(statistics::kHistogram);
+  kept.erase(statistics::kMinMax);
   observe.setStatisticsAttr(kept.getDictionary(observe.getContext()));
-  set(statistics::kMinMax, {2}, {float(range.low), float(range.high)});
-  if (auto values = readFloats(old, statistics::kChannelAbsMax)) {
-    for (auto [value, factor] : llvm::zip_equal(*values, factors))
+  if (range)
+    set(statistics::kMinMax, {2}, {float(range->low), float(range->high)});
+  auto largest = readFloats(old, statistics::kChannelAbsMax);
+  if (largest && int64_t(largest->size()) == n) {
+    for (auto [value, factor] : llvm::zip_equal(*largest, factors))
       value *= factor;
-    set(statistics::kChannelAbsMax, {n}, *values);
-  } else {
-    llvm::consumeError(values.takeError());
+    set(statistics::kChannelAbsMax, {n}, *largest);
   }
+  llvm::consumeError(largest.takeError());
   auto moments = readFloats(old, statistics::kChannelMoments);
   if (moments && int64_t(moments->size()) == 3 * n) {
     for (int64_t i = 0; i < n; ++i) {

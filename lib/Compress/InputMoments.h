@@ -58,10 +58,10 @@ llvm::Expected<double> correctBias(const WeightMatrix &matrix,
                                    ArrayRef<float> after);
 
 /// Replaces the statistics of a tensor by those of the tensor times `factors`
-/// along its axis of channels, when it then spans `range`. A histogram has no
-/// channels and goes.
+/// along its axis of channels, when it then spans `range` (without one, that is
+/// no longer known). A histogram has no channels and goes.
 void scaleStatistics(ObserveOp observe, ArrayRef<float> factors,
-                     Interval range);
+                     std::optional<Interval> range);
 
 /// The same for second moments that are collected at the weight: the channels
 /// of its input are multiplied by `factors`.

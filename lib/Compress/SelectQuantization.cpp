@@ -35,9 +35,14 @@ struct SelectQuantization
   LogicalResult checkWeights(function_ref<LogicalResult(const Twine &)> fail);
   /// Why a contraction stays float; empty if it is selected.
   std::string select(ContractOp op, Report &report);
-  /// Gives an activation its scheme, and what computes it where that pays.
-  void selectActivation(ObserveOp observe, StringRef layer, const Twine &reason,
-                        Report &report);
+  /// Gives an activation the scheme where it has none, and notes it for
+  /// `selectOperands`.
+  void selectActivation(ObserveOp observe, SchemeAttr scheme, StringRef layer,
+                        const Twine &reason, Report &report);
+  /// Activations that contractions read, given schemes one after the other.
+  void selectInputs(Report &report);
+  /// Gives what an operation between contractions reads the scheme of its
+  /// result, where that pays.
   void selectOperands(ObserveOp observe, Report &report);
   /// Gives a parameter whose rows are gathered its scheme.
   void selectTable(ObserveOp parameter, Report &report);
@@ -54,6 +59,13 @@ struct SelectQuantization
   bool floatInputs = false;
   SchemeAttr activation;
   llvm::SetVector<ContractOp> selected;
+  /// What a selected contraction reads.
+  struct Input {
+    ObserveOp observe;
+    StringRef layer, reason;
+  };
+  SmallVector<Input> inputs;
+  llvm::DenseSet<Operation *> visited;
   SmallVector<ObserveOp> pending;
 };
 } // namespace
@@ -187,16 +199,35 @@ void SelectQuantization::collect(ObserveOp observe, ArrayRef<StringRef> kinds,
     observe.setAxis(*axis);
 }
 
-void SelectQuantization::selectActivation(ObserveOp observe, StringRef layer,
-                                          const Twine &reason, Report &report) {
+void SelectQuantization::selectActivation(ObserveOp observe, SchemeAttr scheme,
+                                          StringRef layer, const Twine &reason,
+                                          Report &report) {
+  if (!visited.insert(observe).second)
+    return;
+  pending.push_back(observe);
   if (observe.getScheme())
     return;
-  observe.setSchemeAttr(activation);
+  observe.setSchemeAttr(scheme);
   collect(observe, {StringRef(statistics::kMinMax)});
   if (*parseRangeMethod(method) != RangeMethod::MinMax)
     collect(observe, {StringRef(statistics::kHistogram)});
-  report.add(layer, observe.getTensor(), tamis::getName(activation), reason);
-  pending.push_back(observe);
+  report.add(layer, observe.getTensor(), tamis::getName(scheme), reason);
+}
+
+void SelectQuantization::selectInputs(Report &report) {
+  // An earlier run gave some tensors a scheme: their operands follow them, not
+  // this run's.
+  for (Input &input : inputs)
+    if (input.observe.getScheme())
+      selectActivation(input.observe, activation, input.layer, input.reason,
+                       report);
+  while (!pending.empty())
+    selectOperands(pending.pop_back_val(), report);
+  for (Input &input : inputs)
+    selectActivation(input.observe, activation, input.layer, input.reason,
+                     report);
+  while (!pending.empty())
+    selectOperands(pending.pop_back_val(), report);
 }
 
 /// A tensor that operations between contractions can read as integers.
@@ -248,7 +279,7 @@ void SelectQuantization::selectOperands(ObserveOp observe, Report &report) {
     sources.push_back(source.observe);
   }
   for (ObserveOp source : sources)
-    selectActivation(source, node.name,
+    selectActivation(source, observe.getSchemeAttr(), node.name,
                      "read by " + what + " between contractions", report);
 }
 
@@ -280,10 +311,8 @@ std::string SelectQuantization::select(ContractOp op, Report &report) {
     if (!second.observe || second.observe.getParameter() ||
         isExcluded(second.observe.getTensor()))
       return "its second operand is not an observed tensor";
-    selectActivation(input.observe, layer, "first operand of a product",
-                     report);
-    selectActivation(second.observe, layer, "second operand of a product",
-                     report);
+    inputs.push_back({input.observe, layer, "first operand of a product"});
+    inputs.push_back({second.observe, layer, "second operand of a product"});
     return "";
   }
   ObserveOp weight = use->observe;
@@ -312,7 +341,7 @@ std::string SelectQuantization::select(ContractOp op, Report &report) {
                                             Twine(scheme.getAxis()));
   }
   if (!floatInputs)
-    selectActivation(input.observe, layer, "read by a contraction", report);
+    inputs.push_back({input.observe, layer, "read by a contraction"});
   return "";
 }
 
@@ -388,8 +417,7 @@ void SelectQuantization::runOnOperation() {
     ++numRefused;
     report.add(getLayer(op), "", "float", reason);
   }
-  while (!pending.empty())
-    selectOperands(pending.pop_back_val(), report);
+  selectInputs(report);
   // After the contractions, whose weights some tables are.
   if (tables)
     module.walk([&](ObserveOp op) {

@@ -2,8 +2,8 @@
 """The ways to compress a model that the suite compares.
 
     float                              the model as it is
-    tamis[:STEP[+STEP...]]             STEP: prune or quantize, then KEY=VALUE of tamis.prune or tamis.quantize; lists a:b
-                                       (tamis alone is tamis:quantize)
+    tamis[:STEP[+STEP...]]             STEP: prune or quantize, then KEY=VALUE of tamis.prune or tamis.quantize; lists a:b;
+                                       KEY@LAYER:LAYER=VALUE is for these layers (overrides); tamis alone is tamis:quantize
     ort, ort:dynamic, ort:weight4      ONNX Runtime's quantizers, default settings
     nncf, nncf:transformer, nncf:weight4   NNCF's
 
@@ -51,7 +51,14 @@ def steps(text):
         verb, *settings = step.split(",")
         if verb not in ("prune", "quantize"):
             raise ValueError(f"unknown step '{verb}': expected prune or quantize")
-        found.append((verb, {key: _value(value) for key, _, value in (setting.partition("=") for setting in settings)}))
+        options = {}
+        for key, _, value in (setting.partition("=") for setting in settings):
+            name, _, layers = key.partition("@")
+            for layer in layers.split(":") if layers else ():
+                options.setdefault("overrides", {}).setdefault(layer, {})[name] = _value(value)
+            if not layers:
+                options[name] = _value(value)
+        found.append((verb, options))
     return found
 
 

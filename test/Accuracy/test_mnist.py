@@ -10,6 +10,7 @@ import pytest
 
 sys.path.insert(0, __file__.rsplit("/", 1)[0])
 import data  # noqa: E402
+import methods  # noqa: E402
 import metrics  # noqa: E402
 import run  # noqa: E402
 import tamis  # noqa: E402
@@ -62,3 +63,9 @@ def test_calibration_and_evaluation_do_not_overlap(task):
     judged_on = []
     task.evaluate(lambda feed: judged_on.append(feed["Input3"].tobytes()) or [np.zeros((1, 10))])
     assert len(judged_on) == 1000 and not calibration & set(judged_on)
+
+
+def test_methods_name_options_of_single_layers():
+    assert methods.steps("quantize,corrections=gptq:bias,activations@/a/Conv:/b/Conv=int16,weights@/b/Conv=int4") == [("quantize", {
+        "corrections": ["gptq", "bias"],
+        "overrides": {"/a/Conv": {"activations": "int16"}, "/b/Conv": {"activations": "int16", "weights": "int4"}}})]

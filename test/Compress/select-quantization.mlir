@@ -5,6 +5,7 @@
 // RUN: tamis-opt %s --split-input-file --tamis-select-quantization="attention=true activation-unsigned=false" | FileCheck %s --check-prefix=PRODUCT
 // RUN: tamis-opt %s --split-input-file --tamis-select-quantization="weight-system=codebook weight-bits=4" | FileCheck %s --check-prefix=CODES
 // RUN: tamis-opt %s --split-input-file --tamis-select-quantization="weight-system=fixed_point weight-fraction=7 activation-fixed-point=true" | FileCheck %s --check-prefix=FIXED
+// RUN: tamis-opt %s --split-input-file --tamis-select-quantization="exclude=m[12],fc.* activation-bits=16" --tamis-select-quantization | FileCheck %s --check-prefix=LAYER
 
 #x = affine_map<(m, n, k) -> (m, k)>
 #w = affine_map<(m, n, k) -> (k, n)>
@@ -85,23 +86,28 @@ func.func @producer(%a: tensor<4x4xf32>) -> tensor<4x4xf32> {
 #id = affine_map<(m, n) -> (m, n)>
 
 // A sum between contractions is quantized with its operands; one with an
-// operand that no contraction computes is not.
+// operand that no contraction computes is not. Where an earlier run gave the
+// sum a type of its own, its operands have that type too.
 // CHECK: decision = "uint8", {{.*}} reason = "read by Add between contractions", tensor = "p1"
 // CHECK: decision = "uint8", {{.*}} reason = "read by Add between contractions", tensor = "p2"
 // CHECK-LABEL: func.func @residual
 func.func @residual(%a: tensor<4x4xf32>) -> tensor<4x4xf32> {
   %c = arith.constant dense<1.0> : tensor<4x4xf32>
   %w = tamis.observe parameter %c tensor "w" : tensor<4x4xf32>
+  // LAYER-LABEL: func.func @residual
+  // LAYER: tensor "a" {collect = ["minmax"], scheme = #tamis.scheme<bits = 8, isUnsigned = true>}
   %x = tamis.observe %a tensor "a" : tensor<4x4xf32>
   %e = tensor.empty() : tensor<4x4xf32>
   %p = tamis.contract ins(%x, %w : tensor<4x4xf32>, tensor<4x4xf32>) outs(%e : tensor<4x4xf32>)
     maps [#x, #w, #y] iterators ["parallel", "parallel", "reduction"] pad [0, 0] accumulator f32 {origin = "m1"} -> tensor<4x4xf32>
   // CHECK: tensor "p1" {collect = ["minmax"], scheme
   // SKIP: tensor "p1" {collect = ["minmax"], scheme = #tamis.scheme<bits = 16>}
+  // LAYER: tensor "p1" {collect = ["minmax"], scheme = #tamis.scheme<bits = 16>}
   %p1 = tamis.observe %p tensor "p1" : tensor<4x4xf32>
   %q = tamis.contract ins(%x, %w : tensor<4x4xf32>, tensor<4x4xf32>) outs(%e : tensor<4x4xf32>)
     maps [#x, #w, #y] iterators ["parallel", "parallel", "reduction"] pad [0, 0] accumulator f32 {origin = "m2"} -> tensor<4x4xf32>
   // CHECK: tensor "p2" {collect = ["minmax"], scheme
+  // LAYER: tensor "p2" {collect = ["minmax"], scheme = #tamis.scheme<bits = 16>}
   %p2 = tamis.observe %q tensor "p2" : tensor<4x4xf32>
   %s = linalg.generic {indexing_maps = [#id, #id, #id], iterator_types = ["parallel", "parallel"]} ins(%p1, %p2 : tensor<4x4xf32>, tensor<4x4xf32>) outs(%e : tensor<4x4xf32>) {
   ^bb0(%l: f32, %r: f32, %out: f32):
@@ -109,6 +115,7 @@ func.func @residual(%a: tensor<4x4xf32>) -> tensor<4x4xf32> {
     linalg.yield %m : f32
   } -> tensor<4x4xf32>
   // CHECK: tensor "s" {collect = ["minmax"], scheme
+  // LAYER: tensor "s" {collect = ["minmax"], scheme = #tamis.scheme<bits = 16>}
   %so = tamis.observe %s tensor "s" : tensor<4x4xf32>
   %t = tamis.contract ins(%so, %w : tensor<4x4xf32>, tensor<4x4xf32>) outs(%e : tensor<4x4xf32>)
     maps [#x, #w, #y] iterators ["parallel", "parallel", "reduction"] pad [0, 0] accumulator f32 {origin = "m3"} -> tensor<4x4xf32>

@@ -87,6 +87,23 @@ def test_every_contraction_is_integer(name, settings):
     assert noise(got, want) > 50  # the same integers, but for a sum that ends between two of them
 
 
+def test_single_layers_read_wider_integers():
+    model = CASES["residual and max-pool"]
+    rng = np.random.default_rng(1)
+    feeds = [{"x": rng.standard_normal([1, 4, 6, 6]).astype(np.float32)} for _ in range(4)]
+    report, overrides = [], {"c1": {"weights": "uint8"}, "c3": {"activations": "int16"}}
+    quantized = tamis.quantize(model, feeds, overrides=overrides, report=report)
+    types = {t.name.removesuffix("_zero_point"): t.data_type for t in quantized.graph.initializer if t.name.endswith("_zero_point")}
+    # The sum that c3 reads through its max-pool, with its operands; c2 reads one of them.
+    assert types.items() >= {"x": TensorProto.UINT8, "w": TensorProto.UINT8, "p": TensorProto.INT16, "q": TensorProto.INT16,
+                             "r": TensorProto.INT16}.items()
+    assert not [entry for entry in report if entry["decision"] == "float"]
+    want = run(quantized, feeds)
+    assert noise(want, run(model, feeds)) > noise(run(tamis.quantize(model, feeds), feeds), run(model, feeds)) + 1
+    compiled = tamis.compile(quantized, require_integer=True)
+    assert noise(np.stack([compiled.run(None, feed)[0] for feed in feeds]), want) > 50
+
+
 def attention(heads=2, width=16, length=5):
     """One attention block: q, k, v, softmax(q k^T / sqrt(d)) v by head, and what puts the heads together."""
     depth = width // heads

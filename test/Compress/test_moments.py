@@ -167,6 +167,39 @@ def test_equalized_weights_compute_the_same():
     np.testing.assert_allclose(run(made, feeds), want, atol=1e-5 * np.abs(want).max())
 
 
+def test_statistics_follow_equalized_channels():
+    """Those of tensors that become no integers too: the mean of what is padded goes into the bias."""
+    rng = np.random.default_rng(3)
+    loud = np.geomspace(1, 20, 8).astype(np.float32)
+    stem, filters = (rng.standard_normal(s).astype(np.float32) for s in ((8, 3, 3, 3), (8, 1, 3, 3)))
+    nodes = [helper.make_node("Conv", ["x", "stem"], ["s"], name="stem"), helper.make_node("Relu", ["s"], ["r"], name="relu"),
+             helper.make_node("Pad", ["r", "pads"], ["p"], name="pad"),
+             helper.make_node("Conv", ["p", "filters", "bias"], ["y"], name="filters", group=8)]
+    weights = [models.const("stem", stem * loud[:, None, None, None]), models.const("filters", filters / loud[:, None, None, None]),
+               models.const("bias", np.zeros(8, np.float32)), models.const("pads", np.array([0, 0, 1, 1, 0, 0, 1, 1]))]
+    model = models.model(nodes, [models.info("x", [1, 3, 8, 8])], [models.info("y", [1, 8, 6, 6])], weights)
+    feeds = [{"x": rng.standard_normal((1, 3, 8, 8)).astype(np.float32)} for _ in range(3)]
+    select = "tamis-select-quantization{corrections=equalize,bias,gptq}"
+    sessions = [Session(model.SerializeToString())]
+    sessions[0].run(select)
+    calibrate(sessions[0], feeds)
+    sessions[0].run("tamis-equalize{by=activations}")
+    changed = sessions[0].delta()["parameters"]
+    assert set(changed) == {"stem", "filters"}
+    for tensor in model.graph.initializer:
+        if tensor.name in changed:
+            tensor.CopyFrom(numpy_helper.from_array(changed[tensor.name], tensor.name))
+    sessions.append(Session(model.SerializeToString()))
+    sessions[1].run(select)
+    calibrate(sessions[1], feeds)
+    followed, measured = ({t: session.statistics(t) for t in ("r", "p", "filters")} for session in sessions)
+    assert {(t, kind) for t in measured for kind in measured[t]} == {
+        ("r", "minmax"), ("r", "channel_absmax"), ("p", "channel_moments"), ("filters", "gram")}
+    for tensor, kinds in measured.items():
+        for kind, values in kinds.items():
+            np.testing.assert_allclose(followed[tensor][kind], values, rtol=1e-4, atol=1e-4 * np.abs(values).max(), err_msg=f"{tensor} {kind}")
+
+
 # Blocks of the window's height, whose elements do not follow each other, and of channels, which do.
 @pytest.mark.parametrize("case", [([1, 8, 12, 12], [8, 1, 3, 3], 8, 3), ([1, 32, 12, 12], [8, 16, 1, 1], 2, 8)], ids=["height", "channels"])
 def test_gptq_gives_blocks_scales_for_all_their_elements(case):

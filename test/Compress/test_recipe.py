@@ -28,6 +28,12 @@ def test_roundtrip_through_text_and_file(tmp_path):
     assert [f.name for f in tmp_path.iterdir()] == ["r.yaml"]
 
 
+def test_rules_for_what_layers_read():
+    text = "version: 1\nsteps:\n- quantize: {activations: uint8}\n  rules:\n  - {layers: 'stem|head', activations: int16}\n"
+    step, = recipe.Recipe.from_text(text).steps
+    assert step.overrides(["stem", "body"]) == ([], {"stem": {"activations": "int16"}})
+
+
 def test_later_rules_win_and_match_whole_names():
     prune, quantize = recipe.Recipe.from_text(TEXT).steps
     names = ["encoder/0", "encoder/1", "head", "header"]

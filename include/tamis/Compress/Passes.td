@@ -33,7 +33,8 @@ def SelectQuantization : Pass<"tamis-select-quantization", "::mlir::ModuleOp"> {
     gathered become 8-bit with a scale for each row; a table that is a
     contraction's weight too stays one tensor, in the weight's form. What
     contractions read stays float where weights are no integers or wider than
-    activations. Every
+    activations. What has a scheme from an earlier run, for other layers, keeps
+    it, and where it is a sum its operands get the same one. Every
     decision and every refusal is in the module's report with its reason.
 
     With `recover`, weights only are selected, and only those whose values are

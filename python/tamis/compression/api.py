@@ -82,7 +82,8 @@ def quantize(model, data=None, *, activations="uint8", weights="int8", per_chann
 
     `nodes_to_exclude` are names of nodes, `ignored_scope` regular expressions for names of nodes or tensors (or an
     object with `names`, `patterns` and `types`, as NNCF's), `op_types_to_quantize` node types. `overrides` gives single
-    layers other `weights`, `block_size` or `fraction_bits`: {"conv7": {"weights": "int4"}}. `format` is qdq or qoperator. With
+    layers other `weights`, `block_size` or `fraction_bits`, or what they read another type, `activations` (an integer one, also
+    for the operands of a sum they read): {"conv7": {"weights": "int4", "activations": "int16"}}. `format` is qdq or qoperator. With
     `calibration_cache`, a file, measurements are kept and reused. `report` is a function, a list or a path (JSON) that
     gets what was decided for each layer; `progress(done, total)` is told of the samples.
     """
@@ -104,11 +105,13 @@ def quantize(model, data=None, *, activations="uint8", weights="int8", per_chann
     _whole("seed", seed)
     if isinstance(percentile, bool) or not isinstance(percentile, (int, float)) or not 0 < percentile <= 100:
         raise Error(f"percentile: expected a number above 0, at most 100, got {percentile!r}")
-    layers = _overrides(overrides, {"weights": _weights, "block_size": _block, "fraction_bits": _fraction})
+    layers = _overrides(overrides, {"weights": _weights, "activations": _activations, "block_size": _block, "fraction_bits": _fraction})
     if weights == RECOVER:
         if block_size or fraction_bits is not None or options["corrections"] or layers:
             raise Error("weights: recover finds blocks and scales itself: expected no block_size, fraction_bits, corrections or overrides")
     else:
+        if activations in FLOAT_ACTIVATIONS and any("activations" in changes for changes in layers.values()):
+            raise Error("overrides: expected no activations of single layers where all others are float")
         for layer, changes in ((None, {}), *layers.items()):
             _fit({**options, **changes}, changes if layer else options, layer)
     from . import flow
@@ -220,6 +223,10 @@ def _weights(name, value, *others):
         raise Error(f"{name}: expected one of {', '.join((WEIGHT_NAMES, *others))}, got {value!r}")
 
 
+def _activations(name, value):
+    _one_of(name, value, ACTIVATIONS)
+
+
 def _fraction(name, value):
     if value is not None and (isinstance(value, bool) or not isinstance(value, int) or not -100 <= value <= 100):
         raise Error(f"{name}: expected a whole number from -100 to 100, got {value!r}")
@@ -236,6 +243,8 @@ def _fit(options, given, layer):
     where = f"overrides of layer '{layer}': " if layer else ""
     if given.get("block_size") and not kind.has_blocks:
         raise Error(f"{where}block_size: weights of {options['weights']} have no blocks")
+    if layer and "activations" in given and not kind.is_integer:
+        raise Error(f"{where}activations: what the layer reads stays float beside weights of {options['weights']}")
     if given.get("fraction_bits") is not None and kind.system != "fixed_point":
         raise Error(f"{where}fraction_bits: expected fixed-point weights, got {options['weights']}")
 

@@ -45,7 +45,7 @@ def quantize(request):
     kinds = {options["weights"], *(o.get("weights") for o in request.overrides.values())} - {None}
     blocks = {options["block_size"], *(o.get("block_size") for o in request.overrides.values())} - {None}
     least = opset.PER_AXIS
-    for kind in (*kinds, options["activations"]):
+    for kind in (*kinds, options["activations"], *(o["activations"] for o in request.overrides.values() if "activations" in o)):
         least = max(least, opset.NEEDED.get(writer_qdq.stored_type(_type_name(kind)), 0))
     recover = options["weights"] == api.RECOVER
     # A folded factor would take weights off their grid.
@@ -63,7 +63,8 @@ def quantize(request):
             session.run("tamis-equalize")
         general = _selection(options, only_weights)
         others = [name for name, _ in _named_layers(prepared)]
-        for layer, changes in request.overrides.items():
+        # What gives a tensor a type of its own first: its other readers take it as it is.
+        for layer, changes in sorted(request.overrides.items(), key=lambda entry: "activations" not in entry[1]):
             own = _selection({**options, **changes, "embeddings": "float32"}, only_weights)
             session.run(_text("tamis-select-quantization", {**own, "op-types": request.op_types,
                                                            "exclude": [*excluded, *(n for n in others if n != layer)]}))
@@ -284,11 +285,16 @@ def _require_selected(report, prepared):
 
 def _without_overruled(report):
     """Selection runs once per group of layers: what one run leaves to another one is no decision."""
-    chosen = {e["layer"] for e in report if e.get("layer") and e.get("decision") != "float"}
+    made = [e for e in report if e.get("decision") != "float"]
+    layers = {e["layer"] for e in made if e.get("layer")}
+    tensors = {e["tensor"] for e in made if e.get("tensor") and e.get("pass") == "select-quantization"}
     seen, kept = set(), []
     for entry in report:
         key = (entry.get("pass"), entry.get("layer"), entry.get("tensor"), entry.get("decision"), entry.get("reason"))
-        if key in seen or (entry.get("decision") == "float" and not entry.get("tensor") and entry.get("layer") in chosen):
+        overruled = entry.get("decision") == "float" and (
+            entry.get("layer") in layers if not entry.get("tensor") else
+            entry["tensor"] in tensors and entry.get("pass") == "select-quantization")
+        if key in seen or overruled:
             continue
         seen.add(key)
         kept.append(entry)

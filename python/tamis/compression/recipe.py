@@ -29,7 +29,7 @@ OPTIONS = {
                  "percentile": (int, float), "corrections": list, "op_types_to_quantize": (list, type(None)), "ignored_scope": list,
                  "fraction_bits": (int, type(None)), "seed": int},
 }
-RULE_OPTIONS = {"prune": ("sparsity", "pattern"), "quantize": ("weights", "block_size", "fraction_bits")}
+RULE_OPTIONS = {"prune": ("sparsity", "pattern"), "quantize": ("weights", "activations", "block_size", "fraction_bits")}
 
 
 @dataclasses.dataclass(frozen=True)

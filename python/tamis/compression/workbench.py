@@ -75,7 +75,8 @@ class Workbench:
         from . import api
 
         # Other weight types may need another opset, other methods another measurement.
-        kinds = {step.options.get("weights", "int8"), *(o["weights"] for o in arguments["overrides"].values() if "weights" in o)}
+        kinds = {step.options.get("weights", "int8"),
+                 *(o[key] for o in arguments["overrides"].values() for key in ("weights", "activations") if key in o)}
         name = "-".join([*sorted(kinds), step.options.get("calibration_method", "minmax")])
         cache, data = os.path.join(self._folder.name, f"{name}.npz"), list(self.calibration)
         if arguments["nodes_to_exclude"] and not os.path.exists(cache):
