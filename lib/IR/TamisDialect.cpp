@@ -177,13 +177,19 @@ LogicalResult TargetAttr::verify(EmitError emitError, StringRef arch,
 }
 
 LogicalResult RowStreamAttr::verify(EmitError emitError, int64_t entries,
-                                    int64_t positions) {
+                                    int64_t positions, int64_t pitch,
+                                    int64_t taps) {
   if (entries < 0)
     return emitError() << "row_stream expected no negative entries, got "
                        << entries;
   if (positions <= 0)
     return emitError() << "row_stream expected positions above 0, got "
                        << positions;
+  if (taps <= 0)
+    return emitError() << "row_stream expected taps above 0, got " << taps;
+  if (pitch < positions + taps - 1)
+    return emitError() << "row_stream expected a pitch of at least "
+                       << positions + taps - 1 << ", got " << pitch;
   return success();
 }
 

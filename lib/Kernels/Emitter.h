@@ -122,7 +122,9 @@ private:
   void stageWords(const Place &place, OpFoldResult count);
   void emitStreamPanel(const Place &place, const Columns &columns,
                        OpFoldResult count);
-  void multiplyStream(const Place &place, const Columns &columns);
+  void multiplyStream(const Place &place);
+  void multiplyEntry(OpFoldResult entry, MutableArrayRef<Value> sums);
+  Value loadEntry(OpFoldResult entry);
 
   // TileBlock.cpp
   void emitTileBlock(const Place &place, int64_t rows, const Columns &columns);

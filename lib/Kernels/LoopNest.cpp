@@ -300,6 +300,11 @@ void Emitter::prepareReductions(const FlatView &rhsView) {
     panelStride = b.constant(0);
   }
   outer.push_back(run);
+  // Taps stay apart: the stage does not walk them.
+  if (op.getStorage() && op.getStorage()->getTaps() > 1) {
+    reductions.assign(outer.begin(), outer.end());
+    return;
+  }
   // A run that fills whole steps continues in the reductions around it.
   mergeNeighbours(outer, [&](Loop &a, const Loop &c) {
     auto extent = getConstantIntValue(c.extent);

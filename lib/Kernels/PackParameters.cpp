@@ -237,8 +237,7 @@ struct PackParameters : tamis::impl::PackParametersBase<PackParameters> {
                       static_cast<int64_t>(op.getBound()),
                       static_cast<int64_t>(op.getOffset()),
                       op.getIsUnsigned()};
-    RowStream stream =
-        makeRowStream(*view, order, op.getStorage().getPositions());
+    RowStream stream = makeRowStream(*view, order, op.getStorage());
     OpBuilder b(op);
     auto give = [&](StringRef suffix, Value result, auto &array) {
       if (!result)

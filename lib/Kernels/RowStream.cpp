@@ -104,9 +104,19 @@ int64_t mlir::tamis::countEntries(const SourceView &view,
 
 RowStream mlir::tamis::makeRowStream(const SourceView &view,
                                      const StreamOrder &order,
-                                     int64_t positions) {
+                                     RowStreamAttr storage) {
   WordReader reader(view, order);
   int64_t columns = reader.getColumns();
+  // Words of the innermost reduction, between one tap and the next.
+  int64_t inner = view.shape[order.reductions.back()] / order.step;
+  int64_t taps = storage.getTaps();
+  if (taps == 1)
+    inner = reader.getWords();
+  auto offsetOf = [&](int64_t word) {
+    int64_t outer = word / (inner * taps);
+    int64_t tap = word / inner % taps;
+    return (outer * inner + word % inner) * storage.getPitch() + tap;
+  };
   RowStream stream;
   stream.starts.assign(columns + 1, 0);
   stream.sums.assign(columns, 0);
@@ -123,7 +133,7 @@ RowStream mlir::tamis::makeRowStream(const SourceView &view,
       int32_t at = next[column]++;
       std::memcpy(&stream.values[at * kWordBytes], pieces.bytes[i].data(),
                   kWordBytes);
-      stream.offsets[at] = static_cast<int32_t>(word * positions);
+      stream.offsets[at] = static_cast<int32_t>(offsetOf(word));
       if (order.step > 1)
         for (char weight : pieces.bytes[i])
           stream.sums[column] += static_cast<int8_t>(weight);

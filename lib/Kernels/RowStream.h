@@ -34,7 +34,7 @@ struct RowStream {
   std::vector<int32_t> offsets, starts, sums;
 };
 RowStream makeRowStream(const SourceView &view, const StreamOrder &order,
-                        int64_t positions);
+                        RowStreamAttr storage);
 
 } // namespace mlir::tamis
 

@@ -30,13 +30,15 @@ static constexpr double kEntry = 0.5;
 /// A chain of float additions takes this long for every entry.
 static constexpr double kFloatLatency = 4;
 /// Leaving the loop of one column: a mispredicted branch.
-static constexpr double kColumn = 12;
+static constexpr double kColumn = 20;
 /// A word that is transposed on its way into the stage or out of accumulators.
-static constexpr double kTransposed = 0.3;
+static constexpr double kTransposed = 0.5;
 /// A dense kernel reaches this share of its instruction's rate.
 static constexpr double kDenseShare = 0.9;
 /// A stream has to promise this much of the dense time.
 static constexpr double kMargin = 0.85;
+/// The stage lies on the stack of whoever runs the kernel.
+static constexpr int64_t kMostStageBytes = 256 << 10;
 /// Most vectors of positions: as many accumulators.
 static constexpr int64_t kMostVectors = 8;
 /// Rows assumed where only run time knows.
@@ -47,7 +49,8 @@ namespace {
 struct StreamProblem {
   int64_t rows = 1;  // that are walked by one loop
   int64_t outer = 1; // iterations of all other rows
-  int64_t words = 0; // of the reduction
+  int64_t words = 0; // of the reduction, taps apart
+  int64_t taps = 1;
   int64_t columns = 0;
   int64_t entries = 0;
   int64_t lanes = 0;
@@ -57,14 +60,24 @@ struct StreamProblem {
 };
 } // namespace
 
+/// Words between one staged word and the next.
+static int64_t getPitch(const StreamProblem &p, int64_t vectors) {
+  return llvm::divideCeil(vectors * p.lanes + p.taps - 1, p.lanes) * p.lanes;
+}
+
 static double priceStream(const StreamProblem &p, int64_t vectors) {
-  double bytes = double(vectors * p.lanes) * kWordBytes;
-  double entry = std::max(vectors * p.cycles, p.isInteger ? 1 : kFloatLatency);
-  if (double(p.words) * bytes > double(p.l1) * 0.75)
-    entry = std::max(entry, bytes / kL2BytesPerCycle);
-  double block =
-      double(p.entries) * (entry + kEntry) + double(p.columns) * kColumn +
-      double(p.words + p.columns) * double(vectors * p.lanes) * kTransposed;
+  auto positions = double(vectors * p.lanes);
+  auto staged = double(p.words * getPitch(p, vectors));
+  // The generator lets entries take turns where there are few sums.
+  double latency = p.isInteger    ? 1
+                   : vectors >= 4 ? kFloatLatency
+                                  : kFloatLatency / double(4 / vectors);
+  double entry = std::max(double(vectors) * p.cycles, latency);
+  if (staged * kWordBytes > double(p.l1) * 0.75)
+    entry = std::max(entry, positions * kWordBytes / kL2BytesPerCycle);
+  double block = double(p.entries) * (entry + kEntry) +
+                 double(p.columns) * kColumn +
+                 (staged + double(p.columns) * positions) * kTransposed;
   double blocks =
       double(p.outer) * double(llvm::divideCeil(p.rows, vectors * p.lanes));
   return blocks * block;
@@ -76,7 +89,8 @@ static int64_t chooseVectors(const StreamProblem &p) {
   int64_t best = 0;
   double bestPrice = 0;
   for (int64_t vectors = 1; vectors <= kMostVectors; ++vectors) {
-    if (p.words * vectors * p.lanes * kWordBytes > p.l2 / 4)
+    if (p.words * getPitch(p, vectors) * kWordBytes >
+        std::min(p.l2 / 4, kMostStageBytes))
       break;
     double price = priceStream(p, vectors);
     if (best == 0 || price < bestPrice)
@@ -115,11 +129,38 @@ struct Candidate {
 };
 } // namespace
 
+/// The steps of the second reduction from inside where they are taps: where
+/// they move through lhs as the innermost row does, one position a step.
+static int64_t getTaps(kernel::ContractOp op, const ContractionDims &dims) {
+  if (dims.reductions.size() < 2 || dims.rows.empty() || dims.run != 1)
+    return 1;
+  unsigned tap = dims.reductions[dims.reductions.size() - 2];
+  unsigned row = dims.rows.back();
+  for (AffineExpr expr : op.getLhsMap().getResults()) {
+    SmallVector<int64_t> c =
+        *getCoefficients(expr, op.getLhsMap().getNumDims());
+    if (c[tap] == 1 && c[row] == 1)
+      return op.getBounds()[tap];
+  }
+  return 1;
+}
+
+/// True if the innermost reduction walks lhs element by element.
+static bool isContiguous(kernel::ContractOp op, const ContractionDims &dims) {
+  AffineMap map = op.getLhsMap();
+  AffineExpr inner = getAffineDimExpr(dims.reductions.back(), op.getContext());
+  return map.getNumResults() > 0 &&
+         map.getResult(map.getNumResults() - 1) == inner;
+}
+
 /// Rows and reductions as a stream sees them; false if no stream takes them.
 static bool describe(Candidate &c, const ContractionDims &dims) {
   kernel::ContractOp op = c.op;
   ArrayRef<int64_t> bounds = op.getBounds();
   StreamProblem &p = c.problem;
+  if (!dims.groups.empty() || dims.depthwise || dims.reductions.empty() ||
+      !isContiguous(op, dims))
+    return false;
   int64_t run = 1, words = 1;
   for (auto [i, d] : llvm::enumerate(llvm::reverse(dims.reductions))) {
     if (ShapedType::isDynamic(bounds[d]))
@@ -139,10 +180,10 @@ static bool describe(Candidate &c, const ContractionDims &dims) {
     p.rows = ShapedType::isDynamic(inner) ? kTypicalRows : inner;
     p.outer = rows / std::max<int64_t>(1, p.rows);
   }
-  p.words = words / c.order.step;
+  p.taps = getTaps(op, dims);
+  p.words = words / c.order.step / p.taps;
   p.columns = bounds[dims.column];
-  return dims.groups.empty() && !dims.depthwise && !dims.reductions.empty() &&
-         run % c.order.step == 0 &&
+  return run % c.order.step == 0 &&
          run >= c.order.step * c.instruction.getLanes() &&
          !ShapedType::isDynamic(p.columns);
 }
@@ -155,7 +196,9 @@ static std::optional<Candidate> match(kernel::ContractOp op, TargetAttr target,
   if (!op.getPacked() || op.getRhsZero() || !pack || pack.getColumn() < 0 ||
       !pack.getGroups().empty())
     return std::nullopt;
-  Candidate c{op, pack};
+  Candidate c;
+  c.op = op;
+  c.pack = pack;
   Type lhs = getElementTypeOrSelf(op.getLhs().getType());
   Type rhs = getElementTypeOrSelf(pack.getSource().getType());
   if (!lhs.isF32() && !lhs.isInteger(8))
@@ -187,11 +230,11 @@ static std::optional<Candidate> match(kernel::ContractOp op, TargetAttr target,
     return std::nullopt;
   InstructionAttrInterface dense = op.getInstruction();
   double products = double(p.rows * p.outer) * double(p.columns) *
-                    double(p.words * c.order.step);
+                    double(p.words * p.taps * c.order.step);
   c.dense = products * dense.getCycles() /
             double(dense.getLanes() * dense.getReductionStep()) / kDenseShare;
   // Even with one word in fifty a stream has to be worth counting.
-  p.entries = p.words * p.columns / 50;
+  p.entries = p.words * p.taps * p.columns / 50;
   c.vectors = chooseVectors(p);
   if (c.vectors == 0 || priceStream(p, c.vectors) > kMargin * c.dense)
     return std::nullopt;
@@ -211,8 +254,9 @@ static void apply(IRRewriter &rewriter, Candidate &c) {
   int64_t entries = c.problem.entries, columns = c.problem.columns;
   Type element = c.order.step == 1 ? rewriter.getF32Type()
                                    : Type(rewriter.getIntegerType(8));
-  auto storage = RowStreamAttr::get(rewriter.getContext(), entries,
-                                    c.vectors * c.problem.lanes);
+  auto storage = RowStreamAttr::get(
+      rewriter.getContext(), entries, c.vectors * c.problem.lanes,
+      getPitch(c.problem, c.vectors), c.problem.taps);
   auto tensorOf = [](ArrayRef<int64_t> shape, Type type) -> Type {
     return RankedTensorType::get(shape, type);
   };

@@ -45,12 +45,13 @@ void Emitter::makeStream() {
   int64_t count = 1;
   for (const Loop &loop : reductions)
     count *= *getConstantIntValue(loop.extent);
+  count /= step * op.getStorage()->getTaps();
   auto allocate = [&](int64_t size, Type element) -> Value {
     return memref::AllocaOp::create(b, MemRefType::get({size}, element),
                                     b.getI64IntegerAttr(64));
   };
   Type word = step == 1 ? b.getF32Type() : Type(b.getI32Type());
-  words = allocate(count / step * positions, word);
+  words = allocate(count * op.getStorage()->getPitch(), word);
   columnSums = allocate(lanes * positions, op.getAccumulator());
   rowSums = allocate(lanes * lanes, op.getAccumulator());
 }
@@ -86,27 +87,30 @@ void Emitter::emitStreamBlock(const Place &place, OpFoldResult count) {
   emitPanels(place, b.constant(0), count);
 }
 
-/// Writes word w of row r to words[w * positions + r]. Rows beyond `count` are
-/// copies of the last one, so that nothing outside the operand is read.
+/// Writes word w of row r to words[w * pitch + r], and of as many more rows as
+/// taps reach. Rows beyond are copies of the last one, so that nothing outside
+/// the operand is read.
 void Emitter::stageWords(const Place &place, OpFoldResult count) {
-  int64_t positions = op.getStorage()->getPositions();
-  auto type = cast<MemRefType>(lhs.flat.getType());
-  const Loop &run = reductions.back();
-  int64_t runWords = *getConstantIntValue(run.extent) / step;
+  int64_t pitch = op.getStorage()->getPitch();
+  int64_t taps = op.getStorage()->getTaps();
+  OpFoldResult last = b.add(count, b.constant(taps - 2));
+  Type element = cast<MemRefType>(lhs.flat.getType()).getElementType();
   Type word = cast<MemRefType>(words.getType()).getElementType();
+  SmallVector<Loop> walked(reductions.begin(), reductions.end() - 1);
+  if (taps > 1)
+    walked.pop_back();
+  int64_t runWords = *getConstantIntValue(reductions.back().extent) / step;
   // `lanes` words of as many rows, from row `row` on.
   auto stageSquare = [&](OpFoldResult from, OpFoldResult to, OpFoldResult row,
                          OpFoldResult w) {
     SmallVector<Value> square;
     for (int64_t r = 0; r < lanes; ++r) {
-      OpFoldResult at = b.minimum(b.add(row, b.constant(r)),
-                                  b.subtract(count, b.constant(1)));
-      OpFoldResult offset = b.add(
-          from, b.add(b.multiply(rows.back().lhs, at),
-                      b.multiply(run.lhs, b.multiply(w, b.constant(step)))));
+      OpFoldResult present = b.minimum(b.add(row, b.constant(r)), last);
+      OpFoldResult offset =
+          b.add(from, b.add(b.multiply(rows.back().lhs, present),
+                            b.multiply(w, b.constant(step))));
       Value elements = vector::LoadOp::create(
-          b, VectorType::get(lanes * step, type.getElementType()), lhs.flat,
-          b.value(offset));
+          b, VectorType::get(lanes * step, element), lhs.flat, b.value(offset));
       if (step > 1)
         elements = vector::BitCastOp::create(
             b, VectorType::get(lanes, word),
@@ -115,13 +119,14 @@ void Emitter::stageWords(const Place &place, OpFoldResult count) {
     }
     transpose(b, square);
     for (auto [k, staged] : llvm::enumerate(square)) {
-      OpFoldResult first = b.multiply(
-          b.add(b.add(to, w), b.constant(int64_t(k))), b.constant(positions));
-      vector::StoreOp::create(b, staged, words, b.value(b.add(first, row)));
+      OpFoldResult at = b.add(b.add(to, w), b.constant(int64_t(k)));
+      vector::StoreOp::create(
+          b, staged, words,
+          b.value(b.add(b.multiply(at, b.constant(pitch)), row)));
     }
   };
   auto stageRun = [&](OpFoldResult from, OpFoldResult to) {
-    b.loop(b.constant(0), b.constant(positions), lanes, [&](OpFoldResult row) {
+    b.loop(b.constant(0), b.constant(pitch), lanes, [&](OpFoldResult row) {
       int64_t whole = runWords / lanes * lanes;
       b.loop(b.constant(0), b.constant(whole), lanes,
              [&](OpFoldResult w) { stageSquare(from, to, row, w); });
@@ -130,83 +135,107 @@ void Emitter::stageWords(const Place &place, OpFoldResult count) {
         stageSquare(from, to, row, b.constant(runWords - lanes));
     });
   };
-  std::function<void(unsigned, OpFoldResult, OpFoldResult)> walk =
-      [&](unsigned level, OpFoldResult from, OpFoldResult to) {
-        if (level + 1 == reductions.size())
+  std::function<void(ArrayRef<Loop>, OpFoldResult, OpFoldResult)> walk =
+      [&](ArrayRef<Loop> loops, OpFoldResult from, OpFoldResult to) {
+        if (loops.empty())
           return stageRun(from, to);
         int64_t inner = runWords;
-        for (const Loop &loop :
-             ArrayRef(reductions).drop_front(level + 1).drop_back())
+        for (const Loop &loop : loops.drop_front())
           inner *= *getConstantIntValue(loop.extent);
-        const Loop &loop = reductions[level];
-        b.loop(b.constant(0), loop.extent, 1, [&](OpFoldResult i) {
-          walk(level + 1, b.add(from, b.multiply(loop.lhs, i)),
+        b.loop(b.constant(0), loops.front().extent, 1, [&](OpFoldResult i) {
+          walk(loops.drop_front(),
+               b.add(from, b.multiply(loops.front().lhs, i)),
                b.add(to, b.multiply(i, b.constant(inner))));
         });
       };
-  walk(0, place.lhs, b.constant(0));
+  walk(walked, place.lhs, b.constant(0));
+}
+
+/// The weights of entry `entry`, in all lanes.
+Value Emitter::loadEntry(OpFoldResult entry) {
+  Type element = cast<MemRefType>(rhs.flat.getType()).getElementType();
+  auto type = VectorType::get(step * lanes, element);
+  if (step == 1) {
+    Value scalar = memref::LoadOp::create(b, rhs.flat, b.value(entry));
+    return vector::BroadcastOp::create(b, type, scalar);
+  }
+  Value bytes =
+      vector::LoadOp::create(b, VectorType::get(step, element), rhs.flat,
+                             b.value(b.multiply(entry, b.constant(step))));
+  auto one = VectorType::get(1, b.getI32Type());
+  Value scalar = vector::ExtractOp::create(
+      b, vector::BitCastOp::create(b, one, bytes), ArrayRef<int64_t>{0});
+  auto all = VectorType::get(lanes, b.getI32Type());
+  return vector::BitCastOp::create(b, type,
+                                   vector::BroadcastOp::create(b, all, scalar));
+}
+
+/// Adds the products of one entry to the sums of all positions.
+void Emitter::multiplyEntry(OpFoldResult entry, MutableArrayRef<Value> sums) {
+  Value weight = loadEntry(entry);
+  Value at = arith::IndexCastOp::create(
+      b, b.getIndexType(),
+      memref::LoadOp::create(b, offsets.flat, b.value(entry)));
+  Type element = cast<MemRefType>(lhs.flat.getType()).getElementType();
+  Type word = cast<MemRefType>(words.getType()).getElementType();
+  for (auto [v, sum] : llvm::enumerate(sums)) {
+    Value staged = vector::LoadOp::create(
+        b, VectorType::get(lanes, word), words,
+        b.value(b.add(at, b.constant(int64_t(v) * lanes))));
+    if (step > 1)
+      staged = vector::BitCastOp::create(
+          b, VectorType::get(step * lanes, element), staged);
+    sum =
+        instruction.buildMultiplyAccumulate(b, b.getLoc(), staged, weight, sum);
+  }
 }
 
 /// Sums of all columns of a panel, column by column.
-void Emitter::multiplyStream(const Place &place, const Columns &columns) {
+void Emitter::multiplyStream(const Place &place) {
   int64_t positions = op.getStorage()->getPositions();
   int64_t vectors = positions / lanes;
-  auto sumType = VectorType::get(lanes, op.getAccumulator());
-  Value zero = arith::ConstantOp::create(b, b.getZeroAttr(sumType));
-  auto elementType = cast<MemRefType>(rhs.flat.getType()).getElementType();
-  auto stepType = VectorType::get(step * lanes, elementType);
-  auto load = [&](const FlatView &view, OpFoldResult at) -> Value {
-    Value loaded = memref::LoadOp::create(b, view.flat, b.value(at));
-    return arith::IndexCastOp::create(b, b.getIndexType(), loaded);
+  auto type = VectorType::get(lanes, op.getAccumulator());
+  Value zero = arith::ConstantOp::create(b, b.getZeroAttr(type));
+  auto startOf = [&](OpFoldResult channel) -> OpFoldResult {
+    Value start = memref::LoadOp::create(b, starts.flat, b.value(channel));
+    return arith::IndexCastOp::create(b, b.getIndexType(), start).getResult();
+  };
+  // Few float sums would wait for each other: entries take turns among several.
+  int64_t ways = isInteger || vectors >= 4 ? 1 : 4 / vectors;
+  auto walk = [&](OpFoldResult from, OpFoldResult to, int64_t turns,
+                  SmallVectorImpl<Value> &sums) {
+    auto loop = scf::ForOp::create(b, b.value(from), b.value(to),
+                                   b.value(b.constant(turns)), sums);
+    {
+      OpBuilder::InsertionGuard guard(b);
+      b.setInsertionPointToStart(loop.getBody());
+      SmallVector<Value> inner(loop.getRegionIterArgs());
+      for (int64_t turn = 0; turn < turns; ++turn)
+        multiplyEntry(b.add(loop.getInductionVar(), b.constant(turn)),
+                      MutableArrayRef(inner).slice(turn * vectors, vectors));
+      scf::YieldOp::create(b, inner);
+    }
+    sums.assign(loop.getResults().begin(), loop.getResults().end());
   };
   OpFoldResult end =
       b.minimum(b.constant(lanes), b.subtract(column.extent, place.rhs));
   b.loop(b.constant(0), end, 1, [&](OpFoldResult c) {
     OpFoldResult channel = b.add(place.rhs, c);
-    Value first = load(starts, channel);
-    Value last = load(starts, b.add(channel, b.constant(1)));
-    auto loop = scf::ForOp::create(b, first, last, b.value(b.constant(1)),
-                                   SmallVector<Value>(vectors, zero));
-    {
-      OpBuilder::InsertionGuard guard(b);
-      b.setInsertionPointToStart(loop.getBody());
-      Value entry = loop.getInductionVar();
-      Value weight;
-      if (step == 1) {
-        Value scalar = memref::LoadOp::create(b, rhs.flat, entry);
-        weight = vector::BroadcastOp::create(b, stepType, scalar);
-      } else {
-        Value bytes = vector::LoadOp::create(
-            b, VectorType::get(step, elementType), rhs.flat,
-            b.value(b.multiply(entry, b.constant(step))));
-        auto one = VectorType::get(1, b.getI32Type());
-        Value scalar = vector::ExtractOp::create(
-            b, vector::BitCastOp::create(b, one, bytes), ArrayRef<int64_t>{0});
-        weight = vector::BitCastOp::create(
-            b, stepType,
-            vector::BroadcastOp::create(
-                b, VectorType::get(lanes, b.getI32Type()), scalar));
-      }
-      Value at = load(offsets, entry);
-      SmallVector<Value> sums(loop.getRegionIterArgs());
-      Type word = cast<MemRefType>(words.getType()).getElementType();
-      for (int64_t v = 0; v < vectors; ++v) {
-        Value staged =
-            vector::LoadOp::create(b, VectorType::get(lanes, word), words,
-                                   b.value(b.add(at, b.constant(v * lanes))));
-        if (step > 1)
-          staged = vector::BitCastOp::create(
-              b,
-              VectorType::get(
-                  step * lanes,
-                  cast<MemRefType>(lhs.flat.getType()).getElementType()),
-              staged);
-        sums[v] = instruction.buildMultiplyAccumulate(b, b.getLoc(), staged,
-                                                      weight, sums[v]);
-      }
-      scf::YieldOp::create(b, sums);
+    OpFoldResult first = startOf(channel);
+    OpFoldResult last = startOf(b.add(channel, b.constant(1)));
+    SmallVector<Value> sums(ways * vectors, zero);
+    if (ways > 1) {
+      OpFoldResult rest = b.remainder(b.subtract(last, first), ways);
+      OpFoldResult whole = b.subtract(last, rest);
+      walk(first, whole, ways, sums);
+      for (int64_t i = vectors; i < ways * vectors; ++i)
+        sums[i % vectors] =
+            arith::AddFOp::create(b, sums[i % vectors], sums[i]);
+      sums.resize(vectors);
+      first = whole;
     }
-    for (auto [v, sum] : llvm::enumerate(loop.getResults()))
+    walk(first, last, 1, sums);
+    for (auto [v, sum] : llvm::enumerate(sums))
       vector::StoreOp::create(
           b, sum, columnSums,
           b.value(b.add(b.multiply(c, b.constant(positions)),
@@ -228,7 +257,7 @@ static SmallVector<Value> loadRows(IndexBuilder &b, Value columnSums,
 
 void Emitter::emitStreamPanel(const Place &place, const Columns &columns,
                               OpFoldResult count) {
-  multiplyStream(place, columns);
+  multiplyStream(place);
   int64_t positions = op.getStorage()->getPositions();
   auto type = VectorType::get(lanes, op.getAccumulator());
   auto withInitial = [&](Value sum) -> Value {

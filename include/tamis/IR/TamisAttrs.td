@@ -136,12 +136,17 @@ def Tamis_RowStreamAttr : Tamis_Attr<"RowStream", "row_stream"> {
     A word is 32 bits of one output channel along the reduction: one float32 or
     four 8-bit elements. Three arrays hold `entries` words, where the activations
     of each lie in a block of `positions` rows that the kernel has staged word by
-    word, and where each output channel begins: CSR whose indices are data, not
-    code. Words of nothing but zeros are left out.
+    word, `pitch` words apart, and where each output channel begins: CSR whose
+    indices are data, not code. Words of nothing but zeros are left out.
 
-    Example: `#tamis.row_stream<entries = 3, positions = 32>`
+    The second reduction from inside has `taps` steps that read what the next
+    rows read as well (the width of a window that moves by one); these share one
+    staged word.
+
+    Example: `#tamis.row_stream<entries = 3, positions = 32, pitch = 40, taps = 3>`
   }];
-  let parameters = (ins "int64_t":$entries, "int64_t":$positions);
+  let parameters = (ins "int64_t":$entries, "int64_t":$positions,
+                        "int64_t":$pitch, DefaultValuedParameter<"int64_t", "1">:$taps);
   let genVerifyDecl = 1;
   let assemblyFormat = "`<` struct(params) `>`";
 }

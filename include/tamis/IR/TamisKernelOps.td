@@ -105,15 +105,16 @@ def TamisKernel_PackStreamOp : TamisKernel_Op<"pack_stream",
   let description = [{
     `values` are the words of `#tamis.row_stream` as `step` elements each,
     `offsets` their distance in words from the beginning of the stage, `starts`
-    the first entry of each column and, last, the number of all. Word `w` of the
-    reduction (numbered as in `tamis_kernel.pack`) is `w * positions` words in.
+    the first entry of each column and, last, the number of all. Words are
+    numbered along the reductions without the taps; word `w` of tap `t` is `w *
+    pitch + t` words in.
     Where `bound` is not zero, weights are divided among several words of one
     offset until two neighbours of one sign have at most that magnitude
     together. The rest is as for `tamis_kernel.pack`.
 
     Example:
     ```mlir
-    %v, %o, %s = tamis_kernel.pack_stream %w column 1 reductions [0] step 1 #tamis.row_stream<entries = 9, positions = 32>
+    %v, %o, %s = tamis_kernel.pack_stream %w column 1 reductions [0] step 1 #tamis.row_stream<entries = 9, positions = 32, pitch = 32>
         : tensor<72x32xf32> -> tensor<9x1xf32>, tensor<9xi32>, tensor<33xi32>
     ```
   }];
