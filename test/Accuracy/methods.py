@@ -2,9 +2,9 @@
 """The ways to compress a model that the suite compares.
 
     float                              the model as it is
-    tamis[:STEP[+STEP...]]             STEP: prune or quantize, then KEY=VALUE of tamis.prune or tamis.quantize; lists a:b
-                                       (tamis alone is tamis:quantize)
-    ort, ort:dynamic, ort:weight4[:BLOCK]  ONNX Runtime's quantizers, default settings (4 bits: blocks of 32)
+    tamis[:STEP[+STEP...]]             STEP: prune or quantize, then KEY=VALUE of tamis.prune or tamis.quantize; lists a:b,
+                                       dicts as in Python (tamis alone is tamis:quantize)
+    ort, ort:dynamic, ort:weight4[:BLOCK]   ONNX Runtime's quantizers, default settings (4 bits: blocks of 32)
     nncf, nncf:transformer, nncf:weight4   NNCF's
 
 Compressed models are kept in build/accuracy/compressed with what making them cost.
@@ -13,6 +13,7 @@ import ast
 import hashlib
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -48,7 +49,7 @@ def steps(text):
     """[("prune" or "quantize", {option: value})] of what follows `tamis:`."""
     found = []
     for step in (text or "quantize").split("+"):
-        verb, *settings = step.split(",")
+        verb, *settings = re.split(r",(?![^{]*\})", step)
         if verb not in ("prune", "quantize"):
             raise ValueError(f"unknown step '{verb}': expected prune or quantize")
         found.append((verb, {key: _value(value) for key, _, value in (setting.partition("=") for setting in settings)}))
@@ -56,12 +57,10 @@ def steps(text):
 
 
 def _value(text):
-    if ":" in text:
-        return [_value(part) for part in text.split(":") if part]
     try:
         return ast.literal_eval(text)
     except (ValueError, SyntaxError):
-        return text
+        return [_value(part) for part in text.split(":") if part] if ":" in text else text
 
 
 def compressed(task, method, fresh=False):
