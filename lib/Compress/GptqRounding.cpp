@@ -3,36 +3,22 @@
 // Scales of all blocks first, since the order of columns goes across blocks;
 // then the columns in that order.
 #include "GptqRounding.h"
+#include "GptqRefinement.h"
 #include "SecondMoments.h"
 #include "llvm/ADT/MapVector.h"
+#include <limits>
 #include <numeric>
 
 using namespace mlir;
 using namespace mlir::tamis;
 
-/// The second moments of the columns, those of inputs that were silent on the
-/// samples not quite zero: they may speak later.
-static std::vector<float> getMoments(ArrayRef<float> gram, int64_t columns,
-                                     bool centered) {
-  std::vector<float> moments;
-  double sum = 0;
-  for (int64_t i = 0; i < columns; ++i) {
-    // A difference of large numbers may come out below zero.
-    moments.push_back(static_cast<float>(
-        std::max(getMoment(gram, columns, i, i, centered), 0.0)));
-    sum += moments.back();
-  }
-  for (float &moment : moments)
-    moment += static_cast<float>(0.01 * sum / double(columns));
-  return moments;
-}
-
 /// Column numbers, those with the largest second moments first.
-static std::vector<int32_t> orderColumns(ArrayRef<float> moments) {
-  std::vector<int32_t> order(moments.size());
+static std::vector<int32_t> orderColumns(ArrayRef<float> moments, int64_t n) {
+  std::vector<int32_t> order(n);
   std::iota(order.begin(), order.end(), 0);
-  llvm::stable_sort(
-      order, [&](int32_t a, int32_t b) { return moments[a] > moments[b]; });
+  llvm::stable_sort(order, [&](int32_t a, int32_t b) {
+    return moments[a * (n + 1)] > moments[b * (n + 1)];
+  });
   return order;
 }
 
@@ -56,25 +42,50 @@ GptqRounding::GptqRounding(const WeightMatrix &matrix, ArrayRef<float> values,
       scheme(scheme), method(method), quantized(quantized),
       map(matrix.use.observe.getType().getShape(), scheme) {}
 
-bool GptqRounding::round(int64_t first, int64_t count, ArrayRef<float> gram,
-                         bool centered) {
-  std::vector<float> moments = getMoments(gram, columns, centered);
-  std::vector<int32_t> order = orderColumns(moments);
-  auto factor = getInverseFactor(permute(gram, order), columns, centered);
+std::optional<RoundingInputs>
+RoundingInputs::make(ArrayRef<float> gram, int64_t columns, bool centered) {
+  RoundingInputs inputs;
+  double sum = 0;
+  for (int64_t i = 0; i < columns; ++i)
+    for (int64_t j = 0; j < columns; ++j) {
+      double moment = getMoment(gram, columns, i, j, centered);
+      if (i == j) {
+        // A difference of large numbers may come out below zero.
+        moment = std::max(moment, 0.0);
+        sum += moment;
+      }
+      inputs.moments.push_back(static_cast<float>(moment));
+    }
+  auto damping = static_cast<float>(0.01 * sum / double(columns));
+  for (int64_t i = 0; i < columns; ++i)
+    inputs.moments[i * (columns + 1)] += damping;
+  inputs.order = orderColumns(inputs.moments, columns);
+  auto factor =
+      getInverseFactor(permute(gram, inputs.order), columns, centered);
   if (!factor)
-    return false;
+    return std::nullopt;
+  inputs.factor = std::move(*factor);
+  return inputs;
+}
+
+void GptqRounding::round(int64_t first, int64_t count,
+                         const RoundingInputs &inputs) {
   if (scheme.getBlock())
     for (int64_t row = first; row < first + count; ++row)
-      chooseBlocks(row, moments);
-  // Rows are independent; a few at once share what is read of the factor.
+      chooseBlocks(row, inputs);
+  // Rows are independent; a few at once share what is read of the matrices.
   constexpr int64_t kRows = 16;
-  for (int64_t at = 0; at < count; at += kRows)
-    roundRows(first + at, std::min(kRows, count - at), order, *factor);
-  return true;
+  for (int64_t at = 0; at < count; at += kRows) {
+    int64_t some = std::min(kRows, count - at);
+    roundRows(first + at, some, inputs);
+    // One bit has no levels to choose from.
+    if (scheme.getBits() > 1)
+      refine(first + at, some, inputs);
+  }
 }
 
 /// The scales of a row's blocks, by the error of the results.
-void GptqRounding::chooseBlocks(int64_t row, ArrayRef<float> importance) {
+void GptqRounding::chooseBlocks(int64_t row, const RoundingInputs &inputs) {
   // Blocks along the height of a window are no runs of columns.
   llvm::MapVector<int64_t, std::pair<std::vector<float>, std::vector<float>>>
       blocks;
@@ -82,7 +93,7 @@ void GptqRounding::chooseBlocks(int64_t row, ArrayRef<float> importance) {
     int32_t at = getOffset(row, column);
     auto &[block, weights] = blocks[map(at)];
     block.push_back(values[at]);
-    weights.push_back(importance[column]);
+    weights.push_back(inputs.moments[column * (columns + 1)]);
   }
   for (auto &[scale, members] : blocks) {
     auto &[block, weights] = members;
@@ -93,14 +104,15 @@ void GptqRounding::chooseBlocks(int64_t row, ArrayRef<float> importance) {
 }
 
 void GptqRounding::roundRows(int64_t first, int64_t count,
-                             ArrayRef<int32_t> order, ArrayRef<float> factor) {
+                             const RoundingInputs &inputs) {
   int64_t n = columns;
+  ArrayRef<int32_t> order = inputs.order;
   std::vector<float> current(count * n);
   for (int64_t i = 0; i < count; ++i)
     for (int64_t j = 0; j < n; ++j)
       current[i * n + j] = values[getOffset(first + i, order[j])];
   for (int64_t j = 0; j < n; ++j) {
-    const float *right = &factor[j * n];
+    const float *right = &inputs.factor[j * n];
     for (int64_t i = 0; i < count; ++i) {
       float *row = &current[i * n];
       int32_t at = getOffset(first + i, order[j]);
@@ -114,6 +126,55 @@ void GptqRounding::roundRows(int64_t first, int64_t count,
           right[j];
       for (int64_t k = j + 1; k < n; ++k)
         row[k] -= error * right[k];
+    }
+  }
+}
+
+void GptqRounding::refine(int64_t first, int64_t count,
+                          const RoundingInputs &inputs) {
+  // Other scales belong to several rows, or activations have a say in them.
+  bool isFree =
+      scheme.getBlock() && scheme.getSystem() == NumberSystem::Integer;
+  constexpr float kInfinity = std::numeric_limits<float>::infinity();
+  // Which columns share a scale is the same in every row, which scale is not.
+  std::vector<ScaleColumns> groups;
+  std::vector<RoundedRow> rows(count);
+  std::vector<std::vector<int64_t>> scales(count);
+  for (int64_t i = 0; i < count; ++i) {
+    RoundedRow &row = rows[i];
+    llvm::MapVector<int64_t, std::vector<int32_t>> members;
+    for (int64_t column = 0; column < columns; ++column) {
+      int32_t at = getOffset(first + i, column);
+      int64_t scale = map(at);
+      int32_t zero = quantized.parameters[scale].zeroPoint;
+      QuantParameters unit{1.0f, zero};
+      auto getLevel = [&](int32_t integer) {
+        return static_cast<float>(integer - zero);
+      };
+      int16_t value = quantized.values[at];
+      row.weights.push_back(values[at]);
+      row.levels.push_back(getLevel(
+          scheme.getIsUnsigned() ? static_cast<uint8_t>(value) : value));
+      row.low.push_back(getLevel(toInteger(-kInfinity, unit, scheme)));
+      row.high.push_back(getLevel(toInteger(kInfinity, unit, scheme)));
+      members[scale].push_back(column);
+    }
+    for (auto &[scale, list] : members) {
+      row.scales.push_back(quantized.parameters[scale].scale);
+      scales[i].push_back(scale);
+      if (i == 0)
+        groups.push_back({std::move(list), isFree});
+    }
+  }
+  refineRows(rows, inputs.moments, groups);
+  for (int64_t i = 0; i < count; ++i) {
+    for (auto [scale, value] : llvm::zip_equal(scales[i], rows[i].scales))
+      quantized.parameters[scale].scale = value;
+    for (int64_t column = 0; column < columns; ++column) {
+      int32_t at = getOffset(first + i, column);
+      quantized.values[at] =
+          static_cast<int16_t>(static_cast<int32_t>(rows[i].levels[column]) +
+                               quantized.parameters[map(at)].zeroPoint);
     }
   }
 }

@@ -8,10 +8,26 @@
 
 namespace mlir::tamis {
 
+/// The inputs that some rows share, as rounding sees them. Weights that read
+/// one tensor have the same.
+struct RoundingInputs {
+  /// Second moments, n times n, one percent of their mean added to the
+  /// diagonal: inputs that were silent on the samples may speak later.
+  std::vector<float> moments;
+  /// Columns, those with the largest second moments first ("act order"): an
+  /// error there weighs most, and the most columns are left to take it up.
+  std::vector<int32_t> order;
+  /// getInverseFactor of the columns in that order.
+  std::vector<float> factor;
+
+  /// From the statistic `gram`, taken around the mean where `centered`; nullopt
+  /// if it is no matrix of second moments.
+  static std::optional<RoundingInputs> make(ArrayRef<float> gram,
+                                            int64_t columns, bool centered);
+};
+
 /// Rounds the rows of one weight column by column; what is left of a row makes
-/// good for each error. Columns whose inputs have the largest second moments
-/// come first ("act order"): an error there weighs most, and the most columns
-/// are left to take it up.
+/// good for each error. Then refineRows.
 class GptqRounding {
 public:
   /// `quantized` holds scales for every group; those of blocks are chosen anew.
@@ -19,15 +35,13 @@ public:
                SchemeAttr scheme, RangeMethod method,
                QuantizedWeight &quantized);
 
-  /// Rounds `count` rows from `first` on that share their inputs. `gram` is
-  /// the statistic of these, taken around the mean where `centered`. False if
-  /// it is no matrix of second moments.
-  bool round(int64_t first, int64_t count, ArrayRef<float> gram, bool centered);
+  /// Rounds `count` rows from `first` on that share `inputs`.
+  void round(int64_t first, int64_t count, const RoundingInputs &inputs);
 
 private:
-  void chooseBlocks(int64_t row, ArrayRef<float> importance);
-  void roundRows(int64_t first, int64_t count, ArrayRef<int32_t> order,
-                 ArrayRef<float> factor);
+  void chooseBlocks(int64_t row, const RoundingInputs &inputs);
+  void roundRows(int64_t first, int64_t count, const RoundingInputs &inputs);
+  void refine(int64_t first, int64_t count, const RoundingInputs &inputs);
   int32_t getOffset(int64_t row, int64_t column) const {
     return offsets[row * columns + column];
   }

@@ -51,6 +51,7 @@ struct Quantization {
   /// By observation.
   llvm::DenseMap<Operation *, QuantParameters> activations;
   llvm::DenseMap<Operation *, QuantizedParameter> weights;
+  LastInputs lastInputs;
 };
 
 /// Gives every activation scale and zero point from what calibration saw;

@@ -108,15 +108,23 @@ std::string Quantize::quantizeToIntegers(Quantization &state, ObserveOp observe,
   SmallVector<float> least;
   if (!scheme.getBlock() && !scheme.getExact())
     least = getLeastScales(state, observe, map.getCount());
-  done.integers = quantizeWeight(done.before, shape, scheme, range, least);
+  auto roundToNearest = [&](RangeMethod range) {
+    done.integers = quantizeWeight(done.before, shape, scheme, range, least);
+  };
   std::string how = scheme.getExact() ? "exact" : "rounded to nearest";
   if (gptq && matrix && !scheme.getExact()) {
+    // GPTQ searches the scales of blocks itself.
+    roundToNearest(scheme.getBlock() ? RangeMethod::MinMax : range);
     auto reason = scheme.getBits() > 8
                       ? "it has more than 8 bits"
                       : quantizeByMoments(*matrix, done.before, scheme, range,
                                           correctBias && findOwnBias(*matrix),
-                                          done.integers);
+                                          state.lastInputs, done.integers);
     how = reason ? "rounded to nearest; no GPTQ: " + *reason : "GPTQ";
+    if (reason && scheme.getBlock())
+      roundToNearest(range);
+  } else {
+    roundToNearest(range);
   }
   done.after = done.integers.dequantize(map, scheme);
   if (scheme.getFraction()) {

@@ -4,11 +4,14 @@
 #ifndef TAMIS_LIB_COMPRESS_QUANTIZEWEIGHTS_H
 #define TAMIS_LIB_COMPRESS_QUANTIZEWEIGHTS_H
 
-#include "WeightMatrix.h"
+#include "InputMoments.h"
 #include "tamis/Compress/Ranges.h"
+#include <memory>
 #include <string>
 
 namespace mlir::tamis {
+
+struct RoundingInputs;
 
 /// Which scale each element of a tensor has, for a scheme with or without axis
 /// and block.
@@ -65,17 +68,27 @@ QuantizedWeight quantizeWeight(ArrayRef<float> values, ArrayRef<int64_t> shape,
                                SchemeAttr scheme, RangeMethod method,
                                ArrayRef<float> least = {});
 
+/// The inputs that GPTQ looked at last: weights that read one tensor follow
+/// each other.
+struct LastInputs {
+  MomentsPlace place;
+  bool centered = false;
+  /// One a group; null before the first.
+  std::shared_ptr<const std::vector<RoundingInputs>> groups;
+};
+
 /// Quantizes column by column and lets the columns that follow make good for
 /// each rounding error (GPTQ; Frantar et al., ICLR 2023), by the second moments
-/// of the inputs. `quantized` holds the scales to use; those of blocks along
-/// the reduction are chosen anew, by the error of the results. Zeros stay zero.
+/// of the inputs; then looks at each integer, and each scale of a block, once
+/// more. `quantized` holds the scales to use; those of blocks along the
+/// reduction are chosen anew, by the error of the results. Zeros stay zero.
 /// `centered`: the mean of the error does not matter, the bias takes it off.
-/// Returns why it cannot be done, if so.
-std::optional<std::string> quantizeByMoments(const WeightMatrix &matrix,
-                                             ArrayRef<float> values,
-                                             SchemeAttr scheme,
-                                             RangeMethod method, bool centered,
-                                             QuantizedWeight &quantized);
+/// `last` keeps what is known of the inputs for the next weight that reads
+/// them. Returns why it cannot be done, if so.
+std::optional<std::string>
+quantizeByMoments(const WeightMatrix &matrix, ArrayRef<float> values,
+                  SchemeAttr scheme, RangeMethod method, bool centered,
+                  LastInputs &last, QuantizedWeight &quantized);
 
 } // namespace mlir::tamis
 

@@ -229,22 +229,52 @@ int32_t tamis::quantizeValue(float x, QuantParameters parameters,
          parameters.zeroPoint;
 }
 
-static double getSquaredError(ArrayRef<float> values,
-                              ArrayRef<float> importance,
-                              QuantParameters parameters, SchemeAttr scheme) {
+/// The sum over values of (what the integers stand for - value)², each times
+/// `weigh(index)`.
+template <typename Weigh>
+static double sumSquaredErrors(ArrayRef<float> values,
+                               QuantParameters parameters, SchemeAttr scheme,
+                               Weigh weigh) {
   float low = static_cast<float>(scheme.getMin() - parameters.zeroPoint);
   float high = static_cast<float>(scheme.getMax() - parameters.zeroPoint);
   // Adding and taking off this rounds half to even, as quantizeValue does, and
-  // needs no call: the search spends its time here.
+  // needs no call: the search spends its time here. Several sums, because the
+  // compiler must not reorder one.
   constexpr float kRounder = 0x1.8p23f;
-  double error = 0;
-  for (auto [i, value] : llvm::enumerate(values)) {
-    float units = std::min(std::max(value / parameters.scale, low), high);
+  constexpr size_t kLanes = 8;
+  auto get = [&](size_t i) {
+    float units = std::min(std::max(values[i] / parameters.scale, low), high);
     double back = double((units + kRounder) - kRounder) * parameters.scale;
-    error += (back - value) * (back - value) *
-             (importance.empty() ? 1.0f : importance[i]);
-  }
+    return (back - values[i]) * (back - values[i]) * weigh(i);
+  };
+  double sums[kLanes] = {}, error = 0;
+  size_t i = 0;
+  for (; i + kLanes <= values.size(); i += kLanes)
+    for (size_t lane = 0; lane < kLanes; ++lane)
+      sums[lane] += get(i + lane);
+  for (; i < values.size(); ++i)
+    error += get(i);
+  for (double sum : sums)
+    error += sum;
   return error;
+}
+
+static double getSquaredError(ArrayRef<float> values,
+                              ArrayRef<float> importance,
+                              QuantParameters parameters, SchemeAttr scheme) {
+  if (importance.empty())
+    return sumSquaredErrors(values, parameters, scheme,
+                            [](size_t) { return 1.0f; });
+  return sumSquaredErrors(values, parameters, scheme,
+                          [&](size_t i) { return importance[i]; });
+}
+
+/// Whether the lowest integer, which has no positive counterpart, may stand for
+/// a largest value that is positive. Of 8 bits it is one level of 127.
+static bool mayBeNegative(SchemeAttr scheme) {
+  return scheme.getSystem() == NumberSystem::Integer && scheme.getBlock() &&
+         scheme.getSymmetric() && !scheme.getIsUnsigned() &&
+         scheme.getBits() > 2 && scheme.getBits() < 8;
 }
 
 QuantParameters tamis::getParameters(ArrayRef<float> values, SchemeAttr scheme,
@@ -259,17 +289,25 @@ QuantParameters tamis::getParameters(ArrayRef<float> values, SchemeAttr scheme,
   if (method != RangeMethod::MSE)
     return best;
   double least = getSquaredError(values, importance, best, scheme);
+  auto consider = [&](QuantParameters candidate) {
+    double error = getSquaredError(values, importance, candidate, scheme);
+    if (error < least) {
+      least = error;
+      best = candidate;
+    }
+  };
   // Where the longer tail is negative, a narrower symmetric range may still
-  // cover it: the lowest integer has no positive counterpart.
+  // cover it: the lowest integer has no positive counterpart. A negative scale
+  // turns the tails round.
   constexpr int kSteps = 80;
   for (int step = 1; step <= kSteps && least > 0; ++step) {
     double shrink = 1.0 - 0.01 * step;
     QuantParameters candidate =
         getParameters({range.low * shrink, range.high * shrink}, scheme);
-    double error = getSquaredError(values, importance, candidate, scheme);
-    if (error < least) {
-      least = error;
-      best = candidate;
+    consider(candidate);
+    if (mayBeNegative(scheme)) {
+      candidate.scale = -candidate.scale;
+      consider(candidate);
     }
   }
   return best;

@@ -4,7 +4,7 @@
     float                              the model as it is
     tamis[:STEP[+STEP...]]             STEP: prune or quantize, then KEY=VALUE of tamis.prune or tamis.quantize; lists a:b;
                                        KEY@LAYER:LAYER=VALUE is for these layers (overrides); tamis alone is tamis:quantize
-    ort, ort:dynamic, ort:weight4      ONNX Runtime's quantizers, default settings
+    ort, ort:dynamic, ort:weight4[:BLOCK]   ONNX Runtime's quantizers, default settings (4 bits: blocks of 32)
     nncf, nncf:transformer, nncf:weight4   NNCF's
 
 Compressed models are kept in build/accuracy/compressed with what making them cost.
@@ -63,12 +63,10 @@ def steps(text):
 
 
 def _value(text):
-    if ":" in text:
-        return [_value(part) for part in text.split(":") if part]
     try:
         return ast.literal_eval(text)
     except (ValueError, SyntaxError):
-        return text
+        return [_value(part) for part in text.split(":") if part] if ":" in text else text
 
 
 def compressed(task, method, fresh=False):

@@ -41,6 +41,14 @@ def test_an_empty_channel_may_have_a_zero_scale():
     np.testing.assert_array_equal(got, [[0.5, 0, 0.75, 4]] * 3)
 
 
+def test_a_block_may_have_a_negative_scale():
+    b = Builder(21)
+    codes, scales = np.int8([[-8, 7, 3, 0]] * 3), np.float32([[-0.5, 0.25]] * 3)
+    y = b.node("Add", ["x", b.node("DequantizeLinear", [codes, scales], axis=1, block_size=2)])
+    got, = tamis.compile(b.model({"x": X}, {y: F32}), cache="off").run(None, {"x": X})
+    np.testing.assert_array_equal(got, [[4, -3.5, 0.75, 0]] * 3)
+
+
 @BAD
 def test_scales_of_integer_operators(scale):
     b = Builder(17)

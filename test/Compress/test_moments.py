@@ -2,6 +2,7 @@
 """Second moments of what weights are multiplied with, windows and groups included, and what is done by them."""
 import numpy as np
 import onnx
+import onnxruntime
 import pytest
 import tamis
 from onnx import helper, numpy_helper
@@ -205,11 +206,90 @@ def test_statistics_follow_equalized_channels():
 def test_gptq_gives_blocks_scales_for_all_their_elements(case):
     shape, weight, group, block = case
     model = convolution(shape, weight, group=group)
-    feeds, others = list(smooth_images(12, shape)), list(smooth_images(4, shape))
+    feeds = list(smooth_images(12, shape))
     errors = []
     for corrections in (("bias",), ("bias", "gptq")):
         report = []
         made = tamis.quantize(model, feeds, weights="int4", activations="int16", block_size=block, corrections=corrections, report=report)
-        errors.append(error(made, model, others))
+        # Of the samples themselves: these channels know nothing of each other.
+        errors.append(error(made, model, feeds))
     assert any(entry.get("reason") == "GPTQ" for entry in report)
     assert errors[1] < errors[0]
+
+
+def product(weights):
+    """x [n, K] times weights [K, N]."""
+    nodes = [helper.make_node("MatMul", ["x", "w"], ["y"], name="product")]
+    return models.model(nodes, [models.info("x", [None, len(weights)])], [models.info("y", [None, weights.shape[1]])],
+                        [models.const("w", np.asarray(weights, np.float32))])
+
+
+def rounded(weights, gram, select, gptq):
+    """The entry of the delta and what the integers stand for, [K, N] in float64."""
+    session = Session(product(weights).SerializeToString())
+    session.run(f"tamis-select-quantization{{weight-only=true corrections=gptq {select}}}")
+    session.set_statistics("x", {"gram": gram.astype(np.float32)})
+    session.run(f"tamis-quantize{{gptq={str(gptq).lower()}}}")
+    entry = session.delta()["weights"]["w"]
+    zero = entry["zero_point"] if entry["zero_point"] is not None else np.zeros(())
+    scale, zero = np.asarray(entry["scale"], np.float64), np.asarray(zero, np.float64)
+    if entry["block"]:
+        scale = np.repeat(scale, entry["block"], 0)[:len(weights)]
+        zero = np.repeat(zero, entry["block"], 0)[:len(weights)] if zero.ndim else zero
+    return entry, (entry["values"].astype(np.float64) - zero) * scale
+
+
+def related(count, columns):
+    """Vectors whose elements go together, one of them loud, and their gram."""
+    x = RNG.standard_normal((count, columns // 4)) @ RNG.standard_normal((columns // 4, columns)) + 0.3 * RNG.standard_normal((count, columns))
+    x[:, 3] *= 20
+    x = np.concatenate([x, np.ones((count, 1))], axis=1)
+    return x.T @ x
+
+
+SCHEMES = ["weight-bits=4 block=16", "weight-bits=4 block=24", "weight-bits=3 block=32", "weight-bits=2 block=16", "weight-bits=4",
+           "weight-bits=4 weight-unsigned=true weight-symmetric=false block=16", "weight-bits=8 block=16", "weight-bits=8",
+           "weight-bits=4 per-channel=false", "weight-bits=4 weight-system=fixed_point block=16"]
+
+
+@pytest.mark.parametrize("select", SCHEMES)
+def test_gptq_never_errs_more_than_rounding_to_nearest(select):
+    weights, gram = RNG.standard_normal((64, 20)), related(400, 64)
+    weights[RNG.random(weights.shape) < 0.2] = 0
+    h = gram[:-1, :-1]
+    errors = []
+    for gptq in (False, True):
+        _, back = rounded(weights, gram, select, gptq)
+        assert not back[weights == 0].any()
+        errors.append(np.einsum("io,ij,jo->o", back - weights, h, back - weights))
+    assert errors[1].sum() < 0.7 * errors[0].sum()
+    # A row at a time as well, but for what damping and other scales make of it.
+    assert (errors[1] < 1.1 * errors[0]).all()
+
+
+def test_scales_and_levels_of_blocks_are_the_best_for_each_other():
+    weights, gram = RNG.standard_normal((64, 8)), related(400, 64)
+    h = gram[:-1, :-1] + 0.01 * np.trace(gram[:-1, :-1]) / 64 * np.eye(64)
+    entry, back = rounded(weights, gram, "weight-bits=4 block=16", True)
+    least = np.einsum("io,ij,jo->o", back - weights, h, back - weights)
+    for block in range(4):
+        for factor in (0.99, 1.01):
+            other = back.copy()
+            other[16 * block:16 * (block + 1)] *= factor
+            assert (np.einsum("io,ij,jo->o", other - weights, h, other - weights) > 0.99 * least).all()
+    assert entry["values"].min() >= -8 and entry["values"].max() <= 7
+
+
+def test_the_largest_of_a_block_takes_the_lowest_integer():
+    # With a scale of the other sign the eighth step from zero would not be there.
+    weights = np.arange(-7, 9, dtype=np.float32)[:, None] * np.float32([[0.25, -0.25]]) + RNG.uniform(-1e-3, 1e-3, (16, 2)).astype(np.float32)
+    made = tamis.quantize(product(weights), activations=None, weights="int4", block_size=16)
+    scale = next(numpy_helper.to_array(t) for t in made.graph.initializer if t.name == "w_scale")
+    assert scale[0, 0] < 0 < scale[0, 1]
+    x = RNG.standard_normal((3, 16)).astype(np.float32)
+    options = onnxruntime.SessionOptions()
+    # Its fused product rounds what it multiplies.
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    want = onnxruntime.InferenceSession(made.SerializeToString(), options, providers=["CPUExecutionProvider"]).run(None, {"x": x})[0]
+    np.testing.assert_allclose(want, x @ weights, atol=0.1)
+    np.testing.assert_allclose(run(made, [{"x": x}])[0], want, atol=1e-5)

@@ -180,6 +180,7 @@ LogicalResult requireFloats(Importer &im, const Node &node,
 
 /// Refuses a scale known to be NaN, infinite or negative; zero too, unless it
 /// is one of several and only multiplied with (an all-zero channel has it).
+/// Those of blocks that are only multiplied with may be negative.
 LogicalResult requireScale(Importer &im, const Node &node,
                            const ImportedValue &value, const llvm::Twine &what,
                            bool multiplied = false);

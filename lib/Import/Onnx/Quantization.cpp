@@ -21,8 +21,11 @@ LogicalResult requireScale(Importer &im, const Node &node,
   if (!known)
     return success();
   bool zeroAllowed = multiplied && known->size() > 1;
+  // A block's largest value takes the lowest integer, whichever sign it has.
+  bool signAllowed = multiplied && im.getInt(node, "block_size", 0) > 0;
   for (double scale : *known)
-    if (!std::isfinite(scale) || scale < 0 || (scale == 0 && !zeroAllowed))
+    if (!std::isfinite(scale) || (scale < 0 && !signAllowed) ||
+        (scale == 0 && !zeroAllowed))
       return im.error(node) << "expected " << what
                             << " to be positive and finite, got " << scale;
   return success();

@@ -71,9 +71,11 @@ def _parameters(graph, name, entry, float_type, file, rank=None):
     dtype, scale = stored_type(entry["dtype"]), np.asarray(entry["scale"], np.float32)
     if dtype not in RANGES and dtype not in FLOAT8:
         raise Error(f"tensor '{name}': ONNX cannot store the type {dtype} in DequantizeLinear", file=file)
-    if not np.isfinite(scale).all() or (scale <= 0).any():
-        raise Error(f"tensor '{name}': expected a positive finite scale, got {scale[~(scale > 0)].reshape(-1)[:1].tolist()}", file=file)
     axis, block = entry.get("axis"), entry.get("block")
+    # Those of blocks may be negative (Ranges.cpp).
+    positive = (np.abs(scale) if block else scale) > 0
+    if not np.isfinite(scale).all() or not positive.all():
+        raise Error(f"tensor '{name}': expected a positive finite scale, got {scale[~positive].reshape(-1)[:1].tolist()}", file=file)
     if axis is None:
         if scale.size != 1:
             raise Error(f"tensor '{name}': {scale.size} scales, but no axis", file=file)

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
-"""ONNX Runtime's quantizer with its default settings:  ort_quantize.py MODEL FEEDS.npz OUT.onnx [dynamic|weight4]
+"""ONNX Runtime's quantizer with its default settings:  ort_quantize.py MODEL FEEDS.npz OUT.onnx [dynamic|weight4[:BLOCK]]
 
 Runs in an environment with sympy, which its shape inference needs. `dynamic` finds the scales of activations at run time;
-`weight4` is its 4-bit weight-only quantizer.
+`weight4` is its 4-bit weight-only quantizer, with a scale for 32 elements of a sum or for BLOCK.
 """
 import os
 import sys
@@ -21,11 +21,11 @@ class Reader(CalibrationDataReader):
         return next(self.feeds, None)
 
 
-def weight4(model, out):
+def weight4(model, out, block):
     import onnx
     from onnxruntime.quantization.matmul_nbits_quantizer import MatMulNBitsQuantizer
 
-    quantizer = MatMulNBitsQuantizer(onnx.load(model), block_size=32, is_symmetric=True)
+    quantizer = MatMulNBitsQuantizer(onnx.load(model), block_size=block, is_symmetric=True)
     quantizer.process()
     quantizer.model.save_model_to_file(out, True)
 
@@ -49,8 +49,9 @@ if __name__ == "__main__":
     # Its shape inference leaves files behind where it runs.
     with tempfile.TemporaryDirectory() as folder, measured():
         os.chdir(folder)
-        if kind == ["weight4"]:
-            weight4(paths[0], paths[2])
+        name, _, block = "".join(kind).partition(":")
+        if name == "weight4":
+            weight4(paths[0], paths[2], int(block or 32))
         else:
             eight_bits(*paths, *kind)
         os.chdir(os.path.dirname(paths[2]))

@@ -11,7 +11,7 @@ import numpy as np
 
 from .base import Task
 
-WINDOWS, LENGTH, CALIBRATION = 16, 512, 4
+WINDOWS, LENGTH, CALIBRATION = 16, 512, 16
 
 
 def token_stream():
