@@ -30,6 +30,22 @@ func.func @columns_end_in_a_mask(%x: memref<2x8xf32>, %w: memref<1x1x8x16xf32>, 
   return
 }
 
+// CHECK-LABEL: func.func @extra_of_other_order_is_gathered
+// CHECK-NOT: vector.step
+// CHECK: vector.gather
+// CHECK-NOT: vector.step
+// CHECK: return
+func.func @extra_of_other_order_is_gathered(%x: memref<2x8xf32>, %w: memref<1x1x8x16xf32>, %r: memref<16x2xf32>, %o: memref<2x16xf32>) {
+  tamis_kernel.contract ins(%x, %w : memref<2x8xf32>, memref<1x1x8x16xf32>) extras(%r : memref<16x2xf32>) outs(%o : memref<2x16xf32>)
+    maps [#lhs, #rhs, #out, affine_map<(m, n, k) -> (n, m)>] iterators ["parallel", "parallel", "reduction"] bounds [2, 16, 8]
+    accumulator f32 by #tamis.vector_fma<lanes = 16, fused = true> tile [2, 1, 0] {packed} epilogue {
+  ^bb0(%acc: f32, %more: f32):
+    %s = arith.addf %acc, %more : f32
+    tamis.yield %s : f32
+  }
+  return
+}
+
 // CHECK-LABEL: func.func @tasks_become_forall
 // CHECK: scf.forall (%{{.+}}) in (2)
 func.func @tasks_become_forall(%x: memref<64x8xf32>, %w: memref<1x1x8x16xf32>, %o: memref<64x16xf32>) {
