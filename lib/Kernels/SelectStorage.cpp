@@ -115,18 +115,32 @@ struct Candidate {
 };
 } // namespace
 
+/// True if neighbours of the innermost reduction are neighbours in lhs: staging
+/// loads whole vectors of them.
+static bool isContiguous(AffineMap lhs, ArrayRef<int64_t> bounds, unsigned d) {
+  for (AffineExpr expr : llvm::reverse(lhs.getResults())) {
+    FailureOr<SmallVector<int64_t>> factors =
+        getCoefficients(expr, lhs.getNumDims());
+    if (failed(factors))
+      return false;
+    for (auto [factor, bound] : llvm::zip_equal(*factors, bounds))
+      if (factor != 0 && bound != 1)
+        return (*factors)[d] == 1;
+  }
+  return false;
+}
+
 /// Rows and reductions as a stream sees them; false if no stream takes them.
 static bool describe(Candidate &c, const ContractionDims &dims) {
   kernel::ContractOp op = c.op;
   ArrayRef<int64_t> bounds = op.getBounds();
   StreamProblem &p = c.problem;
   int64_t run = 1, words = 1;
-  for (auto [i, d] : llvm::enumerate(llvm::reverse(dims.reductions))) {
+  for (unsigned d : dims.reductions) {
     if (ShapedType::isDynamic(bounds[d]))
       return false;
-    words *= bounds[d];
-    if (i < dims.run)
-      run *= bounds[d];
+    run = bounds[d];
+    words *= run;
   }
   // Rows that merge are one loop, as they usually do.
   int64_t rows = 1;
@@ -141,7 +155,9 @@ static bool describe(Candidate &c, const ContractionDims &dims) {
   }
   p.words = words / c.order.step;
   p.columns = bounds[dims.column];
-  return dims.groups.empty() && !dims.depthwise && !dims.reductions.empty() &&
+  // A run of two dimensions is one in the model, not always in its buffer.
+  return dims.groups.empty() && !dims.depthwise && dims.run == 1 &&
+         isContiguous(op.getLhsMap(), bounds, dims.reductions.back()) &&
          run % c.order.step == 0 &&
          run >= c.order.step * c.instruction.getLanes() &&
          !ShapedType::isDynamic(p.columns);
