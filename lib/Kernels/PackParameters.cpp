@@ -239,6 +239,13 @@ struct PackParameters : tamis::impl::PackParametersBase<PackParameters> {
                       op.getIsUnsigned()};
     RowStream stream =
         makeRowStream(*view, order, op.getStorage().getPositions());
+    if (int64_t found = stream.offsets.size(),
+        expected = op.getStorage().getEntries();
+        found != expected) {
+      op.emitOpError("expected ")
+          << expected << " entries, but the source has " << found;
+      return signalPassFailure();
+    }
     OpBuilder b(op);
     auto give = [&](StringRef suffix, Value result, auto &array) {
       if (!result)
