@@ -119,6 +119,16 @@ def test_epilogues(rows):
     check(node("Gemm", "x w b", transB=1), x, {"w": np.ascontiguousarray(w.T), "b": b})
 
 
+def test_zeros_never_meet_infinity():
+    """The rule float_n2 of docs/Numerics.md: what no weight multiplies may be anything."""
+    v = Values()
+    x, w = v.floats(49, DEPTH), v.floats(DEPTH, COLUMNS)
+    w[np.arange(DEPTH) % 16 != 0] = 0
+    feed = {"x": x.copy()}
+    feed["x"][:, 1], feed["x"][:, 33] = np.inf, np.nan
+    compare(model(node("MatMul", "x w"), feed, {"w": w}), [feed], [[x @ w]])
+
+
 def test_activations_that_do_not_lie_along_the_reduction():
     v = Values()
     w = sparse(v, 0.95, DEPTH, COLUMNS)
