@@ -101,7 +101,18 @@ func.func @stream_divides_words() -> (tensor<6x4xi8>, tensor<6xi32>, tensor<4xi3
 // CHECK-LABEL: func.func @stream_of_a_parameter
 func.func @stream_of_a_parameter() -> (tensor<2x4xi8>, tensor<2xi32>, tensor<3xi32>, tensor<1x8xi32>) {
   // CHECK-NOT: linalg.transpose
-  // CHECK: ml_program.global_load_const @v.values
+  // CHECK: ml_program.global_load_const @v.values :
+  %w = ml_program.global_load_const @v : tensor<2x4xi8>
+  %e = tensor.empty() : tensor<4x2xi8>
+  %x = linalg.transpose ins(%w : tensor<2x4xi8>) outs(%e : tensor<4x2xi8>) permutation = [1, 0]
+  %v, %o, %s, %t = tamis_kernel.pack_stream %x column 1 reductions [0] step 4 <entries = 2, positions = 16> {offset = 128 : i64, is_unsigned}
+    : tensor<4x2xi8> -> tensor<2x4xi8>, tensor<2xi32>, tensor<3xi32> sums tensor<1x8xi32>
+  return %v, %o, %s, %t : tensor<2x4xi8>, tensor<2xi32>, tensor<3xi32>, tensor<1x8xi32>
+}
+
+// CHECK-LABEL: func.func @equal_streams_are_shared
+func.func @equal_streams_are_shared() -> (tensor<2x4xi8>, tensor<2xi32>, tensor<3xi32>, tensor<1x8xi32>) {
+  // CHECK: ml_program.global_load_const @v.values :
   %w = ml_program.global_load_const @v : tensor<2x4xi8>
   %e = tensor.empty() : tensor<4x2xi8>
   %x = linalg.transpose ins(%w : tensor<2x4xi8>) outs(%e : tensor<4x2xi8>) permutation = [1, 0]
