@@ -35,24 +35,30 @@ describeTensors(const std::vector<InterfaceTensor> &tensors) {
   return list;
 }
 
+static llvm::json::Object describeFacts(DictionaryAttr facts) {
+  llvm::json::Object object;
+  for (NamedAttribute fact : facts) {
+    std::string key = toUTF8(fact.getName().getValue());
+    if (auto text = dyn_cast<StringAttr>(fact.getValue()))
+      object[key] = toUTF8(text.getValue());
+    else if (auto number = dyn_cast<IntegerAttr>(fact.getValue()))
+      object[key] = number.getInt();
+    else if (auto real = dyn_cast<FloatAttr>(fact.getValue()))
+      object[key] = real.getValueAsDouble();
+    else if (auto numbers = dyn_cast<DenseI64ArrayAttr>(fact.getValue()))
+      object[key] = llvm::json::Array(numbers.asArrayRef());
+    else if (auto nested = dyn_cast<DictionaryAttr>(fact.getValue()))
+      object[key] = describeFacts(nested);
+  }
+  return object;
+}
+
 /// The layers of a report as JSON objects.
 static llvm::json::Array describeLayers(ArrayAttr layers) {
   llvm::json::Array list;
-  if (!layers)
-    return list;
-  for (auto layer : layers.getAsRange<DictionaryAttr>()) {
-    llvm::json::Object object;
-    for (NamedAttribute fact : layer) {
-      std::string key = toUTF8(fact.getName().getValue());
-      if (auto text = dyn_cast<StringAttr>(fact.getValue()))
-        object[key] = toUTF8(text.getValue());
-      else if (auto number = dyn_cast<IntegerAttr>(fact.getValue()))
-        object[key] = number.getInt();
-      else if (auto numbers = dyn_cast<DenseI64ArrayAttr>(fact.getValue()))
-        object[key] = llvm::json::Array(numbers.asArrayRef());
-    }
-    list.push_back(std::move(object));
-  }
+  if (layers)
+    for (auto layer : layers.getAsRange<DictionaryAttr>())
+      list.push_back(describeFacts(layer));
   return list;
 }
 

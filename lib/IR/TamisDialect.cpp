@@ -178,7 +178,7 @@ LogicalResult TargetAttr::verify(EmitError emitError, StringRef arch,
 
 LogicalResult RowStreamAttr::verify(EmitError emitError, int64_t entries,
                                     int64_t positions, int64_t pitch,
-                                    int64_t taps) {
+                                    int64_t taps, int64_t line) {
   if (entries < 0)
     return emitError() << "row_stream expected no negative entries, got "
                        << entries;
@@ -187,6 +187,8 @@ LogicalResult RowStreamAttr::verify(EmitError emitError, int64_t entries,
                        << positions;
   if (taps <= 0)
     return emitError() << "row_stream expected taps above 0, got " << taps;
+  if (line < 0)
+    return emitError() << "row_stream expected no negative line, got " << line;
   if (pitch < positions + taps - 1)
     return emitError() << "row_stream expected a pitch of at least "
                        << positions + taps - 1 << ", got " << pitch;

@@ -118,8 +118,13 @@ private:
   // StreamBlock.cpp
   void makeStream();
   void emitStreamRows(Place place);
-  void emitStreamBlock(const Place &place, OpFoldResult count);
+  void emitStreamBlock(const Place &place, OpFoldResult first,
+                       OpFoldResult count);
+  int64_t getLineTaps();
+  OpFoldResult getStagedOffset(OpFoldResult position);
   void stageWords(const Place &place, OpFoldResult count);
+  void finishRow(const Place &place, const Columns &columns, OpFoldResult row,
+                 Value sum);
   void emitStreamPanel(const Place &place, const Columns &columns,
                        OpFoldResult count);
   void multiplyStream(const Place &place);
@@ -174,6 +179,9 @@ private:
   /// values.
   Value words, columnSums, rowSums;
   FlatView offsets, starts;
+  /// The first row of the block, or the first position where lines are one
+  /// loop.
+  OpFoldResult firstPosition;
 
   /// What the current task walks: of the outermost group, of the cache-blocked
   /// rows, of the panels.

@@ -43,7 +43,10 @@ static Value loadElements(IndexBuilder &b, Value flat, OpFoldResult offset,
     return vector::LoadOp::create(b, type, flat, b.value(offset));
   }
   auto indexType = VectorType::get(lanes, b.getIndexType());
-  Value step = vector::StepOp::create(b, indexType);
+  // No pass after this one knows vector.step.
+  Value step = arith::ConstantOp::create(
+      b, DenseIntElementsAttr::get(
+             indexType, llvm::to_vector(llvm::seq<int64_t>(0, lanes))));
   Value scale =
       vector::BroadcastOp::create(b, indexType, b.value(columnStride));
   Value indices = arith::MulIOp::create(b, step, scale);

@@ -4,12 +4,45 @@
 // read, so they reuse buffers freely.
 #include "mlir/Dialect/Bufferization/IR/BufferizableOpInterface.h"
 #include "mlir/Dialect/Bufferization/IR/DstBufferizableOpInterfaceImpl.h"
+#include "mlir/Dialect/MemRef/IR/MemRef.h"
 #include "tamis/IR/Tamis.h"
 #include "tamis/Kernels/Passes.h"
 
 using namespace mlir;
 using namespace mlir::bufferization;
 using namespace mlir::tamis;
+
+/// True if a vector load of neighbours along the innermost dimension that has
+/// more than one element reads what it should.
+static bool isContiguous(MemRefType type) {
+  SmallVector<int64_t> strides;
+  int64_t offset;
+  if (failed(type.getStridesAndOffset(strides, offset)))
+    return false;
+  for (auto [size, stride] :
+       llvm::reverse(llvm::zip_equal(type.getShape(), strides)))
+    if (size != 1)
+      return stride == 1;
+  return true;
+}
+
+/// A copy of `buffer` without gaps.
+static FailureOr<Value> makeContiguous(RewriterBase &rewriter, Location loc,
+                                       Value buffer,
+                                       const BufferizationOptions &options) {
+  auto type = cast<MemRefType>(buffer.getType());
+  SmallVector<Value> sizes;
+  for (int64_t i = 0; i < type.getRank(); ++i)
+    if (type.isDynamicDim(i))
+      sizes.push_back(memref::DimOp::create(rewriter, loc, buffer, i));
+  FailureOr<Value> copy = options.createAlloc(
+      rewriter, loc, MemRefType::get(type.getShape(), type.getElementType()),
+      sizes);
+  if (failed(copy) ||
+      failed(options.createMemCpy(rewriter, loc, buffer, *copy)))
+    return failure();
+  return copy;
+}
 
 namespace {
 
@@ -55,8 +88,15 @@ struct KernelModel
           getBuffer(rewriter, operand.get(), options, state);
       if (failed(buffer))
         return failure();
+      bool isInit = cast<DestinationStyleOpInterface>(op).isDpsInit(&operand);
+      // Kernels load vectors; slices with steps have gaps between elements.
+      if (isa<kernel::ContractOp>(op) && !isInit &&
+          !isContiguous(cast<MemRefType>(buffer->getType())))
+        buffer = makeContiguous(rewriter, op->getLoc(), *buffer, options);
+      if (failed(buffer))
+        return failure();
       operands.push_back(*buffer);
-      if (cast<DestinationStyleOpInterface>(op).isDpsInit(&operand))
+      if (isInit)
         results.push_back(*buffer);
     }
     OperationState newState(op->getLoc(), op->getName());

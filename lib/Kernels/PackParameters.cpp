@@ -178,91 +178,121 @@ struct PackParameters : tamis::impl::PackParametersBase<PackParameters> {
       if (op.getPackedResult())
         packs.push_back(op);
     });
-    // Two readers of one parameter share one packed copy.
-    DenseMap<Attribute, std::pair<StringAttr, StringAttr>> known;
+    KnownPacks known;
     SetVector<Operation *> sources;
     for (kernel::PackOp op : packs) {
       FailureOr<SourceView> view = viewConstant(op.getSource(), symbols);
       if (failed(view))
         continue;
       OpBuilder b(op);
-      SmallVector<Attribute> parts = view->path;
-      parts.push_back(op->getAttrDictionary());
-      parts.push_back(TypeAttr::get(op.getPacked().getType()));
-      if (op.getSums())
-        parts.push_back(TypeAttr::get(op.getSums().getType()));
-      parts.push_back(view->global ? view->global.getSymNameAttr()
-                                   : view->value);
-      Attribute key = b.getArrayAttr(parts);
+      Attribute key = makeKey(op, *view);
       if (auto found = known.find(key); found != known.end()) {
-        replace(b, op.getPackedResult(), found->second.first);
-        replace(b, op.getSumsResult(), found->second.second);
+        replace(b, op, found->second);
       } else if (DenseElementsAttr splat = packSplat(op, *view)) {
-        known[key].first = define(b, symbols, view->global, "packed",
-                                  op.getPackedResult(), splat);
+        known[key] = {define(b, symbols, view->global, "packed",
+                             op.getPackedResult(), splat)};
       } else {
         FailureOr<std::pair<AsmResourceBlob, AsmResourceBlob>> blobs =
             pack(op, *view);
         if (failed(blobs))
           continue;
-        StringAttr packed = define(b, symbols, view->global, "packed",
-                                   op.getPackedResult(), blobs->first);
-        StringAttr sums = define(b, symbols, view->global, "sums",
-                                 op.getSumsResult(), blobs->second);
-        // Small ones have become constants without a name to share.
-        if (packed && (sums || !op.getSumsResult()))
-          known[key] = {packed, sums};
+        SmallVector<StringAttr> names{define(b, symbols, view->global, "packed",
+                                             op.getPackedResult(),
+                                             blobs->first)};
+        if (op.getSumsResult())
+          names.push_back(define(b, symbols, view->global, "sums",
+                                 op.getSumsResult(), blobs->second));
+        remember(known, key, names);
       }
       if (Operation *def = op.getSource().getDefiningOp())
         sources.insert(def);
       op.erase();
       ++numPacked;
     }
-    module.walk(
-        [&](kernel::PackStreamOp op) { packStream(op, symbols, sources); });
+    module.walk([&](kernel::PackStreamOp op) {
+      packStream(op, symbols, known, sources);
+    });
     eraseUnused(module, sources);
+  }
+
+  /// Two readers of one parameter share one packed copy: the names of what a
+  /// pack became, result by result.
+  using KnownPacks = DenseMap<Attribute, SmallVector<StringAttr>>;
+
+  /// Equal for packs that give equal bytes.
+  static Attribute makeKey(Operation *op, const SourceView &view) {
+    SmallVector<Attribute> parts = view.path;
+    parts.push_back(op->getAttrDictionary());
+    for (Type type : op->getResultTypes())
+      parts.push_back(TypeAttr::get(type));
+    ml_program::GlobalOp global = view.global;
+    parts.push_back(global ? global.getSymNameAttr() : view.value);
+    return ArrayAttr::get(op->getContext(), parts);
+  }
+
+  /// Small arrays have become constants without a name to share.
+  static void remember(KnownPacks &known, Attribute key,
+                       ArrayRef<StringAttr> names) {
+    if (llvm::all_of(names, [](StringAttr name) { return bool(name); }))
+      known[key] = SmallVector<StringAttr>(names);
   }
 
   /// The selection asked only for constants, so this one is.
   void packStream(kernel::PackStreamOp op, SymbolTable &symbols,
-                  SetVector<Operation *> &sources) {
+                  KnownPacks &known, SetVector<Operation *> &sources) {
     FailureOr<SourceView> view = viewConstant(op.getSource(), symbols);
     if (failed(view)) {
       op.emitOpError("expected a constant source");
       return signalPassFailure();
     }
-    StreamOrder order{static_cast<int64_t>(op.getColumn()),
-                      SmallVector<int64_t>(op.getReductions()),
-                      static_cast<int64_t>(op.getStep()),
-                      static_cast<int64_t>(op.getBound()),
-                      static_cast<int64_t>(op.getOffset()),
-                      op.getIsUnsigned()};
-    RowStream stream = makeRowStream(*view, order, op.getStorage());
     OpBuilder b(op);
-    auto give = [&](StringRef suffix, Value result, auto &array) {
-      if (!result)
-        return;
-      auto bytes = getTensorBytes(cast<RankedTensorType>(result.getType()));
-      array.resize(*bytes / sizeof(array[0]));
-      AsmResourceBlob blob = HeapAsmResourceBlob::allocateAndCopyWithAlign(
-          ArrayRef(reinterpret_cast<const char *>(array.data()), *bytes), 64,
-          /*dataIsMutable=*/false);
-      define(b, symbols, view->global, suffix, result, blob);
-    };
-    give("values", op.getValues(), stream.values);
-    give("offsets", op.getOffsets(), stream.offsets);
-    give("starts", op.getStarts(), stream.starts);
-    give("sums", op.getSums(), stream.sums);
+    Attribute key = makeKey(op, *view);
+    if (auto found = known.find(key); found != known.end()) {
+      replace(b, op, found->second);
+    } else {
+      StreamOrder order{static_cast<int64_t>(op.getColumn()),
+                        SmallVector<int64_t>(op.getReductions()),
+                        static_cast<int64_t>(op.getStep()),
+                        static_cast<int64_t>(op.getBound()),
+                        static_cast<int64_t>(op.getOffset()),
+                        op.getIsUnsigned()};
+      RowStream stream = makeRowStream(*view, order, op.getStorage());
+      if (int64_t found = stream.offsets.size(),
+          expected = op.getStorage().getEntries();
+          found != expected) {
+        op.emitOpError("expected ")
+            << expected << " entries, but the source has " << found;
+        return signalPassFailure();
+      }
+      SmallVector<StringAttr> names;
+      auto give = [&](StringRef suffix, Value result, auto &array) {
+        auto bytes = getTensorBytes(cast<RankedTensorType>(result.getType()));
+        array.resize(*bytes / sizeof(array[0]));
+        AsmResourceBlob blob = HeapAsmResourceBlob::allocateAndCopyWithAlign(
+            ArrayRef(reinterpret_cast<const char *>(array.data()), *bytes), 64,
+            /*dataIsMutable=*/false);
+        names.push_back(define(b, symbols, view->global, suffix, result, blob));
+      };
+      give("values", op.getValues(), stream.values);
+      give("offsets", op.getOffsets(), stream.offsets);
+      give("starts", op.getStarts(), stream.starts);
+      if (op.getSums())
+        give("sums", op.getSums(), stream.sums);
+      remember(known, key, names);
+    }
     if (Operation *def = op.getSource().getDefiningOp())
       sources.insert(def);
     op.erase();
     ++numPacked;
   }
 
-  /// Reads parameter `name` instead of `result`.
+  /// Reads the parameters `names` instead of the results of `op`.
+  static void replace(OpBuilder &b, Operation *op, ArrayRef<StringAttr> names) {
+    for (auto [result, name] : llvm::zip_equal(op->getResults(), names))
+      replace(b, result, name);
+  }
+
   static void replace(OpBuilder &b, Value result, StringAttr name) {
-    if (!result)
-      return;
     result.replaceAllUsesWith(ml_program::GlobalLoadConstOp::create(
         b, result.getLoc(), result.getType(), SymbolRefAttr::get(name)));
   }

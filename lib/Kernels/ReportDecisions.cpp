@@ -54,6 +54,12 @@ struct ReportDecisions : tamis::impl::ReportDecisionsBase<ReportDecisions> {
                                                        : "as it lies"));
         if (std::optional<RowStreamAttr> stream = chosen.getStorage())
           facts.set("entries", b.getI64IntegerAttr(stream->getEntries()));
+        // Of how many: words that weights without zeros would have.
+        if (auto pack = chosen.getRhs().getDefiningOp<kernel::PackStreamOp>())
+          facts.set("words", b.getI64IntegerAttr(
+                                 cast<ShapedType>(pack.getSource().getType())
+                                     .getNumElements() /
+                                 static_cast<int64_t>(pack.getStep())));
         if (Attribute predicted = chosen->getAttr("predicted"))
           facts.set("predicted", predicted);
         facts.set(

@@ -107,15 +107,19 @@ RowStream mlir::tamis::makeRowStream(const SourceView &view,
                                      RowStreamAttr storage) {
   WordReader reader(view, order);
   int64_t columns = reader.getColumns();
-  // Words of the innermost reduction, between one tap and the next.
-  int64_t inner = view.shape[order.reductions.back()] / order.step;
-  int64_t taps = storage.getTaps();
-  if (taps == 1)
-    inner = reader.getWords();
+  // Words between one tap and the next, and taps between lines.
+  ArrayRef<int64_t> reductions = order.reductions;
+  int64_t taps = storage.getTaps(), line = storage.getLine();
+  int64_t inner = taps == 1 ? reader.getWords()
+                            : view.shape[reductions.back()] / order.step;
+  int64_t lineTaps =
+      line == 0 ? 1 : view.shape[reductions[reductions.size() - 3]];
   auto offsetOf = [&](int64_t word) {
-    int64_t outer = word / (inner * taps);
     int64_t tap = word / inner % taps;
-    return (outer * inner + word % inner) * storage.getPitch() + tap;
+    int64_t lineTap = word / (inner * taps) % lineTaps;
+    int64_t outer = word / (inner * taps * lineTaps);
+    return (outer * inner + word % inner) * storage.getPitch() + tap +
+           lineTap * line;
   };
   RowStream stream;
   stream.starts.assign(columns + 1, 0);

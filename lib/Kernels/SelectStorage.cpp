@@ -3,6 +3,7 @@
 // Decides which weights become row streams. Contractions come with their dense
 // decision, so both prices are of code that would really be generated.
 #include "RowStream.h"
+#include "StreamPrice.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/Tensor/IR/Tensor.h"
 #include "mlir/IR/PatternMatch.h"
@@ -18,88 +19,12 @@ namespace mlir::tamis {
 using namespace mlir;
 using namespace mlir::tamis;
 
-//===-- cost model --------------------------------------------------------===//
-
-// In cycles of one core, all measured on AVX2 and AVX-512 machines within a
-// third of each other; the choice asks for a larger difference.
-
-/// Bytes a cycle from L2, where a stage does not fit into L1.
-static constexpr double kL2BytesPerCycle = 28;
-/// What an entry costs beside its products: two loads, a branch.
-static constexpr double kEntry = 0.5;
-/// A chain of float additions takes this long for every entry.
-static constexpr double kFloatLatency = 4;
-/// Leaving the loop of one column: a mispredicted branch.
-static constexpr double kColumn = 20;
-/// A word that is transposed on its way into the stage or out of accumulators.
-static constexpr double kTransposed = 0.5;
 /// A dense kernel reaches this share of its instruction's rate.
 static constexpr double kDenseShare = 0.9;
 /// A stream has to promise this much of the dense time.
 static constexpr double kMargin = 0.85;
-/// The stage lies on the stack of whoever runs the kernel.
-static constexpr int64_t kMostStageBytes = 256 << 10;
-/// Most vectors of positions: as many accumulators.
-static constexpr int64_t kMostVectors = 8;
 /// Rows assumed where only run time knows.
 static constexpr int64_t kTypicalRows = 128;
-
-namespace {
-/// What prices depend on.
-struct StreamProblem {
-  int64_t rows = 1;  // that are walked by one loop
-  int64_t outer = 1; // iterations of all other rows
-  int64_t words = 0; // of the reduction, taps apart
-  int64_t taps = 1;
-  int64_t columns = 0;
-  int64_t entries = 0;
-  int64_t lanes = 0;
-  double cycles = 0; // of one vector of products
-  bool isInteger = false;
-  int64_t l1 = 0, l2 = 0;
-};
-} // namespace
-
-/// Words between one staged word and the next.
-static int64_t getPitch(const StreamProblem &p, int64_t vectors) {
-  return llvm::divideCeil(vectors * p.lanes + p.taps - 1, p.lanes) * p.lanes;
-}
-
-static double priceStream(const StreamProblem &p, int64_t vectors) {
-  auto positions = double(vectors * p.lanes);
-  auto staged = double(p.words * getPitch(p, vectors));
-  // The generator lets entries take turns where there are few sums.
-  double latency = p.isInteger    ? 1
-                   : vectors >= 4 ? kFloatLatency
-                                  : kFloatLatency / double(4 / vectors);
-  double entry = std::max(double(vectors) * p.cycles, latency);
-  if (staged * kWordBytes > double(p.l1) * 0.75)
-    entry = std::max(entry, positions * kWordBytes / kL2BytesPerCycle);
-  double block = double(p.entries) * (entry + kEntry) +
-                 double(p.columns) * kColumn +
-                 (staged + double(p.columns) * positions) * kTransposed;
-  double blocks =
-      double(p.outer) * double(llvm::divideCeil(p.rows, vectors * p.lanes));
-  return blocks * block;
-}
-
-/// The best number of vectors of positions, 0 if the stage of none fits into a
-/// quarter of L2: beyond, entries wait for more than its bandwidth.
-static int64_t chooseVectors(const StreamProblem &p) {
-  int64_t best = 0;
-  double bestPrice = 0;
-  for (int64_t vectors = 1; vectors <= kMostVectors; ++vectors) {
-    if (p.words * getPitch(p, vectors) * kWordBytes >
-        std::min(p.l2 / 4, kMostStageBytes))
-      break;
-    double price = priceStream(p, vectors);
-    if (best == 0 || price < bestPrice)
-      best = vectors, bestPrice = price;
-  }
-  return best;
-}
-
-//===-- pass --------------------------------------------------------------===//
 
 /// The instruction that multiplies words: 32 bits of the reduction a lane.
 static InstructionAttrInterface getStreamInstruction(kernel::ContractOp op,
@@ -124,33 +49,62 @@ struct Candidate {
   InstructionAttrInterface instruction;
   StreamOrder order;
   StreamProblem problem;
-  int64_t vectors = 0;
-  double dense = 0, stream = 0;
+  StreamPlan plan;
+  double dense = 0;
 };
 } // namespace
 
-/// The steps of the second reduction from inside where they are taps: where
-/// they move through lhs as the innermost row does, one position a step.
-static int64_t getTaps(kernel::ContractOp op, const ContractionDims &dims) {
-  if (dims.reductions.size() < 2 || dims.rows.empty() || dims.run != 1)
-    return 1;
-  unsigned tap = dims.reductions[dims.reductions.size() - 2];
-  unsigned row = dims.rows.back();
-  for (AffineExpr expr : op.getLhsMap().getResults()) {
-    SmallVector<int64_t> c =
-        *getCoefficients(expr, op.getLhsMap().getNumDims());
-    if (c[tap] == 1 && c[row] == 1)
-      return op.getBounds()[tap];
+/// Finds the taps of a window that moves by one position, and those between its
+/// lines where the next rows out walk them.
+static void describeWindow(kernel::ContractOp op, const ContractionDims &dims,
+                           StreamProblem &p) {
+  AffineMap map = op.getLhsMap();
+  /// The place in lhs that a row and a reduction walk side by side, or -1.
+  auto findPlace = [&](unsigned reduction, unsigned row) -> int64_t {
+    for (auto [i, expr] : llvm::enumerate(map.getResults())) {
+      SmallVector<int64_t> c = *getCoefficients(expr, map.getNumDims());
+      if (c[reduction] == 1 && c[row] == 1)
+        return static_cast<int64_t>(i);
+    }
+    return -1;
+  };
+  ArrayRef<unsigned> reductions = dims.reductions, rows = dims.rows;
+  if (reductions.size() < 2 || rows.empty() || dims.run != 1)
+    return;
+  unsigned tap = reductions[reductions.size() - 2];
+  int64_t across = findPlace(tap, rows.back());
+  if (across < 0)
+    return;
+  p.taps = op.getBounds()[tap];
+  if (reductions.size() < 3 || rows.size() < 2)
+    return;
+  unsigned lineTap = reductions[reductions.size() - 3];
+  int64_t line = cast<ShapedType>(op.getLhs().getType()).getDimSize(across);
+  int64_t lines = op.getBounds()[rows[rows.size() - 2]];
+  // The generator takes another loop as the innermost where this one is short.
+  constexpr int64_t fewest = 4;
+  if (op.getBounds()[rows.back()] >= fewest && across > 0 &&
+      findPlace(lineTap, rows[rows.size() - 2]) == across - 1 &&
+      !ShapedType::isDynamic(line) && !ShapedType::isDynamic(lines)) {
+    p.line = line;
+    p.lines = lines;
+    p.lineTaps = op.getBounds()[lineTap];
   }
-  return 1;
 }
 
-/// True if the innermost reduction walks lhs element by element.
-static bool isContiguous(kernel::ContractOp op, const ContractionDims &dims) {
-  AffineMap map = op.getLhsMap();
-  AffineExpr inner = getAffineDimExpr(dims.reductions.back(), op.getContext());
-  return map.getNumResults() > 0 &&
-         map.getResult(map.getNumResults() - 1) == inner;
+/// True if neighbours of the innermost reduction are neighbours in lhs: staging
+/// loads whole vectors of them.
+static bool isContiguous(AffineMap lhs, ArrayRef<int64_t> bounds, unsigned d) {
+  for (AffineExpr expr : llvm::reverse(lhs.getResults())) {
+    FailureOr<SmallVector<int64_t>> factors =
+        getCoefficients(expr, lhs.getNumDims());
+    if (failed(factors))
+      return false;
+    for (auto [factor, bound] : llvm::zip_equal(*factors, bounds))
+      if (factor != 0 && bound != 1)
+        return (*factors)[d] == 1;
+  }
+  return false;
 }
 
 /// Rows and reductions as a stream sees them; false if no stream takes them.
@@ -158,16 +112,14 @@ static bool describe(Candidate &c, const ContractionDims &dims) {
   kernel::ContractOp op = c.op;
   ArrayRef<int64_t> bounds = op.getBounds();
   StreamProblem &p = c.problem;
-  if (!dims.groups.empty() || dims.depthwise || dims.reductions.empty() ||
-      !isContiguous(op, dims))
+  if (dims.reductions.empty())
     return false;
   int64_t run = 1, words = 1;
-  for (auto [i, d] : llvm::enumerate(llvm::reverse(dims.reductions))) {
+  for (unsigned d : dims.reductions) {
     if (ShapedType::isDynamic(bounds[d]))
       return false;
-    words *= bounds[d];
-    if (i < dims.run)
-      run *= bounds[d];
+    run = bounds[d];
+    words *= run;
   }
   // Rows that merge are one loop, as they usually do.
   int64_t rows = 1;
@@ -180,10 +132,13 @@ static bool describe(Candidate &c, const ContractionDims &dims) {
     p.rows = ShapedType::isDynamic(inner) ? kTypicalRows : inner;
     p.outer = rows / std::max<int64_t>(1, p.rows);
   }
-  p.taps = getTaps(op, dims);
-  p.words = words / c.order.step / p.taps;
+  describeWindow(op, dims, p);
+  p.words = words / c.order.step;
   p.columns = bounds[dims.column];
-  return run % c.order.step == 0 &&
+  // A run of two dimensions is one in the model, not always in its buffer.
+  return dims.groups.empty() && !dims.depthwise && dims.run == 1 &&
+         isContiguous(op.getLhsMap(), bounds, dims.reductions.back()) &&
+         run % c.order.step == 0 &&
          run >= c.order.step * c.instruction.getLanes() &&
          !ShapedType::isDynamic(p.columns);
 }
@@ -226,23 +181,22 @@ static std::optional<Candidate> match(kernel::ContractOp op, TargetAttr target,
   p.isInteger = isa<IntegerType>(op.getAccumulator());
   p.l1 = target.getL1();
   p.l2 = target.getL2();
-  if (p.rows < p.lanes)
+  if (p.rows * p.lines < p.lanes)
     return std::nullopt;
   InstructionAttrInterface dense = op.getInstruction();
   double products = double(p.rows * p.outer) * double(p.columns) *
-                    double(p.words * p.taps * c.order.step);
+                    double(p.words * c.order.step);
   c.dense = products * dense.getCycles() /
             double(dense.getLanes() * dense.getReductionStep()) / kDenseShare;
   // Even with one word in fifty a stream has to be worth counting.
-  p.entries = p.words * p.taps * p.columns / 50;
-  c.vectors = chooseVectors(p);
-  if (c.vectors == 0 || priceStream(p, c.vectors) > kMargin * c.dense)
+  p.entries = p.words * p.columns / 50;
+  c.plan = planStream(p);
+  if (c.plan.vectors == 0 || c.plan.cycles > kMargin * c.dense)
     return std::nullopt;
   p.entries = countEntries(*view, c.order);
   if (p.entries == 0)
     return std::nullopt;
-  c.vectors = chooseVectors(p);
-  c.stream = priceStream(p, c.vectors);
+  c.plan = planStream(p);
   return c;
 }
 
@@ -254,9 +208,10 @@ static void apply(IRRewriter &rewriter, Candidate &c) {
   int64_t entries = c.problem.entries, columns = c.problem.columns;
   Type element = c.order.step == 1 ? rewriter.getF32Type()
                                    : Type(rewriter.getIntegerType(8));
-  auto storage = RowStreamAttr::get(
-      rewriter.getContext(), entries, c.vectors * c.problem.lanes,
-      getPitch(c.problem, c.vectors), c.problem.taps);
+  int64_t positions = c.plan.vectors * c.problem.lanes;
+  auto storage = RowStreamAttr::get(rewriter.getContext(), entries, positions,
+                                    c.plan.pitch, c.problem.taps,
+                                    c.plan.flat ? c.problem.line : 0);
   auto tensorOf = [](ArrayRef<int64_t> shape, Type type) -> Type {
     return RankedTensorType::get(shape, type);
   };
@@ -280,7 +235,7 @@ static void apply(IRRewriter &rewriter, Candidate &c) {
     op.setPacked(false);
     op.setStorageAttr(storage);
     op.setInstructionAttr(c.instruction);
-    op.setTile({c.vectors * c.problem.lanes, 1, 0});
+    op.setTile({positions, 1, 0});
   });
   if (c.pack->use_empty())
     rewriter.eraseOp(c.pack);
@@ -303,14 +258,14 @@ struct SelectStorage : tamis::impl::SelectStorageBase<SelectStorage> {
       std::optional<Candidate> candidate = match(op, target, symbols);
       if (!candidate)
         continue;
-      op->setAttr(
-          "predicted",
-          rewriter.getDictionaryAttr(
-              {rewriter.getNamedAttr(
-                   "dense", rewriter.getF64FloatAttr(candidate->dense)),
-               rewriter.getNamedAttr("row_stream", rewriter.getF64FloatAttr(
-                                                       candidate->stream))}));
-      if (candidate->stream > kMargin * candidate->dense)
+      op->setAttr("predicted",
+                  rewriter.getDictionaryAttr(
+                      {rewriter.getNamedAttr(
+                           "dense", rewriter.getF64FloatAttr(candidate->dense)),
+                       rewriter.getNamedAttr(
+                           "row_stream",
+                           rewriter.getF64FloatAttr(candidate->plan.cycles))}));
+      if (candidate->plan.cycles > kMargin * candidate->dense)
         continue;
       apply(rewriter, *candidate);
       ++numStreams;

@@ -45,7 +45,7 @@ void Emitter::makeStream() {
   int64_t count = 1;
   for (const Loop &loop : reductions)
     count *= *getConstantIntValue(loop.extent);
-  count /= step * op.getStorage()->getTaps();
+  count /= step * op.getStorage()->getTaps() * getLineTaps();
   auto allocate = [&](int64_t size, Type element) -> Value {
     return memref::AllocaOp::create(b, MemRefType::get({size}, element),
                                     b.getI64IntegerAttr(64));
@@ -57,34 +57,64 @@ void Emitter::makeStream() {
 }
 
 void Emitter::emitStreamRows(Place place) {
-  auto blocks = [&](Place from, OpFoldResult lower, OpFoldResult upper) {
-    int64_t positions = op.getStorage()->getPositions();
+  int64_t positions = op.getStorage()->getPositions();
+  auto blocks = [&](const Place &from, OpFoldResult lower, OpFoldResult upper) {
     OpFoldResult length = b.subtract(upper, lower);
     OpFoldResult rest = b.remainder(length, positions);
     OpFoldResult end = b.subtract(upper, rest);
     if (getConstantIntValue(length)) {
       b.loop(lower, end, positions, [&](OpFoldResult i) {
-        emitStreamBlock(advance(from, rows.back(), i), b.constant(positions));
+        emitStreamBlock(from, i, b.constant(positions));
       });
       if (getConstantIntValue(rest) != 0)
-        emitStreamBlock(advance(from, rows.back(), end), rest);
+        emitStreamBlock(from, end, rest);
       return;
     }
     b.loop(lower, upper, positions, [&](OpFoldResult i) {
-      emitStreamBlock(advance(from, rows.back(), i),
+      emitStreamBlock(from, i,
                       b.minimum(b.constant(positions), b.subtract(upper, i)));
     });
   };
   if (rows.size() == 1)
     return blocks(place, rowRange.lower, rowRange.upper);
+  if (int64_t line = op.getStorage()->getLine()) {
+    // Up to the last row of the last line.
+    OpFoldResult last =
+        b.multiply(b.subtract(rowRange.upper, b.constant(1)), b.constant(line));
+    return blocks(place, b.multiply(rowRange.lower, b.constant(line)),
+                  b.add(last, rows.back().extent));
+  }
   b.loop(rowRange.lower, rowRange.upper, 1, [&](OpFoldResult i) {
     blocks(advance(place, cacheLoop(), i), b.constant(0), rows.back().extent);
   });
 }
 
-void Emitter::emitStreamBlock(const Place &place, OpFoldResult count) {
+void Emitter::emitStreamBlock(const Place &place, OpFoldResult first,
+                              OpFoldResult count) {
+  firstPosition = first;
   stageWords(place, count);
   emitPanels(place, b.constant(0), count);
+}
+
+/// Steps of the reduction that reads the next lines, where lines are one loop.
+int64_t Emitter::getLineTaps() {
+  if (op.getStorage()->getLine() == 0)
+    return 1;
+  return *getConstantIntValue(reductions[reductions.size() - 3].extent);
+}
+
+/// Where a position of the block lies in lhs.
+OpFoldResult Emitter::getStagedOffset(OpFoldResult position) {
+  const Loop &row = rows.back();
+  OpFoldResult at = b.add(firstPosition, position);
+  int64_t line = op.getStorage()->getLine();
+  if (line == 0)
+    return b.multiply(row.lhs, at);
+  auto stride = getConstantIntValue(row.lhs);
+  if (stride && getConstantIntValue(cacheLoop().lhs) == *stride * line)
+    return b.multiply(row.lhs, at);
+  return b.add(b.multiply(cacheLoop().lhs, b.divide(at, line)),
+               b.multiply(row.lhs, b.remainder(at, line)));
 }
 
 /// Writes word w of row r to words[w * pitch + r], and of as many more rows as
@@ -93,11 +123,15 @@ void Emitter::emitStreamBlock(const Place &place, OpFoldResult count) {
 void Emitter::stageWords(const Place &place, OpFoldResult count) {
   int64_t pitch = op.getStorage()->getPitch();
   int64_t taps = op.getStorage()->getTaps();
-  OpFoldResult last = b.add(count, b.constant(taps - 2));
+  int64_t line = op.getStorage()->getLine();
+  int64_t reach = taps - 1 + (getLineTaps() - 1) * line;
+  OpFoldResult last = b.add(count, b.constant(reach - 1));
   Type element = cast<MemRefType>(lhs.flat.getType()).getElementType();
   Type word = cast<MemRefType>(words.getType()).getElementType();
   SmallVector<Loop> walked(reductions.begin(), reductions.end() - 1);
   if (taps > 1)
+    walked.pop_back();
+  if (line > 0)
     walked.pop_back();
   int64_t runWords = *getConstantIntValue(reductions.back().extent) / step;
   // `lanes` words of as many rows, from row `row` on.
@@ -255,6 +289,24 @@ static SmallVector<Value> loadRows(IndexBuilder &b, Value columnSums,
   return square;
 }
 
+/// Finishes one row of the block; of positions between lines nothing is stored.
+void Emitter::finishRow(const Place &place, const Columns &columns,
+                        OpFoldResult row, Value sum) {
+  OpFoldResult at = b.add(firstPosition, row);
+  int64_t line = op.getStorage()->getLine();
+  if (line == 0)
+    return finish(advance(place, rows.back(), at), 1, columns, sum);
+  OpFoldResult across = b.remainder(at, line);
+  Value isRow =
+      arith::CmpIOp::create(b, arith::CmpIPredicate::ult, b.value(across),
+                            b.value(rows.back().extent));
+  auto branch = scf::IfOp::create(b, isRow, /*withElseRegion=*/false);
+  OpBuilder::InsertionGuard guard(b);
+  b.setInsertionPointToStart(branch.thenBlock());
+  Place target = advance(place, cacheLoop(), b.divide(at, line));
+  finish(advance(target, rows.back(), across), 1, columns, sum);
+}
+
 void Emitter::emitStreamPanel(const Place &place, const Columns &columns,
                               OpFoldResult count) {
   multiplyStream(place);
@@ -269,20 +321,21 @@ void Emitter::emitStreamPanel(const Place &place, const Columns &columns,
       vector::StoreOp::create(b, sums, rowSums,
                               b.value(b.constant(int64_t(r) * lanes)));
     b.loop(b.constant(0), present, 1, [&](OpFoldResult r) {
-      Value sum = withInitial(vector::LoadOp::create(
-          b, type, rowSums, b.value(b.multiply(r, b.constant(lanes)))));
-      finish(advance(place, rows.back(), b.add(row, r)), 1, columns, sum);
+      Value sum = vector::LoadOp::create(
+          b, type, rowSums, b.value(b.multiply(r, b.constant(lanes))));
+      finishRow(place, columns, b.add(row, r), withInitial(sum));
     });
   };
   OpFoldResult rest = b.remainder(count, lanes);
   OpFoldResult whole = b.subtract(count, rest);
   b.loop(b.constant(0), whole, lanes, [&](OpFoldResult row) {
-    if (hasLongEpilogue())
+    if (hasLongEpilogue() || op.getStorage()->getLine() != 0)
       return rowByRow(row, b.constant(lanes));
     SmallVector<Value> square = loadRows(b, columnSums, row, positions, type);
     for (Value &sum : square)
       sum = withInitial(sum);
-    finish(advance(place, rows.back(), row), lanes, columns, square);
+    finish(advance(place, rows.back(), b.add(firstPosition, row)), lanes,
+           columns, square);
   });
   // A loop of one iteration, or none.
   if (getConstantIntValue(rest) != 0)

@@ -40,6 +40,21 @@ func.func private @madd_lanes() attributes {a = #tamis.x86_madd<lanes = 32>}
 
 // -----
 
+// expected-error@+1 {{x86_maddubs expected 8 or 16 lanes, got 4}}
+func.func private @maddubs_lanes() attributes {a = #tamis.x86_maddubs<lanes = 4>}
+
+// -----
+
+// expected-error@+1 {{row_stream expected no negative entries, got -1}}
+func.func private @stream_entries() attributes {a = #tamis.row_stream<entries = -1, positions = 8>}
+
+// -----
+
+// expected-error@+1 {{row_stream expected positions above 0, got 0}}
+func.func private @stream_positions() attributes {a = #tamis.row_stream<entries = 1, positions = 0>}
+
+// -----
+
 // expected-error@+1 {{x86_vnni expected 8 or 16 lanes, got 4}}
 func.func private @vnni_lanes() attributes {a = #tamis.x86_vnni<lanes = 4>}
 

@@ -25,13 +25,15 @@ func.func private @policies() attributes {
 // CHECK-SAME: d = #tamis.x86_vnni<lanes = 16>
 // CHECK-SAME: e = #tamis.x86_amx_int8
 // CHECK-SAME: f = #tamis.x86_dot_bf16
+// CHECK-SAME: g = #tamis.x86_maddubs<lanes = 8>
 func.func private @instructions() attributes {
   a = #tamis.vector_fma<lanes = 16, fused = true>,
   b = #tamis.vector_mul<lanes = 4>,
   c = #tamis.x86_madd<lanes = 8>,
   d = #tamis.x86_vnni<lanes = 16>,
   e = #tamis.x86_amx_int8,
-  f = #tamis.x86_dot_bf16
+  f = #tamis.x86_dot_bf16,
+  g = #tamis.x86_maddubs<lanes = 8>
 }
 
 // CHECK-LABEL: func.func private @schemes
@@ -42,3 +44,7 @@ func.func private @schemes() attributes {
   a = #tamis.scheme<bits = 4, symmetric = true, axis = 0, system = codebook>,
   b = #tamis.scheme<bits = 16, symmetric = true, system = fixed_point, fraction = -3>,
   c = #tamis.scheme<bits = 16, symmetric = true, system = bfloat16>}
+
+// CHECK-LABEL: func.func private @storages
+// CHECK-SAME: a = #tamis.row_stream<entries = 3, positions = 32>
+func.func private @storages() attributes {a = #tamis.row_stream<positions = 32, entries = 3>}

@@ -230,3 +230,65 @@ func.func @fake_quant_empty_range(%x: tensor<4xf32>, %s: tensor<f32>) -> tensor<
   %y = tamis.fake_quant %x, %s, %s range[7, 7] : tensor<4xf32>, tensor<f32>, tensor<f32>
   return %y : tensor<4xf32>
 }
+
+// -----
+
+func.func @stream_column(%w: tensor<8x4xf32>) {
+  // expected-error@+1 {{column expected a dimension of rank 2, got 2}}
+  %v, %o, %s = tamis_kernel.pack_stream %w column 2 reductions [0] step 1 <entries = 9, positions = 32>
+    : tensor<8x4xf32> -> tensor<9x1xf32>, tensor<9xi32>, tensor<5xi32>
+  return
+}
+
+// -----
+
+func.func @stream_values(%w: tensor<8x4xf32>) {
+  // expected-error@+1 {{values expected 9x1}}
+  %v, %o, %s = tamis_kernel.pack_stream %w column 1 reductions [0] step 1 <entries = 9, positions = 32>
+    : tensor<8x4xf32> -> tensor<9x4xf32>, tensor<9xi32>, tensor<5xi32>
+  return
+}
+
+// -----
+
+func.func @stream_offsets(%w: tensor<8x4xf32>) {
+  // expected-error@+1 {{offsets expected 9 elements}}
+  %v, %o, %s = tamis_kernel.pack_stream %w column 1 reductions [0] step 1 <entries = 9, positions = 32>
+    : tensor<8x4xf32> -> tensor<9x1xf32>, tensor<8xi32>, tensor<5xi32>
+  return
+}
+
+// -----
+
+func.func @stream_starts(%w: tensor<8x4xf32>) {
+  // expected-error@+1 {{starts expected 5 elements}}
+  %v, %o, %s = tamis_kernel.pack_stream %w column 1 reductions [0] step 1 <entries = 9, positions = 32>
+    : tensor<8x4xf32> -> tensor<9x1xf32>, tensor<9xi32>, tensor<4xi32>
+  return
+}
+
+// -----
+
+#lhs = affine_map<(m, n, k) -> (m, k)>
+#rhs = affine_map<(m, n, k) -> (k, n)>
+#out = affine_map<(m, n, k) -> (m, n)>
+func.func @storage_without_stream(%x: tensor<8x8xf32>, %v: tensor<9x1xf32>, %o: tensor<9xi32>, %e: tensor<8x8xf32>) -> tensor<8x8xf32> {
+  // expected-error@+1 {{expected offsets and starts with a storage, got 0 operands}}
+  %y = tamis_kernel.contract ins(%x, %v : tensor<8x8xf32>, tensor<9x1xf32>) outs(%e : tensor<8x8xf32>)
+    maps [#lhs, #rhs, #out] iterators ["parallel", "parallel", "reduction"] bounds [8, 8, 8] accumulator f32
+    by #tamis.vector_fma<lanes = 8, fused = true> tile [8, 1, 0] {storage = #tamis.row_stream<entries = 9, positions = 8>} -> tensor<8x8xf32>
+  return %y : tensor<8x8xf32>
+}
+
+// -----
+
+#lhs = affine_map<(m, n, k) -> (m, k)>
+#rhs = affine_map<(m, n, k) -> (k, n)>
+#out = affine_map<(m, n, k) -> (m, n)>
+func.func @storage_of_panels(%x: tensor<8x8xf32>, %v: tensor<1x1x8x8xf32>, %o: tensor<9xi32>, %e: tensor<8x8xf32>) -> tensor<8x8xf32> {
+  // expected-error@+1 {{expected either packed panels or a storage}}
+  %y = tamis_kernel.contract ins(%x, %v : tensor<8x8xf32>, tensor<1x1x8x8xf32>) stream(%o, %o : tensor<9xi32>, tensor<9xi32>) outs(%e : tensor<8x8xf32>)
+    maps [#lhs, #rhs, #out] iterators ["parallel", "parallel", "reduction"] bounds [8, 8, 8] accumulator f32
+    by #tamis.vector_fma<lanes = 8, fused = true> tile [8, 1, 0] {storage = #tamis.row_stream<entries = 9, positions = 8>, packed} -> tensor<8x8xf32>
+  return %y : tensor<8x8xf32>
+}

@@ -2,7 +2,7 @@
 """Products and convolutions in every form, with known and open sizes."""
 import numpy as np
 import pytest
-from oracle import Values, check, microsoft, node
+from oracle import I32, Values, check, check_exact, microsoft, node
 
 OPEN = pytest.mark.parametrize("open_dims", [False, True])
 
@@ -45,6 +45,26 @@ def test_conv_transpose_to_a_given_shape():
     v = Values()
     check(node("ConvTranspose", "x w", strides=[2, 2], output_shape=[15, 18]), {"x": v.floats(1, 3, 7, 8)},
           {"w": v.floats(3, 4, 3, 3)})
+
+
+@pytest.mark.parametrize("step", [2, -1])
+def test_slices_with_steps(step):
+    """Every operand of a product, and one its epilogue reads, with gaps between neighbours."""
+    v = Values()
+
+    def sliced(size, axis):
+        start, end = (0, size) if step > 0 else (size - 1, -size - 1)
+        return {"s": np.int64([start]), "e": np.int64([end]), "a": np.int64([axis]), "n": np.int64([step])}
+
+    take = node("Slice", "x s e a n", "z")
+    width = 64 // abs(step)
+    check([take, node("MatMul", "z w")], {"x": v.floats(5, 64)}, {"w": v.floats(width, 24), **sliced(64, 1)})
+    check([take, node("MatMul", "p z")], {"x": v.floats(32, 64), "p": v.floats(5, 32)}, sliced(64, 1))
+    check([take, node("MatMul", "p w", "h"), node("Add", "h z")], {"x": v.floats(5, 64), "p": v.floats(5, 16)},
+          {"w": v.floats(16, width), **sliced(64, 1)})
+    check([take, node("Conv", "z w", group=width)], {"x": v.floats(1, 64, 6, 6)}, {"w": v.floats(width, 1, 3, 3), **sliced(64, 1)})
+    check_exact([take, node("MatMulInteger", "z w")], {"x": v.integers(np.int8, 5, 64)},
+                {"w": v.weights(width, 24), **sliced(64, 1)}, {"y": I32})
 
 
 def test_matmul_broadcasts_as_numpy():

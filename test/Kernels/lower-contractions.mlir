@@ -30,6 +30,64 @@ func.func @columns_end_in_a_mask(%x: memref<2x8xf32>, %w: memref<1x1x8x16xf32>, 
   return
 }
 
+// CHECK-LABEL: func.func @extra_of_other_order_is_gathered
+// CHECK-NOT: vector.step
+// CHECK: vector.gather
+// CHECK-NOT: vector.step
+// CHECK: return
+func.func @extra_of_other_order_is_gathered(%x: memref<2x8xf32>, %w: memref<1x1x8x16xf32>, %r: memref<16x2xf32>, %o: memref<2x16xf32>) {
+  tamis_kernel.contract ins(%x, %w : memref<2x8xf32>, memref<1x1x8x16xf32>) extras(%r : memref<16x2xf32>) outs(%o : memref<2x16xf32>)
+    maps [#lhs, #rhs, #out, affine_map<(m, n, k) -> (n, m)>] iterators ["parallel", "parallel", "reduction"] bounds [2, 16, 8]
+    accumulator f32 by #tamis.vector_fma<lanes = 16, fused = true> tile [2, 1, 0] {packed} epilogue {
+  ^bb0(%acc: f32, %more: f32):
+    %s = arith.addf %acc, %more : f32
+    tamis.yield %s : f32
+  }
+  return
+}
+
+// Squares of rows and words are transposed into the stage, each column walks
+// its entries with four vectors of positions, squares of sums return.
+// CHECK-LABEL: func.func @stream_of_floats
+// CHECK: %[[STAGE:.+]] = memref.alloca() {alignment = 64 : i64} : memref<512xf32>
+// CHECK: vector.shuffle
+// CHECK: vector.store %{{.+}}, %[[STAGE]]
+// CHECK: %[[FIRST:.+]] = arith.index_cast
+// CHECK: %[[LAST:.+]] = arith.index_cast
+// CHECK: scf.for %{{.+}} = %[[FIRST]] to %[[LAST]] {{.+}} -> (vector<8xf32>, vector<8xf32>, vector<8xf32>, vector<8xf32>)
+// CHECK: vector.broadcast %{{.+}} : f32 to vector<8xf32>
+// CHECK-COUNT-4: vector.load %[[STAGE]]
+// CHECK: vector.shuffle
+// CHECK: arith.maximumf {{.+}} : vector<8xf32>
+// CHECK: return
+func.func @stream_of_floats(%x: memref<32x16xf32>, %v: memref<9x1xf32>, %p: memref<9xi32>, %s: memref<17xi32>, %o: memref<32x16xf32>) {
+  tamis_kernel.contract ins(%x, %v : memref<32x16xf32>, memref<9x1xf32>) stream(%p, %s : memref<9xi32>, memref<17xi32>) outs(%o : memref<32x16xf32>)
+    maps [#lhs, #rhs, #out] iterators ["parallel", "parallel", "reduction"] bounds [32, 16, 16] accumulator f32
+    by #tamis.vector_fma<lanes = 8, fused = true> tile [32, 1, 0] {storage = #tamis.row_stream<entries = 9, positions = 32>} epilogue {
+  ^bb0(%acc: f32):
+    %z = arith.constant 0.0 : f32
+    %r = arith.maximumf %acc, %z : f32
+    tamis.yield %r : f32
+  }
+  return
+}
+
+// Signed activations are stored with their top bit turned; four bytes of
+// weights are one broadcast.
+// CHECK-LABEL: func.func @stream_of_bytes
+// CHECK: %[[STAGE:.+]] = memref.alloca() {alignment = 64 : i64} : memref<64xi32>
+// CHECK: arith.xori {{.+}} : vector<32xi8>
+// CHECK: vector.store %{{.+}}, %[[STAGE]]{{.+}}, vector<8xi32>
+// CHECK: vector.broadcast %{{.+}} : i32 to vector<8xi32>
+// CHECK: llvm.call_intrinsic "llvm.x86.avx2.pmadd.ub.sw"
+// CHECK: return
+func.func @stream_of_bytes(%x: memref<8x32xi8>, %v: memref<9x4xi8>, %p: memref<9xi32>, %s: memref<9xi32>, %t: memref<1x8xi32>, %o: memref<8x8xi32>) {
+  tamis_kernel.contract ins(%x, %v : memref<8x32xi8>, memref<9x4xi8>) stream(%p, %s : memref<9xi32>, memref<9xi32>) sums(%t : memref<1x8xi32>) outs(%o : memref<8x8xi32>)
+    maps [#lhs, #rhs, #out] iterators ["parallel", "parallel", "reduction"] bounds [8, 8, 32] accumulator i32
+    by #tamis.x86_maddubs<lanes = 8> tile [8, 1, 0] {storage = #tamis.row_stream<entries = 9, positions = 8>}
+  return
+}
+
 // CHECK-LABEL: func.func @tasks_become_forall
 // CHECK: scf.forall (%{{.+}}) in (2)
 func.func @tasks_become_forall(%x: memref<64x8xf32>, %w: memref<1x1x8x16xf32>, %o: memref<64x16xf32>) {

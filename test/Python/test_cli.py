@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 """The command line, run as a user runs it."""
 import json
+import re
 
 import numpy as np
 import pytest
@@ -153,7 +154,20 @@ def test_benchmark_of_a_library_compares_with_its_model(tmp_path, onnx_path):
 
 
 def test_explain(onnx_path):
-    works("explain", onnx_path)
+    text = works("explain", onnx_path)
+    assert "gemm" in text and "vector_fma" in text and "dense packed" in text
+
+
+def test_explain_says_what_the_other_storage_would_cost(tmp_path, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "200")
+    path = models.save(models.sparse(), tmp_path / "m.onnx")
+    assert re.search(r"row stream, 6% of words; dense \d+\.\dx slower \(predicted\)", works("explain", path, "--target", "x86-64-v3"))
+    layer, = json.loads(works("explain", path, "--target", "x86-64-v3", "--json", "-", "-q"))["layers"]
+    assert (layer["node"], layer["storage"], layer["entries"], layer["words"]) == ("sparse", "row stream", 4 * 128, 64 * 128)
+    assert layer["predicted"]["dense"] > layer["predicted"]["row_stream"] > 0
+    full = models.one("MatMul", [models.info("x", [64, 64])], models.info("y", [64, 128]), [models.const("w", np.ones((64, 128), np.float32))])
+    text = works("explain", models.save(full, tmp_path / "full.onnx"), "--target", "x86-64-v3")
+    assert re.search(r"dense packed; row stream \d+\.\dx (slower|faster) \(predicted\)", text)
 
 
 def test_hardware():

@@ -113,8 +113,9 @@ def test_library_that_is_none(tmp_path, content):
     assert done.returncode == 1 and "error: " in done.stderr and "Traceback" not in done.stderr, done.stderr
 
 
-def test_truncated_library(tmp_path):
-    models.save(models.linear(1), tmp_path / "model.onnx")
+@pytest.mark.parametrize("made", [models.linear(1), models.sparse()], ids=["dense", "row stream"])
+def test_truncated_library(tmp_path, made):
+    models.save(made, tmp_path / "model.onnx")
     assert tamis("compile", tmp_path / "model.onnx", "-o", tmp_path / "model.so").returncode == 0
     data = (tmp_path / "model.so").read_bytes()
     for share in (0.2, 0.5):

@@ -45,6 +45,13 @@ def linear_result(made, x):
     return np.maximum(x @ weights["w"] + weights["b"], 0)
 
 
+def sparse():
+    """y = x @ w, x: [64, 64], w: [64, 128] with a row of sixteen that is not zero; the node is named sparse."""
+    weights = np.zeros((64, 128), np.float32)
+    weights[::16] = np.random.default_rng(0).standard_normal((4, 128))
+    return one("MatMul", [info("x", [64, 64])], info("y", [64, 128]), [const("w", weights)], name="sparse")
+
+
 def add():
     """y = a + b, both [2, 3]."""
     return one("Add", [info("a", [2, 3]), info("b", [2, 3])], info("y", [2, 3]), name="sum")

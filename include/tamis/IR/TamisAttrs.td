@@ -141,12 +141,15 @@ def Tamis_RowStreamAttr : Tamis_Attr<"RowStream", "row_stream"> {
 
     The second reduction from inside has `taps` steps that read what the next
     rows read as well (the width of a window that moves by one); these share one
-    staged word.
+    staged word. Where `line` is not 0, lines of so many positions are walked as
+    one loop, those that are no rows for nothing, and the steps of the third
+    reduction from inside share staged words too: they read `line` positions on.
 
     Example: `#tamis.row_stream<entries = 3, positions = 32, pitch = 40, taps = 3>`
   }];
   let parameters = (ins "int64_t":$entries, "int64_t":$positions,
-                        "int64_t":$pitch, DefaultValuedParameter<"int64_t", "1">:$taps);
+                        "int64_t":$pitch, DefaultValuedParameter<"int64_t", "1">:$taps,
+                        DefaultValuedParameter<"int64_t", "0">:$line);
   let genVerifyDecl = 1;
   let assemblyFormat = "`<` struct(params) `>`";
 }

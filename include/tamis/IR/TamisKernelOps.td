@@ -107,7 +107,7 @@ def TamisKernel_PackStreamOp : TamisKernel_Op<"pack_stream",
     `offsets` their distance in words from the beginning of the stage, `starts`
     the first entry of each column and, last, the number of all. Words are
     numbered along the reductions without the taps; word `w` of tap `t` is `w *
-    pitch + t` words in.
+    pitch + t` words in, and as many lines further as the tap between lines says.
     Where `bound` is not zero, weights are divided among several words of one
     offset until two neighbours of one sign have at most that magnitude
     together. The rest is as for `tamis_kernel.pack`.

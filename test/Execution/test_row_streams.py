@@ -1,0 +1,232 @@
+# SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+"""Products by weights without their zeros, against ONNX Runtime: floats closely, integers bit for bit.
+
+On every machine that this one can play. Where the cost model may choose, weights have so few words left that a stream is far ahead.
+"""
+import numpy as np
+import onnxruntime
+import pytest
+import tamis
+from Import.oracle import I32, I8, U8, Values, model, node
+from support import models
+
+with open("/proc/cpuinfo", encoding="utf8") as file:
+    FLAGS = set(file.read().split())
+TARGETS = [target for target, flag in (("x86-64", "sse2"), ("x86-64-v3", "avx2"), ("x86-64-v3,avxvnni", "avx_vnni"),
+                                       ("x86-64-v4", "avx512vl"), ("x86-64-v4,avx512vnni", "avx512_vnni")) if flag in FLAGS]
+BYTES = TARGETS[1:]  # the baseline has no instruction for words of four bytes
+ROWS = (1, 7, 8, 9, 33, 49, 128)  # none, one and more than one vector, register block and stage
+DEPTH, COLUMNS = 64, 101
+
+
+def sparse(v, share, *shape, block=1):
+    """Floats of which this share is zero, in blocks along the first dimension."""
+    kept = v.random.random((shape[0] // block, *shape[1:])) >= share
+    return v.floats(*shape) * np.repeat(kept, block, axis=0)
+
+
+def sparse_bytes(v, share, *shape, block=4, largest=False):
+    """The same of 8-bit integers; the largest ones saturate 16 bits in pairs if nobody takes care."""
+    values = v.random.choice(np.int8([-128, -127, 127]), shape) if largest else v.integers(np.int8, *shape)
+    return values * (sparse(v, share, *shape, block=block) != 0)
+
+
+def reference(data, inputs):
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 4
+    options.add_session_config_entry("session.x64quantprecision", "1")  # without VNNI it saturates otherwise
+    return onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"]).run(None, inputs)
+
+
+def compare(data, feeds, wanted, exact=False, stream=True, **options):
+    """Compile for each target, look at the first layer's storage, compare all outputs for each feed."""
+    for target in BYTES if exact else TARGETS:
+        compiled = tamis.compile(data, cache="off", target=target, **options)
+        for feed, want in zip(feeds, wanted):
+            for g, w in zip(compiled.run(None, feed), want):
+                assert (g.shape, g.dtype) == (w.shape, w.dtype)
+                if exact:
+                    np.testing.assert_array_equal(g, w, f"{target}, {[x.shape for x in feed.values()]}")
+                else:
+                    np.testing.assert_allclose(g, w, rtol=1e-4, atol=1e-4, err_msg=f"{target}, {[x.shape for x in feed.values()]}")
+        storage = compiled.report()["layers"][0]["storage"]
+        assert stream is None or (storage == "row stream") == stream, (target, storage)
+
+
+def check(nodes, inputs, parameters, outputs=None, open_dims=False, **options):
+    """`inputs` is one feed or, of one open size, several."""
+    feeds = inputs if isinstance(inputs, list) else [inputs]
+    data = model(nodes, feeds[-1], parameters, outputs, open_dims=open_dims)
+    compare(data, feeds, [reference(data, feed) for feed in feeds], **options)
+
+
+def turned(value):
+    """Unsigned bytes as signed ones that are 128 less."""
+    return (value ^ 128).view(np.int8)
+
+
+def check_quantized(operator, feeds, p, dtype, open_dims=False, **options):
+    """Bit for bit. ONNX Runtime's exact kernels take unsigned activations; signed ones and zero points less 128 give the same less 128."""
+    data = model(operator, feeds[-1], p, {"y": U8}, open_dims=open_dims)
+    wanted = [reference(data, feed) for feed in feeds]
+    if dtype == np.int8:
+        feeds = [{"x": turned(feed["x"])} for feed in feeds]
+        wanted = [[turned(y)] for y, in wanted]
+        data = model(operator, feeds[-1], {**p, "xz": turned(p["xz"]), "yz": turned(p["yz"])}, {"y": I8}, open_dims=open_dims)
+    compare(data, feeds, wanted, exact=True, **options)
+
+
+def test_any_number_of_rows():
+    v = Values()
+    w = sparse(v, 0.95, DEPTH, COLUMNS)
+    check(node("MatMul", "x w"), [{"x": v.floats(rows, DEPTH)} for rows in ROWS], {"w": w}, open_dims=True,
+          input_dims={"x0": "1:128", "x1": DEPTH})
+    for rows in ROWS:
+        check(node("MatMul", "x w"), {"x": v.floats(rows, DEPTH)}, {"w": w}, stream=True if rows > 32 else False if rows == 1 else None)
+
+
+def test_open_batch_and_length():
+    v = Values()
+    feeds = [{"x": v.floats(batch, length, DEPTH)} for batch, length in ((1, 1), (3, 5), (2, 65), (1, 16))]
+    check([node("MatMul", "x w", "h"), node("Add", "h b")], feeds, {"w": sparse(v, 0.95, DEPTH, COLUMNS), "b": v.floats(COLUMNS)},
+          open_dims=True, input_dims={"x0": "1:3", "x1": "1:65", "x2": DEPTH})
+
+
+@pytest.mark.parametrize("name, stream", [("all zero", False), ("one weight", True), ("one row", True), ("one column", True),
+                                          ("50", None), ("80", None), ("90", True), ("95", True), ("0", None)])
+def test_weights(name, stream):
+    v = Values()
+    w = sparse(v, int(name) / 100 if name.isdigit() else 1, DEPTH, COLUMNS)
+    if name.startswith("one"):
+        where = {"one weight": (-1, -1), "one row": (3, slice(None)), "one column": (slice(None), -1)}[name]
+        w[where] = v.floats(*w[where].shape)
+    w[5, 5] *= -1  # a negative zero is one
+    check(node("MatMul", "x w"), [{"x": v.floats(rows, DEPTH)} for rows in (1, 49)], {"w": w}, open_dims=True,
+          input_dims={"x0": "1:49", "x1": DEPTH}, stream=stream)
+
+
+@pytest.mark.parametrize("rows", [40, 128])
+def test_epilogues(rows):
+    """Short ones stay in registers, a GELU walks row by row; a residual sum reads the rows once more."""
+    v = Values()
+    x, w, b = {"x": v.floats(rows, DEPTH)}, sparse(v, 0.95, DEPTH, COLUMNS), v.floats(COLUMNS)
+    linear = [node("MatMul", "x w", "h"), node("Add", "h b", "s")]
+    half = {"r": np.float32(np.sqrt(2)), "one": np.float32(1), "half": np.float32(0.5)}
+    check([*linear, node("Relu", "s")], x, {"w": w, "b": b})
+    check([*linear, node("Div", "s r", "d"), node("Erf", "d", "e"), node("Add", "e one", "f"), node("Mul", "s f", "m"),
+           node("Mul", "m half")], x, {"w": w, "b": b, **half})
+    check([*linear, node("Add", "s residual")], {**x, "residual": v.floats(rows, COLUMNS)}, {"w": w, "b": b})
+    check(node("Gemm", "x w b", transB=1), x, {"w": np.ascontiguousarray(w.T), "b": b})
+
+
+def test_zeros_never_meet_infinity():
+    """The rule float_n2 of docs/Numerics.md: what no weight multiplies may be anything."""
+    v = Values()
+    x, w = v.floats(49, DEPTH), v.floats(DEPTH, COLUMNS)
+    w[np.arange(DEPTH) % 16 != 0] = 0
+    feed = {"x": x.copy()}
+    feed["x"][:, 1], feed["x"][:, 33] = np.inf, np.nan
+    compare(model(node("MatMul", "x w"), feed, {"w": w}), [feed], [[x @ w]])
+
+
+def test_activations_that_do_not_lie_along_the_reduction():
+    v = Values()
+    w = sparse(v, 0.95, DEPTH, COLUMNS)
+    check(node("Gemm", "x w", transA=1), {"x": v.floats(DEPTH, 64)}, {"w": w}, stream=False)
+    p = {"s": np.int64([0]), "e": np.int64([2 * DEPTH]), "a": np.int64([1]), "n": np.int64([2])}
+    check([node("Slice", "x s e a n", "z"), node("MatMul", "z w")], {"x": v.floats(64, 2 * DEPTH)}, {"w": w, **p})
+
+
+CONVOLUTIONS = [(1, {}), (1, dict(strides=[2, 2])), (3, {}), (3, dict(pads=[1, 1, 1, 1])), (3, dict(pads=[1, 0, 0, 1], strides=[2, 2])),
+                (3, dict(pads=[2, 2, 2, 2], dilations=[2, 2]))]
+
+
+@pytest.mark.parametrize("kernel, attributes", CONVOLUTIONS)
+def test_convolutions(kernel, attributes):
+    v = Values()
+    w = sparse(v, 0.97, 45, 48, kernel, kernel)
+    check([node("Conv", "x w b", "h", **attributes), node("Relu", "h")], {"x": v.floats(2, 48, 9, 70)}, {"w": w, "b": v.floats(45)})
+
+
+def test_convolution_of_one_dimension():
+    v = Values()
+    for attributes in (dict(pads=[2, 1]), dict(strides=[2]), dict(dilations=[3])):
+        check(node("Conv", "x w", **attributes), {"x": v.floats(3, 48, 131)}, {"w": sparse(v, 0.97, 45, 48, 3)})
+
+
+@pytest.mark.parametrize("quantized", [False, True])
+def test_threads_do_not_change_the_result(quantized):
+    v = Values()
+    if quantized:
+        x, w, op, outputs = v.integers(np.uint8, 512, 512), sparse_bytes(v, 0.8, 512, 512), "MatMulInteger", {"y": I32}
+    else:
+        x, w, op, outputs = v.floats(512, 512), sparse(v, 0.8, 512, 512), "MatMul", None
+    data = model(node(op, "x w"), {"x": x}, {"w": w}, outputs)
+    one, two = (tamis.compile(data, cache="off", target=TARGETS[-1], threads=threads) for threads in (1, 2))
+    layer, = two.report()["layers"]
+    assert layer["storage"] == "row stream" and layer["tasks"] == 2
+    np.testing.assert_array_equal(one(x), two(x))
+
+
+def parameters(v, w, columns, **more):
+    """Of QLinearMatMul and QLinearConv, for unsigned activations: zero points that are not zero, a scale for each column."""
+    return {"w": w, "xs": np.float32(0.02), "xz": np.uint8(99), "ws": v.scales(columns), "wz": np.zeros(columns, np.int8),
+            "ys": np.float32(0.3), "yz": np.uint8(120), **more}
+
+
+TYPES = pytest.mark.parametrize("dtype", [np.uint8, np.int8])
+WEIGHTS = pytest.mark.parametrize("weights", [dict(block=4), dict(block=1), dict(block=4, largest=True)], ids=["1x4", "single", "largest"])
+
+
+@TYPES
+@WEIGHTS
+def test_qlinear_matmul(dtype, weights):
+    v = Values()
+    p = parameters(v, sparse_bytes(v, 0.95, 128, COLUMNS, **weights), COLUMNS)
+    feeds = [{"x": v.integers(np.uint8, rows, 128)} for rows in ROWS]
+    check_quantized(node("QLinearMatMul", "x xs xz w ws wz ys yz"), feeds, p, dtype, open_dims=True, input_dims={"x0": "1:128", "x1": 128})
+
+
+@TYPES
+@WEIGHTS
+def test_qlinear_conv(dtype, weights):
+    v = Values()
+    for kernel, attributes in ((1, {}), (3, dict(pads=[1, 1, 1, 1])), (3, dict(pads=[1, 0, 0, 1], strides=[2, 2]))):
+        w = np.moveaxis(sparse_bytes(v, 0.97, 64, 45, kernel, kernel, **weights), 0, 1).copy()
+        p = parameters(v, w, 45, b=v.random.integers(-999, 999, 45).astype(np.int32))
+        check_quantized(node("QLinearConv", "x xs xz w ws wz ys yz b", **attributes), [{"x": v.integers(np.uint8, 2, 64, 7, 70)}], p, dtype)
+
+
+def test_largest_sums():
+    """The ends of both ranges everywhere, where saturation at 16 bits would be seen; dense weights too, whatever they become."""
+    v = Values()
+    x = np.concatenate([np.full((20, 128), value, np.uint8) for value in (255, 0, 128)])
+    for share, stream in ((0.95, True), (0, None)):
+        w = sparse_bytes(v, share, 128, COLUMNS, largest=True)
+        w[:, :3] = np.int8([127, -128, -127])
+        for dtype in (np.uint8, np.int8):
+            a = x.view(dtype)
+            data = model(node("MatMulInteger", "x w xz"), {"x": a}, {"w": w, "xz": dtype(3)}, {"y": I32})
+            for target in BYTES:
+                compiled = tamis.compile(data, cache="off", target=target)
+                np.testing.assert_array_equal(compiled(a), (a.astype(np.int32) - 3) @ w.astype(np.int32))
+                assert not stream or compiled.report()["layers"][0]["storage"] == "row stream"
+
+
+def test_quantized_group():
+    """Dequantize, product and quantize become one product of integers; weights unsigned around their zero point of 128."""
+    v = Values()
+    w = sparse_bytes(v, 0.95, 128, COLUMNS)
+    p = parameters(v, (w.astype(np.int16) + 128).astype(np.uint8), COLUMNS, wz=np.uint8(128), ws=np.float32(0.01))
+    nodes = [node("DequantizeLinear", "x xs xz", "a"), node("DequantizeLinear", "w ws wz", "c"), node("MatMul", "a c", "h"),
+             node("QuantizeLinear", "h ys yz", "y")]
+    check(nodes, {"x": v.integers(np.uint8, 49, 128)}, p, {"y": U8}, exact=True)
+
+
+def test_saved_library(tmp_path):
+    compiled = tamis.compile(models.sparse(), cache="off", target="x86-64-v3")
+    compiled.save(tmp_path / "m.so")
+    loaded = tamis.load(tmp_path / "m.so")
+    assert loaded.report() == compiled.report() and loaded.report()["layers"][0]["storage"] == "row stream"
+    x = Values().floats(64, 64)
+    np.testing.assert_array_equal(loaded(x), compiled(x))

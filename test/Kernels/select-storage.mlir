@@ -1,0 +1,234 @@
+// RUN: tamis-opt %s -split-input-file --tamis-fold-constants --tamis-select-instructions --tamis-select-storage | FileCheck %s
+// RUN: tamis-opt %s -split-input-file --tamis-fold-constants --tamis-select-instructions --tamis-select-storage --tamis-select-storage | FileCheck %s
+
+// Weights are rows of ones in a field of zeros.
+
+#lhs = affine_map<(m, n, k) -> (m, k)>
+#rhs = affine_map<(m, n, k) -> (k, n)>
+#out = affine_map<(m, n, k) -> (m, n)>
+module attributes {tamis.target = #tamis.target<"x86_64", ["avx2", "fma"]>} {
+  // CHECK-LABEL: func.func @zeros_leave
+  func.func @zeros_leave(%x: tensor<64x60xf32>, %e: tensor<64x128xf32>) -> tensor<64x128xf32> {
+    %zero = arith.constant 0.0 : f32
+    %ones = arith.constant dense<1.0> : tensor<6x128xf32>
+    %w = tensor.pad %ones low[0, 0] high[54, 0] {
+    ^bb0(%i: index, %j: index):
+      tensor.yield %zero : f32
+    } : tensor<6x128xf32> to tensor<60x128xf32>
+    // CHECK-NOT: tamis_kernel.pack ins
+    // CHECK: %[[V:.+]], %[[O:.+]], %[[S:.+]] = tamis_kernel.pack_stream %{{.+}} column 1 reductions [0] step 1 <entries = 768, positions = [[P:[0-9]+]]>
+    // CHECK-SAME: tensor<60x128xf32> -> tensor<768x1xf32>, tensor<768xi32>, tensor<129xi32>{{$}}
+    // CHECK: tamis_kernel.contract ins(%{{.+}}, %[[V]] : {{.+}}) stream(%[[O]], %[[S]] : {{.+}}) outs
+    // CHECK-SAME: by #tamis.vector_fma<lanes = 8, fused = true> tile {{\[}}[[P]], 1, 0]
+    // CHECK-SAME: predicted = {dense = {{.+}} : f64, row_stream = {{.+}} : f64}, storage = #tamis.row_stream<entries = 768, positions = [[P]]>
+    %y = tamis.contract ins(%x, %w : tensor<64x60xf32>, tensor<60x128xf32>) outs(%e : tensor<64x128xf32>)
+           maps [#lhs, #rhs, #out] iterators ["parallel", "parallel", "reduction"] pad [0, 0] accumulator f32 -> tensor<64x128xf32>
+    return %y : tensor<64x128xf32>
+  }
+
+  // CHECK-LABEL: func.func @open_rows
+  func.func @open_rows(%x: tensor<?x60xf32>, %e: tensor<?x128xf32>) -> tensor<?x128xf32> {
+    %zero = arith.constant 0.0 : f32
+    %ones = arith.constant dense<1.0> : tensor<6x128xf32>
+    %w = tensor.pad %ones low[0, 0] high[54, 0] {
+    ^bb0(%i: index, %j: index):
+      tensor.yield %zero : f32
+    } : tensor<6x128xf32> to tensor<60x128xf32>
+    // CHECK: tamis_kernel.pack_stream
+    %y = tamis.contract ins(%x, %w : tensor<?x60xf32>, tensor<60x128xf32>) outs(%e : tensor<?x128xf32>)
+           maps [#lhs, #rhs, #out] iterators ["parallel", "parallel", "reduction"] pad [0, 0] accumulator f32 -> tensor<?x128xf32>
+    return %y : tensor<?x128xf32>
+  }
+
+  // The price is asked for, and is too high.
+  // CHECK-LABEL: func.func @dense_weights
+  func.func @dense_weights(%x: tensor<64x60xf32>, %e: tensor<64x128xf32>) -> tensor<64x128xf32> {
+    %w = arith.constant dense<1.0> : tensor<60x128xf32>
+    // CHECK-NOT: pack_stream
+    // CHECK: tamis_kernel.contract {{.+}} {packed, predicted = {dense = {{.+}}, row_stream = {{.+}}}}
+    %y = tamis.contract ins(%x, %w : tensor<64x60xf32>, tensor<60x128xf32>) outs(%e : tensor<64x128xf32>)
+           maps [#lhs, #rhs, #out] iterators ["parallel", "parallel", "reduction"] pad [0, 0] accumulator f32 -> tensor<64x128xf32>
+    return %y : tensor<64x128xf32>
+  }
+
+  // CHECK-LABEL: func.func @nothing_but_zeros
+  func.func @nothing_but_zeros(%x: tensor<64x60xf32>, %e: tensor<64x128xf32>) -> tensor<64x128xf32> {
+    %w = arith.constant dense<0.0> : tensor<60x128xf32>
+    // CHECK-NOT: pack_stream
+    // CHECK: tamis_kernel.contract
+    %y = tamis.contract ins(%x, %w : tensor<64x60xf32>, tensor<60x128xf32>) outs(%e : tensor<64x128xf32>)
+           maps [#lhs, #rhs, #out] iterators ["parallel", "parallel", "reduction"] pad [0, 0] accumulator f32 -> tensor<64x128xf32>
+    return %y : tensor<64x128xf32>
+  }
+
+  // CHECK-LABEL: func.func @activations_on_the_right
+  func.func @activations_on_the_right(%x: tensor<64x60xf32>, %w: tensor<60x128xf32>, %e: tensor<64x128xf32>) -> tensor<64x128xf32> {
+    // CHECK-NOT: pack_stream
+    // CHECK: tamis_kernel.contract
+    %y = tamis.contract ins(%x, %w : tensor<64x60xf32>, tensor<60x128xf32>) outs(%e : tensor<64x128xf32>)
+           maps [#lhs, #rhs, #out] iterators ["parallel", "parallel", "reduction"] pad [0, 0] accumulator f32 -> tensor<64x128xf32>
+    return %y : tensor<64x128xf32>
+  }
+
+  // CHECK-LABEL: func.func @few_rows
+  func.func @few_rows(%x: tensor<7x60xf32>, %e: tensor<7x128xf32>) -> tensor<7x128xf32> {
+    %zero = arith.constant 0.0 : f32
+    %ones = arith.constant dense<1.0> : tensor<6x128xf32>
+    %w = tensor.pad %ones low[0, 0] high[54, 0] {
+    ^bb0(%i: index, %j: index):
+      tensor.yield %zero : f32
+    } : tensor<6x128xf32> to tensor<60x128xf32>
+    // CHECK-NOT: pack_stream
+    // CHECK: tamis_kernel.contract
+    %y = tamis.contract ins(%x, %w : tensor<7x60xf32>, tensor<60x128xf32>) outs(%e : tensor<7x128xf32>)
+           maps [#lhs, #rhs, #out] iterators ["parallel", "parallel", "reduction"] pad [0, 0] accumulator f32 -> tensor<7x128xf32>
+    return %y : tensor<7x128xf32>
+  }
+
+  // CHECK-LABEL: func.func @neighbours_along_rows
+  func.func @neighbours_along_rows(%x: tensor<60x64xf32>, %e: tensor<64x128xf32>) -> tensor<64x128xf32> {
+    %zero = arith.constant 0.0 : f32
+    %ones = arith.constant dense<1.0> : tensor<6x128xf32>
+    %w = tensor.pad %ones low[0, 0] high[54, 0] {
+    ^bb0(%i: index, %j: index):
+      tensor.yield %zero : f32
+    } : tensor<6x128xf32> to tensor<60x128xf32>
+    // CHECK-NOT: pack_stream
+    // CHECK: tamis_kernel.contract
+    %y = tamis.contract ins(%x, %w : tensor<60x64xf32>, tensor<60x128xf32>) outs(%e : tensor<64x128xf32>)
+           maps [affine_map<(m, n, k) -> (k, m)>, #rhs, #out] iterators ["parallel", "parallel", "reduction"] pad [0, 0] accumulator f32 -> tensor<64x128xf32>
+    return %y : tensor<64x128xf32>
+  }
+
+  // CHECK-LABEL: func.func @grouped
+  func.func @grouped(%x: tensor<2x64x60xf32>, %e: tensor<2x64x128xf32>) -> tensor<2x64x128xf32> {
+    %zero = arith.constant 0.0 : f32
+    %ones = arith.constant dense<1.0> : tensor<2x6x128xf32>
+    %w = tensor.pad %ones low[0, 0, 0] high[0, 54, 0] {
+    ^bb0(%g: index, %i: index, %j: index):
+      tensor.yield %zero : f32
+    } : tensor<2x6x128xf32> to tensor<2x60x128xf32>
+    // CHECK-NOT: pack_stream
+    // CHECK: tamis_kernel.contract
+    %y = tamis.contract ins(%x, %w : tensor<2x64x60xf32>, tensor<2x60x128xf32>) outs(%e : tensor<2x64x128xf32>)
+           maps [affine_map<(g, m, n, k) -> (g, m, k)>, affine_map<(g, m, n, k) -> (g, k, n)>, affine_map<(g, m, n, k) -> (g, m, n)>]
+           iterators ["parallel", "parallel", "parallel", "reduction"] pad [0, 0, 0] accumulator f32 -> tensor<2x64x128xf32>
+    return %y : tensor<2x64x128xf32>
+  }
+
+  // CHECK-LABEL: func.func @depthwise
+  func.func @depthwise(%x: tensor<123x128xf32>, %e: tensor<64x128xf32>) -> tensor<64x128xf32> {
+    %zero = arith.constant 0.0 : f32
+    %ones = arith.constant dense<1.0> : tensor<6x128xf32>
+    %w = tensor.pad %ones low[0, 0] high[54, 0] {
+    ^bb0(%i: index, %j: index):
+      tensor.yield %zero : f32
+    } : tensor<6x128xf32> to tensor<60x128xf32>
+    // CHECK-NOT: pack_stream
+    // CHECK: tamis_kernel.contract
+    %y = tamis.contract ins(%x, %w : tensor<123x128xf32>, tensor<60x128xf32>) outs(%e : tensor<64x128xf32>)
+           maps [affine_map<(m, n, k) -> (m + k, n)>, #rhs, #out] iterators ["parallel", "parallel", "reduction"] pad [0, 0] accumulator f32 -> tensor<64x128xf32>
+    return %y : tensor<64x128xf32>
+  }
+
+  // CHECK-LABEL: func.func @bytes_on_avx2
+  func.func @bytes_on_avx2(%x: tensor<64x64xi8>, %e: tensor<64x130xi32>) -> tensor<64x130xi32> {
+    %zero = arith.constant 0 : i8
+    %ones = arith.constant dense<1> : tensor<4x130xi8>
+    %w = tensor.pad %ones low[0, 0] high[60, 0] {
+    ^bb0(%i: index, %j: index):
+      tensor.yield %zero : i8
+    } : tensor<4x130xi8> to tensor<64x130xi8>
+    // CHECK: tamis_kernel.pack_stream %{{.+}} step 4 <entries = 130, positions = {{[0-9]+}}> {bound = 128 : i64}
+    // CHECK-SAME: -> tensor<130x4xi8>, tensor<130xi32>, tensor<131xi32> sums tensor<1x136xi32>
+    // CHECK: tamis_kernel.contract {{.+}} sums({{.+}}) outs{{.+}} by #tamis.x86_maddubs<lanes = 8>
+    %y = tamis.contract ins(%x, %w : tensor<64x64xi8>, tensor<64x130xi8>) outs(%e : tensor<64x130xi32>)
+           maps [#lhs, #rhs, #out] iterators ["parallel", "parallel", "reduction"] pad [0, 0] accumulator i32 -> tensor<64x130xi32>
+    return %y : tensor<64x130xi32>
+  }
+
+  // CHECK-LABEL: func.func @run_ends_within_a_word
+  func.func @run_ends_within_a_word(%x: tensor<64x66xi8>, %e: tensor<64x130xi32>) -> tensor<64x130xi32> {
+    %zero = arith.constant 0 : i8
+    %ones = arith.constant dense<1> : tensor<4x130xi8>
+    %w = tensor.pad %ones low[0, 0] high[62, 0] {
+    ^bb0(%i: index, %j: index):
+      tensor.yield %zero : i8
+    } : tensor<4x130xi8> to tensor<66x130xi8>
+    // CHECK-NOT: pack_stream
+    // CHECK: tamis_kernel.contract
+    %y = tamis.contract ins(%x, %w : tensor<64x66xi8>, tensor<66x130xi8>) outs(%e : tensor<64x130xi32>)
+           maps [#lhs, #rhs, #out] iterators ["parallel", "parallel", "reduction"] pad [0, 0] accumulator i32 -> tensor<64x130xi32>
+    return %y : tensor<64x130xi32>
+  }
+
+  // CHECK-LABEL: func.func @run_shorter_than_a_square
+  func.func @run_shorter_than_a_square(%x: tensor<66x28xi8>, %e: tensor<64x130xi32>) -> tensor<64x130xi32> {
+    %zero = arith.constant 0 : i8
+    %ones = arith.constant dense<1> : tensor<1x4x130xi8>
+    %w = tensor.pad %ones low[0, 0, 0] high[2, 24, 0] {
+    ^bb0(%i: index, %j: index, %k: index):
+      tensor.yield %zero : i8
+    } : tensor<1x4x130xi8> to tensor<3x28x130xi8>
+    // CHECK-NOT: pack_stream
+    // CHECK: tamis_kernel.contract
+    %y = tamis.contract ins(%x, %w : tensor<66x28xi8>, tensor<3x28x130xi8>) outs(%e : tensor<64x130xi32>)
+           maps [affine_map<(h, n, i, c) -> (h + i, c)>, affine_map<(h, n, i, c) -> (i, c, n)>, affine_map<(h, n, i, c) -> (h, n)>]
+           iterators ["parallel", "parallel", "reduction", "reduction"] pad [0, 0] accumulator i32 -> tensor<64x130xi32>
+    return %y : tensor<64x130xi32>
+  }
+
+  // CHECK-LABEL: func.func @run_of_two_dimensions
+  func.func @run_of_two_dimensions(%x: tensor<67x10xi8>, %e: tensor<64x130xi32>) -> tensor<64x130xi32> {
+    %zero = arith.constant 0 : i8
+    %ones = arith.constant dense<1> : tensor<1x10x130xi8>
+    %w = tensor.pad %ones low[0, 0, 0] high[3, 0, 0] {
+    ^bb0(%i: index, %j: index, %k: index):
+      tensor.yield %zero : i8
+    } : tensor<1x10x130xi8> to tensor<4x10x130xi8>
+    // CHECK-NOT: pack_stream
+    // CHECK: tamis_kernel.contract
+    %y = tamis.contract ins(%x, %w : tensor<67x10xi8>, tensor<4x10x130xi8>) outs(%e : tensor<64x130xi32>)
+           maps [affine_map<(h, n, i, c) -> (h + i, c)>, affine_map<(h, n, i, c) -> (i, c, n)>, affine_map<(h, n, i, c) -> (h, n)>]
+           iterators ["parallel", "parallel", "reduction", "reduction"] pad [0, 0] accumulator i32 -> tensor<64x130xi32>
+    return %y : tensor<64x130xi32>
+  }
+
+  // Zeros of the weights are no zeros of the storage.
+  // CHECK-LABEL: func.func @zero_point_of_weights
+  func.func @zero_point_of_weights(%x: tensor<64x64xi8>, %z: i8, %e: tensor<64x130xi32>) -> tensor<64x130xi32> {
+    %zero = arith.constant 0 : i8
+    %ones = arith.constant dense<1> : tensor<4x130xi8>
+    %w = tensor.pad %ones low[0, 0] high[60, 0] {
+    ^bb0(%i: index, %j: index):
+      tensor.yield %zero : i8
+    } : tensor<4x130xi8> to tensor<64x130xi8>
+    // CHECK-NOT: pack_stream
+    // CHECK: tamis_kernel.contract {{.+}} rhs_zero
+    %y = tamis.contract ins(%x, %w : tensor<64x64xi8>, tensor<64x130xi8>) rhs_zero(%z : i8) outs(%e : tensor<64x130xi32>)
+           maps [#lhs, #rhs, #out] iterators ["parallel", "parallel", "reduction"] pad [0, 0] accumulator i32 -> tensor<64x130xi32>
+    return %y : tensor<64x130xi32>
+  }
+}
+
+// -----
+
+#lhs = affine_map<(m, n, k) -> (m, k)>
+#rhs = affine_map<(m, n, k) -> (k, n)>
+#out = affine_map<(m, n, k) -> (m, n)>
+module attributes {tamis.target = #tamis.target<"x86_64", ["avx512f", "avx512bw", "avx512vnni"]>} {
+  // CHECK-LABEL: func.func @bytes_on_vnni
+  func.func @bytes_on_vnni(%x: tensor<128x128xi8>, %e: tensor<128x256xi32>) -> tensor<128x256xi32> {
+    %zero = arith.constant 0 : i8
+    %ones = arith.constant dense<1> : tensor<4x256xi8>
+    %w = tensor.pad %ones low[0, 0] high[124, 0] {
+    ^bb0(%i: index, %j: index):
+      tensor.yield %zero : i8
+    } : tensor<4x256xi8> to tensor<128x256xi8>
+    // CHECK: tamis_kernel.pack_stream %{{.+}} step 4 <entries = 256, positions = {{[0-9]+}}> :
+    // CHECK: tamis_kernel.contract {{.+}} sums({{.+}}) outs{{.+}} by #tamis.x86_vnni<lanes = 16>
+    %y = tamis.contract ins(%x, %w : tensor<128x128xi8>, tensor<128x256xi8>) outs(%e : tensor<128x256xi32>)
+           maps [#lhs, #rhs, #out] iterators ["parallel", "parallel", "reduction"] pad [0, 0] accumulator i32 -> tensor<128x256xi32>
+    return %y : tensor<128x256xi32>
+  }
+}
