@@ -141,7 +141,7 @@ void Emitter::stageWords(const Place &place, OpFoldResult count) {
     for (int64_t r = 0; r < lanes; ++r) {
       OpFoldResult present = b.minimum(b.add(row, b.constant(r)), last);
       OpFoldResult offset =
-          b.add(from, b.add(b.multiply(rows.back().lhs, present),
+          b.add(from, b.add(getStagedOffset(present),
                             b.multiply(w, b.constant(step))));
       Value elements = vector::LoadOp::create(
           b, VectorType::get(lanes * step, element), lhs.flat, b.value(offset));
