@@ -12,9 +12,11 @@ from .recipe import Recipe, Rule, Step
 FLOAT = "float32"
 DENSE = "dense"
 WEIGHTS = (FLOAT, "int8", "int4")
-PATTERNS = (DENSE, "unstructured", "2:4")
-SPARSITIES = (0.5, 0.8)
+PATTERNS = (DENSE, "channel", "unstructured")
+SPARSITIES = {"channel": (0.25, 0.5)}  # of a pattern, where the user names none
+ZEROS = (0.7, 0.9)  # of all others: fewer zeros make nothing faster
 CALIBRATIONS = ("minmax", "mse")
+CRITERIA = ("wanda", "sparsegpt")  # in the order of the steps
 FREE_LAYERS = 32  # layers with a choice of their own; smaller ones share one
 OTHERS = "(other layers)"
 
@@ -43,11 +45,12 @@ class Choice:
         return self == Choice()
 
 
-def choices(weights=WEIGHTS, patterns=PATTERNS, sparsities=SPARSITIES):
-    """Every combination, the float dense one first. An N:M pattern has the one sparsity it names."""
+def choices(weights=WEIGHTS, patterns=PATTERNS, sparsities=None):
+    """Every combination, the float dense one first. An N:M pattern has the one sparsity it names, others each of
+    `sparsities`; None takes those that suit the pattern."""
     needs_sparsity = any(":" not in pattern and pattern != DENSE for pattern in patterns)
     for name, values in (("weights", weights), ("patterns", patterns), ("sparsity", sparsities)):
-        if not values and (name != "sparsity" or needs_sparsity):
+        if values is not None and not values and (name != "sparsity" or needs_sparsity):
             raise Error(f"{name}: expected at least one value to search over")
     for kind in weights:
         if kind != FLOAT and kind not in WEIGHT_TYPES:
@@ -55,7 +58,7 @@ def choices(weights=WEIGHTS, patterns=PATTERNS, sparsities=SPARSITIES):
     for pattern in patterns:
         if pattern != DENSE and not re.fullmatch(r"unstructured|channel|auto|\d+:\d+|\d+x\d+", pattern):
             raise Error(f"pattern '{pattern}': expected dense, unstructured, channel, auto, N:M or RxC")
-    for sparsity in sparsities:
+    for sparsity in sparsities or ():
         if not 0 < sparsity < 1:
             raise Error(f"sparsity {sparsity:g}: expected a share between 0 and 1")
     prunings = []
@@ -68,22 +71,23 @@ def choices(weights=WEIGHTS, patterns=PATTERNS, sparsities=SPARSITIES):
         elif nm:
             prunings.append((pattern, 1 - int(nm[1]) / int(nm[2])))
         else:
-            prunings += [(pattern, s) for s in sparsities]
+            prunings += [(pattern, s) for s in (SPARSITIES.get(pattern, ZEROS) if sparsities is None else sparsities)]
     found = {Choice(w, *p) for w in weights for p in prunings} | {Choice()}
     order = {w: i for i, w in enumerate(weights)}
     return sorted(found, key=lambda c: (not c.is_float, order.get(c.weights, -1), c.pattern != DENSE, c.pattern, c.sparsity))
 
 
 def to_recipe(assignment, options=None, about=None):
-    """The Recipe of {layer: Choice}: prune first, then quantize; a step without layers is left out."""
+    """The Recipe of {layer: Choice}: remove channels, then prune, then quantize; a step without layers is left out."""
     steps = []
-    pruned = {name: c for name, c in assignment.items() if c.pattern != DENSE}
-    if pruned:
-        common = collections.Counter((c.pattern, c.sparsity) for c in pruned.values()).most_common(1)[0][0]
-        rules = _rules({name: (c.pattern, c.sparsity) if c.pattern != DENSE else None for name, c in assignment.items()}, common,
-                       lambda value: {"pattern": value[0], "sparsity": value[1]})
-        # Each layer's choice is explicit here, so no rule of thumb protects any.
-        steps.append(Step("prune", {"pattern": common[0], "sparsity": common[1], "protect": False}, rules))
+    for criterion in CRITERIA:
+        pruned = {name: (c.pattern, c.sparsity) for name, c in assignment.items() if c.pattern != DENSE and _criterion(c) == criterion}
+        if pruned:
+            common = collections.Counter(pruned.values()).most_common(1)[0][0]
+            rules = _rules({name: pruned.get(name) for name in assignment}, common,
+                           lambda value: {"pattern": value[0], "sparsity": value[1]})
+            # Each layer's choice is explicit here, so no rule of thumb protects any.
+            steps.append(Step("prune", {"pattern": common[0], "sparsity": common[1], "criterion": criterion, "protect": False}, rules))
     quantized = {name: c for name, c in assignment.items() if c.weights != FLOAT}
     if quantized:
         common = collections.Counter(c.weights for c in quantized.values()).most_common(1)[0][0]
@@ -91,6 +95,11 @@ def to_recipe(assignment, options=None, about=None):
                        lambda value: {"weights": value})
         steps.append(Step("quantize", {"weights": common, **(options or {})}, rules))
     return Recipe(tuple(steps), about or {})
+
+
+def _criterion(choice):
+    """What ranks weights: sparsegpt also moves what stays, but cannot rank channels."""
+    return "wanda" if choice.pattern in ("channel", "auto") else "sparsegpt"
 
 
 def _rules(values, common, options):
