@@ -124,6 +124,17 @@ def test_greedy_start_gives_back_where_a_loss_costs_least_time():
     assert space.greedy(made, times, drops, 0)["big"] == space.Choice()
 
 
+def test_greedy_start_passes_by_what_is_slower_and_loses_more():
+    names = [f"l{i}" for i in range(space.FREE_LAYERS + 2)]
+    removed = [space.Choice("float32", "channel", s) for s in (0.5, 0.25)]
+    allowed = [space.Choice(), space.Choice("int8"), *removed]
+    menus = {name: ["float32", "int8"] for name in names[:2]}  # the cheapest layers have no removed channels to choose
+    made = space.Space(names, {n: i for i, n in enumerate(names)}, allowed, menus=menus)
+    seconds, lost = dict(zip(map(str, allowed), (1.0, 0.5, 0.2, 0.3))), dict(zip(map(str, allowed), (0.0, 1e-4, 0.02, 0.021)))
+    times, drops = ({(n, c): v for n in names for c, v in table.items()} for table in (seconds, lost))
+    assert space.greedy(made, times, drops, 0.01) == dict.fromkeys(names, allowed[1])
+
+
 def test_choices_that_make_no_layer_faster_are_left_out():
     choices = space.choices(("float32", "int8", "int4"), ("dense", "2:4"), ())
     found = {"float32": {"ratio": 1.0, "layers": {"a": 1.0, "b": 1.0}}, "int8": {"ratio": 1.2, "layers": {"a": 0.4, "b": 2.0}},

@@ -48,9 +48,9 @@ def optimize(model, data, *, labels=None, metric=None, max_drop=0.01, recipe=Non
 
     `data` are samples as tamis.quantize takes them, `labels` one per sample. `metric` is "top1", "cosine", "snr",
     "FILE.py:FUNCTION" or a function of (outputs, labels). With a `recipe` (Recipe or path) nothing is searched: it is
-    applied and measured. `trials` counts the whole study, earlier runs and other workers included. `storage` is a file
-    (SQLite) or any Optuna URL; None keeps the study in memory's stead in a temporary file. `progress(event)` is told of
-    every step. Other keywords are tamis.compile's.
+    applied and measured. `sparsities` None are those that suit each pattern. `trials` counts the whole study, earlier
+    runs and other workers included. `storage` is a file (SQLite) or any Optuna URL; None keeps the study in memory's
+    stead in a temporary file. `progress(event)` is told of every step. Other keywords are tamis.compile's.
     """
     unknown = set(compile_options) - set(COMPILE_OPTIONS)
     if unknown:
@@ -120,13 +120,15 @@ def _search(bench, study, choices, calibrations, max_drop, trials, timeout, samp
     if len(allowed) < 2:
         raise Error("nothing to search over: " + "; ".join(f"{c}: {r}" for c, r in shared["refused"].items()))
     times = sensitivity.own_times(found)
-    drops = sensitivity.per_layer(bench, allowed, shared, times, max_drop, method, tell, halfway, study.index)
+    decided = lambda: "menus" in shared or halfway()  # noqa: E731
+    drops = sensitivity.per_layer(bench, allowed, shared, times, max_drop, method, tell, decided, study.index)
     if "ranking" not in shared:
         shared["ranking"] = sensitivity.ranking(drops)
     likely = sensitivity.expected(bench.names, found, drops)
     if "menus" not in shared:
         shared["menus"] = sensitivity.menus(bench.names, allowed, times, likely, max_drop)
-    space = space_of.Space(bench.names, bench.cost, allowed, sampler == "grid", shared["ranking"], calibrations, shared["menus"])
+    space = space_of.Space(bench.names, sensitivity.costs(bench, times), allowed, sampler == "grid", shared["ranking"], calibrations,
+                           shared["menus"])
     if sampler != "grid" and "seeded" not in shared:
         shared["seeded"] = True
         for choice in allowed:

@@ -7,7 +7,7 @@ good models to start from. Results are kept in a `shared` mapping, so that worke
 import random
 
 from ..errors import Error
-from .space import DENSE, Choice, to_recipe
+from .space import DENSE, FLOAT, Choice, to_recipe
 
 HOPELESS = 1.5  # times the bound that a layer may lose alone and still be tried: losses do not quite add up
 WORTH = 0.03  # of the model's time that a choice has to save, layers taken one by one
@@ -103,21 +103,32 @@ def own_times(found):
     return {(layer, choice): t for choice, result in found.items() for layer, t in result.get("layers", {}).items()}
 
 
+def costs(bench, times):
+    """{layer: (seconds as float, number of weights)}: what layers are ordered by. Time is not where the weights are."""
+    seconds = {name: times.get((name, FLOAT), 0.0) for name in bench.names}
+    return {name: (t if t == t else 0.0, bench.cost[name]) for name, t in seconds.items()}
+
+
 def expected(names, found, drops):
     """{(layer, choice): drop}: `drops`, and for what there was no time to measure its share of the uniform model's."""
     return {**{(name, choice): result["drop"] / len(names) for choice, result in found.items() if "drop" in result for name in names}, **drops}
 
 
 def per_layer(bench, choices, shared, times, max_drop, options=None, progress=None, deadline=None, worker=0):
-    """{(layer, choice): drop}: each layer alone, large ones first; a second worker takes what is not there yet in disorder.
+    """{(layer, choice): drop}: each layer alone, slow ones first; a second worker takes what is not there yet in disorder.
 
     Not measured is what no menu will have, by `times` (of layers, see own_times) or by what is known so far.
     """
     work = [(name, choice) for choice in choices if not choice.is_float for name in bench.names]
-    order = sorted(work, key=lambda item: -bench.cost[item[0]])
+    cost = costs(bench, times)
+    order = sorted(work, key=lambda item: cost[item[0]], reverse=True)
     if worker:
         random.Random(worker).shuffle(order)
-    drops = {}
+
+    def drop(name, choice):
+        return shared[f"layer:{name}:{choice}"].get("drop", float("inf"))
+
+    drops = {(name, str(choice)): drop(name, choice) for name, choice in work if f"layer:{name}:{choice}" in shared}
     for done, (name, choice) in enumerate(order, 1):
         key = f"layer:{name}:{choice}"
         if key not in shared:
@@ -127,7 +138,7 @@ def per_layer(bench, choices, shared, times, max_drop, options=None, progress=No
                 progress(f"{name} alone {choice} ({done} of {len(order)})")
             alone = {other: choice if other == name else Choice() for other in bench.names}
             shared[key] = _measured(bench, to_recipe(alone, options), timed=False)
-        drops[name, str(choice)] = shared[key].get("drop", float("inf"))
+        drops[name, str(choice)] = drop(name, choice)
     return drops
 
 

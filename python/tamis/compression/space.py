@@ -17,7 +17,7 @@ SPARSITIES = {"channel": (0.25, 0.5)}  # of a pattern, where the user names none
 ZEROS = (0.7, 0.9)  # of all others: fewer zeros make nothing faster
 CALIBRATIONS = ("minmax", "mse")
 CRITERIA = ("wanda", "sparsegpt")  # in the order of the steps
-FREE_LAYERS = 32  # layers with a choice of their own; smaller ones share one
+FREE_LAYERS = 32  # layers with a choice of their own; cheaper ones share one
 OTHERS = "(other layers)"
 
 
@@ -116,13 +116,13 @@ class Space:
     float; and how activations are calibrated."""
 
     def __init__(self, layer_names, weight_of, allowed, uniform=False, sensitivity=None, calibrations=CALIBRATIONS, menus=None):
-        """`weight_of` orders layers by what they cost; `allowed` are the choices that pay, the float one among them; `menus`
+        """`weight_of` orders layers by what they cost (seconds, or anything that compares); `allowed` are the choices that pay, the float one among them; `menus`
         are the texts of those that make sense for a layer, all where it has no menu."""
         self.layers, self.uniform = list(layer_names), uniform
         self.allowed = list(allowed)
         self.calibrations = list(calibrations)
         self.order = sorted(self.layers, key=lambda n: -(sensitivity or {}).get(n, 0.0))
-        free = sorted(self.layers, key=lambda n: -weight_of[n])[:FREE_LAYERS]
+        free = sorted(self.layers, key=weight_of.get, reverse=True)[:FREE_LAYERS]
         self.groups = {name: [name] for name in self.layers if name in free}
         rest = [name for name in self.layers if name not in free]
         if rest:
@@ -171,28 +171,28 @@ def greedy(space, times, drops, budget):
 
     `times` and `drops` tell {(layer, choice): seconds, drop} of layers on their own; what is unknown costs nothing.
     """
-    known = {n: [c for c in space.allowed if str(c) in space.menus.get(n, [str(c)]) and not math.isnan(times.get((n, str(c)), math.nan))]
-             for n in space.layers}
-    ranked = {}
-    for name in space.layers:
-        order = sorted(known[name], key=lambda c: times[name, str(c)]) or [c for c in space.allowed if not c.is_float][:1]
-        ranked[name] = [c for c in order if not c.is_float] if Choice() not in order else order[:order.index(Choice()) + 1]
-        if ranked[name][-1] != Choice():
-            ranked[name].append(Choice())
-    chosen = dict.fromkeys(space.layers, 0)
+    def total(table, names, choice):
+        return sum(value for name in names if not math.isnan(value := table.get((name, choice), math.nan)))
 
-    def loss(name, step=0):
-        return max(0.0, drops.get((name, str(ranked[name][chosen[name] + step])), 0.0))
+    fronts = {}  # of each group, [(seconds, loss, choice)]: slower ones lose less
+    for group, names in space.groups.items():
+        known = [c for c in space.menus[group] if any(not math.isnan(times.get((n, c), math.nan)) for n in names)]
+        known = known or [c for c in space.menus[group] if c != FLOAT][:1]
+        fronts[group] = []
+        entries = [(total(times, names, c), max(0.0, total(drops, names, c)), c) for c in dict.fromkeys([*known, FLOAT])]
+        for entry in sorted(entries, key=lambda e: (*e[:2], e[2] == FLOAT)):
+            if not fronts[group] or entry[1] < fronts[group][-1][1]:
+                fronts[group].append(entry)
 
-    def price(name):
-        """Seconds per unit of drop that the next choice of a layer costs."""
-        now, then = (times.get((name, str(ranked[name][chosen[name] + step])), 0.0) for step in (0, 1))
-        won = loss(name) - loss(name, 1)
-        return (then - now) / won if won > 0 else math.inf
+    def price(group):
+        """Seconds per unit of drop that the next choice of a group costs."""
+        now, then = fronts[group][:2]
+        return (then[0] - now[0]) / (now[1] - then[1])
 
-    while sum(map(loss, space.layers)) > budget:
-        movable = [n for n in space.layers if chosen[n] + 1 < len(ranked[n]) and loss(n) > 0]
+    while sum(front[0][1] for front in fronts.values()) > budget:
+        movable = [group for group, front in fronts.items() if len(front) > 1]
         if not movable:
             break
-        chosen[min(movable, key=price)] += 1
-    return {name: ranked[name][i] for name, i in chosen.items()}
+        fronts[min(movable, key=price)].pop(0)
+    found = {name: Choice.parse(fronts[group][0][2]) for group, names in space.groups.items() for name in names}
+    return {name: found[name] for name in space.layers}
