@@ -81,6 +81,15 @@ def test_choices_and_recipes_of_the_search():
     assert space.to_recipe({"a": choices[0]}).steps == ()
 
 
+def test_each_pattern_has_sparsities_and_a_criterion_of_its_own():
+    assert [str(c) for c in space.choices(("float32",), ("channel", "unstructured"))[1:]] == [
+        "float32 channel 0.25", "float32 channel 0.5", "float32 unstructured 0.7", "float32 unstructured 0.9"]
+    removed, zeros = space.Choice("float32", "channel", 0.25), space.Choice("float32", "unstructured", 0.9)
+    channels, weights = space.to_recipe({"a": removed, "b": zeros, "c": space.Choice()}).steps
+    assert channels.overrides("abc") == (["b", "c"], {}) and channels.options["criterion"] == "wanda"
+    assert weights.overrides("abc") == (["a", "c"], {}) and weights.options["criterion"] == "sparsegpt"
+
+
 @pytest.mark.parametrize("arguments, words", [
     ((("int9",), ("dense",), (0.5,)), "weights 'int9': expected some of float32, int8"),
     (((), ("dense",), (0.5,)), "weights: expected at least one value"), ((("int8",), ("3x",), (0.5,)), "pattern '3x'"),
@@ -115,6 +124,17 @@ def test_greedy_start_gives_back_where_a_loss_costs_least_time():
     assert space.greedy(made, times, drops, 0)["big"] == space.Choice()
 
 
+def test_greedy_start_passes_by_what_is_slower_and_loses_more():
+    names = [f"l{i}" for i in range(space.FREE_LAYERS + 2)]
+    removed = [space.Choice("float32", "channel", s) for s in (0.5, 0.25)]
+    allowed = [space.Choice(), space.Choice("int8"), *removed]
+    menus = {name: ["float32", "int8"] for name in names[:2]}  # the cheapest layers have no removed channels to choose
+    made = space.Space(names, {n: i for i, n in enumerate(names)}, allowed, menus=menus)
+    seconds, lost = dict(zip(map(str, allowed), (1.0, 0.5, 0.2, 0.3))), dict(zip(map(str, allowed), (0.0, 1e-4, 0.02, 0.021)))
+    times, drops = ({(n, c): v for n in names for c, v in table.items()} for table in (seconds, lost))
+    assert space.greedy(made, times, drops, 0.01) == dict.fromkeys(names, allowed[1])
+
+
 def test_choices_that_make_no_layer_faster_are_left_out():
     choices = space.choices(("float32", "int8", "int4"), ("dense", "2:4"), ())
     found = {"float32": {"ratio": 1.0, "layers": {"a": 1.0, "b": 1.0}}, "int8": {"ratio": 1.2, "layers": {"a": 0.4, "b": 2.0}},
@@ -126,11 +146,61 @@ def test_choices_that_make_no_layer_faster_are_left_out():
                        "int4 2:4 0.5": "not measured: out of time"}
 
 
+def test_zeros_are_judged_beside_dense_layers_not_beside_removed_channels():
+    choices = [space.Choice(), space.Choice("float32", "channel", 0.5), space.Choice("float32", "unstructured", 0.7),
+               space.Choice("float32", "unstructured", 0.9)]
+    times = {"float32": 1.0, "float32 channel 0.5": 0.2, "float32 unstructured 0.7": 0.5, "float32 unstructured 0.9": 0.49}
+    found = {name: {"ratio": t, "layers": {"a": t}} for name, t in times.items()}
+    kept, refused = sensitivity.worthwhile(choices, found)
+    assert kept == choices[:3] and list(refused) == ["float32 unstructured 0.9"]
+
+
+def test_errors_of_the_clock_in_many_layers_are_no_gain():
+    choices = [space.Choice(), space.Choice("int8"), space.Choice("int4")]
+    names = [f"l{i}" for i in range(40)]
+    found = {"float32": {"ratio": 1.0, "layers": dict.fromkeys(names, 1.0)}, "int8": {"ratio": 0.5, "layers": dict.fromkeys(names, 0.5)},
+             "int4": {"ratio": 0.5, "layers": {n: 0.5 * (0.96 if i % 2 else 1.04) for i, n in enumerate(names)}}}
+    assert list(sensitivity.worthwhile(choices, found)[1]) == ["int4"]
+
+
+class Bench:
+    """What sensitivity.py asks a Workbench for: times and drops from tables, and what was asked."""
+
+    def __init__(self, times, drops):
+        self.names, self.cost, self.asked = ["a", "b"], {"a": 2, "b": 1}, []
+        self._times, self._drops = times, drops
+
+    def layer_times(self, _):
+        return dict.fromkeys(self.names, 1.0)
+
+    def measure(self, made, timed, layered):
+        text = " then ".join(dict.fromkeys(what for _, what in recipe.describe(made, self.names) if what != "left as it is"))
+        self.asked.append(text)
+        return {"ratio": 1.0, "drop": self._drops.get(text, 0.0), "error": 0.0, "layers": dict.fromkeys(self.names, self._times.get(text, 1.0))}
+
+    proto = None
+
+
+def test_what_no_menu_will_have_is_not_measured():
+    choices = space.choices(("float32", "int8"), ("dense", "unstructured"), (0.5, 0.7, 0.9))
+    bench = Bench({"prune unstructured 70%": 0.5, "prune unstructured 90%": 0.4}, {"prune unstructured 70%": 0.5})
+    shared = {}
+    found = sensitivity.uniform(bench, choices, shared)
+    assert bench.asked == ["quantize int8", "prune unstructured 50%", "prune unstructured 70%", "prune unstructured 90%"]
+    assert found["int8 unstructured 0.7"] == {"problem": "not tried: int8 itself is no faster"}
+    bench.asked.clear()
+    drops = sensitivity.per_layer(bench, [c for c in choices if c.weights == "float32"], shared, sensitivity.own_times(found), 0.01)
+    # 50 % is no faster, 70 % loses too much, so that 90 % would.
+    assert bench.asked == ["prune unstructured 70%"] * 2 and drops == {(n, "float32 unstructured 0.7"): 0.5 for n in "ab"}
+
+
 def test_menus_leave_out_what_is_hopeless_or_slow_for_a_layer():
     allowed = [space.Choice(), space.Choice("int8"), space.Choice("int8", "2:4", 0.5)]
     times = {("a", "int8"): 1.0, ("a", "int8 2:4 0.5"): 0.5, ("b", "int8"): 1.0, ("b", "int8 2:4 0.5"): 1.0}
     found = sensitivity.menus(["a", "b", "c"], allowed, times, {("a", "int8 2:4 0.5"): 0.014, ("b", "int8"): 0.1}, 0.01)
     assert found == {"a": ["float32", "int8", "int8 2:4 0.5"], "b": ["float32"], "c": ["float32", "int8", "int8 2:4 0.5"]}
+    unmeasured = sensitivity.expected(["a", "b"], {"int8": {"drop": 0.01}, "int4": {"drop": 0.04}}, {("a", "int8"): 0.001})
+    assert unmeasured == {("a", "int8"): 0.001, ("b", "int8"): 0.005, ("a", "int4"): 0.02, ("b", "int4"): 0.02}
     made = space.Space(["a", "b", "c"], dict.fromkeys("abc", 1), allowed, menus=found)
     assert made.distributions()["b"] == ["float32"]
     assert made.params(dict.fromkeys("abc", allowed[1])) == {"a": "int8", "b": "float32", "c": "int8", "calibration": "minmax"}

@@ -18,12 +18,15 @@ def _list(default, kind=str):
     """A comma-separated list as an option's type."""
 
     def convert(_context, option, text):
+        if text is None:
+            return None
         try:
             return tuple(kind(part.strip()) for part in text.split(",") if part.strip())
         except ValueError:
             raise click.BadParameter(f"expected numbers split by commas, got '{text}'") from None
 
-    return {"default": ",".join(f"{value}" for value in default), "show_default": True, "callback": convert, "metavar": "LIST"}
+    shown = {"default": ",".join(f"{value}" for value in default), "show_default": True} if default else {}
+    return {**shown, "callback": convert, "metavar": "LIST"}
 
 
 @common.command(
@@ -49,7 +52,8 @@ def _list(default, kind=str):
     click.option("--study", metavar="NAME", help="Name of the study; default: made from the model."),
     click.option("--weights", help="Types of weights to search over.", **_list(space.WEIGHTS)),
     click.option("--pattern", "patterns", help="Patterns to search over: dense, unstructured, channel, N:M, RxC.", **_list(space.PATTERNS)),
-    click.option("--sparsity", "sparsities", help="Sparsities to search over.", **_list(space.SPARSITIES, float)),
+    click.option("--sparsity", "sparsities", help="Sparsities to search over (default: 0.25,0.5 for channel, 0.7,0.9 for others).",
+                 **_list(None, float)),
     click.option("--calibration-method", "calibration_methods", help="Calibrations to search over.", **_list(space.CALIBRATIONS)),
     *common.COMPILE_OPTIONS)
 def command(output, path, data, labels, metric, max_drop, output_path, recipe_path, save_config, report_path, dry_run, trials, timeout,

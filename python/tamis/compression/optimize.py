@@ -42,15 +42,15 @@ class Result:
 
 
 def optimize(model, data, *, labels=None, metric=None, max_drop=0.01, recipe=None, trials=40, timeout=None, sampler="tpe",
-             storage=None, study=None, weights=space_of.WEIGHTS, patterns=space_of.PATTERNS, sparsities=space_of.SPARSITIES,
+             storage=None, study=None, weights=space_of.WEIGHTS, patterns=space_of.PATTERNS, sparsities=None,
              calibration_methods=space_of.CALIBRATIONS, seed=0, progress=None, **compile_options):
     """Search for the fastest compiled model whose metric drops by at most `max_drop` (absolute); returns a Result.
 
     `data` are samples as tamis.quantize takes them, `labels` one per sample. `metric` is "top1", "cosine", "snr",
     "FILE.py:FUNCTION" or a function of (outputs, labels). With a `recipe` (Recipe or path) nothing is searched: it is
-    applied and measured. `trials` counts the whole study, earlier runs and other workers included. `storage` is a file
-    (SQLite) or any Optuna URL; None keeps the study in memory's stead in a temporary file. `progress(event)` is told of
-    every step. Other keywords are tamis.compile's.
+    applied and measured. `sparsities` None are those that suit each pattern. `trials` counts the whole study, earlier
+    runs and other workers included. `storage` is a file (SQLite) or any Optuna URL; None keeps the study in memory's
+    stead in a temporary file. `progress(event)` is told of every step. Other keywords are tamis.compile's.
     """
     unknown = set(compile_options) - set(COMPILE_OPTIONS)
     if unknown:
@@ -64,7 +64,7 @@ def optimize(model, data, *, labels=None, metric=None, max_drop=0.01, recipe=Non
         raise Error(f"sampler '{sampler}': expected one of {', '.join(search.SAMPLERS)}")
     if isinstance(trials, bool) or not isinstance(trials, int) or trials < 1:
         raise Error(f"trials: expected a positive number, got {trials!r}")
-    choices = space_of.choices(tuple(weights), tuple(patterns), tuple(sparsities))
+    choices = space_of.choices(tuple(weights), tuple(patterns), None if sparsities is None else tuple(sparsities))
     import tempfile
 
     with tempfile.TemporaryDirectory(prefix="tamis-study-") as folder:
@@ -119,13 +119,16 @@ def _search(bench, study, choices, calibrations, max_drop, trials, timeout, samp
     allowed = [space_of.Choice.parse(text) for text in shared["allowed"]]
     if len(allowed) < 2:
         raise Error("nothing to search over: " + "; ".join(f"{c}: {r}" for c, r in shared["refused"].items()))
-    drops = sensitivity.per_layer(bench, allowed, shared, method, tell, halfway, study.index)
+    times = sensitivity.own_times(found)
+    decided = lambda: "menus" in shared or halfway()  # noqa: E731
+    drops = sensitivity.per_layer(bench, allowed, shared, times, max_drop, method, tell, decided, study.index)
     if "ranking" not in shared:
         shared["ranking"] = sensitivity.ranking(drops)
-    times = sensitivity.own_times(found)
+    likely = sensitivity.expected(bench.names, found, drops)
     if "menus" not in shared:
-        shared["menus"] = sensitivity.menus(bench.names, allowed, times, drops, max_drop)
-    space = space_of.Space(bench.names, bench.cost, allowed, sampler == "grid", shared["ranking"], calibrations, shared["menus"])
+        shared["menus"] = sensitivity.menus(bench.names, allowed, times, likely, max_drop)
+    space = space_of.Space(bench.names, sensitivity.costs(bench, times), allowed, sampler == "grid", shared["ranking"], calibrations,
+                           shared["menus"])
     if sampler != "grid" and "seeded" not in shared:
         shared["seeded"] = True
         for choice in allowed:
@@ -133,7 +136,7 @@ def _search(bench, study, choices, calibrations, max_drop, trials, timeout, samp
             if not choice.is_float and set(space.assignment(params).values()) == {choice}:
                 figures = {key: value for key, value in found[str(choice)].items() if key != "layers"}
                 study.add(params, space, figures, max_drop)
-        study.suggest_first(starts(space, times, drops, max_drop))
+        study.suggest_first(starts(space, times, likely, max_drop))
 
     def objective(params):
         # Samplers come back to good candidates; compiling one again would tell nothing new.

@@ -12,10 +12,12 @@ from .recipe import Recipe, Rule, Step
 FLOAT = "float32"
 DENSE = "dense"
 WEIGHTS = (FLOAT, "int8", "int4")
-PATTERNS = (DENSE, "unstructured", "2:4")
-SPARSITIES = (0.5, 0.8)
+PATTERNS = (DENSE, "channel", "unstructured")
+SPARSITIES = {"channel": (0.25, 0.5)}  # of a pattern, where the user names none
+ZEROS = (0.7, 0.9)  # of all others: fewer zeros make nothing faster
 CALIBRATIONS = ("minmax", "mse")
-FREE_LAYERS = 32  # layers with a choice of their own; smaller ones share one
+CRITERIA = ("wanda", "sparsegpt")  # in the order of the steps
+FREE_LAYERS = 32  # layers with a choice of their own; cheaper ones share one
 OTHERS = "(other layers)"
 
 
@@ -43,11 +45,12 @@ class Choice:
         return self == Choice()
 
 
-def choices(weights=WEIGHTS, patterns=PATTERNS, sparsities=SPARSITIES):
-    """Every combination, the float dense one first. An N:M pattern has the one sparsity it names."""
+def choices(weights=WEIGHTS, patterns=PATTERNS, sparsities=None):
+    """Every combination, the float dense one first. An N:M pattern has the one sparsity it names, others each of
+    `sparsities`; None takes those that suit the pattern."""
     needs_sparsity = any(":" not in pattern and pattern != DENSE for pattern in patterns)
     for name, values in (("weights", weights), ("patterns", patterns), ("sparsity", sparsities)):
-        if not values and (name != "sparsity" or needs_sparsity):
+        if values is not None and not values and (name != "sparsity" or needs_sparsity):
             raise Error(f"{name}: expected at least one value to search over")
     for kind in weights:
         if kind != FLOAT and kind not in WEIGHT_TYPES:
@@ -55,7 +58,7 @@ def choices(weights=WEIGHTS, patterns=PATTERNS, sparsities=SPARSITIES):
     for pattern in patterns:
         if pattern != DENSE and not re.fullmatch(r"unstructured|channel|auto|\d+:\d+|\d+x\d+", pattern):
             raise Error(f"pattern '{pattern}': expected dense, unstructured, channel, auto, N:M or RxC")
-    for sparsity in sparsities:
+    for sparsity in sparsities or ():
         if not 0 < sparsity < 1:
             raise Error(f"sparsity {sparsity:g}: expected a share between 0 and 1")
     prunings = []
@@ -68,22 +71,23 @@ def choices(weights=WEIGHTS, patterns=PATTERNS, sparsities=SPARSITIES):
         elif nm:
             prunings.append((pattern, 1 - int(nm[1]) / int(nm[2])))
         else:
-            prunings += [(pattern, s) for s in sparsities]
+            prunings += [(pattern, s) for s in (SPARSITIES.get(pattern, ZEROS) if sparsities is None else sparsities)]
     found = {Choice(w, *p) for w in weights for p in prunings} | {Choice()}
     order = {w: i for i, w in enumerate(weights)}
     return sorted(found, key=lambda c: (not c.is_float, order.get(c.weights, -1), c.pattern != DENSE, c.pattern, c.sparsity))
 
 
 def to_recipe(assignment, options=None, about=None):
-    """The Recipe of {layer: Choice}: prune first, then quantize; a step without layers is left out."""
+    """The Recipe of {layer: Choice}: remove channels, then prune, then quantize; a step without layers is left out."""
     steps = []
-    pruned = {name: c for name, c in assignment.items() if c.pattern != DENSE}
-    if pruned:
-        common = collections.Counter((c.pattern, c.sparsity) for c in pruned.values()).most_common(1)[0][0]
-        rules = _rules({name: (c.pattern, c.sparsity) if c.pattern != DENSE else None for name, c in assignment.items()}, common,
-                       lambda value: {"pattern": value[0], "sparsity": value[1]})
-        # Each layer's choice is explicit here, so no rule of thumb protects any.
-        steps.append(Step("prune", {"pattern": common[0], "sparsity": common[1], "protect": False}, rules))
+    for criterion in CRITERIA:
+        pruned = {name: (c.pattern, c.sparsity) for name, c in assignment.items() if c.pattern != DENSE and _criterion(c) == criterion}
+        if pruned:
+            common = collections.Counter(pruned.values()).most_common(1)[0][0]
+            rules = _rules({name: pruned.get(name) for name in assignment}, common,
+                           lambda value: {"pattern": value[0], "sparsity": value[1]})
+            # Each layer's choice is explicit here, so no rule of thumb protects any.
+            steps.append(Step("prune", {"pattern": common[0], "sparsity": common[1], "criterion": criterion, "protect": False}, rules))
     quantized = {name: c for name, c in assignment.items() if c.weights != FLOAT}
     if quantized:
         common = collections.Counter(c.weights for c in quantized.values()).most_common(1)[0][0]
@@ -91,6 +95,11 @@ def to_recipe(assignment, options=None, about=None):
                        lambda value: {"weights": value})
         steps.append(Step("quantize", {"weights": common, **(options or {})}, rules))
     return Recipe(tuple(steps), about or {})
+
+
+def _criterion(choice):
+    """What ranks weights: sparsegpt also moves what stays, but cannot rank channels."""
+    return "wanda" if choice.pattern in ("channel", "auto") else "sparsegpt"
 
 
 def _rules(values, common, options):
@@ -107,13 +116,13 @@ class Space:
     float; and how activations are calibrated."""
 
     def __init__(self, layer_names, weight_of, allowed, uniform=False, sensitivity=None, calibrations=CALIBRATIONS, menus=None):
-        """`weight_of` orders layers by what they cost; `allowed` are the choices that pay, the float one among them; `menus`
+        """`weight_of` orders layers by what they cost (seconds, or anything that compares); `allowed` are the choices that pay, the float one among them; `menus`
         are the texts of those that make sense for a layer, all where it has no menu."""
         self.layers, self.uniform = list(layer_names), uniform
         self.allowed = list(allowed)
         self.calibrations = list(calibrations)
         self.order = sorted(self.layers, key=lambda n: -(sensitivity or {}).get(n, 0.0))
-        free = sorted(self.layers, key=lambda n: -weight_of[n])[:FREE_LAYERS]
+        free = sorted(self.layers, key=weight_of.get, reverse=True)[:FREE_LAYERS]
         self.groups = {name: [name] for name in self.layers if name in free}
         rest = [name for name in self.layers if name not in free]
         if rest:
@@ -162,28 +171,28 @@ def greedy(space, times, drops, budget):
 
     `times` and `drops` tell {(layer, choice): seconds, drop} of layers on their own; what is unknown costs nothing.
     """
-    known = {n: [c for c in space.allowed if str(c) in space.menus.get(n, [str(c)]) and not math.isnan(times.get((n, str(c)), math.nan))]
-             for n in space.layers}
-    ranked = {}
-    for name in space.layers:
-        order = sorted(known[name], key=lambda c: times[name, str(c)]) or [c for c in space.allowed if not c.is_float][:1]
-        ranked[name] = [c for c in order if not c.is_float] if Choice() not in order else order[:order.index(Choice()) + 1]
-        if ranked[name][-1] != Choice():
-            ranked[name].append(Choice())
-    chosen = dict.fromkeys(space.layers, 0)
+    def total(table, names, choice):
+        return sum(value for name in names if not math.isnan(value := table.get((name, choice), math.nan)))
 
-    def loss(name, step=0):
-        return max(0.0, drops.get((name, str(ranked[name][chosen[name] + step])), 0.0))
+    fronts = {}  # of each group, [(seconds, loss, choice)]: slower ones lose less
+    for group, names in space.groups.items():
+        known = [c for c in space.menus[group] if any(not math.isnan(times.get((n, c), math.nan)) for n in names)]
+        known = known or [c for c in space.menus[group] if c != FLOAT][:1]
+        fronts[group] = []
+        entries = [(total(times, names, c), max(0.0, total(drops, names, c)), c) for c in dict.fromkeys([*known, FLOAT])]
+        for entry in sorted(entries, key=lambda e: (*e[:2], e[2] == FLOAT)):
+            if not fronts[group] or entry[1] < fronts[group][-1][1]:
+                fronts[group].append(entry)
 
-    def price(name):
-        """Seconds per unit of drop that the next choice of a layer costs."""
-        now, then = (times.get((name, str(ranked[name][chosen[name] + step])), 0.0) for step in (0, 1))
-        won = loss(name) - loss(name, 1)
-        return (then - now) / won if won > 0 else math.inf
+    def price(group):
+        """Seconds per unit of drop that the next choice of a group costs."""
+        now, then = fronts[group][:2]
+        return (then[0] - now[0]) / (now[1] - then[1])
 
-    while sum(map(loss, space.layers)) > budget:
-        movable = [n for n in space.layers if chosen[n] + 1 < len(ranked[n]) and loss(n) > 0]
+    while sum(front[0][1] for front in fronts.values()) > budget:
+        movable = [group for group, front in fronts.items() if len(front) > 1]
         if not movable:
             break
-        chosen[min(movable, key=price)] += 1
-    return {name: ranked[name][i] for name, i in chosen.items()}
+        fronts[min(movable, key=price)].pop(0)
+    found = {name: Choice.parse(fronts[group][0][2]) for group, names in space.groups.items() for name in names}
+    return {name: found[name] for name in space.layers}

@@ -58,38 +58,37 @@ class Workbench:
         for step in recipe.steps:
             skipped, overrides = step.overrides(self.names)
             told = []
-            function = {"prune": api.prune, "quantize": api.quantize}[step.kind]
+            function = getattr(api, step.kind)
             options = {"subset_size": len(self.calibration), "target": self.options.get("target", "native"),
                        "input_dims": self.options.get("input_dims"), **step.options}
             arguments = {"nodes_to_exclude": skipped, "overrides": overrides, "report": told, **options}
             # A pruned model's activations are others.
-            if step.kind == "quantize" and proto is self.proto:
-                proto = self._quantize(step, arguments)
+            if proto is self.proto:
+                proto = self._from_float(function, step, arguments)
             else:
                 proto = function(proto, list(self.calibration), **arguments)
             notes += told
         return proto, notes
 
-    def _quantize(self, step, arguments):
-        """Quantize the float model with one calibration for all candidates of the same types."""
-        from . import api
-
+    def _from_float(self, function, step, arguments):
+        """Prune or quantize the float model with one calibration for all candidates that measure the same."""
         # Other weight types may need another opset, other methods another measurement.
-        kinds = {step.options.get("weights", "int8"),
-                 *(o[key] for o in arguments["overrides"].values() for key in ("weights", "activations") if key in o)}
-        name = "-".join([*sorted(kinds), step.options.get("calibration_method", "minmax")])
+        options = {"weights": "int8", "calibration_method": "minmax"} if step.kind == "quantize" else {"criterion": "magnitude"}
+        kinds = {value for name, value in {**options, **step.options}.items() if name in options}
+        kinds |= {o[key] for o in arguments["overrides"].values() for key in ("weights", "activations") if key in o}
+        name = "-".join([step.kind, *sorted(kinds)])
         cache, data = os.path.join(self._folder.name, f"{name}.npz"), list(self.calibration)
         if arguments["nodes_to_exclude"] and not os.path.exists(cache):
             # The first candidate measures for all layers, its own or not.
             with contextlib.suppress(Error):
-                api.quantize(self.proto, data, **{**arguments, "nodes_to_exclude": (), "report": None, "calibration_cache": cache})
+                function(self.proto, data, **{**arguments, "nodes_to_exclude": (), "report": None, "calibration_cache": cache})
         try:
-            return api.quantize(self.proto, data, **arguments, calibration_cache=cache)
+            return function(self.proto, data, **arguments, calibration_cache=cache)
         except Error as error:
             if error.file != cache:
                 raise
         arguments["report"].clear()
-        return api.quantize(self.proto, data, **arguments)  # this mixture measures more than the cache has
+        return function(self.proto, data, **arguments)  # this mixture measures more than the cache has
 
     def candidate(self, recipe):
         """A Candidate, compiled and not yet measured."""
