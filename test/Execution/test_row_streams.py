@@ -148,6 +148,17 @@ def test_convolutions(kernel, attributes):
     check([node("Conv", "x w b", "h", **attributes), node("Relu", "h")], {"x": v.floats(2, 48, 9, 70)}, {"w": w, "b": v.floats(45)})
 
 
+@pytest.mark.parametrize("height, width", [(4, 4), (5, 7), (7, 8), (14, 14), (3, 33)])
+def test_windows_over_small_images(height, width):
+    """Lines that are one loop, with positions between them that are no rows."""
+    v = Values()
+    for size in (3, 5):
+        nodes = [node("Conv", "x w b", "h", pads=[size // 2] * 4), node("Relu", "h", "r"), node("Add", "r x")]
+        feed = {"x": v.floats(2, 32, height, width)}
+        check(nodes, feed, {"w": sparse(v, 0.95, 32, 32, size, size), "b": v.floats(32)})
+        check(nodes, feed, {"w": sparse(v, 0.95, 32, 32, size, size), "b": v.floats(32)}, threads=2)
+
+
 def test_convolution_of_one_dimension():
     v = Values()
     for attributes in (dict(pads=[2, 1]), dict(strides=[2]), dict(dilations=[3])):

@@ -46,12 +46,27 @@ func.func private @maddubs_lanes() attributes {a = #tamis.x86_maddubs<lanes = 4>
 // -----
 
 // expected-error@+1 {{row_stream expected no negative entries, got -1}}
-func.func private @stream_entries() attributes {a = #tamis.row_stream<entries = -1, positions = 8>}
+func.func private @stream_entries() attributes {a = #tamis.row_stream<entries = -1, positions = 8, pitch = 8>}
 
 // -----
 
 // expected-error@+1 {{row_stream expected positions above 0, got 0}}
-func.func private @stream_positions() attributes {a = #tamis.row_stream<entries = 1, positions = 0>}
+func.func private @stream_positions() attributes {a = #tamis.row_stream<entries = 1, positions = 0, pitch = 8>}
+
+// -----
+
+// expected-error@+1 {{row_stream expected taps above 0, got 0}}
+func.func private @stream_taps() attributes {a = #tamis.row_stream<entries = 1, positions = 8, pitch = 8, taps = 0>}
+
+// -----
+
+// expected-error@+1 {{row_stream expected a pitch of at least 10, got 8}}
+func.func private @stream_pitch() attributes {a = #tamis.row_stream<entries = 1, positions = 8, pitch = 8, taps = 3>}
+
+// -----
+
+// expected-error@+1 {{row_stream expected no negative line, got -1}}
+func.func private @stream_line() attributes {a = #tamis.row_stream<entries = 1, positions = 8, pitch = 8, line = -1>}
 
 // -----
 

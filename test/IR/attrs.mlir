@@ -46,5 +46,8 @@ func.func private @schemes() attributes {
   c = #tamis.scheme<bits = 16, symmetric = true, system = bfloat16>}
 
 // CHECK-LABEL: func.func private @storages
-// CHECK-SAME: a = #tamis.row_stream<entries = 3, positions = 32>
-func.func private @storages() attributes {a = #tamis.row_stream<positions = 32, entries = 3>}
+// CHECK-SAME: a = #tamis.row_stream<entries = 3, positions = 32, pitch = 32>,
+// CHECK-SAME: b = #tamis.row_stream<entries = 3, positions = 32, pitch = 56, taps = 3, line = 10>
+func.func private @storages() attributes {
+  a = #tamis.row_stream<positions = 32, entries = 3, pitch = 32>,
+  b = #tamis.row_stream<positions = 32, entries = 3, pitch = 56, taps = 3, line = 10>}

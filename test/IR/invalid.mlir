@@ -235,7 +235,7 @@ func.func @fake_quant_empty_range(%x: tensor<4xf32>, %s: tensor<f32>) -> tensor<
 
 func.func @stream_column(%w: tensor<8x4xf32>) {
   // expected-error@+1 {{column expected a dimension of rank 2, got 2}}
-  %v, %o, %s = tamis_kernel.pack_stream %w column 2 reductions [0] step 1 <entries = 9, positions = 32>
+  %v, %o, %s = tamis_kernel.pack_stream %w column 2 reductions [0] step 1 <entries = 9, positions = 32, pitch = 32>
     : tensor<8x4xf32> -> tensor<9x1xf32>, tensor<9xi32>, tensor<5xi32>
   return
 }
@@ -244,7 +244,7 @@ func.func @stream_column(%w: tensor<8x4xf32>) {
 
 func.func @stream_values(%w: tensor<8x4xf32>) {
   // expected-error@+1 {{values expected 9x1}}
-  %v, %o, %s = tamis_kernel.pack_stream %w column 1 reductions [0] step 1 <entries = 9, positions = 32>
+  %v, %o, %s = tamis_kernel.pack_stream %w column 1 reductions [0] step 1 <entries = 9, positions = 32, pitch = 32>
     : tensor<8x4xf32> -> tensor<9x4xf32>, tensor<9xi32>, tensor<5xi32>
   return
 }
@@ -253,7 +253,7 @@ func.func @stream_values(%w: tensor<8x4xf32>) {
 
 func.func @stream_offsets(%w: tensor<8x4xf32>) {
   // expected-error@+1 {{offsets expected 9 elements}}
-  %v, %o, %s = tamis_kernel.pack_stream %w column 1 reductions [0] step 1 <entries = 9, positions = 32>
+  %v, %o, %s = tamis_kernel.pack_stream %w column 1 reductions [0] step 1 <entries = 9, positions = 32, pitch = 32>
     : tensor<8x4xf32> -> tensor<9x1xf32>, tensor<8xi32>, tensor<5xi32>
   return
 }
@@ -262,7 +262,7 @@ func.func @stream_offsets(%w: tensor<8x4xf32>) {
 
 func.func @stream_starts(%w: tensor<8x4xf32>) {
   // expected-error@+1 {{starts expected 5 elements}}
-  %v, %o, %s = tamis_kernel.pack_stream %w column 1 reductions [0] step 1 <entries = 9, positions = 32>
+  %v, %o, %s = tamis_kernel.pack_stream %w column 1 reductions [0] step 1 <entries = 9, positions = 32, pitch = 32>
     : tensor<8x4xf32> -> tensor<9x1xf32>, tensor<9xi32>, tensor<4xi32>
   return
 }
@@ -276,7 +276,7 @@ func.func @storage_without_stream(%x: tensor<8x8xf32>, %v: tensor<9x1xf32>, %o: 
   // expected-error@+1 {{expected offsets and starts with a storage, got 0 operands}}
   %y = tamis_kernel.contract ins(%x, %v : tensor<8x8xf32>, tensor<9x1xf32>) outs(%e : tensor<8x8xf32>)
     maps [#lhs, #rhs, #out] iterators ["parallel", "parallel", "reduction"] bounds [8, 8, 8] accumulator f32
-    by #tamis.vector_fma<lanes = 8, fused = true> tile [8, 1, 0] {storage = #tamis.row_stream<entries = 9, positions = 8>} -> tensor<8x8xf32>
+    by #tamis.vector_fma<lanes = 8, fused = true> tile [8, 1, 0] {storage = #tamis.row_stream<entries = 9, positions = 8, pitch = 8>} -> tensor<8x8xf32>
   return %y : tensor<8x8xf32>
 }
 
@@ -289,6 +289,6 @@ func.func @storage_of_panels(%x: tensor<8x8xf32>, %v: tensor<1x1x8x8xf32>, %o: t
   // expected-error@+1 {{expected either packed panels or a storage}}
   %y = tamis_kernel.contract ins(%x, %v : tensor<8x8xf32>, tensor<1x1x8x8xf32>) stream(%o, %o : tensor<9xi32>, tensor<9xi32>) outs(%e : tensor<8x8xf32>)
     maps [#lhs, #rhs, #out] iterators ["parallel", "parallel", "reduction"] bounds [8, 8, 8] accumulator f32
-    by #tamis.vector_fma<lanes = 8, fused = true> tile [8, 1, 0] {storage = #tamis.row_stream<entries = 9, positions = 8>, packed} -> tensor<8x8xf32>
+    by #tamis.vector_fma<lanes = 8, fused = true> tile [8, 1, 0] {storage = #tamis.row_stream<entries = 9, positions = 8, pitch = 8>, packed} -> tensor<8x8xf32>
   return %y : tensor<8x8xf32>
 }

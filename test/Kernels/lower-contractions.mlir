@@ -63,7 +63,7 @@ func.func @extra_of_other_order_is_gathered(%x: memref<2x8xf32>, %w: memref<1x1x
 func.func @stream_of_floats(%x: memref<32x16xf32>, %v: memref<9x1xf32>, %p: memref<9xi32>, %s: memref<17xi32>, %o: memref<32x16xf32>) {
   tamis_kernel.contract ins(%x, %v : memref<32x16xf32>, memref<9x1xf32>) stream(%p, %s : memref<9xi32>, memref<17xi32>) outs(%o : memref<32x16xf32>)
     maps [#lhs, #rhs, #out] iterators ["parallel", "parallel", "reduction"] bounds [32, 16, 16] accumulator f32
-    by #tamis.vector_fma<lanes = 8, fused = true> tile [32, 1, 0] {storage = #tamis.row_stream<entries = 9, positions = 32>} epilogue {
+    by #tamis.vector_fma<lanes = 8, fused = true> tile [32, 1, 0] {storage = #tamis.row_stream<entries = 9, positions = 32, pitch = 32>} epilogue {
   ^bb0(%acc: f32):
     %z = arith.constant 0.0 : f32
     %r = arith.maximumf %acc, %z : f32
@@ -84,7 +84,7 @@ func.func @stream_of_floats(%x: memref<32x16xf32>, %v: memref<9x1xf32>, %p: memr
 func.func @stream_of_bytes(%x: memref<8x32xi8>, %v: memref<9x4xi8>, %p: memref<9xi32>, %s: memref<9xi32>, %t: memref<1x8xi32>, %o: memref<8x8xi32>) {
   tamis_kernel.contract ins(%x, %v : memref<8x32xi8>, memref<9x4xi8>) stream(%p, %s : memref<9xi32>, memref<9xi32>) sums(%t : memref<1x8xi32>) outs(%o : memref<8x8xi32>)
     maps [#lhs, #rhs, #out] iterators ["parallel", "parallel", "reduction"] bounds [8, 8, 32] accumulator i32
-    by #tamis.x86_maddubs<lanes = 8> tile [8, 1, 0] {storage = #tamis.row_stream<entries = 9, positions = 8>}
+    by #tamis.x86_maddubs<lanes = 8> tile [8, 1, 0] {storage = #tamis.row_stream<entries = 9, positions = 8, pitch = 8>}
   return
 }
 

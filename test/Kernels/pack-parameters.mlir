@@ -79,9 +79,21 @@ func.func @stream_of_floats() -> (tensor<4x1xf32>, tensor<4xi32>, tensor<4xi32>)
   // CHECK-DAG{LITERAL}: arith.constant dense<[[1.000000e+00], [2.000000e+00], [3.000000e+00], [4.000000e+00]]> : tensor<4x1xf32>
   // CHECK-DAG: arith.constant dense<[16, 48, 0, 48]> : tensor<4xi32>
   // CHECK-DAG: arith.constant dense<[0, 2, 2, 4]> : tensor<4xi32>
-  %v, %o, %s = tamis_kernel.pack_stream %w column 0 reductions [1, 2] step 1 <entries = 4, positions = 16>
+  %v, %o, %s = tamis_kernel.pack_stream %w column 0 reductions [1, 2] step 1 <entries = 4, positions = 16, pitch = 16>
     : tensor<3x2x2xf32> -> tensor<4x1xf32>, tensor<4xi32>, tensor<4xi32>
   return %v, %o, %s : tensor<4x1xf32>, tensor<4xi32>, tensor<4xi32>
+}
+
+// Word 1 of tap 1 of line 1 lies pitch + tap + 10 words in.
+// CHECK-LABEL: func.func @stream_of_windows
+func.func @stream_of_windows() -> (tensor<3x1xf32>, tensor<3xi32>, tensor<2xi32>) {
+  %w = arith.constant dense<[[[[1.0], [0.0]], [[0.0], [0.0]]], [[[0.0], [2.0]], [[0.0], [3.0]]]]> : tensor<2x2x2x1xf32>
+  // CHECK-DAG{LITERAL}: arith.constant dense<[[1.000000e+00], [2.000000e+00], [3.000000e+00]]> : tensor<3x1xf32>
+  // CHECK-DAG: arith.constant dense<[0, 34, 35]> : tensor<3xi32>
+  // CHECK-DAG: arith.constant dense<[0, 3]> : tensor<2xi32>
+  %v, %o, %s = tamis_kernel.pack_stream %w column 3 reductions [0, 1, 2] step 1 <entries = 3, positions = 8, pitch = 24, taps = 2, line = 10>
+    : tensor<2x2x2x1xf32> -> tensor<3x1xf32>, tensor<3xi32>, tensor<2xi32>
+  return %v, %o, %s : tensor<3x1xf32>, tensor<3xi32>, tensor<2xi32>
 }
 
 // Of 100 and 100 together half goes into a word of its own, of 127 and -128 not.
@@ -92,7 +104,7 @@ func.func @stream_divides_words() -> (tensor<6x4xi8>, tensor<6xi32>, tensor<4xi3
   // CHECK-DAG: arith.constant dense<[0, 0, 8, 0, 8, 8]> : tensor<6xi32>
   // CHECK-DAG: arith.constant dense<[0, 2, 3, 6]> : tensor<4xi32>
   // CHECK-DAG{LITERAL}: arith.constant dense<[[200, -3, -244, 0, 0, 0, 0, 0]]> : tensor<1x8xi32>
-  %v, %o, %s, %t = tamis_kernel.pack_stream %w column 0 reductions [1] step 4 <entries = 6, positions = 8> {bound = 128 : i64}
+  %v, %o, %s, %t = tamis_kernel.pack_stream %w column 0 reductions [1] step 4 <entries = 6, positions = 8, pitch = 8> {bound = 128 : i64}
     : tensor<3x8xi8> -> tensor<6x4xi8>, tensor<6xi32>, tensor<4xi32> sums tensor<1x8xi32>
   return %v, %o, %s, %t : tensor<6x4xi8>, tensor<6xi32>, tensor<4xi32>, tensor<1x8xi32>
 }
@@ -105,7 +117,7 @@ func.func @stream_of_a_parameter() -> (tensor<2x4xi8>, tensor<2xi32>, tensor<3xi
   %w = ml_program.global_load_const @v : tensor<2x4xi8>
   %e = tensor.empty() : tensor<4x2xi8>
   %x = linalg.transpose ins(%w : tensor<2x4xi8>) outs(%e : tensor<4x2xi8>) permutation = [1, 0]
-  %v, %o, %s, %t = tamis_kernel.pack_stream %x column 1 reductions [0] step 4 <entries = 2, positions = 16> {offset = 128 : i64, is_unsigned}
+  %v, %o, %s, %t = tamis_kernel.pack_stream %x column 1 reductions [0] step 4 <entries = 2, positions = 16, pitch = 16> {offset = 128 : i64, is_unsigned}
     : tensor<4x2xi8> -> tensor<2x4xi8>, tensor<2xi32>, tensor<3xi32> sums tensor<1x8xi32>
   return %v, %o, %s, %t : tensor<2x4xi8>, tensor<2xi32>, tensor<3xi32>, tensor<1x8xi32>
 }
@@ -116,7 +128,7 @@ func.func @equal_streams_are_shared() -> (tensor<2x4xi8>, tensor<2xi32>, tensor<
   %w = ml_program.global_load_const @v : tensor<2x4xi8>
   %e = tensor.empty() : tensor<4x2xi8>
   %x = linalg.transpose ins(%w : tensor<2x4xi8>) outs(%e : tensor<4x2xi8>) permutation = [1, 0]
-  %v, %o, %s, %t = tamis_kernel.pack_stream %x column 1 reductions [0] step 4 <entries = 2, positions = 16> {offset = 128 : i64, is_unsigned}
+  %v, %o, %s, %t = tamis_kernel.pack_stream %x column 1 reductions [0] step 4 <entries = 2, positions = 16, pitch = 16> {offset = 128 : i64, is_unsigned}
     : tensor<4x2xi8> -> tensor<2x4xi8>, tensor<2xi32>, tensor<3xi32> sums tensor<1x8xi32>
   return %v, %o, %s, %t : tensor<2x4xi8>, tensor<2xi32>, tensor<3xi32>, tensor<1x8xi32>
 }

@@ -16,11 +16,11 @@ module attributes {tamis.target = #tamis.target<"x86_64", ["avx2", "fma"]>} {
       tensor.yield %zero : f32
     } : tensor<6x128xf32> to tensor<60x128xf32>
     // CHECK-NOT: tamis_kernel.pack ins
-    // CHECK: %[[V:.+]], %[[O:.+]], %[[S:.+]] = tamis_kernel.pack_stream %{{.+}} column 1 reductions [0] step 1 <entries = 768, positions = [[P:[0-9]+]]>
+    // CHECK: %[[V:.+]], %[[O:.+]], %[[S:.+]] = tamis_kernel.pack_stream %{{.+}} column 1 reductions [0] step 1 <entries = 768, positions = [[P:[0-9]+]], pitch = [[P]]>
     // CHECK-SAME: tensor<60x128xf32> -> tensor<768x1xf32>, tensor<768xi32>, tensor<129xi32>{{$}}
     // CHECK: tamis_kernel.contract ins(%{{.+}}, %[[V]] : {{.+}}) stream(%[[O]], %[[S]] : {{.+}}) outs
     // CHECK-SAME: by #tamis.vector_fma<lanes = 8, fused = true> tile {{\[}}[[P]], 1, 0]
-    // CHECK-SAME: predicted = {dense = {{.+}} : f64, row_stream = {{.+}} : f64}, storage = #tamis.row_stream<entries = 768, positions = [[P]]>
+    // CHECK-SAME: predicted = {dense = {{.+}} : f64, row_stream = {{.+}} : f64}, storage = #tamis.row_stream<entries = 768, positions = [[P]], pitch = [[P]]>
     %y = tamis.contract ins(%x, %w : tensor<64x60xf32>, tensor<60x128xf32>) outs(%e : tensor<64x128xf32>)
            maps [#lhs, #rhs, #out] iterators ["parallel", "parallel", "reduction"] pad [0, 0] accumulator f32 -> tensor<64x128xf32>
     return %y : tensor<64x128xf32>
@@ -139,7 +139,7 @@ module attributes {tamis.target = #tamis.target<"x86_64", ["avx2", "fma"]>} {
     ^bb0(%i: index, %j: index):
       tensor.yield %zero : i8
     } : tensor<4x130xi8> to tensor<64x130xi8>
-    // CHECK: tamis_kernel.pack_stream %{{.+}} step 4 <entries = 130, positions = {{[0-9]+}}> {bound = 128 : i64}
+    // CHECK: tamis_kernel.pack_stream %{{.+}} step 4 <entries = 130, positions = {{[0-9]+}}, pitch = {{[0-9]+}}> {bound = 128 : i64}
     // CHECK-SAME: -> tensor<130x4xi8>, tensor<130xi32>, tensor<131xi32> sums tensor<1x136xi32>
     // CHECK: tamis_kernel.contract {{.+}} sums({{.+}}) outs{{.+}} by #tamis.x86_maddubs<lanes = 8>
     %y = tamis.contract ins(%x, %w : tensor<64x64xi8>, tensor<64x130xi8>) outs(%e : tensor<64x130xi32>)
@@ -225,7 +225,7 @@ module attributes {tamis.target = #tamis.target<"x86_64", ["avx512f", "avx512bw"
     ^bb0(%i: index, %j: index):
       tensor.yield %zero : i8
     } : tensor<4x256xi8> to tensor<128x256xi8>
-    // CHECK: tamis_kernel.pack_stream %{{.+}} step 4 <entries = 256, positions = {{[0-9]+}}> :
+    // CHECK: tamis_kernel.pack_stream %{{.+}} step 4 <entries = 256, positions = {{[0-9]+}}, pitch = {{[0-9]+}}> :
     // CHECK: tamis_kernel.contract {{.+}} sums({{.+}}) outs{{.+}} by #tamis.x86_vnni<lanes = 16>
     %y = tamis.contract ins(%x, %w : tensor<128x128xi8>, tensor<128x256xi8>) outs(%e : tensor<128x256xi32>)
            maps [#lhs, #rhs, #out] iterators ["parallel", "parallel", "reduction"] pad [0, 0] accumulator i32 -> tensor<128x256xi32>
