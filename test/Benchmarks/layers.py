@@ -13,7 +13,7 @@ def draw(rng, shape, zeros, block=1):
     *outer, depth, columns = shape
     kept = rng.random((*outer, depth // block, columns)) >= zeros
     weights *= np.repeat(kept, block, axis=-2)
-    return weights / np.sqrt(max(1.0, np.prod(shape[:-1]) * (1 - zeros)))
+    return weights / np.float32(np.sqrt(max(1.0, np.prod(shape[:-1]) * (1 - zeros))))
 
 
 def _model(nodes, input_shape, output_shape, initializers):
