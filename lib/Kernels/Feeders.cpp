@@ -17,15 +17,19 @@ static constexpr int64_t kUnrolledProducts = 112;
 /// Taps of a depthwise contraction that are unrolled together.
 static constexpr int64_t kUnrolledTaps = 32;
 
+bool Emitter::isStrict() {
+  for (Operation *parent = op; parent; parent = parent->getParentOp())
+    if (auto policy = parent->getAttrOfType<PolicyAttr>("tamis.policy"))
+      if (policy.getStrict())
+        return true;
+  return false;
+}
+
 int64_t Reduction::chooseWays(Emitter &e, int64_t products) {
   auto steps = getConstantIntValue(e.reductions.back().extent);
   if (products > 3 || e.isInteger || e.dims.depthwise || e.step != 1 ||
-      !steps || *steps < 32)
+      !steps || *steps < 32 || e.isStrict())
     return 1;
-  for (Operation *op = e.op; op; op = op->getParentOp())
-    if (auto policy = op->getAttrOfType<PolicyAttr>("tamis.policy"))
-      if (policy.getStrict())
-        return 1;
   return 8 / products;
 }
 

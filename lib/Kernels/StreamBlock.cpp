@@ -140,9 +140,8 @@ void Emitter::stageWords(const Place &place, OpFoldResult count) {
     SmallVector<Value> square;
     for (int64_t r = 0; r < lanes; ++r) {
       OpFoldResult present = b.minimum(b.add(row, b.constant(r)), last);
-      OpFoldResult offset =
-          b.add(from, b.add(getStagedOffset(present),
-                            b.multiply(w, b.constant(step))));
+      OpFoldResult offset = b.add(from, b.add(getStagedOffset(present),
+                                              b.multiply(w, b.constant(step))));
       Value elements = vector::LoadOp::create(
           b, VectorType::get(lanes * step, element), lhs.flat, b.value(offset));
       if (step > 1)
@@ -234,8 +233,9 @@ void Emitter::multiplyStream(const Place &place) {
     Value start = memref::LoadOp::create(b, starts.flat, b.value(channel));
     return arith::IndexCastOp::create(b, b.getIndexType(), start).getResult();
   };
-  // Few float sums would wait for each other: entries take turns among several.
-  int64_t ways = isInteger || vectors >= 4 ? 1 : 4 / vectors;
+  // Few float sums would wait for each other: entries take turns among several,
+  // unless the policy fixes the order.
+  int64_t ways = isInteger || vectors >= 4 || isStrict() ? 1 : 4 / vectors;
   auto walk = [&](OpFoldResult from, OpFoldResult to, int64_t turns,
                   SmallVectorImpl<Value> &sums) {
     auto loop = scf::ForOp::create(b, b.value(from), b.value(to),

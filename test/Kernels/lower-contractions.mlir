@@ -88,6 +88,18 @@ func.func @stream_of_bytes(%x: memref<8x32xi8>, %v: memref<9x4xi8>, %p: memref<9
   return
 }
 
+// One vector of positions: four entries at a time, the rest one by one.
+// CHECK-LABEL: func.func @entries_take_turns
+// CHECK: scf.for {{.+}} -> (vector<8xf32>, vector<8xf32>, vector<8xf32>, vector<8xf32>)
+// CHECK-COUNT-3: arith.addf {{.+}} : vector<8xf32>
+// CHECK: scf.for {{.+}} -> (vector<8xf32>) {
+func.func @entries_take_turns(%x: memref<8x16xf32>, %v: memref<9x1xf32>, %p: memref<9xi32>, %s: memref<17xi32>, %o: memref<8x16xf32>) {
+  tamis_kernel.contract ins(%x, %v : memref<8x16xf32>, memref<9x1xf32>) stream(%p, %s : memref<9xi32>, memref<17xi32>) outs(%o : memref<8x16xf32>)
+    maps [#lhs, #rhs, #out] iterators ["parallel", "parallel", "reduction"] bounds [8, 16, 16] accumulator f32
+    by #tamis.vector_fma<lanes = 8, fused = true> tile [8, 1, 0] {storage = #tamis.row_stream<entries = 9, positions = 8, pitch = 8>}
+  return
+}
+
 // CHECK-LABEL: func.func @tasks_become_forall
 // CHECK: scf.forall (%{{.+}}) in (2)
 func.func @tasks_become_forall(%x: memref<64x8xf32>, %w: memref<1x1x8x16xf32>, %o: memref<64x16xf32>) {
@@ -159,6 +171,14 @@ module {
 }
 
 module attributes {tamis.policy = #tamis.policy<strict = true>} {
+  // CHECK-LABEL: func.func @strict_stream
+  // CHECK: scf.for {{.+}} iter_args({{.+}} -> (vector<8xf32>) {
+  func.func @strict_stream(%x: memref<8x16xf32>, %v: memref<9x1xf32>, %p: memref<9xi32>, %s: memref<17xi32>, %o: memref<8x16xf32>) {
+    tamis_kernel.contract ins(%x, %v : memref<8x16xf32>, memref<9x1xf32>) stream(%p, %s : memref<9xi32>, memref<17xi32>) outs(%o : memref<8x16xf32>)
+      maps [#lhs, #rhs, #out] iterators ["parallel", "parallel", "reduction"] bounds [8, 16, 16] accumulator f32
+      by #tamis.vector_fma<lanes = 8, fused = true> tile [8, 1, 0] {storage = #tamis.row_stream<entries = 9, positions = 8, pitch = 8>}
+    return
+  }
   // CHECK-LABEL: func.func @strict_sum
   // CHECK: scf.for {{.*}} -> (vector<16xf32>) {
   // CHECK-NOT: arith.addf
