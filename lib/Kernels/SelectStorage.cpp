@@ -21,8 +21,9 @@ using namespace mlir::tamis;
 
 /// A dense kernel reaches this share of its instruction's rate.
 static constexpr double kDenseShare = 0.9;
-/// A stream has to promise this much of the dense time.
-static constexpr double kMargin = 0.85;
+/// A stream has to promise this much of the dense time; less where it takes
+/// more bytes than the panels, which come from memory now and then.
+static constexpr double kMargin = 0.85, kLargerMargin = 0.7;
 /// Rows assumed where only run time knows.
 static constexpr int64_t kTypicalRows = 128;
 
@@ -51,6 +52,12 @@ struct Candidate {
   StreamProblem problem;
   StreamPlan plan;
   double dense = 0;
+
+  double getMargin() const {
+    // An entry is its word and where the activations of it lie.
+    bool isLarger = 2 * problem.entries > problem.words * problem.columns;
+    return isLarger ? kLargerMargin : kMargin;
+  }
 };
 } // namespace
 
@@ -265,7 +272,7 @@ struct SelectStorage : tamis::impl::SelectStorageBase<SelectStorage> {
                        rewriter.getNamedAttr(
                            "row_stream",
                            rewriter.getF64FloatAttr(candidate->plan.cycles))}));
-      if (candidate->plan.cycles > kMargin * candidate->dense)
+      if (candidate->plan.cycles > candidate->getMargin() * candidate->dense)
         continue;
       apply(rewriter, *candidate);
       ++numStreams;

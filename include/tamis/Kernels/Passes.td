@@ -34,8 +34,7 @@ def SelectStorage : Pass<"tamis-select-storage", "::mlir::ModuleOp"> {
     become `#tamis.row_stream`, whichever the cost model expects to be faster by
     a margin, so that zeros never make a layer slower. The model counts cycles
     of the products, of staging activations and of bytes from L2 on the target's
-    instruction. Where a stream's price is that of a dense layer (vpmaddubsw on
-    AVX2, which only a stream can use exactly), dense weights become streams too.
+    instruction. A stream that takes more bytes than the panels has to gain more.
 
     Sets `predicted` on the contraction: cycles of both, which the report shows.
     test/Kernels/select-storage.mlir
