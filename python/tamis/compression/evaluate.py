@@ -225,8 +225,7 @@ def outputs_of(model, feeds):
 class Latency:
     """Least times of a paired measurement and their `ratio`, below 1 where it got faster.
 
-    Compiled code takes equal time on equal inputs: what is longer is the machine's doing, and other programs that take a
-    processor away hit one call of a pair, not both.
+    Compiled code takes equal time on equal inputs: what is longer is the machine's doing.
     """
 
     float_seconds: float
@@ -235,8 +234,14 @@ class Latency:
     rounds: int
 
 
-def paired_latency(before, after, feeds, seconds=SECONDS):
-    """Time two compiled models in turns on the same inputs, an untimed call before each timed one."""
+def clock(options):
+    """Nanoseconds of the caller's own processor time where a model of these compile options has one thread, so that time
+    other programs take does not count; of the clock on the wall otherwise."""
+    return time.thread_time_ns if options.get("threads", 1) == 1 else time.perf_counter_ns
+
+
+def paired_latency(before, after, feeds, seconds=SECONDS, now=time.perf_counter_ns):
+    """Time two compiled models in turns on the same inputs by the clock `now`, an untimed call before each timed one."""
     calls = [[_bound(model, feed) for feed in feeds[:8]] for model in (before, after)]
     for pair in zip(*calls):
         for call in pair:
@@ -246,9 +251,9 @@ def paired_latency(before, after, feeds, seconds=SECONDS):
         index = done % len(calls[0])
         for which in (0, 1) if done % 2 == 0 else (1, 0):
             calls[which][index]()
-            begin = time.perf_counter_ns()
+            begin = now()
             calls[which][index]()
-            times[which].append((time.perf_counter_ns() - begin) * 1e-9)
+            times[which].append((now() - begin) * 1e-9)
         done += 1
     least = [min(t) for t in times]
     return Latency(*least, least[1] / least[0], done)

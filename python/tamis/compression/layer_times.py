@@ -11,6 +11,7 @@ import numpy as np
 from .. import compiler
 from ..errors import Error
 from . import layers as layer_list
+from .evaluate import clock
 
 FUSED = ("Add", "Mul", "Sub", "Relu", "Clip", "BatchNormalization", "QuantizeLinear")
 PASSED = ("MaxPool", "Relu", "Slice", *layer_list.MOVEMENT)  # keep the scale of what they read
@@ -103,7 +104,7 @@ def layer_times(proto, feeds, options, deadline=None):
         if keys[name] not in calls and not (deadline and deadline()):
             calls[keys[name]] = _call(graph, part, values, options)
     # Rounds, so that what disturbs one of them does not fall on one layer.
-    found = [{key: _time(call) for key, call in calls.items() if call} for _ in range(ROUNDS)]
+    found = [{key: _time(call, clock(options)) for key, call in calls.items() if call} for _ in range(ROUNDS)]
     return {name: min((times[key] for times in found if key in times), default=float("nan")) for name, key in keys.items()}
 
 
@@ -154,12 +155,12 @@ def _call(graph, part, values, options):
         return None
 
 
-def _time(call):
-    """Seconds of a call."""
+def _time(call, now):
+    """Seconds of a call, by the clock `now`."""
     call()
     seconds, start = [], time.perf_counter()
     while len(seconds) < LEAST or time.perf_counter() - start < SECONDS:
-        begin = time.perf_counter_ns()
+        begin = now()
         call()
-        seconds.append((time.perf_counter_ns() - begin) * 1e-9)
+        seconds.append((now() - begin) * 1e-9)
     return min(seconds)  # the least disturbed call: layers are not measured side by side

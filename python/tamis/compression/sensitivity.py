@@ -111,7 +111,8 @@ def costs(bench, times):
 
 def expected(names, found, drops):
     """{(layer, choice): drop}: `drops`, and for what there was no time to measure its share of the uniform model's."""
-    return {**{(name, choice): result["drop"] / len(names) for choice, result in found.items() if "drop" in result for name in names}, **drops}
+    shares = {choice: result["drop"] / len(names) for choice, result in found.items() if "drop" in result}
+    return {**{(name, choice): share for choice, share in shares.items() for name in names}, **drops}
 
 
 def per_layer(bench, choices, shared, times, max_drop, options=None, progress=None, deadline=None, worker=0):

@@ -116,8 +116,8 @@ class Space:
     float; and how activations are calibrated."""
 
     def __init__(self, layer_names, weight_of, allowed, uniform=False, sensitivity=None, calibrations=CALIBRATIONS, menus=None):
-        """`weight_of` orders layers by what they cost (seconds, or anything that compares); `allowed` are the choices that pay, the float one among them; `menus`
-        are the texts of those that make sense for a layer, all where it has no menu."""
+        """`weight_of` orders layers by what they cost (seconds, or anything that compares); `allowed` are the choices that pay,
+        the float one among them; `menus` are the texts of those that make sense for a layer, all where it has no menu."""
         self.layers, self.uniform = list(layer_names), uniform
         self.allowed = list(allowed)
         self.calibrations = list(calibrations)

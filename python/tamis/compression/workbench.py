@@ -104,7 +104,8 @@ class Workbench:
     def time(self, candidate, seconds=evaluate.SECONDS):
         """Fill in and return the latency beside the float model's, with this machine's measuring turn held."""
         with evaluate.alone():
-            candidate.latency = evaluate.paired_latency(self.float_model, candidate.model, self.parts["search"].feeds, seconds)
+            candidate.latency = evaluate.paired_latency(self.float_model, candidate.model, self.parts["search"].feeds, seconds,
+                                                        evaluate.clock(self.options))
         return candidate.latency
 
     def measure(self, recipe, timed=True, layered=False):
