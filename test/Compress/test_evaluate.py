@@ -96,3 +96,8 @@ def test_paired_latency_times_both_models_in_turns():
     assert found.rounds >= evaluate.LEAST_ROUNDS and found.seconds > 0 and 0.3 < found.ratio < 3
     with evaluate.alone():
         pass
+
+
+def test_neither_busy_moments_nor_a_clock_that_stood_still_make_a_time():
+    assert evaluate.undisturbed([0.0, *[1.0] * 7, *[5.0] * 4]) == 1.0
+    assert evaluate.clock({}) != evaluate.clock({"threads": 2})

@@ -223,9 +223,7 @@ def outputs_of(model, feeds):
 
 @dataclasses.dataclass(frozen=True)
 class Latency:
-    """Least times of a paired measurement and their `ratio`, below 1 where it got faster.
-
-    Compiled code takes equal time on equal inputs: what is longer is the machine's doing.
+    """Undisturbed times of a paired measurement and their `ratio`, below 1 where it got faster.
     """
 
     float_seconds: float
@@ -238,6 +236,12 @@ def clock(options):
     """Nanoseconds of the caller's own processor time where a model of these compile options has one thread, so that time
     other programs take does not count; of the clock on the wall otherwise."""
     return time.thread_time_ns if options.get("threads", 1) == 1 else time.perf_counter_ns
+
+
+def undisturbed(seconds):
+    """The lower quartile. Compiled code takes equal time on equal inputs, and longer where the machine is busy; the least is
+    not it, since processor time now and then misses part of a call."""
+    return sorted(seconds)[len(seconds) // 4]
 
 
 def paired_latency(before, after, feeds, seconds=SECONDS, now=time.perf_counter_ns):
@@ -255,8 +259,8 @@ def paired_latency(before, after, feeds, seconds=SECONDS, now=time.perf_counter_
             calls[which][index]()
             times[which].append((now() - begin) * 1e-9)
         done += 1
-    least = [min(t) for t in times]
-    return Latency(*least, least[1] / least[0], done)
+    found = [undisturbed(t) for t in times]
+    return Latency(*found, found[1] / found[0], done)
 
 
 def _bound(model, feed):
