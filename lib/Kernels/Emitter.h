@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
 // The generator of contraction kernels, shared by the files of this folder:
-// LoopNest.cpp walks blocks, Feeders.cpp brings operands to the instruction,
-// Epilogue.cpp finishes and stores. Everything is addressed by element offsets
-// into flat views of the operands, so strided, implicit-convolution and packed
-// operands are one case.
+// IndexBuilder.cpp has arithmetic and loops, LoopNest.cpp walks blocks,
+// Feeders.cpp brings operands to the instruction, StreamBlock.cpp walks weights
+// without zeros, Epilogue.cpp finishes and stores. Everything is addressed by
+// element offsets into flat views of the operands, so strided,
+// implicit-convolution and packed operands are one case.
 #ifndef TAMIS_LIB_KERNELS_EMITTER_H
 #define TAMIS_LIB_KERNELS_EMITTER_H
 
@@ -32,6 +33,14 @@ struct IndexBuilder : ImplicitLocOpBuilder {
   /// exactly one iteration, nothing if there is none.
   void loop(OpFoldResult lower, OpFoldResult upper, int64_t step,
             function_ref<void(OpFoldResult)> body);
+  /// Emits a loop that carries `values`: the body replaces them.
+  void carry(OpFoldResult lower, OpFoldResult upper, int64_t step,
+             SmallVectorImpl<Value> &values,
+             function_ref<void(Value, SmallVectorImpl<Value> &)> body);
+  /// Lanes of x and y alternately: of their half `half`, or (halves = 2) all.
+  Value zip(Value x, Value y, int64_t half, int64_t halves = 1);
+  /// Transposes a square of as many vectors as each has lanes.
+  void transpose(SmallVectorImpl<Value> &square);
 };
 
 /// A memref seen as one row of elements.

@@ -184,17 +184,8 @@ void Reduction::carry(
     SmallVectorImpl<Value> &acc,
     function_ref<void(Value, SmallVectorImpl<Value> &)> body) {
   loaded.clear();
-  auto loop = scf::ForOp::create(b, b.value(lower), b.value(upper),
-                                 b.value(b.constant(by)), acc);
-  {
-    OpBuilder::InsertionGuard guard(b);
-    b.setInsertionPointToStart(loop.getBody());
-    SmallVector<Value> inner(loop.getRegionIterArgs());
-    body(loop.getInductionVar(), inner);
-    scf::YieldOp::create(b, inner);
-  }
+  b.carry(lower, upper, by, acc, body);
   loaded.clear();
-  acc.assign(loop.getResults().begin(), loop.getResults().end());
 }
 
 Reduction::Offset Reduction::move(Offset offset, OpFoldResult stride,

@@ -113,10 +113,9 @@ struct PackEmitter {
     auto zero = b.constant(0);
     int64_t block = std::min<int64_t>(width & -width, 16);
     ArrayRef<int64_t> run = op.getReductions().take_back(op.getRun());
-    bool plain =
-        elementFrom == elementTo && run.size() == 1 && block >= 4 &&
-        (isa<FloatType>(elementTo) ? step == 1 || elementTo.isBF16()
-                                   : elementTo.isInteger(8));
+    bool plain = elementFrom == elementTo && run.size() == 1 && block >= 4 &&
+                 (isa<FloatType>(elementTo) ? step == 1 || elementTo.isBF16()
+                                            : elementTo.isInteger(8));
     bool byRows = plain && getConstantIntValue(columnStride) == 1 && step <= 4;
     bool byColumns = plain &&
                      getConstantIntValue(source.strides[run.back()]) == 1 &&
@@ -190,7 +189,7 @@ struct PackEmitter {
       size_t half = rows.size() / 2;
       SmallVector<Value> next;
       for (size_t i = 0; i < half; ++i)
-        next.push_back(zip(rows[i], rows[i + half], 0, 2));
+        next.push_back(b.zip(rows[i], rows[i + half], 0, 2));
       rows = std::move(next);
     }
     vector::StoreOp::create(b, lessOffset(rows.front()), packed.flat,
@@ -216,15 +215,7 @@ struct PackEmitter {
         row = vector::BitCastOp::create(b, words, row);
       rows.push_back(row);
     }
-    // log2(count) perfect shuffles are a transposition.
-    for (int64_t round = 1; round < count; round *= 2) {
-      SmallVector<Value> next;
-      for (int64_t i = 0; i < count / 2; ++i) {
-        next.push_back(zip(rows[i], rows[i + count / 2], 0, 1));
-        next.push_back(zip(rows[i], rows[i + count / 2], 1, 1));
-      }
-      rows = std::move(next);
-    }
+    b.transpose(rows);
     for (auto [k, row] : llvm::enumerate(rows)) {
       Value value = row;
       if (words != type)
@@ -234,19 +225,6 @@ struct PackEmitter {
           b.value(b.add(
               to, b.multiply(packed.strides[2], b.constant(int64_t(k))))));
     }
-  }
-
-  /// Lanes of x and y alternately: of their half `half` (halves = 1), or all of
-  /// them (halves = 2).
-  Value zip(Value x, Value y, int64_t half, int64_t halves) {
-    int64_t size = cast<VectorType>(x.getType()).getNumElements();
-    int64_t pairs = size * halves / 2;
-    SmallVector<int64_t> order;
-    for (int64_t i = 0; i < pairs; ++i) {
-      order.push_back(half * size / 2 + i);
-      order.push_back(size + half * size / 2 + i);
-    }
-    return vector::ShuffleOp::create(b, x, y, order);
   }
 
   void fillZero() {

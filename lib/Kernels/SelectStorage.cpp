@@ -4,8 +4,6 @@
 // decision, so both prices are of code that would really be generated.
 #include "RowStream.h"
 #include "StreamPrice.h"
-#include "mlir/Dialect/Arith/IR/Arith.h"
-#include "mlir/Dialect/Tensor/IR/Tensor.h"
 #include "mlir/IR/PatternMatch.h"
 #include "tamis/Kernels/Classify.h"
 #include "tamis/Kernels/Passes.h"
@@ -76,7 +74,7 @@ static void describeWindow(kernel::ContractOp op, const ContractionDims &dims,
     return -1;
   };
   ArrayRef<unsigned> reductions = dims.reductions, rows = dims.rows;
-  if (reductions.size() < 2 || rows.empty() || dims.run != 1)
+  if (reductions.size() < 2 || rows.empty())
     return;
   unsigned tap = reductions[reductions.size() - 2];
   int64_t across = findPlace(tap, rows.back());

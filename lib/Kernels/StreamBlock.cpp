@@ -17,30 +17,6 @@ using namespace mlir;
 using namespace mlir::tamis;
 using namespace mlir::tamis::kernel;
 
-/// Lanes of x and y alternately, of their half `half`.
-static Value zip(IndexBuilder &b, Value x, Value y, int64_t half) {
-  int64_t size = cast<VectorType>(x.getType()).getNumElements();
-  SmallVector<int64_t> order;
-  for (int64_t i = half * size / 2, e = i + size / 2; i < e; ++i) {
-    order.push_back(i);
-    order.push_back(size + i);
-  }
-  return vector::ShuffleOp::create(b, x, y, order);
-}
-
-/// A square of as many vectors as each has lanes: log2 perfect shuffles.
-static void transpose(IndexBuilder &b, SmallVectorImpl<Value> &square) {
-  size_t half = square.size() / 2;
-  for (size_t round = 1; round < square.size(); round *= 2) {
-    SmallVector<Value> next;
-    for (size_t i = 0; i < half; ++i) {
-      next.push_back(zip(b, square[i], square[i + half], 0));
-      next.push_back(zip(b, square[i], square[i + half], 1));
-    }
-    square.assign(next.begin(), next.end());
-  }
-}
-
 void Emitter::makeStream() {
   int64_t positions = op.getStorage()->getPositions();
   int64_t count = 1;
@@ -151,7 +127,7 @@ void Emitter::stageWords(const Place &place, OpFoldResult count) {
             instruction.buildLhs(b, b.getLoc(), elements, op.getLhsUnsigned()));
       square.push_back(elements);
     }
-    transpose(b, square);
+    b.transpose(square);
     for (auto [k, staged] : llvm::enumerate(square)) {
       OpFoldResult at = b.add(b.add(to, w), b.constant(int64_t(k)));
       vector::StoreOp::create(
@@ -239,18 +215,13 @@ void Emitter::multiplyStream(const Place &place) {
   int64_t ways = isInteger || vectors >= 4 || isStrict() ? 1 : 4 / vectors;
   auto walk = [&](OpFoldResult from, OpFoldResult to, int64_t turns,
                   SmallVectorImpl<Value> &sums) {
-    auto loop = scf::ForOp::create(b, b.value(from), b.value(to),
-                                   b.value(b.constant(turns)), sums);
-    {
-      OpBuilder::InsertionGuard guard(b);
-      b.setInsertionPointToStart(loop.getBody());
-      SmallVector<Value> inner(loop.getRegionIterArgs());
-      for (int64_t turn = 0; turn < turns; ++turn)
-        multiplyEntry(b.add(loop.getInductionVar(), b.constant(turn)),
-                      MutableArrayRef(inner).slice(turn * vectors, vectors));
-      scf::YieldOp::create(b, inner);
-    }
-    sums.assign(loop.getResults().begin(), loop.getResults().end());
+    b.carry(from, to, turns, sums,
+            [&](Value entry, SmallVectorImpl<Value> &inner) {
+              for (int64_t turn = 0; turn < turns; ++turn)
+                multiplyEntry(
+                    b.add(entry, b.constant(turn)),
+                    MutableArrayRef(inner).slice(turn * vectors, vectors));
+            });
   };
   OpFoldResult end =
       b.minimum(b.constant(lanes), b.subtract(column.extent, place.rhs));
@@ -286,7 +257,7 @@ static SmallVector<Value> loadRows(IndexBuilder &b, Value columnSums,
   for (int64_t c = 0; c < type.getNumElements(); ++c)
     square.push_back(vector::LoadOp::create(
         b, type, columnSums, b.value(b.add(row, b.constant(c * positions)))));
-  transpose(b, square);
+  b.transpose(square);
   return square;
 }
 

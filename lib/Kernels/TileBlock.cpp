@@ -64,35 +64,25 @@ struct TileReduction {
     }
   }
 
-  void carry(OpFoldResult upper, int64_t by, SmallVectorImpl<Value> &acc,
-             function_ref<void(Value, SmallVectorImpl<Value> &)> body) {
-    auto loop = scf::ForOp::create(b, b.value(b.constant(0)), b.value(upper),
-                                   b.value(b.constant(by)), acc);
-    OpBuilder::InsertionGuard guard(b);
-    b.setInsertionPointToStart(loop.getBody());
-    SmallVector<Value> inner(loop.getRegionIterArgs());
-    body(loop.getInductionVar(), inner);
-    scf::YieldOp::create(b, inner);
-    acc.assign(loop.getResults().begin(), loop.getResults().end());
-  }
-
   void reduce(unsigned level, OpFoldResult lhs, OpFoldResult rhs,
               SmallVectorImpl<Value> &acc) {
     const Loop &loop = e.reductions[level];
     if (level + 1 < e.reductions.size())
-      return carry(loop.extent, 1, acc,
-                   [&](Value i, SmallVectorImpl<Value> &inner) {
-                     reduce(level + 1, b.add(lhs, b.multiply(loop.lhs, i)),
-                            b.add(rhs, b.multiply(loop.rhs, i)), inner);
-                   });
+      return b.carry(b.constant(0), loop.extent, 1, acc,
+                     [&](Value i, SmallVectorImpl<Value> &inner) {
+                       reduce(level + 1, b.add(lhs, b.multiply(loop.lhs, i)),
+                              b.add(rhs, b.multiply(loop.rhs, i)), inner);
+                     });
     // The run is static and a multiple of the tile: selection saw to it.
     int64_t length = *getConstantIntValue(loop.extent);
     int64_t bytes = getTileDepth(length);
-    carry(loop.extent, bytes, acc, [&](Value k, SmallVectorImpl<Value> &inner) {
-      multiply(b.add(lhs, k),
-               b.add(rhs, b.multiply(e.stepStride, b.divide(k, e.step))), bytes,
-               inner);
-    });
+    b.carry(b.constant(0), loop.extent, bytes, acc,
+            [&](Value k, SmallVectorImpl<Value> &inner) {
+              multiply(
+                  b.add(lhs, k),
+                  b.add(rhs, b.multiply(e.stepStride, b.divide(k, e.step))),
+                  bytes, inner);
+            });
   }
 };
 

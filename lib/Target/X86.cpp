@@ -42,13 +42,18 @@ static Value callIntrinsic(OpBuilder &b, Location loc, StringRef name,
       .getResult(0);
 }
 
-/// s8 + 128, which is u8 with the top bit turned.
-static Value turnSign(OpBuilder &b, Location loc, Value elements) {
-  Value top = arith::ConstantOp::create(
-      b, loc,
-      DenseElementsAttr::get(cast<ShapedType>(elements.getType()),
-                             APInt(8, 128)));
-  return arith::XOrIOp::create(b, loc, elements, top);
+/// The same of bytes for a multiplicand that is unsigned: s8 + 128 is u8 with
+/// the top bit turned.
+static Value broadcastUnsigned(OpBuilder &b, Location loc, Value elements,
+                               bool isUnsigned, int64_t lanes) {
+  if (!isUnsigned) {
+    Value top = arith::ConstantOp::create(
+        b, loc,
+        DenseElementsAttr::get(cast<ShapedType>(elements.getType()),
+                               APInt(8, 128)));
+    elements = arith::XOrIOp::create(b, loc, elements, top);
+  }
+  return broadcastGroup(b, loc, elements, lanes);
 }
 
 //===-- vpmaddwd ----------------------------------------------------------===//
@@ -149,8 +154,7 @@ Type X86MaddubsAttr::getPackedType(Type rhs) const {
 
 Value X86MaddubsAttr::buildLhs(OpBuilder &b, Location loc, Value elements,
                                bool lhsUnsigned) const {
-  return broadcastGroup(
-      b, loc, lhsUnsigned ? elements : turnSign(b, loc, elements), getLanes());
+  return broadcastUnsigned(b, loc, elements, lhsUnsigned, getLanes());
 }
 
 Value X86MaddubsAttr::buildRhs(OpBuilder &, Location, Value loaded) const {
@@ -207,8 +211,7 @@ Type X86VnniAttr::getPackedType(Type rhs) const {
 
 Value X86VnniAttr::buildLhs(OpBuilder &b, Location loc, Value elements,
                             bool lhsUnsigned) const {
-  return broadcastGroup(
-      b, loc, lhsUnsigned ? elements : turnSign(b, loc, elements), getLanes());
+  return broadcastUnsigned(b, loc, elements, lhsUnsigned, getLanes());
 }
 
 Value X86VnniAttr::buildRhs(OpBuilder &, Location, Value loaded) const {
