@@ -25,7 +25,12 @@ Value convertFactor(OpBuilder &b, Location loc, Value x, Value zero,
   if (isa<FloatType>(accumulator)) {
     if (type == accumulator)
       return x;
-    return arith::ExtFOp::create(b, loc, accumulator, x);
+    if (isa<FloatType>(type))
+      return arith::ExtFOp::create(b, loc, accumulator, x);
+    // Weights beside floats stand for their value.
+    if (isUnsigned)
+      return arith::UIToFPOp::create(b, loc, accumulator, x);
+    return arith::SIToFPOp::create(b, loc, accumulator, x);
   }
   if (type != accumulator)
     x = isUnsigned ? arith::ExtUIOp::create(b, loc, accumulator, x).getResult()

@@ -100,6 +100,20 @@ AffineMap kernel::ContractOp::getMap(unsigned i) {
   return cast<AffineMapAttr>(getIndexingMaps()[i]).getValue();
 }
 
+bool kernel::ContractOp::isFactorPacked(unsigned i) {
+  AffineMap map = getFactorMap(i);
+  AffineExpr last = getOutMap().getResults().empty()
+                        ? AffineExpr()
+                        : getOutMap().getResults().back();
+  return getBlock() && map.isFunctionOfDim(*getBlock()) && last &&
+         llvm::is_contained(map.getResults(), last);
+}
+
+Type kernel::ContractOp::getTotalType() {
+  return getBlock() ? getCombine().front().getArgument(0).getType()
+                    : getAccumulator();
+}
+
 void kernel::ContractOp::getEffects(
     SmallVectorImpl<SideEffects::EffectInstance<MemoryEffects::Effect>>
         &effects) {
@@ -111,10 +125,10 @@ LogicalResult kernel::ContractOp::verify() {
   if (getBounds().size() != dims)
     return emitOpError("expected ")
            << dims << " bounds, got " << getBounds().size();
-  if (getIndexingMaps().size() != 3 + getExtras().size())
+  size_t maps = 3 + getExtras().size() + getFactors().size();
+  if (getIndexingMaps().size() != maps)
     return emitOpError("expected ")
-           << 3 + getExtras().size() << " indexing maps, got "
-           << getIndexingMaps().size();
+           << maps << " indexing maps, got " << getIndexingMaps().size();
   for (unsigned i = 0; i < getIndexingMaps().size(); ++i)
     if (getMap(i).getNumDims() != dims)
       return emitOpError("map #") << i << " expected " << dims << " dimensions";
@@ -125,11 +139,28 @@ LogicalResult kernel::ContractOp::verify() {
            << getStream().size() << " operands";
   if (getStorage() && getPacked())
     return emitOpError("expected either packed panels or a storage");
+  if (getNibbles() && !getPacked())
+    return emitOpError("expected nibbles to be packed");
+  if (bool(getBlock()) != !getCombine().empty())
+    return emitOpError("expected a region combine with a block dimension");
+  if (getBlock()) {
+    Block &combine = getCombine().front();
+    if (combine.getNumArguments() != 2 + getFactors().size())
+      return emitOpError("combine expected ")
+             << 2 + getFactors().size() << " arguments, got "
+             << combine.getNumArguments();
+    if (combine.getArgument(1).getType() != getAccumulator() ||
+        combine.getTerminator()->getOperand(0).getType() != getTotalType())
+      return emitOpError("combine expected to add ")
+             << getAccumulator() << " to a total of " << getTotalType();
+  } else if (!getFactors().empty()) {
+    return emitOpError("factors need a block dimension");
+  }
   if (getTile().size() != 3)
     return emitOpError("expected rows, vectors and cache positions in tile");
   if (getTile()[0] <= 0 || getTile()[1] <= 0 || getTile()[2] < 0)
     return emitOpError("expected a positive register block in tile");
-  Type stored = getAccumulator();
+  Type stored = getTotalType();
   if (hasEpilogue()) {
     Block &block = getEpilogue().front();
     if (block.getNumArguments() != 1 + getExtras().size())

@@ -3,7 +3,8 @@
 // The generator of contraction kernels, shared by the files of this folder:
 // IndexBuilder.cpp has arithmetic and loops, LoopNest.cpp walks blocks,
 // Feeders.cpp brings operands to the instruction, StreamBlock.cpp walks weights
-// without zeros, Epilogue.cpp finishes and stores. Everything is addressed by
+// without zeros, BlockTotals.cpp adds the sums of blocks up, Epilogue.cpp
+// finishes and stores. Everything is addressed by
 // element offsets into flat views of the operands, so strided,
 // implicit-convolution and packed operands are one case.
 #ifndef TAMIS_LIB_KERNELS_EMITTER_H
@@ -55,7 +56,8 @@ struct FlatView {
 /// Views `memref` flat; with a map, also the stride of each loop dimension.
 FlatView flatten(IndexBuilder &b, Value memref, AffineMap map = {});
 
-/// One walked dimension and how far each operand moves per iteration.
+/// One walked dimension and how far each operand moves per iteration; factors
+/// follow the extras.
 struct Loop {
   OpFoldResult extent;
   OpFoldResult lhs, rhs, out, sums;
@@ -83,6 +85,17 @@ struct Columns {
   /// The same for rows that do not fill a tile.
   SmallVector<Value> remainderInitial;
 };
+
+struct Reduction;
+
+/// One vector of elements at `offset`: contiguous along the columns, the same
+/// for all of them, or strided.
+Value loadExtra(IndexBuilder &b, const FlatView &view, OpFoldResult offset,
+                OpFoldResult columnStride, int64_t lanes, Value mask);
+
+/// Clones a region of scalars at vector width; returns what it yields.
+Value inlineAtWidth(IndexBuilder &b, Block &block, ValueRange arguments,
+                    int64_t lanes);
 
 /// Generates the loops of one tamis_kernel.contract on memrefs, in its place.
 class Emitter {
@@ -126,6 +139,13 @@ private:
   SmallVector<Value> reduce(const Place &place, int64_t rows,
                             const Columns &columns);
 
+  // BlockTotals.cpp
+  void prepareFactors();
+  SmallVector<Value> reduceBlocks(Reduction &reduction, const Place &place,
+                                  const Columns &columns);
+  void combine(const Place &place, int64_t rows, const Columns &columns,
+               ArrayRef<Value> blockSums, MutableArrayRef<Value> totals);
+
   // StreamBlock.cpp
   void makeStream();
   void emitStreamRows(Place place);
@@ -165,6 +185,7 @@ private:
   bool isInteger;
 
   FlatView lhs, rhs, out, sums;
+  /// Extra operands, then factors.
   SmallVector<FlatView> extras;
   SmallVector<Loop> groups, rows;
   Loop column;

@@ -23,8 +23,6 @@ static Value asBytes(IndexBuilder &b, Value flat) {
       .getResult(0);
 }
 
-/// One vector of elements at `offset`: contiguous along the columns, the same
-/// for all of them, or strided.
 static Value loadElements(IndexBuilder &b, Value flat, OpFoldResult offset,
                           OpFoldResult columnStride, int64_t lanes,
                           Value mask) {
@@ -57,9 +55,9 @@ static Value loadElements(IndexBuilder &b, Value flat, OpFoldResult offset,
                                   mask, zero);
 }
 
-static Value loadExtra(IndexBuilder &b, const FlatView &view,
-                       OpFoldResult offset, OpFoldResult columnStride,
-                       int64_t lanes, Value mask) {
+Value kernel::loadExtra(IndexBuilder &b, const FlatView &view,
+                        OpFoldResult offset, OpFoldResult columnStride,
+                        int64_t lanes, Value mask) {
   Value bytes = asBytes(b, view.flat);
   Value loaded = loadElements(b, bytes, offset, columnStride, lanes, mask);
   if (bytes == view.flat)
@@ -68,8 +66,7 @@ static Value loadExtra(IndexBuilder &b, const FlatView &view,
                                  loaded);
 }
 
-/// Clones the epilogue at vector width; returns the vector to store.
-static Value inlineEpilogue(IndexBuilder &b, Block &block, ValueRange arguments,
+Value kernel::inlineAtWidth(IndexBuilder &b, Block &block, ValueRange arguments,
                             int64_t lanes) {
   IRMapping mapping;
   mapping.map(block.getArguments(), arguments);
@@ -130,7 +127,7 @@ void Emitter::finishRowByRow(const Place &place, int64_t count,
       OpFoldResult at =
           b.add(b.multiply(r, b.constant(width)), b.constant(j * lanes));
       row.push_back(vector::LoadOp::create(
-          b, VectorType::get(lanes, op.getAccumulator()), scratch,
+          b, VectorType::get(lanes, op.getTotalType()), scratch,
           b.value(at)));
     }
     finish(advance(place, rows.back(), r), 1, columns, row);
@@ -140,8 +137,9 @@ void Emitter::finishRowByRow(const Place &place, int64_t count,
 void Emitter::finish(const Place &place, int64_t count, const Columns &columns,
                      MutableArrayRef<Value> accumulators) {
   const Loop &row = rows.back();
+  unsigned numExtras = op.getExtras().size();
   // Extras that do not move with the row are read once per block.
-  SmallVector<SmallVector<Value>> shared(extras.size());
+  SmallVector<SmallVector<Value>> shared(numExtras);
   auto extraAt = [&](unsigned x, int64_t r, int64_t j) -> Value {
     Value operand = op.getExtras()[x];
     if (!isa<MemRefType>(operand.getType()))
@@ -153,7 +151,7 @@ void Emitter::finish(const Place &place, int64_t count, const Columns &columns,
     return loadExtra(b, extras[x], offset, column.extras[x], lanes,
                      columns.masks[j]);
   };
-  for (unsigned x = 0; x < extras.size(); ++x)
+  for (unsigned x = 0; x < numExtras; ++x)
     if (getConstantIntValue(row.extras[x]) == 0)
       for (int64_t j = 0; j < columns.vectors; ++j)
         shared[x].push_back(extraAt(x, 0, j));
@@ -162,10 +160,10 @@ void Emitter::finish(const Place &place, int64_t count, const Columns &columns,
       Value value = accumulators[r * columns.vectors + j];
       if (op.hasEpilogue()) {
         SmallVector<Value> arguments{value};
-        for (unsigned x = 0; x < extras.size(); ++x)
+        for (unsigned x = 0; x < numExtras; ++x)
           arguments.push_back(shared[x].empty() ? extraAt(x, r, j)
                                                 : shared[x][j]);
-        value = inlineEpilogue(b, op.getEpilogue().front(), arguments, lanes);
+        value = inlineAtWidth(b, op.getEpilogue().front(), arguments, lanes);
       }
       OpFoldResult offset =
           b.add(place.out, b.multiply(row.out, b.constant(r)));

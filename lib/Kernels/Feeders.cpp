@@ -73,6 +73,34 @@ Value Reduction::loadWeights(Offset rhs, int64_t j) {
   return vector::LoadOp::create(b, type, e.rhs.flat, at);
 }
 
+Value Reduction::readWeights(Offset rhs, int64_t j, bool upper) {
+  Value loaded = loadWeights(rhs, j);
+  if (!e.op.getNibbles())
+    return e.instruction.buildRhs(b, b.getLoc(), loaded);
+  // Both steps load the bytes; one load is left of it.
+  if (Value half = e.instruction.buildNibbles(b, b.getLoc(), loaded, upper))
+    return half;
+  auto splat = [&](int64_t value) -> Value {
+    return arith::ConstantOp::create(
+        b, DenseElementsAttr::get(cast<ShapedType>(loaded.getType()),
+                                  b.getI8IntegerAttr(value)));
+  };
+  Value half = upper ? arith::ShRUIOp::create(b, loaded, splat(4)).getResult()
+                     : arith::AndIOp::create(b, loaded, splat(15));
+  return e.instruction.buildRhs(b, b.getLoc(), half);
+}
+
+void Reduction::narrowSums() {
+  if (e.op.getNibbles() && e.instruction.getNarrowSteps() > 0)
+    narrow.assign(rows * columns.vectors + (ones ? rows : 0), Value());
+}
+
+void Reduction::widenSums(MutableArrayRef<Value> acc) {
+  for (auto [sum, partial] : llvm::zip(acc, narrow))
+    sum = e.instruction.buildWiden(b, b.getLoc(), partial, sum);
+  narrow.clear();
+}
+
 Value Reduction::loadChannels(Offset lhs, int64_t r, int64_t j) {
   OpFoldResult more = b.add(rowOffsets[r], b.constant(j * e.lanes));
   auto constant = getConstantIntValue(more);
@@ -148,13 +176,22 @@ void Reduction::multiplyStep(Offset lhs, Offset rhs, int64_t element,
                              int64_t count, MutableArrayRef<Value> acc,
                              Value remaining, Value stepOnes) {
   auto &instruction = e.instruction;
+  bool upper = element / e.step % 2 != 0;
   SmallVector<Value> weights;
   for (int64_t j = 0; j < columns.vectors; ++j)
-    weights.push_back(instruction.buildRhs(b, b.getLoc(), loadWeights(rhs, j)));
+    weights.push_back(readWeights(rhs, j, upper));
   if (ones && !stepOnes)
     stepOnes = count == e.step ? ones : makeOnes(0, count);
   int64_t sumsAt = rows * columns.vectors;
   int64_t sumsPerRow = e.dims.depthwise ? columns.vectors : 1;
+  auto add = [&](int64_t at, Value row, Value weight) {
+    if (narrow.empty())
+      acc[at] = instruction.buildMultiplyAccumulate(b, b.getLoc(), row, weight,
+                                                    acc[at]);
+    else
+      narrow[at] = instruction.buildNarrowProduct(b, b.getLoc(), row, weight,
+                                                  narrow[at]);
+  };
   for (int64_t r = 0; r < rows; ++r) {
     Value row = e.dims.depthwise ? Value()
                                  : loadStep(lhs, r, element, count, remaining);
@@ -167,14 +204,9 @@ void Reduction::multiplyStep(Offset lhs, Offset rhs, int64_t element,
           at.base = b.add(at.base, b.multiply(run.lhs, b.constant(element)));
         row = loadChannels(at, r, j);
       }
-      Value &sum = acc[r * columns.vectors + j];
-      sum = instruction.buildMultiplyAccumulate(b, b.getLoc(), row, weights[j],
-                                                sum);
-      if (ones && j < sumsPerRow) {
-        Value &rowSum = acc[sumsAt + r * sumsPerRow + j];
-        rowSum = instruction.buildMultiplyAccumulate(b, b.getLoc(), row,
-                                                     stepOnes, rowSum);
-      }
+      add(r * columns.vectors + j, row, weights[j]);
+      if (ones && j < sumsPerRow)
+        add(sumsAt + r * sumsPerRow + j, row, stepOnes);
     }
   }
 }
@@ -223,13 +255,21 @@ void Reduction::reduceRun(Offset lhs, Offset rhs, SmallVectorImpl<Value> &acc) {
         (e.dims.depthwise && *knownSteps <= kUnrolledTaps) || e.brokenRun)
       unroll = *knownSteps;
   }
+  int64_t stepsPerByte = e.op.getNibbles() ? 2 : 1;
+  unroll = llvm::alignTo(unroll, stepsPerByte);
+  if (int64_t most = e.instruction.getNarrowSteps(); most && stepsPerByte > 1)
+    unroll = std::min(most, *knownSteps);
   OpFoldResult stepLhs = b.multiply(run.lhs, b.constant(e.step));
   auto line = [&](Offset l, Offset r, int64_t count,
                   MutableArrayRef<Value> values) {
-    for (int64_t u = 0; u < count; ++u)
-      multiplyStep(l, move(r, run.rhs, b.constant(u)), u * e.step, e.step,
+    narrowSums();
+    for (int64_t u = 0; u < count; ++u) {
+      int64_t at = u / stepsPerByte * stepsPerByte;
+      multiplyStep(l, move(r, run.rhs, b.constant(at)), u * e.step, e.step,
                    ways == 1 ? values
                              : values.slice(u % ways * products, products));
+    }
+    widenSums(values);
   };
   OpFoldResult done = b.constant(0);
   if (knownSteps && *knownSteps == unroll) {
@@ -242,8 +282,8 @@ void Reduction::reduceRun(Offset lhs, Offset rhs, SmallVectorImpl<Value> &acc) {
     });
     done = end;
     if (knownSteps) {
-      int64_t left = *knownSteps - *getConstantIntValue(done);
-      line(move(lhs, stepLhs, done), move(rhs, run.rhs, done), left, acc);
+      if (int64_t left = *knownSteps - *getConstantIntValue(done))
+        line(move(lhs, stepLhs, done), move(rhs, run.rhs, done), left, acc);
     } else if (unroll > 1) {
       carry(done, steps, 1, acc, [&](Value k, SmallVectorImpl<Value> &inner) {
         line(move(lhs, stepLhs, k), move(rhs, run.rhs, k), 1, inner);
@@ -321,40 +361,40 @@ void Reduction::reduceLevel(unsigned level, Offset lhs, Offset rhs,
         });
 }
 
-SmallVector<Value> Emitter::reduce(const Place &place, int64_t count,
-                                   const Columns &columns) {
-  Reduction reduction(*this, columns, count);
+SmallVector<Value> Reduction::sumUp(unsigned level, Offset lhs, Offset rhs) {
+  auto type = VectorType::get(e.lanes, e.op.getAccumulator());
+  Value zero = arith::ConstantOp::create(b, b.getZeroAttr(type));
   SmallVector<Value> acc;
-  for (int64_t r = 0; r < count; ++r)
+  for (int64_t r = 0; r < rows; ++r)
     acc.append(columns.initial.begin(), columns.initial.end());
-  if (rhsZero) {
-    auto type = VectorType::get(lanes, op.getAccumulator());
-    Value zero = arith::ConstantOp::create(b, b.getZeroAttr(type));
-    acc.append(count * (dims.depthwise ? columns.vectors : 1), zero);
-  }
+  if (e.rhsZero)
+    acc.append(rows * (e.dims.depthwise ? columns.vectors : 1), zero);
   int64_t own = acc.size();
-  if (reduction.ways > 1) {
-    auto type = VectorType::get(lanes, op.getAccumulator());
-    Value zero = arith::ConstantOp::create(b, b.getZeroAttr(type));
-    acc.append((reduction.ways - 1) * own, zero);
-  }
-  reduction.reduceLevel(0, {OpFoldResult(b.value(place.lhs))},
-                        {OpFoldResult(b.value(place.rhs))}, acc);
+  acc.append((ways - 1) * own, zero);
+  reduceLevel(level, lhs, rhs, acc);
   for (int64_t half = acc.size() / 2; half >= own; half /= 2) {
     for (int64_t i = 0; i < half; ++i)
       acc[i] = arith::AddFOp::create(b, acc[i], acc[i + half]);
     acc.resize(half);
   }
-  if (!rhsZero)
+  if (!e.rhsZero)
     return acc;
-  Value factor = vector::BroadcastOp::create(
-      b, VectorType::get(lanes, op.getAccumulator()), rhsZero);
-  int64_t products = count * columns.vectors;
+  Value factor = vector::BroadcastOp::create(b, type, e.rhsZero);
+  int64_t products = rows * columns.vectors;
   for (int64_t i = 0; i < products; ++i) {
-    Value rowSum = acc[products + (dims.depthwise ? i : i / columns.vectors)];
+    Value rowSum = acc[products + (e.dims.depthwise ? i : i / columns.vectors)];
     acc[i] = arith::SubIOp::create(b, acc[i],
                                    arith::MulIOp::create(b, rowSum, factor));
   }
   acc.resize(products);
   return acc;
+}
+
+SmallVector<Value> Emitter::reduce(const Place &place, int64_t count,
+                                   const Columns &columns) {
+  Reduction reduction(*this, columns, count);
+  if (op.getBlock())
+    return reduceBlocks(reduction, place, columns);
+  return reduction.sumUp(0, {OpFoldResult(b.value(place.lhs))},
+                         {OpFoldResult(b.value(place.rhs))});
 }

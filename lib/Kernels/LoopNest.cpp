@@ -102,6 +102,7 @@ LogicalResult Emitter::prepare() {
     extras.push_back(isa<MemRefType>(extra.getType())
                          ? flatten(b, extra, op.getExtraMap(i))
                          : FlatView());
+  prepareFactors();
 
   for (unsigned d : dims.groups)
     groups.push_back(makeLoop(d));
@@ -167,6 +168,8 @@ void Emitter::prepareReductions(const FlatView &rhsView) {
   }
   if (op.getPacked()) {
     stepStride = rhsView.strides[2];
+    if (op.getNibbles())
+      stepStride = b.divide(stepStride, 2);
     panelStride = rhsView.strides[1];
     run.rhs = stepStride;
     OpFoldResult stride =
@@ -180,8 +183,9 @@ void Emitter::prepareReductions(const FlatView &rhsView) {
     panelStride = b.constant(0);
   }
   outer.push_back(run);
-  // Taps stay apart: the stage does not walk them.
-  if (op.getStorage() && op.getStorage()->getTaps() > 1) {
+  // Taps stay apart: the stage does not walk them. Blocks are sums of their
+  // own.
+  if (op.getBlock() || (op.getStorage() && op.getStorage()->getTaps() > 1)) {
     reductions.assign(outer.begin(), outer.end());
     return;
   }
@@ -249,7 +253,7 @@ void Emitter::makeScratch() {
     return;
   int64_t size = op.getTile()[0] * op.getTile()[1] * lanes;
   scratch = memref::AllocaOp::create(
-      b, MemRefType::get({size}, op.getAccumulator()), b.getI64IntegerAttr(64));
+      b, MemRefType::get({size}, op.getTotalType()), b.getI64IntegerAttr(64));
 }
 
 Loop &Emitter::cacheLoop() {
@@ -343,6 +347,9 @@ void Emitter::emitPanels(Place place, OpFoldResult lower, OpFoldResult upper) {
   panel.sums = op.getSums() ? b.constant(width) : b.constant(0);
   for (OpFoldResult &extra : panel.extras)
     extra = byWidth(extra);
+  for (unsigned i = 0; i < op.getFactors().size(); ++i)
+    if (unsigned x = op.getExtras().size() + i; op.isFactorPacked(i))
+      panel.extras[x] = extras[x].strides[1];
 
   OpFoldResult full = b.divide(column.extent, width);
   OpFoldResult tail = b.remainder(column.extent, width);

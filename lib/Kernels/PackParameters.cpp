@@ -29,7 +29,9 @@ template <typename To, typename Convert, typename Sum>
 static void packElements(kernel::PackOp op, const SourceView &view,
                          MutableArrayRef<To> out, Convert convert, Sum sum) {
   auto packed = cast<ShapedType>(op.getPacked().getType());
-  int64_t panels = packed.getDimSize(1), steps = packed.getDimSize(2);
+  int64_t stepsPerByte = op.getNibbles() ? 2 : 1;
+  int64_t panels = packed.getDimSize(1);
+  int64_t steps = packed.getDimSize(2) * stepsPerByte;
   int64_t step = op.getStep(), width = op.getWidth();
   ArrayRef<int64_t> reductions = op.getReductions();
   SmallVector<int64_t> outer =
@@ -38,12 +40,19 @@ static void packElements(kernel::PackOp op, const SourceView &view,
   int64_t runSteps = steps / static_cast<int64_t>(outer.size());
   int64_t columns = op.getColumn() < 0 ? 1 : view.shape[op.getColumn()];
   int64_t columnStride = op.getColumn() < 0 ? 0 : view.strides[op.getColumn()];
+  auto put = [](To &slot, To value, int64_t place) {
+    if constexpr (std::is_integral_v<To>)
+      slot = static_cast<To>(place ? slot | value << 4 : value);
+    else
+      slot = value;
+  };
   To *to = out.data();
   int64_t group = 0;
   for (int64_t groupOffset : view.getOffsets(op.getGroups())) {
     for (int64_t p = 0; p < panels; ++p) {
       for (int64_t outerOffset : outer) {
-        for (int64_t k = 0; k < runSteps; ++k, to += width * step) {
+        for (int64_t k = 0; k < runSteps; ++k) {
+          int64_t place = k % stepsPerByte;
           for (int64_t s = 0; s < step; ++s) {
             size_t element = k * step + s;
             if (element >= run.size())
@@ -53,15 +62,25 @@ static void packElements(kernel::PackOp op, const SourceView &view,
             int64_t end = std::min(width, columns - p * width);
             for (int64_t c = 0; c < end; ++c, from += columnStride) {
               To value = convert(from);
-              to[c * step + s] = value;
+              put(to[c * step + s], value, place);
               sum(group, p * width + c, value);
             }
           }
+          if (place + 1 == stepsPerByte)
+            to += width * step;
         }
       }
     }
     ++group;
   }
+}
+
+/// The bits of a float that the selection found to be one of float16.
+static uint16_t toHalf(float value) {
+  APFloat half(value);
+  bool losesInfo;
+  half.convert(APFloat::IEEEhalf(), APFloat::rmNearestTiesToEven, &losesInfo);
+  return static_cast<uint16_t>(half.bitcastToAPInt().getZExtValue());
 }
 
 /// A blob of `count` zeroed elements of T, aligned for vector loads.
@@ -113,6 +132,13 @@ pack(kernel::PackOp op, const SourceView &view) {
     packElements(
         op, view, data, [&](int64_t i) { return view.getFloat(i); },
         [](int64_t, int64_t, float) {});
+  } else if (element.isF16()) {
+    MutableArrayRef<uint16_t> data;
+    blob = makeBlob(count, data);
+    packElements(
+        op, view, data,
+        [&](int64_t i) { return toHalf(view.getFloat(i)); },
+        [](int64_t, int64_t, uint16_t) {});
   } else if (element.isBF16() && view.element == element) {
     MutableArrayRef<uint16_t> data;
     blob = makeBlob(count, data);
@@ -141,7 +167,8 @@ pack(kernel::PackOp op, const SourceView &view) {
 /// may hold anything.
 static DenseElementsAttr packSplat(kernel::PackOp op, const SourceView &view) {
   auto packed = cast<ShapedType>(op.getPacked().getType());
-  if (!view.isSplat || op.getSums() || !packed.hasStaticShape())
+  if (!view.isSplat || op.getSums() || op.getNibbles() ||
+      !packed.hasStaticShape())
     return nullptr;
   int64_t depth = 1;
   for (int64_t dim : op.getReductions())
@@ -156,6 +183,8 @@ static DenseElementsAttr packSplat(kernel::PackOp op, const SourceView &view) {
   int64_t offset = static_cast<int64_t>(op.getOffset());
   if (element.isF32())
     return repeat(view.getFloat(0));
+  if (element.isF16())
+    return repeat(toHalf(view.getFloat(0)));
   if (element.isBF16() && view.element == element)
     return DenseElementsAttr::getFromRawBuffer(packed,
                                                view.bytes.take_front(2));

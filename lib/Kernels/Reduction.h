@@ -2,7 +2,8 @@
 //
 // The reduction of one register block, shared by the files that feed it:
 // Feeders.cpp loads operands and walks the reduction, StageRows.cpp widens
-// rows once for all columns, DepthwiseWindow.cpp does depthwise windows.
+// rows once for all columns, DepthwiseWindow.cpp does depthwise windows,
+// BlockTotals.cpp sums of blocks.
 #ifndef TAMIS_LIB_KERNELS_REDUCTION_H
 #define TAMIS_LIB_KERNELS_REDUCTION_H
 
@@ -25,6 +26,8 @@ struct Reduction {
   Value ones;
   /// Sums that each output element is accumulated in, taking turns.
   int64_t ways;
+  /// Narrow sums beside the accumulators; empty where there are none.
+  SmallVector<Value> narrow;
   /// Channel vectors already loaded at a place of the current straight line.
   DenseMap<std::pair<Value, int64_t>, Value> loaded;
 
@@ -52,7 +55,17 @@ struct Reduction {
   /// A weight vector of ones in elements [begin, end) of every step.
   Value makeOnes(int64_t begin, int64_t end);
 
+  /// Loads weight vector `j` of a step, or of two that share bytes.
   Value loadWeights(Offset rhs, int64_t j);
+
+  /// The same as the register that is multiplied; of two steps that share
+  /// bytes, the one in the upper halves if `upper`.
+  Value readWeights(Offset rhs, int64_t j, bool upper);
+
+  /// Steps from here on add their products up in a narrower type; widenSums
+  /// adds these sums to the accumulators.
+  void narrowSums();
+  void widenSums(MutableArrayRef<Value> acc);
 
   /// One vector of channels of a depthwise row.
   Value loadChannels(Offset lhs, int64_t r, int64_t j);
@@ -99,6 +112,9 @@ struct Reduction {
 
   void reduceLevel(unsigned level, Offset lhs, Offset rhs,
                    SmallVectorImpl<Value> &acc);
+
+  /// The sums of the reductions from `level` on, rows outer, vectors inner.
+  SmallVector<Value> sumUp(unsigned level, Offset lhs, Offset rhs);
 };
 
 } // namespace mlir::tamis::kernel

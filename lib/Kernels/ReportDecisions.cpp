@@ -49,9 +49,12 @@ struct ReportDecisions : tamis::impl::ReportDecisionsBase<ReportDecisions> {
         facts = describe(b, chosen.getOrigin(), chosen.getLhs(),
                          chosen.getRhs(), chosen.getInit(), chosen.getBounds());
         facts.set("storage",
-                  b.getStringAttr(chosen.getStorage()  ? "row stream"
-                                  : chosen.getPacked() ? "dense packed"
-                                                       : "as it lies"));
+                  b.getStringAttr(chosen.getStorage()   ? "row stream"
+                                  : chosen.getNibbles() ? "dense nibbles"
+                                  : chosen.getPacked()  ? "dense packed"
+                                                        : "as it lies"));
+        if (chosen.getBlock())
+          facts.set("block", b.getI64IntegerAttr(chosen.getBounds().back()));
         if (std::optional<RowStreamAttr> stream = chosen.getStorage())
           facts.set("entries", b.getI64IntegerAttr(stream->getEntries()));
         // Of how many: words that weights without zeros would have.

@@ -2,8 +2,11 @@
 //
 // Decides, for every contraction on tensors, the instruction, the tiles and the
 // order of its right operand, and writes the decision down as a
-// tamis_kernel.contract. Nothing is packed or generated here.
+// tamis_kernel.contract (ApplyDecision.cpp). Nothing is packed or generated
+// here.
+#include "Decision.h"
 #include "Emitter.h"
+#include "SourceView.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/Linalg/IR/Linalg.h"
 #include "mlir/Dialect/MLProgram/IR/MLProgram.h"
@@ -27,25 +30,6 @@ namespace mlir::tamis {
 
 using namespace mlir;
 using namespace mlir::tamis;
-
-namespace {
-
-/// Everything decided about one contraction before IR changes.
-struct Decision {
-  InstructionAttrInterface instruction;
-  ContractionDims dims;
-  SmallVector<int64_t> bounds;
-  Tiling tiling;
-  int64_t tasks = 1;
-  bool packed;
-  /// Taken from every rhs element when it is packed.
-  int64_t rhsOffset = 0;
-  /// The rhs zero point is part of rhsOffset and done with.
-  bool rhsZeroFolded = false;
-  bool needsSums = false;
-};
-
-} // namespace
 
 static std::optional<int64_t> getConstant(Value zero, bool isUnsigned) {
   if (!zero)
@@ -71,20 +55,11 @@ static bool hasContiguousColumns(ContractOp op, const ContractionDims &dims,
   return false;
 }
 
-static int64_t product(ArrayRef<unsigned> dims, ArrayRef<int64_t> bounds) {
-  int64_t result = 1;
-  for (unsigned d : dims) {
-    if (ShapedType::isDynamic(bounds[d]))
-      return ShapedType::kDynamic;
-    result *= bounds[d];
-  }
-  return result;
-}
-
 /// Rows as the code generator will see them if buffers are contiguous: the
 /// innermost dimensions that are contiguous in lhs and out count as one.
-static void describeRows(ContractOp op, const ContractionDims &dims,
-                         ArrayRef<int64_t> bounds, TilingProblem &problem) {
+static void describeRows(ContractOp op, const Decision &decision,
+                         TilingProblem &problem) {
+  ArrayRef<int64_t> bounds = decision.bounds;
   auto strideOf = [&](AffineMap map, ArrayRef<int64_t> shape, unsigned d) {
     int64_t stride = 1, result = 0;
     for (int64_t i = static_cast<int64_t>(shape.size()) - 1; i >= 0; --i) {
@@ -99,12 +74,12 @@ static void describeRows(ContractOp op, const ContractionDims &dims,
   ArrayRef<int64_t> lhsShape =
       cast<ShapedType>(op.getLhs().getType()).getShape();
   ArrayRef<int64_t> outShape =
-      cast<ShapedType>(op.getInit().getType()).getShape();
+      cast<ShapedType>(decision.init.getType()).getShape();
   SmallVector<std::pair<int64_t, int64_t>> merged; // extent, lhs stride
   int64_t lastOut = 0;
-  for (unsigned d : llvm::reverse(dims.rows)) {
+  for (unsigned d : llvm::reverse(decision.dims.rows)) {
     int64_t lhs = strideOf(op.getLhsMap(), lhsShape, d);
-    int64_t out = strideOf(op.getOutMap(), outShape, d);
+    int64_t out = strideOf(decision.out, outShape, d);
     if (!merged.empty()) {
       auto &[extent, stride] = merged.back();
       if (!ShapedType::isDynamic(extent) && lhs == stride * extent &&
@@ -146,7 +121,7 @@ static bool suitsTiles(ContractOp op, const ContractionDims &dims,
                        ArrayRef<int64_t> bounds) {
   if (dims.depthwise || dims.reductions.empty())
     return false;
-  int64_t run = product(ArrayRef(dims.reductions).take_back(dims.run), bounds);
+  int64_t run = getProduct(ArrayRef(dims.reductions).take_back(dims.run), bounds);
   if (ShapedType::isDynamic(run) || dims.run > 1 ||
       kernel::getTileDepth(run) < 32)
     return false;
@@ -154,8 +129,64 @@ static bool suitsTiles(ContractOp op, const ContractionDims &dims,
       getConstant(op.getRhsZero(), op.getRhsUnsigned());
   if (zero != (op.getRhsUnsigned() ? 128 : 0))
     return false;
-  int64_t rows = product(dims.rows, bounds);
+  int64_t rows = getProduct(dims.rows, bounds);
   return ShapedType::isDynamic(rows) || rows >= 8;
+}
+
+/// True if a constant's elements are 0 to 15, two of which fit into a byte.
+static bool hasNibbles(Value value, bool isUnsigned, SymbolTable &symbols) {
+  FailureOr<SourceView> view = failure();
+  if (isUnsigned && getElementTypeOrSelf(value.getType()).isInteger(8))
+    view = viewConstant(value, symbols);
+  return succeeded(view) && llvm::all_of(view->bytes, [](char byte) {
+           return static_cast<uint8_t>(byte) < 16;
+         });
+}
+
+/// True if float16 holds all elements of a float32 constant.
+static bool fitsHalf(Value value, SymbolTable &symbols) {
+  FailureOr<SourceView> view = viewConstant(value, symbols);
+  if (failed(view) || !view->element.isF32())
+    return false;
+  int64_t count = view->bytes.size() / sizeof(float);
+  return llvm::all_of(llvm::seq<int64_t>(0, count), [&](int64_t i) {
+    APFloat half(view->getFloat(i));
+    bool losesInfo;
+    half.convert(APFloat::IEEEhalf(), APFloat::rmNearestTiesToEven,
+                 &losesInfo);
+    return !losesInfo;
+  });
+}
+
+/// Decides how the factors of blocks lie; false if the kernel cannot read them.
+static bool decideFactors(Decision &decision, SymbolTable &symbols) {
+  const BlockSums &blocks = *decision.blocks;
+  const ContractionDims &dims = decision.dims;
+  // One run of whole steps within each block.
+  if (dims.depthwise || dims.reductions.size() != 2 ||
+      dims.reductions.front() != blocks.block || dims.run != 1 ||
+      ShapedType::isDynamic(decision.bounds[dims.reductions.back()]) ||
+      ShapedType::isDynamic(decision.bounds[blocks.block]))
+    return false;
+  MLIRContext *context = decision.out.getContext();
+  AffineExpr column = getAffineDimExpr(dims.column, context);
+  if (decision.out.getResults().back() != column)
+    return false;
+  for (auto [value, map] : llvm::zip_equal(blocks.factors, blocks.maps)) {
+    Type narrow;
+    bool packed = map.isFunctionOfDim(dims.column) &&
+                  map.isFunctionOfDim(blocks.block);
+    if (packed) {
+      auto type = cast<RankedTensorType>(value.getType());
+      if (map.getNumResults() != 2 || !type.hasStaticShape() ||
+          !isParameter(value))
+        return false;
+      if (fitsHalf(value, symbols))
+        narrow = Float16Type::get(context);
+    }
+    decision.narrowed.push_back(narrow);
+  }
+  return true;
 }
 
 /// How many pieces are worth waking workers for.
@@ -172,13 +203,20 @@ static int64_t chooseTasks(const Decision &decision, int64_t threads) {
                              std::max<int64_t>(1, threads));
 }
 
-static FailureOr<Decision> decide(ContractOp op, TargetAttr target,
+/// Decides with `blocks`, where they are given, as part of the contraction.
+static FailureOr<Decision> decide(ContractOp op,
+                                  std::optional<BlockSums> blocks,
+                                  TargetAttr target, SymbolTable &symbols,
                                   std::string &reason) {
   Type lhs = getElementTypeOrSelf(op.getLhs().getType());
   Type rhs = getElementTypeOrSelf(op.getRhs().getType());
   Decision decision;
   decision.bounds = op.getStaticLoopRanges();
-  if (!isVectorizable(op.getEpilogue())) {
+  decision.blocks = blocks;
+  decision.out = blocks ? blocks->out : op.getOutMap();
+  decision.init = blocks ? blocks->getInit() : op.getInit();
+  if (!isVectorizable(op.getEpilogue()) ||
+      (blocks && !isVectorizable(blocks->added.getRegion()))) {
     reason = "the epilogue holds an operation that is not elementwise";
     return failure();
   }
@@ -194,18 +232,33 @@ static FailureOr<Decision> decide(ContractOp op, TargetAttr target,
   }
   reason = "no instruction takes these element types";
   bool found = false;
+  bool small = hasNibbles(op.getRhs(), op.getRhsUnsigned(), symbols);
+  Type nibble = IntegerType::get(op.getContext(), 4);
   for (InstructionAttrInterface instruction :
        getInstructions(target, allowsBf16(op))) {
-    if (instruction.getPairBound() != 0 ||
-        !instruction.accepts(lhs, rhs, op.getAccumulator(), op.getLhsUnsigned(),
-                             op.getRhsUnsigned()))
+    auto accepts = [&](Type rhs) {
+      return instruction.accepts(lhs, rhs, op.getAccumulator(),
+                                 op.getLhsUnsigned(), op.getRhsUnsigned());
+    };
+    bool onlySmall = small && accepts(nibble);
+    if (instruction.getPairBound() != 0 || (!onlySmall && !accepts(rhs)))
       continue;
     FailureOr<ContractionDims> dims = classifyContraction(
-        op.getLhsMap(), op.getRhsMap(), op.getOutMap(), decision.bounds,
+        op.getLhsMap(), op.getRhsMap(), decision.out, decision.bounds,
         cast<ShapedType>(op.getLhs().getType()).getShape(),
         instruction.getReductionStep(), reason);
-    if (failed(dims) ||
-        (instruction.isTile() && !suitsTiles(op, *dims, decision.bounds)))
+    if (failed(dims) || (instruction.isTile() &&
+                         (blocks || !suitsTiles(op, *dims, decision.bounds))))
+      continue;
+    // Both halves of a byte belong to one run.
+    decision.nibbles = small && !instruction.isTile() && !dims->depthwise &&
+                       dims->run == 1 &&
+                       !ShapedType::isDynamic(
+                           decision.bounds[dims->reductions.back()]) &&
+                       decision.bounds[dims->reductions.back()] %
+                               (2 * instruction.getReductionStep()) ==
+                           0;
+    if (onlySmall && !decision.nibbles)
       continue;
     decision.instruction = instruction;
     decision.dims = *dims;
@@ -236,7 +289,9 @@ static FailureOr<Decision> decide(ContractOp op, TargetAttr target,
       getConstant(op.getRhsZero(), op.getRhsUnsigned());
   if (isa<IntegerType>(lhs)) {
     bool wide = packedType.getIntOrFloatBitWidth() > 8;
-    if (wide && rhsZero) {
+    if (decision.nibbles) {
+      decision.rhsZeroFolded = rhsZero && *rhsZero == 0;
+    } else if (wide && rhsZero) {
       decision.rhsOffset = *rhsZero;
       decision.rhsZeroFolded = true;
     } else if (!wide && op.getRhsUnsigned()) {
@@ -250,6 +305,14 @@ static FailureOr<Decision> decide(ContractOp op, TargetAttr target,
     decision.needsSums = instruction.getLhsOffset(op.getLhsUnsigned()) != 0 ||
                          !lhsZero || *lhsZero != 0;
   }
+  if (isa<FloatType>(lhs) && op.getRhsUnsigned() && !decision.nibbles) {
+    reason = "unsigned bytes are multiplied by floats";
+    return failure();
+  }
+  if (blocks && (decision.needsSums || !decideFactors(decision, symbols))) {
+    reason = "sums of blocks are added up in a way no kernel knows";
+    return failure();
+  }
   decision.packed = isa<IntegerType>(lhs) || dims.depthwise ||
                     instruction.getReductionStep() > 1 ||
                     isParameter(op.getRhs()) ||
@@ -257,222 +320,19 @@ static FailureOr<Decision> decide(ContractOp op, TargetAttr target,
 
   TilingProblem problem;
   problem.columns = decision.bounds[dims.column];
-  problem.steps = product(dims.reductions, decision.bounds);
+  problem.steps = getProduct(dims.reductions, decision.bounds);
   problem.lanes = instruction.getLanes();
   problem.maxAccumulators = instruction.getMaxAccumulators();
   problem.rowSums = isa<IntegerType>(lhs) && !decision.rhsZeroFolded;
   problem.depthwise = dims.depthwise;
+  problem.totals = bool(blocks);
   problem.openReduction = ShapedType::isDynamic(problem.steps);
   problem.l2 = target.getL2();
-  describeRows(op, dims, decision.bounds, problem);
+  describeRows(op, decision, problem);
   decision.tiling =
       instruction.isTile() ? chooseTileTiling(problem) : chooseTiling(problem);
   decision.tasks = chooseTasks(decision, target.getThreads());
   return decision;
-}
-
-//===-- applying the decision ---------------------------------------------===//
-
-/// The size of iteration dimension `d`, from the operands that know it.
-static OpFoldResult getBound(OpBuilder &b, ContractOp op, unsigned d,
-                             ArrayRef<int64_t> bounds) {
-  if (!ShapedType::isDynamic(bounds[d]))
-    return b.getIndexAttr(bounds[d]);
-  auto search = [&](Value value, AffineMap map) -> Value {
-    for (auto [i, expr] : llvm::enumerate(map.getResults()))
-      if (expr == b.getAffineDimExpr(d))
-        return tensor::DimOp::create(b, op.getLoc(), value, i);
-    return {};
-  };
-  if (Value size = search(op.getRhs(), op.getRhsMap()))
-    return size;
-  if (Value size = search(op.getInit(), op.getOutMap()))
-    return size;
-  return search(op.getLhs(), op.getLhsMap());
-}
-
-/// lhs with the coordinates outside it made real: zero, that is the zero point.
-static Value padLhs(ImplicitLocOpBuilder &b, ContractOp op,
-                    ArrayRef<int64_t> bounds) {
-  auto type = cast<RankedTensorType>(op.getLhs().getType());
-  SmallVector<OpFoldResult> low, high;
-  bool any = false;
-  for (auto [i, expr] : llvm::enumerate(op.getLhsMap().getResults())) {
-    int64_t before = op.getPad()[i];
-    low.push_back(b.getIndexAttr(before));
-    SmallVector<int64_t> c =
-        *getCoefficients(expr, op.getLhsMap().getNumDims());
-    unsigned used = llvm::count_if(c, [](int64_t x) { return x != 0; });
-    bool isStatic = !type.isDynamicDim(i);
-    int64_t needed = 1;
-    for (auto [d, factor] : llvm::enumerate(c)) {
-      if (factor == 0)
-        continue;
-      isStatic &= !ShapedType::isDynamic(bounds[d]);
-      needed += factor * (bounds[d] - 1);
-    }
-    if (isStatic) {
-      int64_t after =
-          std::max<int64_t>(0, needed - type.getDimSize(i) - before);
-      high.push_back(b.getIndexAttr(after));
-      any |= before != 0 || after != 0;
-      continue;
-    }
-    if (used <= 1 && before == 0) {
-      high.push_back(b.getIndexAttr(0));
-      continue;
-    }
-    any = true;
-    Value size = arith::ConstantIndexOp::create(b, 1 - before);
-    for (auto [d, factor] : llvm::enumerate(c)) {
-      if (factor == 0)
-        continue;
-      Value bound = getValueOrCreateConstantIndexOp(b, b.getLoc(),
-                                                    getBound(b, op, d, bounds));
-      Value one = arith::ConstantIndexOp::create(b, 1);
-      Value scale = arith::ConstantIndexOp::create(b, factor);
-      Value steps = arith::SubIOp::create(b, bound, one);
-      size = arith::AddIOp::create(b, size,
-                                   arith::MulIOp::create(b, steps, scale));
-    }
-    Value have = tensor::DimOp::create(b, op.getLhs(), i);
-    Value zero = arith::ConstantIndexOp::create(b, 0);
-    high.push_back(
-        arith::MaxSIOp::create(b, zero, arith::SubIOp::create(b, size, have))
-            .getResult());
-  }
-  if (!any)
-    return op.getLhs();
-  Type element = type.getElementType();
-  Value fill = op.getLhsZero();
-  if (!fill)
-    fill = arith::ConstantOp::create(b, b.getZeroAttr(element));
-  unsigned width = element.getIntOrFloatBitWidth();
-  if (fill.getType().getIntOrFloatBitWidth() > width)
-    fill = arith::TruncIOp::create(b, element, fill);
-  else if (fill.getType() != element)
-    fill = op.getLhsUnsigned()
-               ? arith::ExtUIOp::create(b, element, fill).getResult()
-               : arith::ExtSIOp::create(b, element, fill).getResult();
-  auto known = [](OpFoldResult v) {
-    return getConstantIntValue(v).value_or(ShapedType::kDynamic);
-  };
-  RankedTensorType padded = tensor::PadOp::inferResultType(
-      type, llvm::map_to_vector(low, known), llvm::map_to_vector(high, known));
-  return tensor::PadOp::create(b, padded, op.getLhs(), low, high, fill);
-}
-
-/// Creates the pack of rhs; returns packed operand and column sums.
-static std::pair<Value, Value> packRhs(ImplicitLocOpBuilder &b, ContractOp op,
-                                       const Decision &decision) {
-  const ContractionDims &dims = decision.dims;
-  InstructionAttrInterface instruction = decision.instruction;
-  int64_t step = instruction.getReductionStep();
-  int64_t width = decision.tiling.vectors * instruction.getLanes();
-  auto position = [&](unsigned d) {
-    return static_cast<int64_t>(
-        *op.getRhsMap().getResultPosition(b.getAffineDimExpr(d)));
-  };
-  auto positions = [&](ArrayRef<unsigned> list) {
-    return llvm::map_to_vector(list, position);
-  };
-  // Sizes: [groups][panels][steps][width * step]; dynamic ones as values.
-  SmallVector<int64_t> shape;
-  SmallVector<Value> sizes;
-  auto dynamicProduct = [&](ArrayRef<unsigned> list) {
-    Value size = arith::ConstantIndexOp::create(b, 1);
-    for (unsigned d : list)
-      size = arith::MulIOp::create(
-          b, size,
-          getValueOrCreateConstantIndexOp(b, b.getLoc(),
-                                          getBound(b, op, d, decision.bounds)));
-    return size;
-  };
-  auto append = [&](int64_t size, function_ref<Value()> value) {
-    shape.push_back(size);
-    if (ShapedType::isDynamic(size))
-      sizes.push_back(value());
-  };
-  auto ceilDivide = [&](Value size, int64_t by) -> Value {
-    return arith::CeilDivUIOp::create(b, size,
-                                      arith::ConstantIndexOp::create(b, by));
-  };
-  append(product(dims.groups, decision.bounds),
-         [&] { return dynamicProduct(dims.groups); });
-  int64_t columns = decision.bounds[dims.column];
-  append(ShapedType::isDynamic(columns)
-             ? columns
-             : static_cast<int64_t>(llvm::divideCeil(columns, width)),
-         [&] { return ceilDivide(dynamicProduct({dims.column}), width); });
-  SmallVector<int64_t> sumShape = shape;
-  SmallVector<Value> sumSizes = sizes;
-  ArrayRef<unsigned> reductions = dims.reductions;
-  int64_t outer = product(reductions.drop_back(dims.run), decision.bounds);
-  int64_t run = product(reductions.take_back(dims.run), decision.bounds);
-  append(ShapedType::isDynamic(run)
-             ? run
-             : outer * static_cast<int64_t>(llvm::divideCeil(run, step)),
-         [&] {
-           Value steps =
-               ceilDivide(dynamicProduct(reductions.take_back(dims.run)), step);
-           return arith::MulIOp::create(
-               b, steps, arith::ConstantIndexOp::create(b, outer));
-         });
-  shape.push_back(width * step);
-
-  Type rhsType = getElementTypeOrSelf(op.getRhs().getType());
-  Type packedElement = instruction.getPackedType(rhsType);
-  Value packed = tensor::EmptyOp::create(b, shape, packedElement, sizes);
-  Value sums;
-  SmallVector<Type> results{packed.getType()};
-  if (decision.needsSums) {
-    if (!ShapedType::isDynamic(sumShape[1]))
-      sumShape[1] *= width;
-    else
-      sumSizes.back() = arith::MulIOp::create(
-          b, sumSizes.back(), arith::ConstantIndexOp::create(b, width));
-    sums = tensor::EmptyOp::create(b, sumShape, b.getI32Type(), sumSizes);
-    results.push_back(sums.getType());
-  }
-  bool hasColumn = op.getRhsMap().isFunctionOfDim(dims.column);
-  auto pack = kernel::PackOp::create(
-      b, results[0], results.size() > 1 ? results[1] : Type(), op.getRhs(),
-      packed, sums, b.getDenseI64ArrayAttr(positions(dims.groups)),
-      b.getI64IntegerAttr(hasColumn ? position(dims.column) : -1),
-      b.getDenseI64ArrayAttr(positions(dims.reductions)),
-      b.getI64IntegerAttr(dims.run), b.getI64IntegerAttr(step),
-      b.getI64IntegerAttr(decision.rhsOffset),
-      op.getRhsUnsigned() ? b.getUnitAttr() : UnitAttr());
-  return {pack.getPackedResult(), pack.getSumsResult()};
-}
-
-static void apply(RewriterBase &rewriter, ContractOp op,
-                  const Decision &decision) {
-  ImplicitLocOpBuilder b(op.getLoc(), rewriter);
-  b.setInsertionPoint(op);
-  Value lhs = padLhs(b, op, decision.bounds);
-  Value rhs = op.getRhs(), sums;
-  if (decision.packed)
-    std::tie(rhs, sums) = packRhs(b, op, decision);
-  const Tiling &tiling = decision.tiling;
-  Value rhsZero = decision.rhsZeroFolded ? Value() : op.getRhsZero();
-  // An unsigned operand without a zero point still carries the packer's offset.
-  if (!rhsZero && !decision.rhsZeroFolded &&
-      isa<IntegerType>(getElementTypeOrSelf(rhs.getType())))
-    rhsZero = arith::ConstantOp::create(b, b.getI32IntegerAttr(0));
-  auto contract = kernel::ContractOp::create(
-      b, op.getResult().getType(), lhs, rhs, /*stream=*/ValueRange(), sums,
-      op.getLhsZero(), rhsZero, op.getExtras(), op.getInit(),
-      op.getIndexingMapsAttr(), op.getIteratorTypesAttr(),
-      b.getDenseI64ArrayAttr(decision.bounds), op.getAccumulatorAttr(),
-      decision.instruction,
-      b.getDenseI64ArrayAttr({tiling.rows, tiling.vectors, tiling.positions}),
-      b.getI64IntegerAttr(decision.tasks),
-      decision.packed ? b.getUnitAttr() : UnitAttr(), /*storage=*/nullptr,
-      op.getLhsUnsignedAttr(), op.getRhsUnsignedAttr(), op.getOriginAttr());
-  rewriter.inlineRegionBefore(op.getEpilogue(), contract.getEpilogue(),
-                              contract.getEpilogue().begin());
-  rewriter.replaceOp(op, contract.getResult());
 }
 
 namespace {
@@ -488,11 +348,17 @@ struct SelectInstructions
     IRRewriter rewriter(context);
     TargetAttr generic =
         TargetAttr::get(context, "generic", {}, 32 << 10, 1 << 20, 1);
+    SymbolTable symbols(getOperation());
     for (ContractOp op : ops) {
       TargetAttr target = getTarget(op);
+      if (!target)
+        target = generic;
       std::string reason;
-      FailureOr<Decision> decision =
-          decide(op, target ? target : generic, reason);
+      FailureOr<Decision> decision = failure();
+      if (std::optional<BlockSums> blocks = findBlockSums(op))
+        decision = decide(op, blocks, target, symbols, reason);
+      if (failed(decision))
+        decision = decide(op, std::nullopt, target, symbols, reason);
       if (failed(decision)) {
         ++numLeft;
         LLVM_DEBUG(op.emitRemark()
@@ -500,7 +366,7 @@ struct SelectInstructions
         op->setAttr(kReasonAttrName, StringAttr::get(context, reason));
         continue;
       }
-      apply(rewriter, op, *decision);
+      applyDecision(rewriter, op, *decision);
       ++numSelected;
     }
   }

@@ -161,7 +161,9 @@ static std::optional<Candidate> match(kernel::ContractOp op, TargetAttr target,
   c.pack = pack;
   Type lhs = getElementTypeOrSelf(op.getLhs().getType());
   Type rhs = getElementTypeOrSelf(pack.getSource().getType());
-  if (!lhs.isF32() && !lhs.isInteger(8))
+  bool mixed = isa<FloatType>(lhs) != isa<FloatType>(rhs);
+  if ((!lhs.isF32() && !lhs.isInteger(8)) || mixed || op.getNibbles() ||
+      op.getBlock())
     return std::nullopt;
   c.instruction = getStreamInstruction(op, target, lhs, rhs);
   FailureOr<SourceView> view = viewConstant(pack.getSource(), symbols);

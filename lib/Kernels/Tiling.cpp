@@ -41,12 +41,14 @@ Tiling mlir::tamis::chooseTiling(const TilingProblem &problem) {
   int64_t columns = ShapedType::isDynamic(problem.columns) ? kTypicalExtents[0]
                                                            : problem.columns;
   int64_t vectorsWanted = llvm::divideCeil(columns, problem.lanes);
-  int64_t maxVectors = problem.depthwise ? 4 : rowExtent < 4 ? 8 : 6;
+  int64_t maxVectors = problem.depthwise || problem.totals ? 4
+                       : rowExtent < 4                     ? 8
+                                                           : 6;
   Tiling best{1, 1, 0};
   double bestCost = 1e300;
   for (int64_t vectors = 1; vectors <= std::min(maxVectors, vectorsWanted);
        ++vectors) {
-    int64_t budget = problem.maxAccumulators;
+    int64_t budget = problem.maxAccumulators / (problem.totals ? 2 : 1);
     // A block needs its weights and one broadcast beside the accumulators.
     int64_t registers = budget > 16 ? 32 : 16;
     budget = std::min(budget, registers - vectors - 1);

@@ -43,7 +43,8 @@ bool VectorFmaAttr::accepts(Type lhs, Type rhs, Type accumulator, bool,
   auto narrow = [](Type t) {
     return isa<Float32Type, Float16Type, BFloat16Type>(t);
   };
-  return narrow(lhs) && narrow(rhs) && accumulator.isF32();
+  return narrow(lhs) && (narrow(rhs) || rhs.isInteger(8)) &&
+         accumulator.isF32();
 }
 
 int64_t VectorFmaAttr::getReductionStep() const { return 1; }
@@ -57,23 +58,26 @@ int64_t VectorFmaAttr::getLhsOffset(bool) const { return 0; }
 bool VectorFmaAttr::isTile() const { return false; }
 
 Type VectorFmaAttr::getPackedType(Type rhs) const {
-  return Float32Type::get(rhs.getContext());
+  // Weights that are bytes are so for their size.
+  return rhs.isInteger(8) ? rhs : Float32Type::get(rhs.getContext());
 }
 
-/// float16 and bfloat16 to float32, scalars and vectors.
-static Value widenFloat(OpBuilder &b, Location loc, Value value) {
+/// float16, bfloat16 and signed bytes to float32, scalars and vectors.
+static Value widenToFloat(OpBuilder &b, Location loc, Value value) {
   Type element = getElementTypeOrSelf(value.getType());
   if (element.isF32())
     return value;
   Type wide = b.getF32Type();
   if (auto vector = dyn_cast<VectorType>(value.getType()))
     wide = vector.clone(wide);
+  if (isa<IntegerType>(element))
+    return arith::SIToFPOp::create(b, loc, wide, value);
   return arith::ExtFOp::create(b, loc, wide, value);
 }
 
 Value VectorFmaAttr::buildLhs(OpBuilder &b, Location loc, Value elements,
                               bool) const {
-  elements = widenFloat(b, loc, elements);
+  elements = widenToFloat(b, loc, elements);
   // A depthwise contraction hands over a whole vector of channels.
   if (isa<VectorType>(elements.getType()))
     return elements;
@@ -81,7 +85,22 @@ Value VectorFmaAttr::buildLhs(OpBuilder &b, Location loc, Value elements,
 }
 
 Value VectorFmaAttr::buildRhs(OpBuilder &b, Location loc, Value loaded) const {
-  return widenFloat(b, loc, loaded);
+  return widenToFloat(b, loc, loaded);
+}
+
+Value VectorFmaAttr::buildNibbles(OpBuilder &b, Location loc, Value loaded,
+                                  bool upper) const {
+  // Both halves share the widening of their byte.
+  auto words = VectorType::get(getLanes(), b.getI32Type());
+  Value wide = arith::ExtUIOp::create(b, loc, words, loaded);
+  auto splat = [&](int32_t value) -> Value {
+    return arith::ConstantOp::create(
+        b, loc, DenseElementsAttr::get(words, b.getI32IntegerAttr(value)));
+  };
+  Value half = upper ? arith::ShRUIOp::create(b, loc, wide, splat(4)).getResult()
+                     : arith::AndIOp::create(b, loc, wide, splat(15));
+  return arith::SIToFPOp::create(
+      b, loc, VectorType::get(getLanes(), b.getF32Type()), half);
 }
 
 Value VectorFmaAttr::buildMultiplyAccumulate(OpBuilder &b, Location loc,

@@ -35,6 +35,13 @@ static Value broadcastGroup(OpBuilder &b, Location loc, Value elements,
       all);
 }
 
+/// Signed bytes by bytes of 0 to 15.
+static bool areBytesAndNibbles(Type lhs, Type rhs, Type accumulator,
+                               bool lhsUnsigned) {
+  return lhs.isInteger(8) && !lhsUnsigned && rhs.isInteger(4) &&
+         accumulator.isInteger(32);
+}
+
 static Value callIntrinsic(OpBuilder &b, Location loc, StringRef name,
                            Type result, ValueRange operands) {
   return LLVM::CallIntrinsicOp::create(b, loc, result, b.getStringAttr(name),
@@ -125,8 +132,10 @@ SmallVector<StringRef> X86MaddubsAttr::getRequiredFeatures() const {
   return {getLanes() == 16 ? "avx512bw" : "avx2"};
 }
 
-bool X86MaddubsAttr::accepts(Type lhs, Type rhs, Type accumulator, bool,
-                             bool) const {
+bool X86MaddubsAttr::accepts(Type lhs, Type rhs, Type accumulator,
+                             bool lhsUnsigned, bool) const {
+  if (getSwapped())
+    return areBytesAndNibbles(lhs, rhs, accumulator, lhsUnsigned);
   return areBytes(lhs, rhs, accumulator);
 }
 
@@ -137,7 +146,7 @@ int64_t X86MaddubsAttr::getMaxAccumulators() const {
 }
 
 int64_t X86MaddubsAttr::getLhsOffset(bool lhsUnsigned) const {
-  return lhsUnsigned ? 0 : 128;
+  return lhsUnsigned || getSwapped() ? 0 : 128;
 }
 
 bool X86MaddubsAttr::isTile() const { return false; }
@@ -145,7 +154,8 @@ bool X86MaddubsAttr::isTile() const { return false; }
 double X86MaddubsAttr::getCycles() const { return 1.25; }
 
 int64_t X86MaddubsAttr::getPairBound() const {
-  return 128; // 255 * 128 is less than 2^15
+  // 255 * 128 is less than 2^15, and so is 2 * 15 * 128.
+  return getSwapped() ? 0 : 128;
 }
 
 Type X86MaddubsAttr::getPackedType(Type rhs) const {
@@ -154,7 +164,8 @@ Type X86MaddubsAttr::getPackedType(Type rhs) const {
 
 Value X86MaddubsAttr::buildLhs(OpBuilder &b, Location loc, Value elements,
                                bool lhsUnsigned) const {
-  return broadcastUnsigned(b, loc, elements, lhsUnsigned, getLanes());
+  return broadcastUnsigned(b, loc, elements, lhsUnsigned || getSwapped(),
+                           getLanes());
 }
 
 Value X86MaddubsAttr::buildRhs(OpBuilder &, Location, Value loaded) const {
@@ -164,18 +175,36 @@ Value X86MaddubsAttr::buildRhs(OpBuilder &, Location, Value loaded) const {
 Value X86MaddubsAttr::buildMultiplyAccumulate(OpBuilder &b, Location loc,
                                               Value lhs, Value rhs,
                                               Value acc) const {
-  bool wide = getLanes() == 16;
-  auto words = VectorType::get(2 * getLanes(), b.getI16Type());
-  Value pairs = callIntrinsic(b, loc,
-                              wide ? "llvm.x86.avx512.pmaddubs.w.512"
-                                   : "llvm.x86.avx2.pmadd.ub.sw",
-                              words, {lhs, rhs});
+  return buildWiden(b, loc, buildNarrowProduct(b, loc, lhs, rhs, Value()), acc);
+}
+
+int64_t X86MaddubsAttr::getNarrowSteps() const {
+  // 8 * 2 * 15 * 128 is less than 2^15.
+  return getSwapped() ? 8 : 0;
+}
+
+Value X86MaddubsAttr::buildNarrowProduct(OpBuilder &b, Location loc, Value lhs,
+                                         Value rhs, Value sum) const {
+  if (getSwapped())
+    std::swap(lhs, rhs);
+  StringRef name = getLanes() == 16 ? "llvm.x86.avx512.pmaddubs.w.512"
+                                    : "llvm.x86.avx2.pmadd.ub.sw";
+  Value pairs =
+      callIntrinsic(b, loc, name, VectorType::get(2 * getLanes(), b.getI16Type()),
+                    {lhs, rhs});
+  return sum ? arith::AddIOp::create(b, loc, sum, pairs).getResult() : pairs;
+}
+
+Value X86MaddubsAttr::buildWiden(OpBuilder &b, Location loc, Value sum,
+                                 Value acc) const {
   Value ones = arith::ConstantOp::create(
-      b, loc, DenseElementsAttr::get(words, b.getI16IntegerAttr(1)));
-  Value sum = callIntrinsic(
-      b, loc, wide ? "llvm.x86.avx512.pmaddw.d.512" : "llvm.x86.avx2.pmadd.wd",
-      acc.getType(), {pairs, ones});
-  return arith::AddIOp::create(b, loc, acc, sum);
+      b, loc,
+      DenseElementsAttr::get(cast<ShapedType>(sum.getType()),
+                             b.getI16IntegerAttr(1)));
+  StringRef name = getLanes() == 16 ? "llvm.x86.avx512.pmaddw.d.512"
+                                    : "llvm.x86.avx2.pmadd.wd";
+  Value wide = callIntrinsic(b, loc, name, acc.getType(), {sum, ones});
+  return arith::AddIOp::create(b, loc, acc, wide);
 }
 
 //===-- vpdpbusd ----------------------------------------------------------===//
@@ -188,8 +217,10 @@ SmallVector<StringRef> X86VnniAttr::getRequiredFeatures() const {
   return {"avxvnni"};
 }
 
-bool X86VnniAttr::accepts(Type lhs, Type rhs, Type accumulator, bool,
-                          bool) const {
+bool X86VnniAttr::accepts(Type lhs, Type rhs, Type accumulator,
+                          bool lhsUnsigned, bool) const {
+  if (getSwapped())
+    return areBytesAndNibbles(lhs, rhs, accumulator, lhsUnsigned);
   return areBytes(lhs, rhs, accumulator);
 }
 
@@ -200,7 +231,7 @@ int64_t X86VnniAttr::getMaxAccumulators() const {
 }
 
 int64_t X86VnniAttr::getLhsOffset(bool lhsUnsigned) const {
-  return lhsUnsigned ? 0 : 128;
+  return lhsUnsigned || getSwapped() ? 0 : 128;
 }
 
 bool X86VnniAttr::isTile() const { return false; }
@@ -211,7 +242,8 @@ Type X86VnniAttr::getPackedType(Type rhs) const {
 
 Value X86VnniAttr::buildLhs(OpBuilder &b, Location loc, Value elements,
                             bool lhsUnsigned) const {
-  return broadcastUnsigned(b, loc, elements, lhsUnsigned, getLanes());
+  return broadcastUnsigned(b, loc, elements, lhsUnsigned || getSwapped(),
+                           getLanes());
 }
 
 Value X86VnniAttr::buildRhs(OpBuilder &, Location, Value loaded) const {
@@ -223,6 +255,8 @@ Value X86VnniAttr::buildMultiplyAccumulate(OpBuilder &b, Location loc,
                                            Value acc) const {
   StringRef name = getLanes() == 16 ? "llvm.x86.avx512.vpdpbusd.512"
                                     : "llvm.x86.avx512.vpdpbusd.256";
+  if (getSwapped())
+    std::swap(lhs, rhs);
   return callIntrinsic(b, loc, name, acc.getType(), {acc, lhs, rhs});
 }
 
@@ -313,7 +347,7 @@ Value X86AmxInt8Attr::buildMultiplyAccumulate(OpBuilder &, Location, Value,
 }
 
 InstructionAttrInterface X86AmxInt8Attr::getRemainderInstruction() const {
-  return X86VnniAttr::get(getContext(), 16);
+  return X86VnniAttr::get(getContext(), 16, /*swapped=*/false);
 }
 
 Value X86AmxInt8Attr::buildTileZero(OpBuilder &b, Location loc, int64_t rows,
@@ -357,10 +391,15 @@ void mlir::tamis::appendX86Instructions(
       table.push_back(instruction);
   };
   add(X86AmxInt8Attr::get(context));
-  add(X86VnniAttr::get(context, 16));
-  add(X86VnniAttr::get(context, 8));
-  add(X86MaddubsAttr::get(context, 16));
-  add(X86MaddubsAttr::get(context, 8));
+  // Of weights of 4 bits only.
+  add(X86VnniAttr::get(context, 16, /*swapped=*/true));
+  add(X86VnniAttr::get(context, 8, /*swapped=*/true));
+  add(X86MaddubsAttr::get(context, 16, /*swapped=*/true));
+  add(X86MaddubsAttr::get(context, 8, /*swapped=*/true));
+  add(X86VnniAttr::get(context, 16, /*swapped=*/false));
+  add(X86VnniAttr::get(context, 8, /*swapped=*/false));
+  add(X86MaddubsAttr::get(context, 16, /*swapped=*/false));
+  add(X86MaddubsAttr::get(context, 8, /*swapped=*/false));
   add(X86MaddAttr::get(context, 16));
   add(X86MaddAttr::get(context, 8));
   add(X86MaddAttr::get(context, 4));

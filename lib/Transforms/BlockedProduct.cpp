@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
 // Scales in blocks of what is summed over: each block is a sum of its own,
-// exact, and the blocks are added up in float (contract_n3).
+// exact, and the blocks are added up in float (contract_n3). Where the first
+// operand has no zero point the weights are multiplied as the codes they are,
+// by integers or by floats, and their own zero points and offsets multiply the
+// sums of its rows: kernels then read few bits (CodeProduct.cpp).
 #include "QuantizedProduct.h"
 #include "QuantizedTail.h"
 #include "mlir/IR/Matchers.h"
@@ -13,10 +16,7 @@ static RankedTensorType typeOf(Value value) {
   return cast<RankedTensorType>(value.getType());
 }
 
-/// Dimension `axis` of `value`, of `size` elements, as blocks of `block`. A
-/// last one that is shorter is filled up with `filler`: a scalar tensor, null
-/// for 0.
-static Value splitAxis(OpBuilder &b, Location loc, Value value, int64_t axis,
+Value tamis::splitAxis(OpBuilder &b, Location loc, Value value, int64_t axis,
                        int64_t size, int64_t block, Value filler) {
   Type element = typeOf(value).getElementType();
   SmallVector<int64_t> shape(typeOf(value).getShape());
@@ -59,16 +59,14 @@ static bool takesTooMuch(ArrayRef<OpFoldResult> sizes) {
   return count > most;
 }
 
-/// `map` with result `at` taken in two, block and element of it.
-static AffineMap splitResult(AffineMap map, int64_t at, unsigned numDims,
+AffineMap tamis::splitResult(AffineMap map, int64_t at, unsigned numDims,
                              AffineExpr block) {
   SmallVector<AffineExpr> exprs(map.getResults());
   exprs.insert(exprs.begin() + at, block);
   return AffineMap::get(numDims, 0, exprs, map.getContext());
 }
 
-/// The dimension of lhs that `loop` walks alone and without padding.
-static std::optional<int64_t> findLhsAxis(ContractOp op, unsigned loop) {
+std::optional<int64_t> tamis::findLhsAxis(ContractOp op, unsigned loop) {
   AffineMap map = op.getLhsMap();
   std::optional<int64_t> axis;
   for (auto [i, expr] : llvm::enumerate(map.getResults())) {
@@ -81,22 +79,18 @@ static std::optional<int64_t> findLhsAxis(ContractOp op, unsigned loop) {
   return axis;
 }
 
-namespace {
-/// The loops of the sums of blocks, and how to add the sums up.
-struct Blocks {
-  ProductLoops loops;
-  int64_t lhsAxis, rhsAxis, size, block;
-  /// Of the addition: sums, scales and result over result, then blocks.
-  AffineMap sumMap, scaleMap, outMap;
-};
-} // namespace
+AffineExpr BlockLoops::getPlace(AffineMap out, AffineExpr loop) const {
+  if (auto at = out.getResultPosition(loop))
+    return getAffineDimExpr(*at, out.getContext());
+  for (auto [i, expr] : llvm::enumerate(summed))
+    if (expr == loop)
+      return getAffineDimExpr(out.getNumResults() + i, out.getContext());
+  return {};
+}
 
-/// The loops of `op` where each element of the scales has a sum of its own: the
-/// summed dimensions of the weights become dimensions of the result, but for
-/// the elements of a block.
-static Blocks makeBlocks(OpBuilder &b, ContractOp op, DequantizeOp w,
-                         int64_t lhsAxis) {
-  Blocks blocks;
+BlockLoops tamis::makeBlockLoops(OpBuilder &b, ContractOp op, DequantizeOp w,
+                                 int64_t lhsAxis) {
+  BlockLoops blocks;
   blocks.lhsAxis = lhsAxis;
   blocks.rhsAxis = *w.getAxis();
   blocks.block = *w.getBlockSize();
@@ -109,7 +103,8 @@ static Blocks makeBlocks(OpBuilder &b, ContractOp op, DequantizeOp w,
 
   SmallVector<utils::IteratorType> kinds = op.getIterators();
   kinds.push_back(utils::IteratorType::parallel);
-  SmallVector<AffineExpr> outExprs, sumExprs, scaleExprs;
+  SmallVector<AffineExpr> sumExprs, scaleExprs;
+  SmallVector<AffineExpr> &outExprs = blocks.summed;
   for (int64_t i = 0; i < int64_t(rhs.getNumResults()); ++i) {
     AffineExpr loop = i == blocks.rhsAxis ? blockLoop : rhs.getResult(i);
     if (auto at = out.getResultPosition(loop)) {
@@ -127,7 +122,8 @@ static Blocks makeBlocks(OpBuilder &b, ContractOp op, DequantizeOp w,
                             : typeOf(w.getInput()).getDimSize(i)));
   }
   unsigned numSums = outRank + outExprs.size();
-  llvm::append_range(outExprs, out.getResults());
+  SmallVector<AffineExpr> results(outExprs);
+  llvm::append_range(results, out.getResults());
   for (unsigned i = 0; i < outRank; ++i)
     sumExprs.push_back(b.getAffineDimExpr(i));
   llvm::append_range(blocks.loops.sizes,
@@ -135,7 +131,7 @@ static Blocks makeBlocks(OpBuilder &b, ContractOp op, DequantizeOp w,
   MLIRContext *context = b.getContext();
   blocks.loops.maps = b.getAffineMapArrayAttr(
       {splitResult(op.getLhsMap(), lhsAxis, numDims, blockLoop), newRhs,
-       AffineMap::get(numDims, 0, outExprs, context)});
+       AffineMap::get(numDims, 0, results, context)});
   SmallVector<Attribute> names;
   for (utils::IteratorType kind : kinds)
     names.push_back(b.getStringAttr(utils::stringifyIteratorType(kind)));
@@ -148,6 +144,36 @@ static Blocks makeBlocks(OpBuilder &b, ContractOp op, DequantizeOp w,
   blocks.outMap = AffineMap::getMultiDimIdentityMap(numSums, context)
                       .getMajorSubMap(outRank);
   return blocks;
+}
+
+void tamis::addBlocksUp(
+    OpBuilder &b, ContractOp op, const BlockLoops &blocks, ValueRange inputs,
+    ArrayRef<AffineMap> inputMaps,
+    function_ref<Value(OpBuilder &, Location, ValueRange)> scale,
+    arith::FastMathFlags flags) {
+  Location loc = op.getLoc();
+  Value zero = arith::ConstantOp::create(b, loc, b.getF32FloatAttr(0));
+  Value empty = tensor::EmptyOp::create(
+      b, loc, tensor::getMixedSizes(b, loc, op.getInit()), b.getF32Type());
+  Value init = linalg::FillOp::create(b, loc, zero, empty).getResult(0);
+  SmallVector<AffineMap> maps(inputMaps);
+  maps.push_back(blocks.outMap);
+  SmallVector<utils::IteratorType> kinds(blocks.outMap.getNumDims(),
+                                         utils::IteratorType::reduction);
+  std::fill_n(kinds.begin(), blocks.outMap.getNumResults(),
+              utils::IteratorType::parallel);
+  auto added = linalg::GenericOp::create(
+      b, loc, init.getType(), inputs, init, maps, kinds,
+      [&](OpBuilder &b, Location loc, ValueRange args) {
+        Value y = scale(b, loc, args.drop_back());
+        y = arith::AddFOp::create(b, loc, args.back(), y, flags);
+        linalg::YieldOp::create(b, loc, y);
+      });
+  Value result = added.getResult(0);
+  if (result.getType() != op.getResult().getType())
+    result = tensor::CastOp::create(b, loc, op.getResult().getType(), result);
+  op.getResult().replaceAllUsesWith(result);
+  op.erase();
 }
 
 std::optional<StringRef> tamis::lowerBlocks(ContractOp op, DequantizeOp x,
@@ -170,9 +196,18 @@ std::optional<StringRef> tamis::lowerBlocks(ContractOp op, DequantizeOp x,
   if (!lhsAxis)
     return StringRef("its second operand's blocks lie along a window");
 
+  if (lowerCodes(op, x, w, *lhsAxis, symbols))
+    return std::nullopt;
+  if (!x)
+    return StringRef("its first operand is not dequantized");
+  if (typeOf(x.getScale()).getRank() != 0)
+    return StringRef("its first operand has more than one scale");
+  if (x.getOffset() || w.getOffset())
+    return StringRef("an operand has a real offset beside its scale");
+
   OpBuilder b(op);
   Location loc = op.getLoc();
-  Blocks blocks = makeBlocks(b, op, w, *lhsAxis);
+  BlockLoops blocks = makeBlockLoops(b, op, w, *lhsAxis);
   if (takesTooMuch(blocks.loops.sizes))
     return StringRef("the sums of its second operand's blocks take more than "
                      "256 MiB");
@@ -201,31 +236,14 @@ std::optional<StringRef> tamis::lowerBlocks(ContractOp op, DequantizeOp x,
       x.getZeroPoint(), x.getIsUnsigned()};
   ExactSum sum = buildExactSum(b, op, lhs, rhs, blocks.loops);
 
-  Type f32 = b.getF32Type();
-  Value zero = arith::ConstantOp::create(b, loc, b.getF32FloatAttr(0));
-  Value empty = tensor::EmptyOp::create(
-      b, loc, tensor::getMixedSizes(b, loc, op.getInit()), f32);
-  Value init = linalg::FillOp::create(b, loc, zero, empty).getResult(0);
   SmallVector<Value> inputs(sum.sums);
   SmallVector<AffineMap> maps(inputs.size(), blocks.sumMap);
   inputs.push_back(combineScales(b, loc, x.getScale(), w.getScale(), nullptr));
-  maps.append({blocks.scaleMap, blocks.outMap});
-  SmallVector<utils::IteratorType> kinds(blocks.sumMap.getNumDims(),
-                                         utils::IteratorType::reduction);
-  std::fill_n(kinds.begin(), blocks.outMap.getNumResults(),
-              utils::IteratorType::parallel);
-  auto added = linalg::GenericOp::create(
-      b, loc, init.getType(), inputs, init, maps, kinds,
-      [&](OpBuilder &b, Location loc, ValueRange args) {
-        Value y = buildTotal(b, loc, sum, args.drop_back(2), nullptr);
-        y = arith::MulFOp::create(b, loc, y, args.drop_back().back());
-        y = arith::AddFOp::create(b, loc, args.back(), y);
-        linalg::YieldOp::create(b, loc, y);
-      });
-  Value result = added.getResult(0);
-  if (result.getType() != op.getResult().getType())
-    result = tensor::CastOp::create(b, loc, op.getResult().getType(), result);
-  op.getResult().replaceAllUsesWith(result);
-  op.erase();
+  maps.push_back(blocks.scaleMap);
+  addBlocksUp(b, op, blocks, inputs, maps,
+              [&](OpBuilder &b, Location loc, ValueRange args) -> Value {
+                Value y = buildTotal(b, loc, sum, args.drop_back(), nullptr);
+                return arith::MulFOp::create(b, loc, y, args.back());
+              });
   return std::nullopt;
 }

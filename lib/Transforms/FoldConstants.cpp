@@ -19,8 +19,10 @@ namespace mlir::tamis {
 using namespace mlir;
 using namespace mlir::tamis;
 
-/// A result may be this large, or as large as what it is made of.
+/// A result may be this large, or as large as what it is made of; integers may
+/// be unpacked from 2 bits.
 static constexpr int64_t kBudgetBytes = int64_t(64) << 20;
+static constexpr int64_t kUnpackedBytes = 4;
 /// Elements evaluated through folders, which make an attribute each.
 static constexpr int64_t kFoldedElements = int64_t(64) << 10;
 
@@ -60,6 +62,8 @@ struct FoldConstants : tamis::impl::FoldConstantsBase<FoldConstants> {
     std::optional<int64_t> bytes = getTensorBytes(type);
     if (!bytes)
       return std::nullopt;
+    if (isa<IntegerType>(type.getElementType()))
+      sourceBytes *= kUnpackedBytes;
     if (*bytes > std::max(kBudgetBytes, sourceBytes)) {
       ++numOverBudget;
       return std::nullopt;

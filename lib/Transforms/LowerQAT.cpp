@@ -29,6 +29,7 @@ struct LowerQAT : tamis::impl::LowerQATBase<LowerQAT> {
   void runOnOperation() override;
   /// Lowers `op`, or returns why it stays float.
   std::optional<StringRef> lower(ContractOp op);
+  bool lowerFloatProduct(ContractOp op, DequantizeOp w);
   bool isAccumulatorScale(Value scale, DequantizeOp x, DequantizeOp w);
   Value makeBias(OpBuilder &b, Tail &tail, DequantizeOp x, DequantizeOp w,
                  Parameter productScale);
@@ -118,12 +119,30 @@ Value LowerQAT::makeBias(OpBuilder &b, Tail &tail, DequantizeOp x,
                       });
 }
 
+/// Multiplies floats by the codes of `w` instead of what they stand for, where
+/// the policy leaves roundings open.
+bool LowerQAT::lowerFloatProduct(ContractOp op, DequantizeOp w) {
+  auto policy = op->getParentOfType<ModuleOp>()->getAttrOfType<PolicyAttr>(
+      "tamis.policy");
+  if ((policy && policy.getStrict()) || op.hasEpilogue() ||
+      !op.getAccumulator().isF32())
+    return false;
+  if (w.getBlockSize())
+    return !lowerBlocks(op, nullptr, w, *symbols);
+  return getType(w.getScale()).getRank() <= 1 &&
+         lowerColumnCodes(op, w, *symbols);
+}
+
 std::optional<StringRef> LowerQAT::lower(ContractOp op) {
   auto x = op.getLhs().getDefiningOp<DequantizeOp>();
   tensor::ExpandShapeOp split;
   DequantizeOp w = getWeights(op.getRhs(), split);
   if (!x || !w) {
     ++numFloatOperand;
+    if (!x && w && !split && lowerFloatProduct(op, w)) {
+      ++numCodes;
+      return StringRef("its first operand is not dequantized");
+    }
     Value operand = x ? op.getRhs() : op.getLhs();
     if (operand.getDefiningOp<FakeQuantOp>())
       return StringRef("the fake quantization of an operand stays float");
@@ -143,12 +162,8 @@ std::optional<StringRef> LowerQAT::lower(ContractOp op) {
   if (bytes == 0 || !op.getAccumulator().isF32())
     return refuse("its operands are not integers of 8 or 16 bits with float32 "
                   "scales");
-  if (x.getOffset() || w.getOffset())
-    return refuse("an operand has a real offset beside its scale");
   if (op.hasEpilogue())
     return refuse("it has an epilogue already");
-  if (getType(x.getScale()).getRank() != 0)
-    return refuse("its first operand has more than one scale");
   if (bytes > 1 && !fitsInWords(op))
     return refuse("it sums up more products of 16 bits than 32 bits hold byte by byte");
   int64_t scales = getType(w.getScale()).getRank();
@@ -157,6 +172,10 @@ std::optional<StringRef> LowerQAT::lower(ContractOp op) {
     reason ? ++numParameters : ++numContractions;
     return reason;
   }
+  if (x.getOffset() || w.getOffset())
+    return refuse("an operand has a real offset beside its scale");
+  if (getType(x.getScale()).getRank() != 0)
+    return refuse("its first operand has more than one scale");
 
   // Which of the contraction's dimensions the weights' scales follow.
   MLIRContext *context = op.getContext();

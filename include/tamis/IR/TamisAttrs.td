@@ -160,11 +160,14 @@ class Tamis_InstructionAttr<string name, string mnemonic_>
     : Tamis_Attr<name, mnemonic_, [DeclareAttrInterfaceMethods<
         InstructionAttrInterface, ["getLhsOffset", "isTile"]>]>;
 
-def Tamis_VectorFmaAttr : Tamis_InstructionAttr<"VectorFma", "vector_fma"> {
+def Tamis_VectorFmaAttr : Tamis_Attr<"VectorFma", "vector_fma", [
+    DeclareAttrInterfaceMethods<InstructionAttrInterface, [
+      "getLhsOffset", "isTile", "buildNibbles"]>]> {
   let summary = "float32 multiply-add over one vector";
   let description = [{
-    `lanes` products and sums of float32 (float16 and bfloat16 are widened);
-    `fused` where the target has a fused form, else multiply and add.
+    `lanes` products and sums of float32 (float16, bfloat16 and weights that are
+    bytes are widened); `fused` where the target has a fused form, else multiply
+    and add.
 
     Example: `#tamis.vector_fma<lanes = 16, fused = true>`
   }];
@@ -203,16 +206,19 @@ def Tamis_X86MaddAttr : Tamis_Attr<"X86Madd", "x86_madd", [
 
 def Tamis_X86MaddubsAttr : Tamis_Attr<"X86Maddubs", "x86_maddubs", [
     DeclareAttrInterfaceMethods<InstructionAttrInterface, [
-      "getLhsOffset", "isTile", "getPairBound", "getCycles"]>]> {
+      "getLhsOffset", "isTile", "getPairBound", "getCycles", "getNarrowSteps",
+      "buildNarrowProduct", "buildWiden"]>]> {
   let summary = "u8 x s8 pairs into int16, vpmaddubsw, then vpmaddwd";
   let description = [{
     Exact only for weights whose neighbours of one sign have a magnitude of at
     most 128 together; signed lhs elements are offset by 128. 8 lanes are AVX2,
-    16 AVX512BW.
+    16 AVX512BW. `swapped`, weights of 4 bits are the unsigned multiplicand and
+    signed lhs elements stay as they are; then it is exact for all.
 
     Example: `#tamis.x86_maddubs<lanes = 8>`
   }];
-  let parameters = (ins "int64_t":$lanes);
+  let parameters = (ins "int64_t":$lanes,
+                        DefaultValuedParameter<"bool", "false">:$swapped);
   let genVerifyDecl = 1;
   let assemblyFormat = "`<` struct(params) `>`";
 }
@@ -221,11 +227,13 @@ def Tamis_X86VnniAttr : Tamis_InstructionAttr<"X86Vnni", "x86_vnni"> {
   let summary = "u8 x s8 quads into int32, vpdpbusd";
   let description = [{
     The non-saturating form; signed lhs elements are offset by 128. 8 lanes are
-    AVX-VNNI or AVX512VL, 16 AVX512-VNNI.
+    AVX-VNNI or AVX512VL, 16 AVX512-VNNI. `swapped`, weights of 4 bits are the
+    unsigned multiplicand and signed lhs elements stay as they are.
 
     Example: `#tamis.x86_vnni<lanes = 16>`
   }];
-  let parameters = (ins "int64_t":$lanes);
+  let parameters = (ins "int64_t":$lanes,
+                        DefaultValuedParameter<"bool", "false">:$swapped);
   let genVerifyDecl = 1;
   let assemblyFormat = "`<` struct(params) `>`";
 }

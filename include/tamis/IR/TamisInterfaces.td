@@ -23,7 +23,8 @@ def InstructionAttrInterface : AttrInterface<"InstructionAttrInterface"> {
     }], "::llvm::SmallVector<::llvm::StringRef>", "getRequiredFeatures">,
     InterfaceMethod<[{
       True if it multiplies these element types exactly as the numeric contract
-      asks. `lhsUnsigned`/`rhsUnsigned` give the meaning of 8-bit operands.
+      asks. `lhsUnsigned`/`rhsUnsigned` give the meaning of 8-bit operands; a
+      `rhs` of 4 bits stands for bytes of 0 to 15.
     }], "bool", "accepts", (ins "::mlir::Type":$lhs, "::mlir::Type":$rhs,
         "::mlir::Type":$accumulator, "bool":$lhsUnsigned, "bool":$rhsUnsigned)>,
     InterfaceMethod<[{
@@ -83,6 +84,28 @@ def InstructionAttrInterface : AttrInterface<"InstructionAttrInterface"> {
     }], "::mlir::Value", "buildMultiplyAccumulate",
     (ins "::mlir::OpBuilder &":$builder, "::mlir::Location":$loc,
          "::mlir::Value":$lhs, "::mlir::Value":$rhs, "::mlir::Value":$acc)>,
+    InterfaceMethod<[{
+      Turns half of each loaded byte, the lower or the upper one, into the
+      register the multiplication takes; null where buildRhs of the halves as
+      bytes is as good.
+    }], "::mlir::Value", "buildNibbles",
+    (ins "::mlir::OpBuilder &":$builder, "::mlir::Location":$loc,
+         "::mlir::Value":$loaded, "bool":$upper), "", "return {};">,
+    InterfaceMethod<[{
+      How many products of weights that are nibbles may be added up before they
+      take the width of the accumulator; 0 where they have it at once.
+    }], "int64_t", "getNarrowSteps", (ins), "", "return 0;">,
+    InterfaceMethod<[{
+      Builds `sum + lhs * rhs` in the narrow width; `sum` may be null.
+    }], "::mlir::Value", "buildNarrowProduct",
+    (ins "::mlir::OpBuilder &":$builder, "::mlir::Location":$loc,
+         "::mlir::Value":$lhs, "::mlir::Value":$rhs, "::mlir::Value":$sum),
+    "", "return {};">,
+    InterfaceMethod<[{
+      Builds `acc + sum` of a narrow sum.
+    }], "::mlir::Value", "buildWiden",
+    (ins "::mlir::OpBuilder &":$builder, "::mlir::Location":$loc,
+         "::mlir::Value":$sum, "::mlir::Value":$acc), "", "return {};">,
     InterfaceMethod<[{
       Tile instructions: what multiplies the rows that do not fill a tile. It
       reads the same packed weights.

@@ -70,6 +70,9 @@ def TamisKernel_PackOp : TamisKernel_Op<"pack", [
     read by `is_unsigned` and lessened by `offset`. `sums[g][column]` is the sum
     of the packed column.
 
+    With `nibbles`, elements are 0 to 15 and a byte holds two: `packed[g][p][k]`
+    is step 2k in the low and step 2k + 1 in the high halves.
+
     Of a constant it becomes a new parameter (`--tamis-pack-parameters`), of an
     activation a loop.
 
@@ -82,7 +85,8 @@ def TamisKernel_PackOp : TamisKernel_Op<"pack", [
   let arguments = (ins AnyShaped:$source, AnyShaped:$packed,
     Optional<AnyShaped>:$sums, DenseI64ArrayAttr:$groups, I64Attr:$column,
     DenseI64ArrayAttr:$reductions, I64Attr:$run, I64Attr:$step,
-    DefaultValuedAttr<I64Attr, "0">:$offset, UnitAttr:$is_unsigned);
+    DefaultValuedAttr<I64Attr, "0">:$offset, UnitAttr:$is_unsigned,
+    UnitAttr:$nibbles);
   let results = (outs Optional<AnyRankedTensor>:$packed_result,
                       Optional<AnyRankedTensor>:$sums_result);
   let assemblyFormat = [{
@@ -143,7 +147,16 @@ def TamisKernel_ContractOp : TamisKernel_Op<"contract", [
     `tamis_kernel.pack` wrote when `packed` is set (the rhs map then still
     speaks of the unpacked operand), else it is read with its strides. `bounds`
     are the iteration bounds, dynamic ones follow from `init` and `lhs`. With a
-    `storage`, `rhs` and `stream` are what `tamis_kernel.pack_stream` made.
+    `storage`, `rhs` and `stream` are what `tamis_kernel.pack_stream` made, with
+    `nibbles` a packed `rhs` has two elements in a byte.
+
+    With a `block` dimension, the outermost reduction, each of its steps has a sum
+    of its own. The region `combine` adds it to the total, which begins at zero
+    and is what the epilogue sees: its arguments are the total, the sum and
+    elements of `factors`, read through the last maps over all iteration
+    dimensions. Factors that follow column and block are packed like `rhs`, by
+    steps of one.
+
     `instruction` multiplies; `tile` is rows and vectors of the register block
     and positions of the second-innermost row dimension in a cache block (0:
     all of them); `tasks` is the number of pieces that may run at the same time.
@@ -159,16 +172,18 @@ def TamisKernel_ContractOp : TamisKernel_Op<"contract", [
   let arguments = (ins AnyShaped:$lhs, AnyShaped:$rhs,
     Variadic<AnyShaped>:$stream, Optional<AnyShaped>:$sums,
     Optional<AnySignlessInteger>:$lhs_zero, Optional<AnySignlessInteger>:$rhs_zero,
-    Variadic<AnyType>:$extras, AnyShaped:$init,
+    Variadic<AnyType>:$extras, Variadic<AnyType>:$factors, AnyShaped:$init,
     AffineMapArrayAttr:$indexing_maps, StrArrayAttr:$iterator_types,
     DenseI64ArrayAttr:$bounds, TypeAttr:$accumulator,
     InstructionAttrInterface:$instruction, DenseI64ArrayAttr:$tile,
     DefaultValuedAttr<I64Attr, "1">:$tasks,
-    UnitAttr:$packed, OptionalAttr<Tamis_RowStreamAttr>:$storage,
+    UnitAttr:$packed, UnitAttr:$nibbles, OptionalAttr<I64Attr>:$block,
+    OptionalAttr<Tamis_RowStreamAttr>:$storage,
     UnitAttr:$lhs_unsigned, UnitAttr:$rhs_unsigned,
     OptionalAttr<StrAttr>:$origin);
   let results = (outs Optional<AnyRankedTensor>:$result);
-  let regions = (region MaxSizedRegion<1>:$epilogue);
+  let regions = (region MaxSizedRegion<1>:$combine,
+                        MaxSizedRegion<1>:$epilogue);
   let assemblyFormat = [{
     `ins` `(` $lhs `,` $rhs `:` type($lhs) `,` type($rhs) `)`
     (`stream` `(` $stream^ `:` type($stream) `)`)?
@@ -176,10 +191,11 @@ def TamisKernel_ContractOp : TamisKernel_Op<"contract", [
     (`lhs_zero` `(` $lhs_zero^ `:` type($lhs_zero) `)`)?
     (`rhs_zero` `(` $rhs_zero^ `:` type($rhs_zero) `)`)?
     (`extras` `(` $extras^ `:` type($extras) `)`)?
+    (`factors` `(` $factors^ `:` type($factors) `)`)?
     `outs` `(` $init `:` type($init) `)`
     `maps` $indexing_maps `iterators` $iterator_types `bounds` $bounds
     `accumulator` $accumulator `by` $instruction `tile` $tile attr-dict
-    (`epilogue` $epilogue^)? (`->` type($result)^)?
+    (`combine` $combine^)? (`epilogue` $epilogue^)? (`->` type($result)^)?
   }];
   let hasVerifier = 1;
   let hasCanonicalizer = 1;
@@ -191,7 +207,16 @@ def TamisKernel_ContractOp : TamisKernel_Op<"contract", [
     ::mlir::AffineMap getOutMap() { return getMap(2); }
     /// The map through which extra operand `i` is read.
     ::mlir::AffineMap getExtraMap(unsigned i) { return getMap(3 + i); }
+    /// The map through which factor `i` is read.
+    ::mlir::AffineMap getFactorMap(unsigned i) {
+      return getMap(3 + getExtras().size() + i);
+    }
+    /// True if factor `i` follows column and block: it is packed.
+    bool isFactorPacked(unsigned i);
     bool hasEpilogue() { return !getEpilogue().empty(); }
+    /// What the epilogue sees, and is stored without one: the total of all
+    /// blocks or the accumulator.
+    ::mlir::Type getTotalType();
   }];
 }
 

@@ -43,7 +43,8 @@ def Tamis_ContractOp : Tamis_Op<"contract", [
     Integer operands accumulate in the accumulator type exactly, modulo its
     width; floats accumulate in float32 (float64 for float64), in unspecified
     order unless the policy is strict. `lhs_unsigned` and `rhs_unsigned` give
-    the meaning of integer operands.
+    the meaning of integer operands. Integers of rhs beside a float lhs are
+    multiplied as the floats of their value: weights of few bits.
 
     The epilogue region runs once per output element after the whole
     reduction. Its first argument is the accumulator; the others are elements

@@ -25,6 +25,8 @@ struct TilingProblem {
   /// Row sums are accumulated too.
   bool rowSums = false;
   bool depthwise = false;
+  /// Each accumulator has a total beside it.
+  bool totals = false;
   /// Only run time knows how far rows are apart: every row then has a pointer
   /// of its own, and LLVM's scheduler loads all broadcasts before the products.
   bool openReduction = false;

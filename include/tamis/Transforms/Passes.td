@@ -128,7 +128,10 @@ def LowerQAT : Pass<"tamis-lower-qat", "::mlir::func::FuncOp"> {
     quantize follows, scales the exact sum to float). Operands of 16 bits are
     contractions of their bytes, whose sums the generic adds up; scales in
     blocks of what is summed over are one sum for each block, which a generic
-    scales and adds up in float. A batch normalization
+    scales and adds up in float. Constant weights beside an operand that is
+    float, or has no zero point, stay the integers they are: what a scale covers
+    is one sum of products by codes, and zero points and offsets multiply sums
+    of rows. A batch normalization
     between the two, of constant normal factors, scales the weights' scales and
     the bias; others stay float arithmetic on the exact sum. Operations that
     only move or select values (reshape, transpose, slice, pad with zero,
@@ -154,6 +157,7 @@ def LowerQAT : Pass<"tamis-lower-qat", "::mlir::func::FuncOp"> {
     Statistic<"numRequantized", "requantized", "integer contractions whose result is requantized directly">,
     Statistic<"numNormalizations", "normalizations", "batch normalizations taken into scales and biases">,
     Statistic<"numMoved", "moved", "movement operations made integer">,
+    Statistic<"numCodes", "codes", "float contractions that read their weights as integers">,
     Statistic<"numFloatOperand", "float-operand", "contractions left float: an operand is not dequantized">,
     Statistic<"numParameters", "parameters", "contractions left float: quantization parameters of a form integers cannot use">
   ];

@@ -24,6 +24,7 @@ void mlir::tamis::onnx::registerFamilies(OpTable &table) {
   registerLosses(table);
   registerQuantization(table);
   registerQuantizedOps(table);
+  registerFewBitProducts(table);
   registerContribAttention(table);
   registerQonnx(table);
   registerOpenvino(table);

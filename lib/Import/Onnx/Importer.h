@@ -353,6 +353,7 @@ void registerEinsum(OpTable &table);
 void registerSoftmax(OpTable &table);
 void registerLosses(OpTable &table);
 void registerQuantizedOps(OpTable &table);
+void registerFewBitProducts(OpTable &table);
 void registerQuantizedElementwise(OpTable &table);
 void registerQuantization(OpTable &table);
 void registerContribAttention(OpTable &table);
