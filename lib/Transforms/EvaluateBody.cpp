@@ -147,6 +147,32 @@ static void storeElement(Type type, double real, int64_t integer, char *bytes) {
   std::memcpy(bytes, &raw, getElementBytes(type));
 }
 
+/// Reads `n` elements, `stride` bytes apart, into the lanes from `first` on.
+static void loadElements(Type type, const char *bytes, int64_t stride,
+                         int64_t n, int64_t first, Lanes &lanes) {
+  if (type.isInteger(8)) { // weights, by the million
+    for (int64_t k = 0; k < n; ++k)
+      lanes.i[first + k] = static_cast<int8_t>(bytes[k * stride]);
+    return;
+  }
+  for (int64_t k = 0; k < n; ++k)
+    loadElement(type, bytes + k * stride, lanes.f[first + k],
+                lanes.i[first + k]);
+}
+
+/// Writes the first `n` lanes one after another.
+static void storeElements(Type type, const Lanes &lanes, int64_t n,
+                          char *bytes) {
+  if (type.isInteger(8)) {
+    for (int64_t k = 0; k < n; ++k)
+      bytes[k] = static_cast<char>(lanes.i[k]);
+    return;
+  }
+  int64_t size = getElementBytes(type);
+  for (int64_t k = 0; k < n; ++k)
+    storeElement(type, lanes.f[k], lanes.i[k], bytes + k * size);
+}
+
 /// Picks an element of `table` in each of `n` lanes.
 static LogicalResult pickElements(const ConstantTensor &table, int64_t n,
                                   ArrayRef<const Lanes *> indices, Lanes &out) {
@@ -424,40 +450,62 @@ tamis::evaluateBody(linalg::GenericOp op, ArrayRef<int64_t> shape,
   if (!values.count(yielded))
     return failure();
 
-  int64_t rowSize = shape.empty() ? 1 : shape.back();
+  // From here on no value is added, so that lanes stay where they are.
+  struct Step {
+    Operation *op;
+    SmallVector<const Lanes *> operands;
+    Lanes *out;
+  };
+  SmallVector<Step> steps;
+  for (Operation &inner : body->without_terminator()) {
+    if (isa<arith::ConstantOp>(inner))
+      continue;
+    Step &step = steps.emplace_back();
+    step.op = &inner;
+    auto extract = dyn_cast<tensor::ExtractOp>(inner);
+    for (Value operand : extract ? extract.getIndices() : inner.getOperands())
+      step.operands.push_back(&values.find(operand)->second);
+    step.out = &values.find(inner.getResult(0))->second;
+  }
+  SmallVector<Lanes *> arguments;
+  for (const EvaluationInput &input : inputs)
+    arguments.push_back(&values.find(input.argument)->second);
+  const Lanes &result = values.find(yielded)->second;
+
+  // Short rows share the lanes.
   Type type = yielded.getType();
-  int64_t bytes = getElementBytes(type);
-  return forEachRow(shape, inputs, [&](ArrayRef<const char *> at) {
-    for (int64_t base = 0; base < rowSize; base += kLanes) {
-      int64_t n = std::min(kLanes, rowSize - base);
-      for (auto [input, pointer] : llvm::zip_equal(inputs, at)) {
-        Lanes &lanes = values[input.argument];
+  int64_t filled = 0;
+  auto flush = [&]() -> LogicalResult {
+    for (const Step &step : steps) {
+      auto extract = dyn_cast<tensor::ExtractOp>(step.op);
+      if (failed(extract ? pickElements(tables.at(extract.getTensor()), filled,
+                                        step.operands, *step.out)
+                         : evaluate(step.op, filled, step.operands, *step.out)))
+        return failure();
+    }
+    storeElements(type, result, filled, to);
+    to += filled * getElementBytes(type);
+    filled = 0;
+    return success();
+  };
+  int64_t rowSize = shape.empty() ? 1 : shape.back();
+  auto addRow = [&](ArrayRef<const char *> at) -> LogicalResult {
+    for (int64_t base = 0; base < rowSize;) {
+      int64_t n = std::min(kLanes - filled, rowSize - base);
+      for (auto [input, lanes, from] : llvm::zip_equal(inputs, arguments, at)) {
         int64_t stride = shape.empty() ? 0 : input.strides.back();
-        const char *from = pointer + base * stride;
-        Type argumentType = input.argument.getType();
-        for (int64_t k = 0; k < n; ++k)
-          loadElement(argumentType, from + k * stride, lanes.f[k], lanes.i[k]);
+        loadElements(input.argument.getType(), from + base * stride, stride, n,
+                     filled, *lanes);
       }
-      for (Operation &inner : body->without_terminator()) {
-        if (isa<arith::ConstantOp>(inner))
-          continue;
-        auto extract = dyn_cast<tensor::ExtractOp>(inner);
-        SmallVector<const Lanes *> operands;
-        for (Value operand :
-             extract ? extract.getIndices() : inner.getOperands())
-          operands.push_back(&values[operand]);
-        Lanes &out = values[inner.getResult(0)];
-        if (failed(extract ? pickElements(tables.at(extract.getTensor()), n,
-                                          operands, out)
-                           : evaluate(&inner, n, operands, out)))
-          return failure();
-      }
-      const Lanes &result = values[yielded];
-      for (int64_t k = 0; k < n; ++k, to += bytes)
-        storeElement(type, result.f[k], result.i[k], to);
+      base += n;
+      filled += n;
+      if (filled == kLanes && failed(flush()))
+        return failure();
     }
     return success();
-  });
+  };
+  return success(succeeded(forEachRow(shape, inputs, addRow)) &&
+                 succeeded(flush()));
 }
 
 /// The element at `bytes` as an attribute.
