@@ -144,6 +144,8 @@ LogicalResult Emitter::prepare() {
 
 void Emitter::prepareReductions(const FlatView &rhsView) {
   SmallVector<Loop> outer;
+  if (op.getBlock() && op.getBounds()[*op.getBlock()] == 1)
+    outer.push_back(makeLoop(*op.getBlock()));
   for (unsigned d : dims.reductions)
     outer.push_back(makeLoop(d));
   reducedCount = b.constant(1);

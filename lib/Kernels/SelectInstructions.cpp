@@ -162,9 +162,10 @@ static bool fitsHalf(Value value, SymbolTable &symbols) {
 static bool decideFactors(Decision &decision, SymbolTable &symbols) {
   const BlockSums &blocks = *decision.blocks;
   const ContractionDims &dims = decision.dims;
-  // One run of whole steps within each block.
-  if (dims.depthwise || dims.reductions.size() != 2 ||
-      dims.reductions.front() != blocks.block || dims.run != 1 ||
+  // One run of whole steps within each block; a single one is no dimension.
+  bool single = decision.bounds[blocks.block] == 1;
+  if (dims.depthwise || dims.reductions.size() != (single ? 1 : 2) ||
+      (!single && dims.reductions.front() != blocks.block) || dims.run != 1 ||
       ShapedType::isDynamic(decision.bounds[dims.reductions.back()]) ||
       ShapedType::isDynamic(decision.bounds[blocks.block]))
     return false;

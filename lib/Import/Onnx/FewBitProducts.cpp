@@ -222,6 +222,13 @@ LogicalResult importMatMulNBits(Importer &im, const Node &node) {
       failed(im.requireEqual(node, im.dim(x, rankOf(x) - 1), im.shape.attr(s.k),
                              "the last dimension of A")))
     return failure();
+  // As rows, so that nothing stands between rounding and product.
+  Sizes sizes = im.dims(x);
+  sizes.back() = im.shape.attr(s.n);
+  OpFoldResult rows = im.shape.attr(1);
+  for (int64_t i = 0; i + 1 < rankOf(x); ++i)
+    rows = im.shape.mul(rows, im.dim(x, i));
+  x = im.reshape(x, {rows, im.shape.attr(s.k)});
   if (im.getInt(node, "accuracy_level", 0) == kIntegerActivations) {
     x = roundToBytes(im, node, x, s.k, s.block);
     if (!x)
@@ -241,6 +248,7 @@ LogicalResult importMatMulNBits(Importer &im, const Node &node) {
     if (!y)
       return failure();
   }
+  y = im.reshape(y, sizes);
   return im.out(node, 0, convert(im, y, element), a.dtype);
 }
 
