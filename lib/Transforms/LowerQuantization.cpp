@@ -2,6 +2,7 @@
 //
 // What quantize and dequantize mean, as linalg.generic: after this pass
 // quantization is ordinary elementwise arithmetic and fuses like it.
+#include "QuantizedProduct.h"
 #include "mlir/IR/Matchers.h"
 #include "mlir/IR/PatternMatch.h"
 #include "tamis/Support/QuantMath.h"
@@ -19,24 +20,6 @@ using namespace mlir::tamis;
 static bool isZero(Value value) {
   return !value || matchPattern(value, m_Zero()) ||
          matchPattern(value, m_AnyZeroFloat());
-}
-
-/// Splits dimension `axis` of `value` into blocks of `block` elements.
-static Value splitAxis(OpBuilder &b, Location loc, Value value, int64_t axis,
-                       int64_t block) {
-  auto type = cast<RankedTensorType>(value.getType());
-  SmallVector<int64_t> shape(type.getShape());
-  shape[axis] /= block;
-  shape.insert(shape.begin() + axis + 1, block);
-  SmallVector<ReassociationIndices> groups;
-  for (int64_t i = 0, at = 0; i < type.getRank(); ++i) {
-    groups.push_back({at++});
-    if (i == axis)
-      groups.back().push_back(at++);
-  }
-  return tensor::ExpandShapeOp::create(
-      b, loc, RankedTensorType::get(shape, type.getElementType()), value,
-      groups);
 }
 
 static Value getZeroPoint(DecodeOp) { return nullptr; }
@@ -83,12 +66,11 @@ struct Lowering {
     SmallVector<ReassociationIndices> groups;
     if (scaleRank == rank && block > 0) {
       int64_t size = resultType.getDimSize(axis);
-      bool split = !ShapedType::isDynamic(size) && size % block == 0 &&
-                   resultType.getNumDynamicDims() == 0;
+      bool split = !ShapedType::isDynamic(size) && size % block == 0;
       for (int64_t i = 0; i < rank; ++i)
         parameter.push_back(b.getAffineDimExpr(split && i > axis ? i + 1 : i));
       if (split) {
-        input = splitAxis(b, loc, input, axis, block);
+        input = splitAxis(b, loc, input, axis, size, block, nullptr);
         auto wide = cast<RankedTensorType>(input.getType());
         resultType = wide.clone(resultType.getElementType());
         for (int64_t i = 0, at = 0; i < rank; ++i) {
