@@ -2,14 +2,14 @@
 //
 // The oracle: what `tamis.contract` means, written as plainly as linalg
 // allows. Fast kernels are tested against this.
-#include "tamis/Conversion/Passes.h"
-#include "tamis/IR/Tamis.h"
 #include "mlir/Dialect/Affine/IR/AffineOps.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/Linalg/IR/Linalg.h"
 #include "mlir/Dialect/Tensor/IR/Tensor.h"
 #include "mlir/Dialect/Tensor/Utils/Utils.h"
 #include "mlir/Transforms/GreedyPatternRewriteDriver.h"
+#include "tamis/Conversion/Passes.h"
+#include "tamis/IR/Tamis.h"
 
 namespace mlir::tamis {
 #define GEN_PASS_DEF_TAMISTOLINALG
@@ -110,9 +110,8 @@ Value padLhs(OpBuilder &b, ContractOp op) {
     return op.getLhs();
   auto padded = tensor::PadOp::inferResultType(
       type,
-      llvm::map_to_vector(low, [](OpFoldResult v) {
-        return *getConstantIntValue(v);
-      }),
+      llvm::map_to_vector(
+          low, [](OpFoldResult v) { return *getConstantIntValue(v); }),
       llvm::map_to_vector(high, [](OpFoldResult v) {
         return getConstantIntValue(v).value_or(ShapedType::kDynamic);
       }));
@@ -142,8 +141,7 @@ struct ContractToGeneric : OpRewritePattern<ContractOp> {
     auto sum = linalg::GenericOp::create(
         rewriter, loc, init.getType(), ValueRange{lhs, op.getRhs()}, init,
         ArrayRef<AffineMap>{op.getLhsMap(), op.getRhsMap(), op.getOutMap()},
-        op.getIterators(),
-        [&](OpBuilder &b, Location loc, ValueRange args) {
+        op.getIterators(), [&](OpBuilder &b, Location loc, ValueRange args) {
           Value x = convertFactor(b, loc, args[0], op.getLhsZero(),
                                   op.getLhsUnsigned(), accumulator);
           Value y = convertFactor(b, loc, args[1], op.getRhsZero(),
@@ -206,8 +204,8 @@ struct ContractToGeneric : OpRewritePattern<ContractOp> {
           for (Operation &inner : body.without_terminator())
             b.clone(inner, mapping);
           auto yield = cast<YieldOp>(body.getTerminator());
-          linalg::YieldOp::create(b, loc,
-                                  mapping.lookupOrDefault(yield.getValues()[0]));
+          linalg::YieldOp::create(
+              b, loc, mapping.lookupOrDefault(yield.getValues()[0]));
         });
     return generic.getResult(0);
   }

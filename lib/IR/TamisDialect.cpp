@@ -225,8 +225,7 @@ LogicalResult X86MaddAttr::verify(EmitError emitError, int64_t lanes) {
   return verifyLanes(emitError, getMnemonic(), lanes, {4, 8, 16});
 }
 
-LogicalResult X86MaddubsAttr::verify(EmitError emitError, int64_t lanes,
-                                     bool) {
+LogicalResult X86MaddubsAttr::verify(EmitError emitError, int64_t lanes, bool) {
   return verifyLanes(emitError, getMnemonic(), lanes, {8, 16});
 }
 

@@ -39,8 +39,8 @@ std::optional<BlockSums> mlir::tamis::findBlockSums(ContractOp op) {
   auto added = dyn_cast<linalg::GenericOp>(*op.getResult().user_begin());
   if (!added || added->getBlock() != op->getBlock() ||
       added.getNumReductionLoops() != 1 || added.getNumDpsInits() != 1 ||
-      added.hasIndexSemantics() ||
-      !isFilledWithZero(added.getDpsInits()[0]) || !getAddend(added))
+      added.hasIndexSemantics() || !isFilledWithZero(added.getDpsInits()[0]) ||
+      !getAddend(added))
     return std::nullopt;
   SmallVector<unsigned> reduced;
   added.getReductionDims(reduced);
@@ -102,9 +102,9 @@ void BlockSums::buildCombine(OpBuilder &b, ContractOp op, Region &combine,
   Location loc = generic.getLoc();
   Block *body = b.createBlock(&combine);
   IRMapping mapping;
-  mapping.map(generic.getRegionOutputArgs()[0],
-              body->addArgument(generic.getRegionOutputArgs()[0].getType(),
-                                loc));
+  mapping.map(
+      generic.getRegionOutputArgs()[0],
+      body->addArgument(generic.getRegionOutputArgs()[0].getType(), loc));
   Value sum = body->addArgument(op.getAccumulator(), loc);
   unsigned next = 0;
   for (OpOperand *input : generic.getDpsInputOperands()) {

@@ -56,8 +56,8 @@ void Emitter::combine(const Place &place, int64_t count, const Columns &columns,
         b.add(place.extras[x], b.multiply(row.extras[x], b.constant(r)));
     offset = b.add(offset, b.multiply(column.extras[x], b.constant(j * lanes)));
     Value mask = op.isFactorPacked(i) ? Value() : columns.masks[j];
-    return value = loadExtra(b, extras[x], offset, column.extras[x], lanes,
-                             mask);
+    return value =
+               loadExtra(b, extras[x], offset, column.extras[x], lanes, mask);
   };
   for (int64_t r = 0; r < count; ++r)
     for (int64_t j = 0; j < columns.vectors; ++j) {
@@ -80,9 +80,9 @@ SmallVector<Value> Emitter::reduceBlocks(Reduction &reduction,
   Reduction::Offset rhsAt{OpFoldResult(b.value(place.rhs))};
   reduction.carry(b.constant(0), blocks.extent, 1, totals,
                   [&](Value i, SmallVectorImpl<Value> &inner) {
-                    SmallVector<Value> blockSums = reduction.sumUp(
-                        1, reduction.move(lhsAt, blocks.lhs, i),
-                        reduction.move(rhsAt, blocks.rhs, i));
+                    SmallVector<Value> blockSums =
+                        reduction.sumUp(1, reduction.move(lhsAt, blocks.lhs, i),
+                                        reduction.move(rhsAt, blocks.rhs, i));
                     combine(advance(place, blocks, i), reduction.rows, columns,
                             blockSums, inner);
                   });

@@ -36,8 +36,8 @@ static Value loadElements(IndexBuilder &b, Value flat, OpFoldResult offset,
   Value zero = arith::ConstantOp::create(b, b.getZeroAttr(type));
   if (stride == 1) {
     if (mask)
-      return vector::MaskedLoadOp::create(b, type, flat, b.value(offset),
-                                          mask, zero);
+      return vector::MaskedLoadOp::create(b, type, flat, b.value(offset), mask,
+                                          zero);
     return vector::LoadOp::create(b, type, flat, b.value(offset));
   }
   auto indexType = VectorType::get(lanes, b.getIndexType());
@@ -51,8 +51,8 @@ static Value loadElements(IndexBuilder &b, Value flat, OpFoldResult offset,
   if (!mask)
     mask = arith::ConstantOp::create(
         b, DenseElementsAttr::get(VectorType::get(lanes, b.getI1Type()), true));
-  return vector::GatherOp::create(b, type, flat, b.value(offset), indices,
-                                  mask, zero);
+  return vector::GatherOp::create(b, type, flat, b.value(offset), indices, mask,
+                                  zero);
 }
 
 Value kernel::loadExtra(IndexBuilder &b, const FlatView &view,
@@ -119,16 +119,14 @@ void Emitter::finishRowByRow(const Place &place, int64_t count,
                              MutableArrayRef<Value> accumulators) {
   int64_t width = columns.vectors * lanes;
   for (auto [i, value] : llvm::enumerate(accumulators))
-    vector::StoreOp::create(b, value, scratch,
-                            b.value(b.constant(i * lanes)));
+    vector::StoreOp::create(b, value, scratch, b.value(b.constant(i * lanes)));
   b.loop(b.constant(0), b.constant(count), 1, [&](OpFoldResult r) {
     SmallVector<Value> row;
     for (int64_t j = 0; j < columns.vectors; ++j) {
       OpFoldResult at =
           b.add(b.multiply(r, b.constant(width)), b.constant(j * lanes));
       row.push_back(vector::LoadOp::create(
-          b, VectorType::get(lanes, op.getTotalType()), scratch,
-          b.value(at)));
+          b, VectorType::get(lanes, op.getTotalType()), scratch, b.value(at)));
     }
     finish(advance(place, rows.back(), r), 1, columns, row);
   });
@@ -170,8 +168,8 @@ void Emitter::finish(const Place &place, int64_t count, const Columns &columns,
       Value at = b.value(b.add(offset, b.constant(j * lanes)));
       Value target = asBytes(b, out.flat);
       if (target != out.flat)
-        value = arith::ExtUIOp::create(
-            b, VectorType::get(lanes, b.getI8Type()), value);
+        value = arith::ExtUIOp::create(b, VectorType::get(lanes, b.getI8Type()),
+                                       value);
       if (columns.masks[j])
         vector::MaskedStoreOp::create(b, target, at, columns.masks[j], value);
       else

@@ -136,8 +136,7 @@ pack(kernel::PackOp op, const SourceView &view) {
     MutableArrayRef<uint16_t> data;
     blob = makeBlob(count, data);
     packElements(
-        op, view, data,
-        [&](int64_t i) { return toHalf(view.getFloat(i)); },
+        op, view, data, [&](int64_t i) { return toHalf(view.getFloat(i)); },
         [](int64_t, int64_t, uint16_t) {});
   } else if (element.isBF16() && view.element == element) {
     MutableArrayRef<uint16_t> data;

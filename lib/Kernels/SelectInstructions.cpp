@@ -121,7 +121,8 @@ static bool suitsTiles(ContractOp op, const ContractionDims &dims,
                        ArrayRef<int64_t> bounds) {
   if (dims.depthwise || dims.reductions.empty())
     return false;
-  int64_t run = getProduct(ArrayRef(dims.reductions).take_back(dims.run), bounds);
+  int64_t run =
+      getProduct(ArrayRef(dims.reductions).take_back(dims.run), bounds);
   if (ShapedType::isDynamic(run) || dims.run > 1 ||
       kernel::getTileDepth(run) < 32)
     return false;
@@ -152,8 +153,7 @@ static bool fitsHalf(Value value, SymbolTable &symbols) {
   return llvm::all_of(llvm::seq<int64_t>(0, count), [&](int64_t i) {
     APFloat half(view->getFloat(i));
     bool losesInfo;
-    half.convert(APFloat::IEEEhalf(), APFloat::rmNearestTiesToEven,
-                 &losesInfo);
+    half.convert(APFloat::IEEEhalf(), APFloat::rmNearestTiesToEven, &losesInfo);
     return !losesInfo;
   });
 }
@@ -175,8 +175,8 @@ static bool decideFactors(Decision &decision, SymbolTable &symbols) {
     return false;
   for (auto [value, map] : llvm::zip_equal(blocks.factors, blocks.maps)) {
     Type narrow;
-    bool packed = map.isFunctionOfDim(dims.column) &&
-                  map.isFunctionOfDim(blocks.block);
+    bool packed =
+        map.isFunctionOfDim(dims.column) && map.isFunctionOfDim(blocks.block);
     if (packed) {
       auto type = cast<RankedTensorType>(value.getType());
       if (map.getNumResults() != 2 || !type.hasStaticShape() ||
@@ -252,13 +252,12 @@ static FailureOr<Decision> decide(ContractOp op,
                          (blocks || !suitsTiles(op, *dims, decision.bounds))))
       continue;
     // Both halves of a byte belong to one run.
-    decision.nibbles = small && !instruction.isTile() && !dims->depthwise &&
-                       dims->run == 1 &&
-                       !ShapedType::isDynamic(
-                           decision.bounds[dims->reductions.back()]) &&
-                       decision.bounds[dims->reductions.back()] %
-                               (2 * instruction.getReductionStep()) ==
-                           0;
+    decision.nibbles =
+        small && !instruction.isTile() && !dims->depthwise && dims->run == 1 &&
+        !ShapedType::isDynamic(decision.bounds[dims->reductions.back()]) &&
+        decision.bounds[dims->reductions.back()] %
+                (2 * instruction.getReductionStep()) ==
+            0;
     if (onlySmall && !decision.nibbles)
       continue;
     decision.instruction = instruction;

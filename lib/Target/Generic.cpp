@@ -97,8 +97,9 @@ Value VectorFmaAttr::buildNibbles(OpBuilder &b, Location loc, Value loaded,
     return arith::ConstantOp::create(
         b, loc, DenseElementsAttr::get(words, b.getI32IntegerAttr(value)));
   };
-  Value half = upper ? arith::ShRUIOp::create(b, loc, wide, splat(4)).getResult()
-                     : arith::AndIOp::create(b, loc, wide, splat(15));
+  Value half = upper
+                   ? arith::ShRUIOp::create(b, loc, wide, splat(4)).getResult()
+                   : arith::AndIOp::create(b, loc, wide, splat(15));
   return arith::SIToFPOp::create(
       b, loc, VectorType::get(getLanes(), b.getF32Type()), half);
 }

@@ -189,9 +189,9 @@ Value X86MaddubsAttr::buildNarrowProduct(OpBuilder &b, Location loc, Value lhs,
     std::swap(lhs, rhs);
   StringRef name = getLanes() == 16 ? "llvm.x86.avx512.pmaddubs.w.512"
                                     : "llvm.x86.avx2.pmadd.ub.sw";
-  Value pairs =
-      callIntrinsic(b, loc, name, VectorType::get(2 * getLanes(), b.getI16Type()),
-                    {lhs, rhs});
+  Value pairs = callIntrinsic(b, loc, name,
+                              VectorType::get(2 * getLanes(), b.getI16Type()),
+                              {lhs, rhs});
   return sum ? arith::AddIOp::create(b, loc, sum, pairs).getResult() : pairs;
 }
 

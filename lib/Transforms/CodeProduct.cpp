@@ -39,15 +39,14 @@ static std::optional<Codes> makeCodes(OpBuilder &b, DequantizeOp w,
   bool isUnsigned = w.getIsUnsigned();
   int64_t low = 255, high = -128;
   for (char byte : constant->bytes) {
-    int64_t value =
-        isUnsigned ? int64_t(uint8_t(byte)) : int64_t(int8_t(byte));
+    int64_t value = isUnsigned ? int64_t(uint8_t(byte)) : int64_t(int8_t(byte));
     low = std::min(low, value);
     high = std::max(high, value);
   }
   Codes codes{w.getInput(), isUnsigned, 0};
   if (high - low <= 15) {
     codes.isUnsigned = true;
-    codes.shift = low >= 0 && high <= 15  ? 0
+    codes.shift = low >= 0 && high <= 15   ? 0
                   : low >= -8 && high <= 7 ? 8
                                            : -low;
   } else if (isUnsigned) {
@@ -150,8 +149,8 @@ static Zeros findZeros(DequantizeOp w, int64_t shift, SymbolTable &symbols) {
       !llvm::all_equal(constant->bytes))
     return zeros;
   char byte = constant->bytes.front();
-  zeros.common =
-      shift + (zeros.isUnsigned ? int64_t(uint8_t(byte)) : int64_t(int8_t(byte)));
+  zeros.common = shift + (zeros.isUnsigned ? int64_t(uint8_t(byte))
+                                           : int64_t(int8_t(byte)));
   zeros.values = nullptr;
   return zeros;
 }
@@ -183,7 +182,8 @@ bool tamis::lowerCodes(ContractOp op, DequantizeOp x, DequantizeOp w,
   bool hasBlocks = x && x.getBlockSize() == block && x.getAxis() == lhsAxis;
   if (x) {
     bool isZero = !x.getZeroPoint() || matchPattern(x.getZeroPoint(), m_Zero());
-    if (!isZero || x.getOffset() || !typeOf(lhs).getElementType().isInteger(8) ||
+    if (!isZero || x.getOffset() ||
+        !typeOf(lhs).getElementType().isInteger(8) ||
         !typeOf(x.getScale()).getElementType().isF32() ||
         (!hasBlocks && (x.getBlockSize() || x.getAxis() == lhsAxis)))
       return false;
@@ -212,8 +212,8 @@ bool tamis::lowerCodes(ContractOp op, DequantizeOp x, DequantizeOp w,
         out, int64_t(i) == lhsAxis
                  ? b.getAffineDimExpr(op.getLhsMap().getNumDims())
                  : loop));
-  AffineMap rowMap = AffineMap::get(blocks.sumMap.getNumDims(), 0, rowExprs,
-                                    b.getContext());
+  AffineMap rowMap =
+      AffineMap::get(blocks.sumMap.getNumDims(), 0, rowExprs, b.getContext());
   SmallVector<Value> inputs{sums};
   SmallVector<AffineMap> maps{blocks.sumMap};
   auto add = [&](Value value, AffineMap map) {
@@ -230,15 +230,15 @@ bool tamis::lowerCodes(ContractOp op, DequantizeOp x, DequantizeOp w,
   };
   add(scaled(w.getScale()), blocks.scaleMap);
   if (x && !isScalar)
-    add(x.getScale(), hasBlocks ? rowMap : rowMap.getSubMap({unsigned(*x.getAxis())}));
+    add(x.getScale(),
+        hasBlocks ? rowMap : rowMap.getSubMap({unsigned(*x.getAxis())}));
   if (zeros.values)
     add(zeros.values, blocks.scaleMap);
   if (w.getOffset())
     add(scaled(w.getOffset()), blocks.scaleMap);
 
   // Integers keep the formula's roundings; floats have none to keep.
-  auto flags =
-      x ? arith::FastMathFlags::none : arith::FastMathFlags::contract;
+  auto flags = x ? arith::FastMathFlags::none : arith::FastMathFlags::contract;
   Type f32 = b.getF32Type();
   addBlocksUp(
       b, op, blocks, inputs, maps,
@@ -273,8 +273,8 @@ bool tamis::lowerCodes(ContractOp op, DequantizeOp x, DequantizeOp w,
         if (rowScale)
           row = arith::MulFOp::create(b, loc, row, rowScale);
         return arith::AddFOp::create(
-            b, loc, y,
-            arith::MulFOp::create(b, loc, row, args[next], flags), flags);
+            b, loc, y, arith::MulFOp::create(b, loc, row, args[next], flags),
+            flags);
       },
       flags);
   return true;
@@ -315,17 +315,17 @@ bool tamis::lowerColumnCodes(ContractOp op, DequantizeOp w,
       return false;
   }
   SmallVector<OpFoldResult> sizes = tensor::getMixedSizes(b, loc, op.getInit());
-  Value sums = buildProduct(b, op, op.getLhs(), codes, false, false,
-                            {op.getIndexingMapsAttr(),
-                             op.getIteratorTypesAttr(), op.getPadAttr(),
-                             sizes});
-  Value result = buildGeneric(
-      b, loc, sizes, b.getF32Type(), {sums, w.getScale()},
-      {b.getMultiDimIdentityMap(rank),
-       AffineMap::get(rank, 0, scaleExprs, b.getContext())},
-      [](OpBuilder &b, Location loc, ValueRange args) -> Value {
-        return arith::MulFOp::create(b, loc, args[0], args[1]);
-      });
+  Value sums =
+      buildProduct(b, op, op.getLhs(), codes, false, false,
+                   {op.getIndexingMapsAttr(), op.getIteratorTypesAttr(),
+                    op.getPadAttr(), sizes});
+  Value result =
+      buildGeneric(b, loc, sizes, b.getF32Type(), {sums, w.getScale()},
+                   {b.getMultiDimIdentityMap(rank),
+                    AffineMap::get(rank, 0, scaleExprs, b.getContext())},
+                   [](OpBuilder &b, Location loc, ValueRange args) -> Value {
+                     return arith::MulFOp::create(b, loc, args[0], args[1]);
+                   });
   op.getResult().replaceAllUsesWith(result);
   op.erase();
   return true;

@@ -165,7 +165,8 @@ std::optional<StringRef> LowerQAT::lower(ContractOp op) {
   if (op.hasEpilogue())
     return refuse("it has an epilogue already");
   if (bytes > 1 && !fitsInWords(op))
-    return refuse("it sums up more products of 16 bits than 32 bits hold byte by byte");
+    return refuse(
+        "it sums up more products of 16 bits than 32 bits hold byte by byte");
   int64_t scales = getType(w.getScale()).getRank();
   if (scales > 1 || w.getBlockSize()) {
     std::optional<StringRef> reason = lowerBlocks(op, x, w, *symbols);

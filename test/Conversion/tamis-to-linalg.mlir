@@ -29,6 +29,23 @@ func.func @strided_convolution(%x: tensor<1x14x14x8xf32>, %w: tensor<3x3x8x4xf32
   return %y : tensor<1x7x7x4xf32>
 }
 
+// Weights of few bits stand for their value, by their own sign.
+// CHECK-LABEL: func.func @floats_by_bytes
+func.func @floats_by_bytes(%a: tensor<4x8xf32>, %b: tensor<8x16xi8>) -> (tensor<4x16xf32>, tensor<4x16xf32>) {
+  %e = tensor.empty() : tensor<4x16xf32>
+  // CHECK: arith.uitofp %{{.+}} : i8 to f32
+  // CHECK: arith.mulf
+  %c = tamis.contract ins(%a, %b : tensor<4x8xf32>, tensor<8x16xi8>) outs(%e : tensor<4x16xf32>)
+    maps [affine_map<(m, n, k) -> (m, k)>, affine_map<(m, n, k) -> (k, n)>, affine_map<(m, n, k) -> (m, n)>]
+    iterators ["parallel", "parallel", "reduction"] pad [0, 0] accumulator f32 {rhs_unsigned} -> tensor<4x16xf32>
+  // CHECK: arith.sitofp %{{.+}} : i8 to f32
+  // CHECK: arith.mulf
+  %d = tamis.contract ins(%a, %b : tensor<4x8xf32>, tensor<8x16xi8>) outs(%e : tensor<4x16xf32>)
+    maps [affine_map<(m, n, k) -> (m, k)>, affine_map<(m, n, k) -> (k, n)>, affine_map<(m, n, k) -> (m, n)>]
+    iterators ["parallel", "parallel", "reduction"] pad [0, 0] accumulator f32 -> tensor<4x16xf32>
+  return %c, %d : tensor<4x16xf32>, tensor<4x16xf32>
+}
+
 // Zero points are subtracted in the accumulator type, each by its own sign.
 // CHECK-LABEL: func.func @zero_points
 func.func @zero_points(%a: tensor<4x8xi8>, %b: tensor<8x16xi8>, %za: i8, %zb: i8) -> tensor<4x16xi32> {

@@ -22,7 +22,7 @@ def run(nodes, feed, weights=None, outputs=1, strict=False, threads=1, opset=19)
     graph = helper.make_graph(nodes, "g", [helper.make_tensor_value_info(n, dtype(a), a.shape) for n, a in feed.items()],
                               [onnx.ValueInfoProto(name=n) for n in names],
                               [numpy_helper.from_array(np.asarray(a), n) for n, a in (weights or {}).items()])
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)], ir_version=10)
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset), helper.make_opsetid("com.microsoft", 1)], ir_version=10)
     got = tamis.compile(onnx.shape_inference.infer_shapes(model), strict=strict, threads=threads, cache="off").run(None, feed)
     return got[0] if outputs == 1 else got
 
@@ -129,6 +129,23 @@ def test_contract_n3():
         at = slice(block * 16, block * 16 + 16)
         exact = (a[:, at].astype(np.int64) - int(zero)) @ b[at].astype(np.int64)
         want = want + exact.astype(F) * (F(0.013) * scales[block])
+    np.testing.assert_array_equal(got, want)
+
+
+def test_contract_n4():
+    """Also: weights of 4 bits around a zero point of 8."""
+    a, b = np.random.default_rng(9).standard_normal((5, 96)).astype(F), integers(10, np.uint8, 40, 6, 8)
+    scales = np.random.default_rng(11).uniform(0.001, 10, (40, 6)).astype(F)
+    node = helper.make_node("MatMulNBits", ["a", "b", "s"], ["y"], domain="com.microsoft", K=96, N=40, bits=4, block_size=16,
+                            accuracy_level=4)
+    got = run([node], {"a": a}, {"b": b, "s": scales.reshape(-1)}, strict=True)
+    w = np.stack([b & 15, b >> 4], -1).reshape(40, 6, 16).astype(np.int64) - 8
+    want = np.zeros((5, 40), F)
+    for block in range(6):
+        x = a[:, block * 16:block * 16 + 16]
+        scale = (np.abs(x).max(1) * F(1 / 127)).astype(F)
+        exact = np.clip(np.rint((x / scale[:, None]).astype(F)), -128, 127).astype(np.int64) @ w[:, block].T
+        want = want + exact.astype(F) * (scale[:, None] * scales[:, block])
     np.testing.assert_array_equal(got, want)
 
 

@@ -292,3 +292,46 @@ func.func @storage_of_panels(%x: tensor<8x8xf32>, %v: tensor<1x1x8x8xf32>, %o: t
     by #tamis.vector_fma<lanes = 8, fused = true> tile [8, 1, 0] {storage = #tamis.row_stream<entries = 9, positions = 8, pitch = 8>, packed} -> tensor<8x8xf32>
   return %y : tensor<8x8xf32>
 }
+
+// -----
+
+#lhs = affine_map<(m, n, b, k) -> (m, b, k)>
+#rhs = affine_map<(m, n, b, k) -> (n, b, k)>
+#out = affine_map<(m, n, b, k) -> (m, n)>
+func.func @block_without_combine(%x: tensor<1x2x8xi8>, %w: tensor<1x1x4x32xi8>, %e: tensor<1x8xi32>) -> tensor<1x8xi32> {
+  // expected-error @below {{expected a region combine with a block dimension}}
+  %y = tamis_kernel.contract ins(%x, %w : tensor<1x2x8xi8>, tensor<1x1x4x32xi8>) outs(%e : tensor<1x8xi32>)
+    maps [#lhs, #rhs, #out] iterators ["parallel", "parallel", "reduction", "reduction"] bounds [1, 8, 2, 8]
+    accumulator i32 by #tamis.vector_mul<lanes = 8> tile [1, 1, 0] {packed, block = 2 : i64} -> tensor<1x8xi32>
+  return %y : tensor<1x8xi32>
+}
+
+// -----
+
+#lhs = affine_map<(m, n, b, k) -> (m, b, k)>
+#rhs = affine_map<(m, n, b, k) -> (n, b, k)>
+#out = affine_map<(m, n, b, k) -> (m, n)>
+func.func @combine_adds_something_else(%x: tensor<1x2x8xi8>, %w: tensor<1x1x4x32xi8>, %e: tensor<1x8xf32>) -> tensor<1x8xf32> {
+  // expected-error @below {{combine expected to add 'i32' to a total of 'f32'}}
+  %y = tamis_kernel.contract ins(%x, %w : tensor<1x2x8xi8>, tensor<1x1x4x32xi8>) outs(%e : tensor<1x8xf32>)
+    maps [#lhs, #rhs, #out] iterators ["parallel", "parallel", "reduction", "reduction"] bounds [1, 8, 2, 8]
+    accumulator i32 by #tamis.vector_mul<lanes = 8> tile [1, 1, 0] {packed, block = 2 : i64} combine {
+  ^bb0(%total: f32, %sum: f32):
+    %t = arith.addf %total, %sum : f32
+    tamis.yield %t : f32
+  } -> tensor<1x8xf32>
+  return %y : tensor<1x8xf32>
+}
+
+// -----
+
+#lhs = affine_map<(m, n, k) -> (m, k)>
+#rhs = affine_map<(m, n, k) -> (k, n)>
+#out = affine_map<(m, n, k) -> (m, n)>
+func.func @nibbles_as_they_lie(%x: tensor<8x8xi8>, %w: tensor<8x8xi8>, %e: tensor<8x8xi32>) -> tensor<8x8xi32> {
+  // expected-error @below {{expected nibbles to be packed}}
+  %y = tamis_kernel.contract ins(%x, %w : tensor<8x8xi8>, tensor<8x8xi8>) outs(%e : tensor<8x8xi32>)
+    maps [#lhs, #rhs, #out] iterators ["parallel", "parallel", "reduction"] bounds [8, 8, 8]
+    accumulator i32 by #tamis.vector_mul<lanes = 8> tile [1, 1, 0] {nibbles} -> tensor<8x8xi32>
+  return %y : tensor<8x8xi32>
+}

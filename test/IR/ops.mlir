@@ -81,6 +81,23 @@ func.func @stream(%x: tensor<8x32xi8>, %w: tensor<32x8xi8>, %e: tensor<8x8xi32>)
   return %y : tensor<8x8xi32>
 }
 
+// CHECK-LABEL: func.func @blocks
+// CHECK: tamis_kernel.contract ins(%{{.+}}, %{{.+}} : tensor<1x2x8xi8>, tensor<1x1x2x32xi8>) factors(%{{.+}} : tensor<1x1x2x8xf32>)
+// CHECK-SAME: by #tamis.x86_vnni<lanes = 8, swapped = true> tile [1, 1, 0] {block = 2 : i64, nibbles, packed, rhs_unsigned} combine {
+func.func @blocks(%x: tensor<1x2x8xi8>, %w: tensor<1x1x2x32xi8>, %s: tensor<1x1x2x8xf32>, %e: tensor<1x8xf32>) -> tensor<1x8xf32> {
+  %y = tamis_kernel.contract ins(%x, %w : tensor<1x2x8xi8>, tensor<1x1x2x32xi8>) factors(%s : tensor<1x1x2x8xf32>) outs(%e : tensor<1x8xf32>)
+    maps [affine_map<(m, n, b, k) -> (m, b, k)>, affine_map<(m, n, b, k) -> (n, b, k)>, affine_map<(m, n, b, k) -> (m, n)>, affine_map<(m, n, b, k) -> (n, b)>]
+    iterators ["parallel", "parallel", "reduction", "reduction"] bounds [1, 8, 2, 8]
+    accumulator i32 by #tamis.x86_vnni<lanes = 8, swapped = true> tile [1, 1, 0] {packed, nibbles, block = 2 : i64, rhs_unsigned} combine {
+  ^bb0(%total: f32, %sum: i32, %scale: f32):
+    %r = arith.sitofp %sum : i32 to f32
+    %p = arith.mulf %r, %scale : f32
+    %t = arith.addf %total, %p : f32
+    tamis.yield %t : f32
+  } -> tensor<1x8xf32>
+  return %y : tensor<1x8xf32>
+}
+
 // CHECK-LABEL: func.func @store_output
 func.func @store_output(%m: memref<?x2xi64>) {
   // CHECK: tamis_kernel.store_output %{{.+}}, 0 : memref<?x2xi64>

@@ -190,3 +190,33 @@ module attributes {tamis.policy = #tamis.policy<strict = true>} {
     return
   }
 }
+
+// A block of 32 is eight steps of four, whose products 16 bits hold; the total
+// is a float that is carried from block to block.
+// CHECK-LABEL: func.func @blocks_of_nibbles
+// CHECK: %[[TOTAL:.+]] = scf.for {{.+}} iter_args(%[[CARRIED:.+]] = %{{.+}}) -> (vector<8xf32>)
+// CHECK: %[[BYTES:.+]] = vector.load {{.+}} vector<32xi8>
+// CHECK: %[[LOW:.+]] = arith.andi %[[BYTES]]
+// CHECK: llvm.call_intrinsic "llvm.x86.avx2.pmadd.ub.sw"(%[[LOW]], %{{.+}})
+// CHECK: arith.shrui {{.+}} : vector<32xi8>
+// CHECK-COUNT-7: llvm.call_intrinsic "llvm.x86.avx2.pmadd.ub.sw"
+// CHECK: llvm.call_intrinsic "llvm.x86.avx2.pmadd.wd"
+// CHECK-NOT: llvm.call_intrinsic
+// CHECK: %[[SCALE:.+]] = arith.extf %{{.+}} : vector<8xf16> to vector<8xf32>
+// CHECK: %[[SCALED:.+]] = arith.mulf %{{.+}}, %[[SCALE]]
+// CHECK: arith.addf %[[CARRIED]], %[[SCALED]]
+// CHECK: vector.store %[[TOTAL]]
+func.func @blocks_of_nibbles(%x: memref<1x2x32xi8>, %w: memref<1x1x8x32xi8>, %s: memref<1x1x2x8xf16>, %o: memref<1x8xf32>) {
+  tamis_kernel.contract ins(%x, %w : memref<1x2x32xi8>, memref<1x1x8x32xi8>) factors(%s : memref<1x1x2x8xf16>) outs(%o : memref<1x8xf32>)
+    maps [affine_map<(m, n, b, k) -> (m, b, k)>, affine_map<(m, n, b, k) -> (n, b, k)>, affine_map<(m, n, b, k) -> (m, n)>, affine_map<(m, n, b, k) -> (n, b)>]
+    iterators ["parallel", "parallel", "reduction", "reduction"] bounds [1, 8, 2, 32]
+    accumulator i32 by #tamis.x86_maddubs<lanes = 8, swapped = true> tile [1, 1, 0] {packed, nibbles, block = 2 : i64, rhs_unsigned} combine {
+  ^bb0(%total: f32, %sum: i32, %scale: f16):
+    %f = arith.extf %scale : f16 to f32
+    %r = arith.sitofp %sum : i32 to f32
+    %p = arith.mulf %r, %f : f32
+    %t = arith.addf %total, %p : f32
+    tamis.yield %t : f32
+  }
+  return
+}

@@ -143,6 +143,25 @@ func.func @keeps_activation(%w: tensor<2x2xf32>) -> (tensor<1x1x2x2xf32>, tensor
   return %p, %r : tensor<1x1x2x2xf32>, tensor<2x2xf32>
 }
 
+// Column 0 has the steps 1 2 3 4, two of them in a byte: 0x21, 0x43.
+// CHECK-LABEL: func.func @nibbles
+// CHECK: arith.constant dense<{{\[\[\[}}[33, 101], [67, -121]{{\]\]\]}}> : tensor<1x1x2x2xi8>
+func.func @nibbles() -> tensor<1x1x2x2xi8> {
+  %w = arith.constant dense<[[1, 2, 3, 4], [5, 6, 7, 8]]> : tensor<2x4xi8>
+  %e = tensor.empty() : tensor<1x1x2x2xi8>
+  %p = tamis_kernel.pack ins(%w : tensor<2x4xi8>) outs(%e : tensor<1x1x2x2xi8>) groups [] column 0 reductions [1] run 1 step 1 {is_unsigned, nibbles} -> tensor<1x1x2x2xi8>
+  return %p : tensor<1x1x2x2xi8>
+}
+
+// CHECK-LABEL: func.func @half_precision
+// CHECK: arith.constant dense<{{\[\[\[}}[5.000000e-01, 2.000000e+00]{{\]\]\]}}> : tensor<1x1x1x2xf16>
+func.func @half_precision() -> tensor<1x1x1x2xf16> {
+  %s = arith.constant dense<[[0.5], [2.0]]> : tensor<2x1xf32>
+  %e = tensor.empty() : tensor<1x1x1x2xf16>
+  %p = tamis_kernel.pack ins(%s : tensor<2x1xf32>) outs(%e : tensor<1x1x1x2xf16>) groups [] column 0 reductions [1] run 1 step 1 -> tensor<1x1x1x2xf16>
+  return %p : tensor<1x1x1x2xf16>
+}
+
 // The bytes: columns 0 and 1 in the first panel, 2 and nothing in the second,
 // each less the offset, padded to four steps.
 // CHECK: w.packed: "0x400000000003000001040000020500000000000

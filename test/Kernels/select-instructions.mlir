@@ -110,3 +110,123 @@ module attributes {tamis.target = #tamis.target<"x86_64", ["avx512f"]>} {
     return %y : tensor<64x8xf32>
   }
 }
+
+// -----
+
+#lhs = affine_map<(m, n, b, k) -> (m, b, k)>
+#rhs = affine_map<(m, n, b, k) -> (n, b, k)>
+#sums = affine_map<(m, n, b, k) -> (b, m, n)>
+#add = affine_map<(m, n, b) -> (b, m, n)>
+#scale = affine_map<(m, n, b) -> (n, b)>
+#row = affine_map<(m, n, b) -> (m, b)>
+#res = affine_map<(m, n, b) -> (m, n)>
+module attributes {tamis.target = #tamis.target<"x86_64", ["avx2", "fma"]>} {
+  // Scales that float16 holds become float16; two codes lie in a byte; the sums
+  // of blocks never reach memory.
+  // CHECK-LABEL: func.func @sums_of_blocks_are_added_up_inside
+  // CHECK-DAG: %[[W:.+]] = tamis_kernel.pack ins(%{{.+}} : tensor<16x2x8xi8>) outs(%{{.+}} : tensor<1x1x2x64xi8>) groups [] column 0 reductions [1, 2] run 1 step 4 {is_unsigned, nibbles}
+  // CHECK-DAG: %[[S:.+]] = tamis_kernel.pack ins(%{{.+}} : tensor<16x2xf32>) outs(%{{.+}} : tensor<1x1x2x16xf16>) groups [] column 0 reductions [1] run 1 step 1
+  // CHECK: tamis_kernel.contract ins(%{{.+}}, %[[W]] : tensor<3x2x8xi8>, tensor<1x1x2x64xi8>) factors(%{{.+}}, %[[S]] : tensor<3x2xi32>, tensor<1x1x2x16xf16>)
+  // CHECK-SAME: iterators ["parallel", "parallel", "reduction", "reduction"] bounds [3, 16, 2, 8] accumulator i32
+  // CHECK-SAME: by #tamis.x86_maddubs<lanes = 8, swapped = true> tile [2, 2, 0]
+  // CHECK-SAME: block = 2 : i64, nibbles, packed
+  // CHECK-SAME: combine {
+  // CHECK: ^bb0(%[[TOTAL:.+]]: f32, %[[SUM:.+]]: i32, %{{.+}}: i32, %[[H:.+]]: f16):
+  // CHECK: arith.extf %[[H]] : f16 to f32
+  // CHECK: arith.addf %[[TOTAL]]
+  func.func @sums_of_blocks_are_added_up_inside(%x: tensor<3x2x8xi8>, %rows: tensor<3x2xi32>) -> tensor<3x16xf32> {
+    %w = arith.constant dense<15> : tensor<16x2x8xi8>
+    %s = arith.constant dense<0.25> : tensor<16x2xf32>
+    %e = tensor.empty() : tensor<2x3x16xi32>
+    %sums = tamis.contract ins(%x, %w : tensor<3x2x8xi8>, tensor<16x2x8xi8>) outs(%e : tensor<2x3x16xi32>)
+      maps [#lhs, #rhs, #sums] iterators ["parallel", "parallel", "parallel", "reduction"] pad [0, 0, 0] accumulator i32 {rhs_unsigned} -> tensor<2x3x16xi32>
+    %zero = arith.constant 0.0 : f32
+    %f = tensor.empty() : tensor<3x16xf32>
+    %init = linalg.fill ins(%zero : f32) outs(%f : tensor<3x16xf32>) -> tensor<3x16xf32>
+    %y = linalg.generic {indexing_maps = [#add, #row, #scale, #res], iterator_types = ["parallel", "parallel", "reduction"]}
+      ins(%sums, %rows, %s : tensor<2x3x16xi32>, tensor<3x2xi32>, tensor<16x2xf32>) outs(%init : tensor<3x16xf32>) {
+    ^bb0(%sum: i32, %row: i32, %scale: f32, %total: f32):
+      %d = arith.subi %sum, %row : i32
+      %r = arith.sitofp %d : i32 to f32
+      %p = arith.mulf %r, %scale : f32
+      %t = arith.addf %total, %p : f32
+      linalg.yield %t : f32
+    } -> tensor<3x16xf32>
+    return %y : tensor<3x16xf32>
+  }
+
+  // Scales of another precision than float16, codes beyond 15.
+  // CHECK-LABEL: func.func @bytes_and_floats_stay
+  // CHECK: tamis_kernel.pack {{.+}} step 2 {is_unsigned, offset = 128 : i64}
+  // CHECK: tamis_kernel.pack {{.+}} -> tensor<1x1x2x16xf32>
+  // CHECK: tamis_kernel.contract {{.+}} by #tamis.x86_madd<lanes = 8>
+  // CHECK-SAME: block = 2 : i64, packed
+  func.func @bytes_and_floats_stay(%x: tensor<3x2x8xi8>) -> tensor<3x16xf32> {
+    %w = arith.constant dense<16> : tensor<16x2x8xi8>
+    %s = arith.constant dense<0.1> : tensor<16x2xf32>
+    %e = tensor.empty() : tensor<2x3x16xi32>
+    %sums = tamis.contract ins(%x, %w : tensor<3x2x8xi8>, tensor<16x2x8xi8>) outs(%e : tensor<2x3x16xi32>)
+      maps [#lhs, #rhs, #sums] iterators ["parallel", "parallel", "parallel", "reduction"] pad [0, 0, 0] accumulator i32 {rhs_unsigned} -> tensor<2x3x16xi32>
+    %zero = arith.constant 0.0 : f32
+    %f = tensor.empty() : tensor<3x16xf32>
+    %init = linalg.fill ins(%zero : f32) outs(%f : tensor<3x16xf32>) -> tensor<3x16xf32>
+    %y = linalg.generic {indexing_maps = [#add, #scale, #res], iterator_types = ["parallel", "parallel", "reduction"]}
+      ins(%sums, %s : tensor<2x3x16xi32>, tensor<16x2xf32>) outs(%init : tensor<3x16xf32>) {
+    ^bb0(%sum: i32, %scale: f32, %total: f32):
+      %r = arith.sitofp %sum : i32 to f32
+      %p = arith.mulf %r, %scale : f32
+      %t = arith.addf %p, %total : f32
+      linalg.yield %t : f32
+    } -> tensor<3x16xf32>
+    return %y : tensor<3x16xf32>
+  }
+
+  // The sum of column sums needs a zero point for each block.
+  // CHECK-LABEL: func.func @sums_stay_apart_with_a_zero_point
+  // CHECK: tamis_kernel.contract {{.+}} -> tensor<2x3x16xi32>
+  // CHECK: linalg.generic
+  func.func @sums_stay_apart_with_a_zero_point(%x: tensor<3x2x8xi8>) -> tensor<3x16xf32> {
+    %w = arith.constant dense<15> : tensor<16x2x8xi8>
+    %z = arith.constant 3 : i8
+    %e = tensor.empty() : tensor<2x3x16xi32>
+    %sums = tamis.contract ins(%x, %w : tensor<3x2x8xi8>, tensor<16x2x8xi8>) lhs_zero(%z : i8) outs(%e : tensor<2x3x16xi32>)
+      maps [#lhs, #rhs, #sums] iterators ["parallel", "parallel", "parallel", "reduction"] pad [0, 0, 0] accumulator i32 -> tensor<2x3x16xi32>
+    %zero = arith.constant 0.0 : f32
+    %f = tensor.empty() : tensor<3x16xf32>
+    %init = linalg.fill ins(%zero : f32) outs(%f : tensor<3x16xf32>) -> tensor<3x16xf32>
+    %y = linalg.generic {indexing_maps = [#add, #res], iterator_types = ["parallel", "parallel", "reduction"]}
+      ins(%sums : tensor<2x3x16xi32>) outs(%init : tensor<3x16xf32>) {
+    ^bb0(%sum: i32, %total: f32):
+      %r = arith.sitofp %sum : i32 to f32
+      %t = arith.addf %total, %r : f32
+      linalg.yield %t : f32
+    } -> tensor<3x16xf32>
+    return %y : tensor<3x16xf32>
+  }
+
+  // CHECK-LABEL: func.func @sums_that_begin_elsewhere_stay_apart
+  // CHECK: tamis_kernel.contract {{.+}} -> tensor<2x3x16xf32>
+  // CHECK: linalg.generic
+  func.func @sums_that_begin_elsewhere_stay_apart(%x: tensor<3x2x8xf32>, %init: tensor<3x16xf32>) -> tensor<3x16xf32> {
+    %w = arith.constant dense<7> : tensor<16x2x8xi8>
+    %e = tensor.empty() : tensor<2x3x16xf32>
+    %sums = tamis.contract ins(%x, %w : tensor<3x2x8xf32>, tensor<16x2x8xi8>) outs(%e : tensor<2x3x16xf32>)
+      maps [#lhs, #rhs, #sums] iterators ["parallel", "parallel", "parallel", "reduction"] pad [0, 0, 0] accumulator f32 -> tensor<2x3x16xf32>
+    %y = linalg.generic {indexing_maps = [#add, #res], iterator_types = ["parallel", "parallel", "reduction"]}
+      ins(%sums : tensor<2x3x16xf32>) outs(%init : tensor<3x16xf32>) {
+    ^bb0(%sum: f32, %total: f32):
+      %t = arith.addf %total, %sum : f32
+      linalg.yield %t : f32
+    } -> tensor<3x16xf32>
+    return %y : tensor<3x16xf32>
+  }
+
+  // CHECK-LABEL: func.func @unsigned_bytes_by_floats
+  // CHECK: tamis.contract
+  func.func @unsigned_bytes_by_floats(%x: tensor<3x8xf32>, %w: tensor<8x16xi8>, %e: tensor<3x16xf32>) -> tensor<3x16xf32> {
+    %y = tamis.contract ins(%x, %w : tensor<3x8xf32>, tensor<8x16xi8>) outs(%e : tensor<3x16xf32>)
+      maps [affine_map<(m, n, k) -> (m, k)>, affine_map<(m, n, k) -> (k, n)>, affine_map<(m, n, k) -> (m, n)>]
+      iterators ["parallel", "parallel", "reduction"] pad [0, 0] accumulator f32 {rhs_unsigned} -> tensor<3x16xf32>
+    return %y : tensor<3x16xf32>
+  }
+}

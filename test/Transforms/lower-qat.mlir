@@ -237,6 +237,98 @@ func.func @scales_in_blocks(%xq: tensor<4x6xi8>, %wq: tensor<6x2xi8>, %sw: tenso
   return %y : tensor<4x2xf32>
 }
 
+// Without a zero point of the activations, constant weights are multiplied as
+// unsigned codes (8 was added), and what their zero points take away is a
+// product by the sums of rows.
+// CHECK-LABEL: func.func @codes_in_blocks
+// CHECK-SAME: (%[[XQ:.+]]: tensor<4x6xi8>, %[[SX:.+]]: tensor<4x2xf32>)
+// CHECK-DAG: %[[W:.+]] = tensor.expand_shape %{{.+}} output_shape [2, 3, 2] : tensor<6x2xi8> into tensor<2x3x2xi8>
+// CHECK-DAG: %[[X:.+]] = tensor.expand_shape %[[XQ]] {{.+}} : tensor<4x6xi8> into tensor<4x2x3xi8>
+// CHECK: tamis.contract ins(%[[X]], %[[W]] : tensor<4x2x3xi8>, tensor<2x3x2xi8>) {{.+}} accumulator i32 {rhs_unsigned} -> tensor<2x4x2xi32>
+// CHECK: %[[ROWS:.+]] = linalg.generic {{.+}} iterator_types = ["parallel", "parallel", "reduction"]} ins(%[[X]] : tensor<4x2x3xi8>)
+// CHECK: linalg.generic {{.+}} ins(%{{.+}}, %[[ROWS]], %{{.+}}, %[[SX]] : tensor<2x4x2xi32>, tensor<4x2xi32>, tensor<2x2xf32>, tensor<4x2xf32>)
+// CHECK: arith.mulf
+// CHECK: arith.muli %{{.+}}, %c8_i32
+// CHECK: arith.subi
+// CHECK: arith.sitofp
+func.func @codes_in_blocks(%xq: tensor<4x6xi8>, %sx: tensor<4x2xf32>) -> tensor<4x2xf32> {
+  %wq = arith.constant dense<[[-8, 7], [1, 2], [3, 4], [5, 6], [7, -7], [0, 1]]> : tensor<6x2xi8>
+  %sw = arith.constant dense<[[0.5, 0.25], [1.0, 2.0]]> : tensor<2x2xf32>
+  %x = tamis.dequantize %xq, %sx {axis = 1, block_size = 3} : tensor<4x6xi8>, tensor<4x2xf32> -> tensor<4x6xf32>
+  %w = tamis.dequantize %wq, %sw {axis = 0, block_size = 3} : tensor<6x2xi8>, tensor<2x2xf32> -> tensor<6x2xf32>
+  %e = tensor.empty() : tensor<4x2xf32>
+  %y = tamis.contract ins(%x, %w : tensor<4x6xf32>, tensor<6x2xf32>) outs(%e : tensor<4x2xf32>)
+    maps [#l, #r, #o] iterators ["parallel", "parallel", "reduction"] pad [0, 0] accumulator f32 -> tensor<4x2xf32>
+  return %y : tensor<4x2xf32>
+}
+
+// The same by floats; the offset of each block multiplies the sum of its row.
+// CHECK-LABEL: func.func @floats_by_codes
+// CHECK: tamis.contract {{.+}} : tensor<4x2x3xf32>, tensor<2x3x2xi8>) {{.+}} accumulator f32 {rhs_unsigned} -> tensor<2x4x2xf32>
+// CHECK: linalg.generic
+// CHECK: ^bb0(%[[SUM:.+]]: f32, %[[ROW:.+]]: f32, %[[S:.+]]: f32, %[[O:.+]]: f32, %[[T:.+]]: f32):
+// CHECK: %[[P:.+]] = arith.mulf %[[SUM]], %[[S]] fastmath<contract>
+// CHECK: %[[Q:.+]] = arith.mulf %[[ROW]], %[[O]] fastmath<contract>
+// CHECK: %[[R:.+]] = arith.addf %[[P]], %[[Q]] fastmath<contract>
+// CHECK: arith.addf %[[T]], %[[R]] fastmath<contract>
+func.func @floats_by_codes(%x: tensor<4x6xf32>) -> tensor<4x2xf32> {
+  %wq = arith.constant dense<[[0, 15], [1, 2], [3, 4], [5, 6], [7, 8], [9, 10]]> : tensor<6x2xi8>
+  %sw = arith.constant dense<[[0.5, 0.25], [1.0, 2.0]]> : tensor<2x2xf32>
+  %ow = arith.constant dense<[[0.1, 0.2], [0.3, 0.4]]> : tensor<2x2xf32>
+  %w = tamis.dequantize %wq, %sw offset(%ow : tensor<2x2xf32>) unsigned {axis = 0, block_size = 3} : tensor<6x2xi8>, tensor<2x2xf32> -> tensor<6x2xf32>
+  %e = tensor.empty() : tensor<4x2xf32>
+  // expected-remark @below {{contraction left in float: its first operand is not dequantized}}
+  %y = tamis.contract ins(%x, %w : tensor<4x6xf32>, tensor<6x2xf32>) outs(%e : tensor<4x2xf32>)
+    maps [#l, #r, #o] iterators ["parallel", "parallel", "reduction"] pad [0, 0] accumulator f32 -> tensor<4x2xf32>
+  return %y : tensor<4x2xf32>
+}
+
+// One scale for each column: bytes without their zero points.
+// CHECK-LABEL: func.func @floats_by_bytes
+// CHECK: tamis.contract {{.+}} : tensor<4x3xf32>, tensor<3x2xi8>) {{.+}} accumulator f32 -> tensor<4x2xf32>
+// CHECK: linalg.generic {{.+}} : tensor<4x2xf32>, tensor<2xf32>)
+// CHECK: arith.mulf
+func.func @floats_by_bytes(%x: tensor<4x3xf32>) -> tensor<4x2xf32> {
+  %wq = arith.constant dense<[[0, 200], [1, 2], [3, 4]]> : tensor<3x2xi8>
+  %sw = arith.constant dense<[0.5, 0.25]> : tensor<2xf32>
+  %zw = arith.constant dense<[100, 90]> : tensor<2xi8>
+  %w = tamis.dequantize %wq, %sw, %zw unsigned {axis = 1} : tensor<3x2xi8>, tensor<2xf32>, tensor<2xi8> -> tensor<3x2xf32>
+  %e = tensor.empty() : tensor<4x2xf32>
+  // expected-remark @below {{contraction left in float: its first operand is not dequantized}}
+  %y = tamis.contract ins(%x, %w : tensor<4x3xf32>, tensor<3x2xf32>) outs(%e : tensor<4x2xf32>)
+    maps [#l, #r, #o] iterators ["parallel", "parallel", "reduction"] pad [0, 0] accumulator f32 -> tensor<4x2xf32>
+  return %y : tensor<4x2xf32>
+}
+
+// Differences that a byte does not hold stay what they stand for.
+// CHECK-LABEL: func.func @keeps_wide_differences
+// CHECK: tamis.contract {{.+}} : tensor<4x3xf32>, tensor<3x2xf32>)
+func.func @keeps_wide_differences(%x: tensor<4x3xf32>) -> tensor<4x2xf32> {
+  %wq = arith.constant dense<[[0, 255], [1, 2], [3, 4]]> : tensor<3x2xi8>
+  %sw = arith.constant dense<[0.5, 0.25]> : tensor<2xf32>
+  %zw = arith.constant dense<[100, 90]> : tensor<2xi8>
+  %w = tamis.dequantize %wq, %sw, %zw unsigned {axis = 1} : tensor<3x2xi8>, tensor<2xf32>, tensor<2xi8> -> tensor<3x2xf32>
+  %e = tensor.empty() : tensor<4x2xf32>
+  // expected-remark @below {{contraction left in float: its first operand is not dequantized}}
+  %y = tamis.contract ins(%x, %w : tensor<4x3xf32>, tensor<3x2xf32>) outs(%e : tensor<4x2xf32>)
+    maps [#l, #r, #o] iterators ["parallel", "parallel", "reduction"] pad [0, 0] accumulator f32 -> tensor<4x2xf32>
+  return %y : tensor<4x2xf32>
+}
+
+// CHECK-LABEL: func.func @keeps_two_scales_of_activations
+// CHECK: tamis.contract {{.+}} : tensor<4x6xf32>, tensor<6x2xf32>)
+func.func @keeps_two_scales_of_activations(%xq: tensor<4x6xi8>, %sx: tensor<4x3xf32>) -> tensor<4x2xf32> {
+  %wq = arith.constant dense<1> : tensor<6x2xi8>
+  %sw = arith.constant dense<[[0.5, 0.25], [1.0, 2.0]]> : tensor<2x2xf32>
+  %x = tamis.dequantize %xq, %sx {axis = 1, block_size = 2} : tensor<4x6xi8>, tensor<4x3xf32> -> tensor<4x6xf32>
+  %w = tamis.dequantize %wq, %sw {axis = 0, block_size = 3} : tensor<6x2xi8>, tensor<2x2xf32> -> tensor<6x2xf32>
+  %e = tensor.empty() : tensor<4x2xf32>
+  // expected-remark @below {{contraction left in float: its first operand has more than one scale}}
+  %y = tamis.contract ins(%x, %w : tensor<4x6xf32>, tensor<6x2xf32>) outs(%e : tensor<4x2xf32>)
+    maps [#l, #r, #o] iterators ["parallel", "parallel", "reduction"] pad [0, 0] accumulator f32 -> tensor<4x2xf32>
+  return %y : tensor<4x2xf32>
+}
+
 // The last block is shorter: filled up with the activations' zero point. An
 // open dimension of the other operand has the size of the weights.
 // CHECK-LABEL: func.func @last_block_is_shorter

@@ -85,6 +85,14 @@ func.func @dequantize_by_blocks(%q: tensor<64x4xi8>, %s: tensor<2x4xf32>) -> ten
   return %x : tensor<64x4xf32>
 }
 
+// CHECK-LABEL: func.func @open_rows_by_blocks
+// CHECK: tensor.expand_shape %{{.+}} : tensor<?x64xf32> into tensor<?x2x32xf32>
+// CHECK: tensor.collapse_shape {{.+}} : tensor<?x2x32xi8> into tensor<?x64xi8>
+func.func @open_rows_by_blocks(%x: tensor<?x64xf32>, %s: tensor<?x2xf32>) -> tensor<?x64xi8> {
+  %q = tamis.quantize %x, %s {axis = 1, block_size = 32} : tensor<?x64xf32>, tensor<?x2xf32> -> tensor<?x64xi8>
+  return %q : tensor<?x64xi8>
+}
+
 // CHECK-LABEL: func.func @keeps_axis_that_blocks_do_not_divide
 // CHECK-NOT: tensor.expand_shape
 // CHECK: linalg.generic {indexing_maps = [#[[ID]], #[[RAGGED]], #[[ID]]]

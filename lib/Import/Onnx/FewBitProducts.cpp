@@ -108,12 +108,12 @@ FailureOr<Value> dequantizeWeights(Importer &im, const Node &node,
   Value zero = *zeros, offset;
   if (isa<FloatType>(elementOf(zero))) {
     // (q - z)·s is q·s + o.
-    offset = im.elementwise(
-        node, ArrayRef<Value>{zero, scales}, f32,
-        [](ImplicitLocOpBuilder &b, ValueRange args) -> Value {
-          return arith::NegFOp::create(
-              b, arith::MulFOp::create(b, args[0], args[1]));
-        });
+    offset =
+        im.elementwise(node, ArrayRef<Value>{zero, scales}, f32,
+                       [](ImplicitLocOpBuilder &b, ValueRange args) -> Value {
+                         return arith::NegFOp::create(
+                             b, arith::MulFOp::create(b, args[0], args[1]));
+                       });
     if (!offset)
       return failure();
     zero = nullptr;
@@ -176,8 +176,8 @@ Value roundToBytes(Importer &im, const Node &node, Value x, int64_t k,
       node, ArrayRef<Value>{magnitudes}, f32,
       [&](ImplicitLocOpBuilder &b, ValueRange args) -> Value {
         // Blocks of zeros have any scale.
-        Value least = Importer::constant(
-            b, f32, std::numeric_limits<float>::min() * 128);
+        Value least =
+            Importer::constant(b, f32, std::numeric_limits<float>::min() * 128);
         Value magnitude = arith::MaxNumFOp::create(b, args[0], least);
         return arith::MulFOp::create(b, magnitude,
                                      Importer::constant(b, f32, 1.0 / 127));
@@ -190,9 +190,9 @@ Value roundToBytes(Importer &im, const Node &node, Value x, int64_t k,
   Value q = QuantizeOp::create(
       im.b, tensorTypeOf(x).clone(im.b.getI8Type()), x, scale, Value(),
       /*is_unsigned=*/false, axis, blockSize, IntegerAttr(), origin);
-  Value y = DequantizeOp::create(im.b, x.getType(), q, scale, Value(),
-                                 /*is_unsigned=*/false, axis, blockSize,
-                                 origin);
+  Value y =
+      DequantizeOp::create(im.b, x.getType(), q, scale, Value(),
+                           /*is_unsigned=*/false, axis, blockSize, origin);
   im.setDims(q, im.dims(x));
   im.setDims(y, im.dims(x));
   return y;
