@@ -134,8 +134,6 @@ private:
                                 Value zero);
 
   // Feeders.cpp
-  /// Whether the policy fixes the order of float sums.
-  bool isStrict();
   SmallVector<Value> reduce(const Place &place, int64_t rows,
                             const Columns &columns);
 

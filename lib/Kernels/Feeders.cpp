@@ -7,6 +7,7 @@
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/SCF/IR/SCF.h"
 #include "mlir/Dialect/Vector/IR/VectorOps.h"
+#include "tamis/Target/Target.h"
 
 using namespace mlir;
 using namespace mlir::tamis;
@@ -17,18 +18,10 @@ static constexpr int64_t kUnrolledProducts = 112;
 /// Taps of a depthwise contraction that are unrolled together.
 static constexpr int64_t kUnrolledTaps = 32;
 
-bool Emitter::isStrict() {
-  for (Operation *parent = op; parent; parent = parent->getParentOp())
-    if (auto policy = parent->getAttrOfType<PolicyAttr>("tamis.policy"))
-      if (policy.getStrict())
-        return true;
-  return false;
-}
-
 int64_t Reduction::chooseWays(Emitter &e, int64_t products) {
   auto steps = getConstantIntValue(e.reductions.back().extent);
   if (products > 3 || e.isInteger || e.dims.depthwise || e.step != 1 ||
-      !steps || *steps < 32 || e.isStrict())
+      !steps || *steps < 32 || isStrict(e.op))
     return 1;
   return 8 / products;
 }
@@ -178,8 +171,12 @@ void Reduction::multiplyStep(Offset lhs, Offset rhs, int64_t element,
   auto &instruction = e.instruction;
   bool upper = element / e.step % 2 != 0;
   SmallVector<Value> weights;
-  for (int64_t j = 0; j < columns.vectors; ++j)
-    weights.push_back(readWeights(rhs, j, upper));
+  // Those of a single row are read one by one where they are needed.
+  auto readOneMore = [&] {
+    weights.push_back(readWeights(rhs, weights.size(), upper));
+  };
+  for (int64_t j = 0; rows > 1 && j < columns.vectors; ++j)
+    readOneMore();
   if (ones && !stepOnes)
     stepOnes = count == e.step ? ones : makeOnes(0, count);
   int64_t sumsAt = rows * columns.vectors;
@@ -204,6 +201,8 @@ void Reduction::multiplyStep(Offset lhs, Offset rhs, int64_t element,
           at.base = b.add(at.base, b.multiply(run.lhs, b.constant(element)));
         row = loadChannels(at, r, j);
       }
+      if (rows == 1)
+        readOneMore();
       add(r * columns.vectors + j, row, weights[j]);
       if (ones && j < sumsPerRow)
         add(sumsAt + r * sumsPerRow + j, row, stepOnes);

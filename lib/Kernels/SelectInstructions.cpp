@@ -144,22 +144,32 @@ static bool hasNibbles(Value value, bool isUnsigned, SymbolTable &symbols) {
          });
 }
 
-/// True if float16 holds all elements of a float32 constant.
-static bool fitsHalf(Value value, SymbolTable &symbols) {
+/// True if float16 holds all elements of a float32 constant, exactly or, where
+/// roundings are open, to the last bit: products of float16 parameters that
+/// were computed in float32 are off by that much.
+static bool fitsHalf(Value value, bool exactly, SymbolTable &symbols) {
   FailureOr<SourceView> view = viewConstant(value, symbols);
   if (failed(view) || !view->element.isF32())
     return false;
   int64_t count = view->bytes.size() / sizeof(float);
   return llvm::all_of(llvm::seq<int64_t>(0, count), [&](int64_t i) {
-    APFloat half(view->getFloat(i));
+    float element = view->getFloat(i);
+    APFloat half(element);
     bool losesInfo;
     half.convert(APFloat::IEEEhalf(), APFloat::rmNearestTiesToEven, &losesInfo);
-    return !losesInfo;
+    if (exactly || !losesInfo)
+      return !losesInfo;
+    constexpr float kLastBit = std::numeric_limits<float>::epsilon();
+    half.convert(APFloat::IEEEsingle(), APFloat::rmNearestTiesToEven,
+                 &losesInfo);
+    return std::fabs(half.convertToFloat() - element) <=
+           kLastBit * std::fabs(element);
   });
 }
 
 /// Decides how the factors of blocks lie; false if the kernel cannot read them.
-static bool decideFactors(Decision &decision, SymbolTable &symbols) {
+static bool decideFactors(Decision &decision, bool exactly,
+                          SymbolTable &symbols) {
   const BlockSums &blocks = *decision.blocks;
   const ContractionDims &dims = decision.dims;
   // One run of whole steps within each block; a single one is no dimension.
@@ -182,7 +192,7 @@ static bool decideFactors(Decision &decision, SymbolTable &symbols) {
       if (map.getNumResults() != 2 || !type.hasStaticShape() ||
           !isParameter(value))
         return false;
-      if (fitsHalf(value, symbols))
+      if (fitsHalf(value, exactly, symbols))
         narrow = Float16Type::get(context);
     }
     decision.narrowed.push_back(narrow);
@@ -309,7 +319,8 @@ static FailureOr<Decision> decide(ContractOp op,
     reason = "unsigned bytes are multiplied by floats";
     return failure();
   }
-  if (blocks && (decision.needsSums || !decideFactors(decision, symbols))) {
+  if (blocks &&
+      (decision.needsSums || !decideFactors(decision, isStrict(op), symbols))) {
     reason = "sums of blocks are added up in a way no kernel knows";
     return failure();
   }
@@ -326,6 +337,7 @@ static FailureOr<Decision> decide(ContractOp op,
   problem.rowSums = isa<IntegerType>(lhs) && !decision.rhsZeroFolded;
   problem.depthwise = dims.depthwise;
   problem.totals = bool(blocks);
+  problem.widened = isa<FloatType>(lhs) && isa<IntegerType>(packedType);
   problem.openReduction = ShapedType::isDynamic(problem.steps);
   problem.l2 = target.getL2();
   describeRows(op, decision, problem);

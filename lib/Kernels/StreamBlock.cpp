@@ -11,6 +11,7 @@
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/SCF/IR/SCF.h"
 #include "mlir/Dialect/Vector/IR/VectorOps.h"
+#include "tamis/Target/Target.h"
 #include <functional>
 
 using namespace mlir;
@@ -212,7 +213,7 @@ void Emitter::multiplyStream(const Place &place) {
   };
   // Few float sums would wait for each other: entries take turns among several,
   // unless the policy fixes the order.
-  int64_t ways = isInteger || vectors >= 4 || isStrict() ? 1 : 4 / vectors;
+  int64_t ways = isInteger || vectors >= 4 || isStrict(op) ? 1 : 4 / vectors;
   auto walk = [&](OpFoldResult from, OpFoldResult to, int64_t turns,
                   SmallVectorImpl<Value> &sums) {
     b.carry(from, to, turns, sums,

@@ -48,10 +48,11 @@ Tiling mlir::tamis::chooseTiling(const TilingProblem &problem) {
   double bestCost = 1e300;
   for (int64_t vectors = 1; vectors <= std::min(maxVectors, vectorsWanted);
        ++vectors) {
-    int64_t budget = problem.maxAccumulators / (problem.totals ? 2 : 1);
+    int64_t budget = problem.maxAccumulators;
     // A block needs its weights and one broadcast beside the accumulators.
     int64_t registers = budget > 16 ? 32 : 16;
-    budget = std::min(budget, registers - vectors - 1);
+    int64_t weights = problem.widened ? 2 * vectors : vectors;
+    budget = std::min(budget, registers - weights - 1);
     int64_t maxRows = budget / (vectors + (problem.rowSums ? 1 : 0));
     if (problem.depthwise)
       maxRows = std::min<int64_t>(maxRows, budget > 16 ? 8 : 4);

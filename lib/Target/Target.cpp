@@ -173,11 +173,22 @@ TargetAttr mlir::tamis::getTarget(Operation *op) {
   return nullptr;
 }
 
-bool mlir::tamis::allowsBf16(Operation *op) {
+/// The policy around `op`; null where there is none.
+static PolicyAttr getPolicy(Operation *op) {
   for (; op; op = op->getParentOp())
     if (auto policy = op->getAttrOfType<PolicyAttr>(kPolicyAttrName))
-      return policy.getAllowBf16();
-  return false;
+      return policy;
+  return nullptr;
+}
+
+bool mlir::tamis::isStrict(Operation *op) {
+  PolicyAttr policy = getPolicy(op);
+  return policy && policy.getStrict();
+}
+
+bool mlir::tamis::allowsBf16(Operation *op) {
+  PolicyAttr policy = getPolicy(op);
+  return policy && policy.getAllowBf16();
 }
 
 SmallVector<InstructionAttrInterface>

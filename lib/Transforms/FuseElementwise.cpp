@@ -7,6 +7,7 @@
 #include "mlir/Dialect/Tensor/Transforms/Transforms.h"
 #include "mlir/IR/Matchers.h"
 #include "mlir/Transforms/GreedyPatternRewriteDriver.h"
+#include "tamis/Target/Target.h"
 #include "tamis/Transforms/Passes.h"
 
 namespace mlir::tamis {
@@ -143,8 +144,7 @@ struct FuseElementwise : tamis::impl::FuseElementwiseBase<FuseElementwise> {
     MLIRContext *context = &getContext();
     getOperation()->walk([&](linalg::GenericOp) { ++numBefore; });
     RewritePatternSet patterns(context);
-    auto policy = getOperation()->getAttrOfType<PolicyAttr>("tamis.policy");
-    if (!policy || !policy.getStrict())
+    if (!isStrict(getOperation()))
       patterns.add<DropZeroSum>(context);
     linalg::populateElementwiseOpsFusionPatterns(patterns, shouldFuse);
     linalg::populateFoldReshapeOpsByExpansionPatterns(patterns,

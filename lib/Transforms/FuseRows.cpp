@@ -5,6 +5,7 @@
 // the next keeps the row in L1. This works on buffers, where what an operation
 // touches is plain to see and where the destination can hold what used to be a
 // temporary.
+#include "tamis/Target/Target.h"
 #include "tamis/Transforms/Passes.h"
 #include "tamis/Transforms/VectorizeNest.h"
 #include "mlir/Dialect/Linalg/IR/Linalg.h"
@@ -434,10 +435,8 @@ struct FuseRows : public tamis::impl::FuseRowsBase<FuseRows> {
   /// and products instead, unless the policy is strict. The sum is no smaller
   /// than any dividend, so the quotient stays finite.
   static void divideByReciprocal(RowGroup &group, linalg::LinalgOp op) {
-    for (Operation *parent = op; parent; parent = parent->getParentOp())
-      if (auto policy = parent->getAttrOfType<PolicyAttr>("tamis.policy"))
-        if (policy.getStrict())
-          return;
+    if (isStrict(op))
+      return;
     auto writer = [&](Value argument) -> linalg::LinalgOp {
       auto block = dyn_cast<BlockArgument>(argument);
       if (!block || block.getOwner()->getParentOp() != op)

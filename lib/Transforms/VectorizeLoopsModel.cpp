@@ -2,6 +2,7 @@
 //
 // From linalg.generic to Nest: linear addressing functions, loop extents,
 // merging of loops, recognition of reductions.
+#include "tamis/Target/Target.h"
 #include "tamis/Transforms/VectorizeNest.h"
 #include "tamis/IR/Tamis.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
@@ -22,10 +23,9 @@ Product Product::operator*(const Product &other) const {
 
 VectorTarget VectorTarget::of(Operation *op) {
   VectorTarget result;
+  result.strict = isStrict(op);
   bool found = false;
   for (Operation *parent = op; parent; parent = parent->getParentOp()) {
-    if (auto policy = parent->getAttrOfType<PolicyAttr>("tamis.policy"))
-      result.strict |= policy.getStrict();
     Attribute attr = parent->getAttr("tamis.target");
     if (auto list = dyn_cast_or_null<ArrayAttr>(attr); list && !list.empty())
       attr = list[0];

@@ -11,6 +11,7 @@
 #include "mlir/Dialect/Tensor/IR/Tensor.h"
 #include "mlir/IR/IRMapping.h"
 #include "tamis/IR/Tamis.h"
+#include "tamis/Target/Target.h"
 #include "tamis/Transforms/Passes.h"
 
 namespace mlir::tamis {
@@ -58,10 +59,7 @@ static Value convert(OpBuilder &b, Value value, Type element) {
 namespace {
 struct WidenHalf : tamis::impl::WidenHalfBase<WidenHalf> {
   void runOnOperation() override {
-    auto module = getOperation()->getParentOfType<ModuleOp>();
-    auto policy =
-        module ? module->getAttrOfType<PolicyAttr>("tamis.policy") : nullptr;
-    if (policy && policy.getStrict())
+    if (isStrict(getOperation()))
       return;
     SmallVector<Operation *> ops;
     getOperation().walk<WalkOrder::PreOrder>([&](Operation *op) {

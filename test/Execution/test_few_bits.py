@@ -75,10 +75,19 @@ def test_zero_points(level, zeros):
 
 
 @LEVELS
-@pytest.mark.parametrize("rows", [1, 2, 7, 16, 33])
+@pytest.mark.parametrize("rows", [1, 2, 7, 16, 31])
 @pytest.mark.parametrize("columns", [1, 8, 31, 200])
 def test_shapes(level, rows, columns):
     compare(Product(128, columns, level=level), [Values(1).floats(rows, 128)])
+
+
+def test_many_rows():
+    """Integers stay integers; floats are multiplied by floats, which is faster."""
+    compare(Product(128, 40, level=4), [Values(1).floats(64, 128)])
+    product, x = Product(128, 40), Values(1).floats(64, 128)
+    compiled = tamis.compile(model([product.node], {"x": x}, product.parameters), cache="off")
+    np.testing.assert_allclose(compiled.run(None, {"x": x})[0], product(x), rtol=1e-4, atol=1e-5)
+    assert compiled.report()["layers"][0]["types"] == "f32 x f32 -> f32"
 
 
 @LEVELS

@@ -128,7 +128,7 @@ module attributes {tamis.target = #tamis.target<"x86_64", ["avx2", "fma"]>} {
   // CHECK-DAG: %[[S:.+]] = tamis_kernel.pack ins(%{{.+}} : tensor<16x2xf32>) outs(%{{.+}} : tensor<1x1x2x16xf16>) groups [] column 0 reductions [1] run 1 step 1
   // CHECK: tamis_kernel.contract ins(%{{.+}}, %[[W]] : tensor<3x2x8xi8>, tensor<1x1x2x64xi8>) factors(%{{.+}}, %[[S]] : tensor<3x2xi32>, tensor<1x1x2x16xf16>)
   // CHECK-SAME: iterators ["parallel", "parallel", "reduction", "reduction"] bounds [3, 16, 2, 8] accumulator i32
-  // CHECK-SAME: by #tamis.x86_maddubs<lanes = 8, swapped = true> tile [2, 2, 0]
+  // CHECK-SAME: by #tamis.x86_maddubs<lanes = 8, swapped = true> tile [3, 2, 0]
   // CHECK-SAME: block = 2 : i64, nibbles, packed
   // CHECK-SAME: combine {
   // CHECK: ^bb0(%[[TOTAL:.+]]: f32, %[[SUM:.+]]: i32, %{{.+}}: i32, %[[H:.+]]: f16):

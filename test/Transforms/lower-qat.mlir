@@ -300,6 +300,20 @@ func.func @floats_by_bytes(%x: tensor<4x3xf32>) -> tensor<4x2xf32> {
   return %y : tensor<4x2xf32>
 }
 
+// Enough rows share the weights for their floats to be faster.
+// CHECK-LABEL: func.func @keeps_many_rows
+// CHECK: tamis.contract {{.+}} : tensor<32x3xf32>, tensor<3x2xf32>)
+func.func @keeps_many_rows(%x: tensor<32x3xf32>) -> tensor<32x2xf32> {
+  %wq = arith.constant dense<[[0, 20], [1, 2], [3, 4]]> : tensor<3x2xi8>
+  %sw = arith.constant dense<[0.5, 0.25]> : tensor<2xf32>
+  %w = tamis.dequantize %wq, %sw {axis = 1} : tensor<3x2xi8>, tensor<2xf32> -> tensor<3x2xf32>
+  %e = tensor.empty() : tensor<32x2xf32>
+  // expected-remark @below {{contraction left in float: its first operand is not dequantized}}
+  %y = tamis.contract ins(%x, %w : tensor<32x3xf32>, tensor<3x2xf32>) outs(%e : tensor<32x2xf32>)
+    maps [#l, #r, #o] iterators ["parallel", "parallel", "reduction"] pad [0, 0] accumulator f32 -> tensor<32x2xf32>
+  return %y : tensor<32x2xf32>
+}
+
 // Differences that a byte does not hold stay what they stand for.
 // CHECK-LABEL: func.func @keeps_wide_differences
 // CHECK: tamis.contract {{.+}} : tensor<4x3xf32>, tensor<3x2xf32>)

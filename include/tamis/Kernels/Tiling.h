@@ -27,6 +27,8 @@ struct TilingProblem {
   bool depthwise = false;
   /// Each accumulator has a total beside it.
   bool totals = false;
+  /// Weights take another register while they are widened.
+  bool widened = false;
   /// Only run time knows how far rows are apart: every row then has a pointer
   /// of its own, and LLVM's scheduler loads all broadcasts before the products.
   bool openReduction = false;

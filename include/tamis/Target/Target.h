@@ -27,6 +27,9 @@ parseTargets(MLIRContext *context, StringRef text, int64_t threads,
 /// The module attribute that says what numeric freedom the passes have.
 inline constexpr llvm::StringLiteral kPolicyAttrName = "tamis.policy";
 
+/// True if the policy around `op` fixes every rounding and the order of sums.
+bool isStrict(Operation *op);
+
 /// True if the policy around `op` permits bfloat16 products of float32.
 bool allowsBf16(Operation *op);
 
