@@ -46,28 +46,32 @@ static void packElements(kernel::PackOp op, const SourceView &view,
     else
       slot = value;
   };
-  To *to = out.data();
+  // Column by column: a column's elements are usually neighbours in the source,
+  // and a panel is small.
+  int64_t panelSize = packed.getDimSize(2) * width * step;
+  To *panel = out.data();
   int64_t group = 0;
   for (int64_t groupOffset : view.getOffsets(op.getGroups())) {
-    for (int64_t p = 0; p < panels; ++p) {
-      for (int64_t outerOffset : outer) {
-        for (int64_t k = 0; k < runSteps; ++k) {
-          int64_t place = k % stepsPerByte;
-          for (int64_t s = 0; s < step; ++s) {
-            size_t element = k * step + s;
-            if (element >= run.size())
-              continue;
-            int64_t from = groupOffset + outerOffset + run[element] +
-                           p * width * columnStride;
-            int64_t end = std::min(width, columns - p * width);
-            for (int64_t c = 0; c < end; ++c, from += columnStride) {
-              To value = convert(from);
-              put(to[c * step + s], value, place);
-              sum(group, p * width + c, value);
+    for (int64_t p = 0; p < panels; ++p, panel += panelSize) {
+      int64_t end = std::min(width, columns - p * width);
+      for (int64_t c = 0; c < end; ++c) {
+        int64_t column = p * width + c;
+        int64_t from = groupOffset + column * columnStride;
+        To *to = panel + c * step;
+        for (int64_t outerOffset : outer) {
+          for (int64_t k = 0; k < runSteps; ++k) {
+            int64_t place = k % stepsPerByte;
+            for (int64_t s = 0; s < step; ++s) {
+              size_t element = k * step + s;
+              if (element >= run.size())
+                continue;
+              To value = convert(from + outerOffset + run[element]);
+              put(to[s], value, place);
+              sum(group, column, value);
             }
+            if (place + 1 == stepsPerByte)
+              to += width * step;
           }
-          if (place + 1 == stepsPerByte)
-            to += width * step;
         }
       }
     }
@@ -147,6 +151,14 @@ pack(kernel::PackOp op, const SourceView &view) {
           return llvm::support::endian::read16le(view.bytes.data() + 2 * i);
         },
         [](int64_t, int64_t, uint16_t) {});
+  } else if (element.isInteger(8) && view.element == element) {
+    MutableArrayRef<int8_t> data;
+    blob = makeBlob(count, data);
+    const char *bytes = view.bytes.data();
+    packElements(
+        op, view, data,
+        [=](int64_t i) { return static_cast<int8_t>(bytes[i] - offset); },
+        addSum);
   } else if (element.isInteger(8)) {
     MutableArrayRef<int8_t> data;
     blob = makeBlob(count, data);
