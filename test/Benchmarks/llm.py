@@ -1,0 +1,119 @@
+# SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+"""Tokens a second of a language model on one core: prefill and decode, engines in turns.
+
+    llm.py MODEL.onnx [--prompt 128] [--tokens 32] [--rounds 5] [--llama PYTHON MODEL.gguf]
+
+MODEL.onnx is what test/Models/gguf_to_onnx.py writes. Every engine gets the same prompt and then its own best token
+again and again; the tokens are printed, so that one sees whether the engines agree. PYTHON is an interpreter of an
+environment of its own with llama-cpp-python. Figures are medians over all steps of all rounds, in processor time of the
+thread that runs the model.
+"""
+import argparse
+import json
+import statistics
+import subprocess
+import sys
+import time
+
+import numpy as np
+import onnxruntime
+import tamis
+
+
+class Step:
+    """A step function with its cache; `run` takes and returns arrays by name."""
+
+    def __init__(self, run, inputs, outputs):
+        self.run, self.outputs = run, outputs
+        self.past = {name: np.zeros([d if isinstance(d, int) else 0 for d in shape], np.float32)
+                     for name, shape in inputs if name.startswith("past.")}
+
+    def generate(self, prompt, tokens):
+        """The best tokens, the seconds of the prompt and of each token."""
+        past, now, found, times = self.past, np.int64([prompt]), [], []
+        for _ in range(tokens + 1):
+            known = next(iter(past.values())).shape[2]
+            feed = {"input_ids": now, "seqlens_k": np.int32([known + now.shape[1] - 1]),
+                    "total_sequence_length": np.array(known + now.shape[1], np.int32), **past}
+            start = time.thread_time()
+            results = dict(zip(self.outputs, self.run(feed)))
+            times.append(time.thread_time() - start)
+            found.append(int(results.pop("logits")[0, 0].argmax()))
+            past = {name.replace("present", "past"): value for name, value in results.items()}
+            now = np.int64([[found[-1]]])
+        return found, times[0], times[1:]
+
+
+def make_step(session, run):
+    return Step(run, [(i.name, i.shape) for i in session.get_inputs()], [o.name for o in session.get_outputs()])
+
+
+def open_tamis(path, length):
+    model = tamis.compile(path, input_dims={"seq": f"1:{length}", "past": f"0:{length}"}, lazy=False)
+    return make_step(model, lambda feed: model.run(None, feed))
+
+
+def open_onnxruntime(path):
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+    return make_step(session, lambda feed: session.run(None, feed))
+
+
+LLAMA = """
+import json, sys, time, llama_cpp
+model = llama_cpp.Llama(sys.argv[1], n_ctx=int(sys.argv[2]), n_threads=1, n_threads_batch=1, n_batch=512, verbose=False)
+for line in sys.stdin:
+    prompt, tokens = json.loads(line)
+    model.reset()
+    found, times, now = [], [], prompt
+    for _ in range(tokens + 1):
+        start = time.process_time()
+        model.eval(now)
+        found.append(model.sample(temp=0.0))
+        times.append(time.process_time() - start)
+        now = found[-1:]
+    print(json.dumps([found, times[0], times[1:]]), flush=True)
+"""
+
+
+class Llama:
+    """llama.cpp in a process of its own."""
+
+    def __init__(self, python, path, length):
+        self.process = subprocess.Popen([python, "-c", LLAMA, path, str(length)], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                                        text=True)
+
+    def generate(self, prompt, tokens):
+        print(json.dumps([prompt, tokens]), file=self.process.stdin, flush=True)
+        return json.loads(self.process.stdout.readline())
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("model")
+    parser.add_argument("--prompt", type=int, default=128, help="tokens of the prompt (default 128)")
+    parser.add_argument("--tokens", type=int, default=32, help="tokens to decode (default 32)")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--llama", nargs=2, metavar=("PYTHON", "GGUF"))
+    arguments = parser.parse_args()
+    length = arguments.prompt + arguments.tokens + 1
+    engines = {"tamis": open_tamis(arguments.model, length), "onnxruntime": open_onnxruntime(arguments.model)}
+    if arguments.llama:
+        engines["llama.cpp"] = Llama(*arguments.llama, length)
+    prompt = np.random.default_rng(0).integers(1000, 20000, arguments.prompt).tolist()
+    prefill, decode, found = ({name: [] for name in engines} for _ in range(3))
+    for _ in range(arguments.rounds):
+        for name, engine in engines.items():
+            found[name], first, rest = engine.generate(prompt, arguments.tokens)
+            prefill[name].append(first)
+            decode[name] += rest
+    print(f"{'engine':12} {'prefill/s':>10} {'decode/s':>10}  first tokens")
+    for name in engines:
+        print(f"{name:12} {arguments.prompt / statistics.median(prefill[name]):10.1f} "
+              f"{1 / statistics.median(decode[name]):10.1f}  {found[name][:6]}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
