@@ -333,6 +333,9 @@ static FailureOr<Decision> decide(ContractOp op,
   problem.columns = decision.bounds[dims.column];
   problem.steps = getProduct(dims.reductions, decision.bounds);
   problem.lanes = instruction.getLanes();
+  problem.weightBytes = std::max<int64_t>(
+      1, instruction.getReductionStep() * packedType.getIntOrFloatBitWidth() /
+             (decision.nibbles ? 16 : 8));
   problem.maxAccumulators = instruction.getMaxAccumulators();
   problem.rowSums = isa<IntegerType>(lhs) && !decision.rhsZeroFolded;
   problem.depthwise = dims.depthwise;

@@ -7,6 +7,7 @@
 #include "llvm/Support/MathExtras.h"
 
 #include <algorithm>
+#include <cmath>
 
 using namespace mlir;
 using namespace mlir::tamis;
@@ -14,6 +15,10 @@ using namespace mlir::tamis;
 /// Extents assumed of a dimension only run time knows: a block must be good
 /// for all of them.
 static constexpr int64_t kTypicalExtents[] = {128, 77, 50};
+
+/// Products of vectors that a core begins in a cycle, and bytes that reach it
+/// from behind L2.
+static constexpr double kProductsPerCycle = 2, kFarBytesPerCycle = 8;
 
 /// Cycles of one reduction step of a block: one multiplication a cycle, loads
 /// beside them, and at least the latency of a chain of dependent additions.
@@ -24,15 +29,40 @@ static double stepCost(int64_t rows, int64_t vectors, bool depthwise) {
   return std::max({products, loads, 4.0}) + 0.1 * loads;
 }
 
-/// The rows of a cache block stay in a third of L2 while all panels pass.
-static int64_t choosePositions(const TilingProblem &problem, int64_t rows) {
+namespace {
+/// How the rows are cut, and the bytes that have to come from behind L2 then.
+struct CacheBlock {
+  int64_t positions;
+  double traffic;
+};
+} // namespace
+
+/// Either the rows of a block stay in a third of L2 while all panels pass, or a
+/// panel stays in half of it while all rows pass.
+static CacheBlock chooseCacheBlock(const TilingProblem &problem, int64_t rows,
+                                   int64_t vectors) {
   bool single = problem.outerExtent == 1;
   int64_t extent = single ? problem.rowExtent : problem.outerExtent;
   int64_t fits = std::max<int64_t>(
       1, problem.l2 / 3 / std::max<int64_t>(1, problem.bytesPerPosition));
   if (single)
     fits = std::max(rows, fits / rows * rows);
-  return ShapedType::isDynamic(extent) || extent > fits ? fits : 0;
+  bool isOpen = ShapedType::isDynamic(extent);
+  double count = isOpen ? kTypicalExtents[0] : extent;
+  double lhs = count * problem.bytesPerPosition;
+  double panel = problem.openReduction ? 0.0
+                                       : double(problem.steps * problem.lanes *
+                                                vectors * problem.weightBytes);
+  int64_t columns = ShapedType::isDynamic(problem.columns) ? kTypicalExtents[0]
+                                                           : problem.columns;
+  double panels = double(llvm::divideCeil(columns, problem.lanes * vectors));
+  double passes = std::ceil(count / double(fits));
+  CacheBlock byRows{isOpen || extent > fits ? fits : 0,
+                    lhs + panel * panels * passes};
+  CacheBlock byPanels{0, lhs * panels + panel * panels};
+  bool staysIn = panel > 0 && panel <= double(problem.l2) / 2;
+  return single && staysIn && byPanels.traffic < byRows.traffic ? byPanels
+                                                                : byRows;
 }
 
 Tiling mlir::tamis::chooseTiling(const TilingProblem &problem) {
@@ -83,13 +113,16 @@ Tiling mlir::tamis::chooseTiling(const TilingProblem &problem) {
       double cost = panels * rowsCost(vectors);
       if (tailVectors)
         cost += rowsCost(tailVectors);
+      CacheBlock block = chooseCacheBlock(problem, rows, vectors);
+      if (!problem.openReduction)
+        cost = cost * double(problem.steps) / kProductsPerCycle +
+               block.traffic / kFarBytesPerCycle;
       if (cost < bestCost - 1e-9) {
         bestCost = cost;
-        best = {rows, vectors, 0};
+        best = {rows, vectors, block.positions};
       }
     }
   }
-  best.positions = choosePositions(problem, best.rows);
   return best;
 }
 
@@ -116,6 +149,6 @@ Tiling mlir::tamis::chooseTileTiling(const TilingProblem &problem) {
   two &= 2 * tileRows > 16;
   int64_t rows = two ? 2 * tileRows : tileRows;
   Tiling tiling{rows, columns > 16 ? 2 : 1, 0};
-  tiling.positions = choosePositions(problem, rows);
+  tiling.positions = chooseCacheBlock(problem, rows, tiling.vectors).positions;
   return tiling;
 }

@@ -20,6 +20,8 @@ struct TilingProblem {
   int64_t steps = 1;
   int64_t lanes = 16;
   int64_t maxAccumulators = 28;
+  /// Bytes of one lane's weights in one step.
+  int64_t weightBytes = 4;
   /// Bytes of lhs that one position of the cache-blocked dimension reads.
   int64_t bytesPerPosition = 1;
   /// Row sums are accumulated too.
