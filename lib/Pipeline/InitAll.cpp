@@ -5,6 +5,7 @@
 #include "tamis/Compress/ChannelGroups.h"
 #include "tamis/Compress/Passes.h"
 #include "tamis/Conversion/Passes.h"
+#include "tamis/Gpu/Passes.h"
 #include "tamis/IR/Tamis.h"
 #include "tamis/Kernels/Passes.h"
 #include "tamis/Pipeline/Pipeline.h"
@@ -32,5 +33,6 @@ void mlir::tamis::registerAllPasses() {
   registerTamisTransformsPasses();
   registerTamisCompressPasses();
   registerTamisKernelsPasses();
+  registerTamisGpuPasses();
   registerPipelines();
 }

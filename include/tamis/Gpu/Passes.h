@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// Passes that make device code: kernels become gpu functions, launches become
+// calls of the runtime, gpu functions become binaries.
+#ifndef TAMIS_GPU_PASSES_H
+#define TAMIS_GPU_PASSES_H
+
+#include "mlir/IR/BuiltinOps.h"
+#include "mlir/Pass/Pass.h"
+
+namespace mlir {
+namespace arith {
+class ArithDialect;
+}
+namespace func {
+class FuncDialect;
+}
+namespace gpu {
+class GPUDialect;
+}
+namespace LLVM {
+class LLVMDialect;
+}
+namespace memref {
+class MemRefDialect;
+}
+namespace scf {
+class SCFDialect;
+}
+namespace spirv {
+class SPIRVDialect;
+}
+namespace tamis {
+
+#define GEN_PASS_DECL
+#include "tamis/Gpu/Passes.h.inc"
+
+#define GEN_PASS_REGISTRATION
+#include "tamis/Gpu/Passes.h.inc"
+
+} // namespace tamis
+} // namespace mlir
+
+#endif // TAMIS_GPU_PASSES_H
