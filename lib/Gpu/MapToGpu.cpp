@@ -3,8 +3,10 @@
 // Which kernels run on the device, and when the host has to wait for it.
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/Func/IR/FuncOps.h"
+#include "mlir/Dialect/LLVMIR/NVVMDialect.h"
 #include "mlir/Dialect/Linalg/IR/Linalg.h"
 #include "mlir/Dialect/Linalg/Utils/Utils.h"
+#include "mlir/Dialect/Math/IR/Math.h"
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
 #include "mlir/Dialect/SCF/IR/SCF.h"
 #include "mlir/Interfaces/SideEffectInterfaces.h"
@@ -24,6 +26,7 @@ using namespace mlir::tamis;
 
 ArrayRef<GpuMapping> mlir::tamis::getGpuMappings() {
   static const GpuMapping mappings[] = {
+      {"fragments", refuseFragments, buildFragments},
       {"elements", refuseElements, buildElements},
   };
   return mappings;

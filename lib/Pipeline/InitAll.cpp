@@ -6,6 +6,7 @@
 #include "tamis/Compress/Passes.h"
 #include "tamis/Conversion/Passes.h"
 #include "tamis/Gpu/Passes.h"
+#include "tamis/Gpu/Tensor.h"
 #include "tamis/IR/Tamis.h"
 #include "tamis/Kernels/Passes.h"
 #include "tamis/Pipeline/Pipeline.h"
@@ -23,8 +24,10 @@ void mlir::tamis::registerAllDialects(DialectRegistry &registry) {
   mlir::registerAllDialects(registry);
   mlir::registerAllExtensions(registry);
   registerAllToLLVMIRTranslations(registry);
-  registry.insert<TamisDialect, kernel::TamisKernelDialect>();
+  registry.insert<TamisDialect, kernel::TamisKernelDialect,
+                  device::TamisGpuDialect>();
   registerKernelExternalModels(registry);
+  device::registerTensorExternalModels(registry);
   registerPrunableModels(registry);
 }
 

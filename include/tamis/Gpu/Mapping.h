@@ -41,6 +41,11 @@ ArrayRef<GpuMapping> getGpuMappings();
 std::string refuseElements(Operation *op);
 void buildElements(OpBuilder &b, Operation *op);
 
+/// Contractions that carry fragments (lib/Gpu/ContractionKernel.cpp): tiles
+/// through workgroup memory, products of warps, the epilogue on registers.
+std::string refuseFragments(Operation *op);
+void buildFragments(OpBuilder &b, Operation *op);
+
 } // namespace mlir::tamis
 
 #endif // TAMIS_GPU_MAPPING_H

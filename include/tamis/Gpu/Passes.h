@@ -7,6 +7,7 @@
 
 #include "mlir/IR/BuiltinOps.h"
 #include "mlir/Pass/Pass.h"
+#include "tamis/Gpu/Tensor.h"
 
 namespace mlir {
 namespace arith {
@@ -24,11 +25,17 @@ class LLVMDialect;
 namespace memref {
 class MemRefDialect;
 }
+namespace ml_program {
+class MLProgramDialect;
+}
 namespace scf {
 class SCFDialect;
 }
 namespace spirv {
 class SPIRVDialect;
+}
+namespace tensor {
+class TensorDialect;
 }
 namespace tamis {
 
