@@ -110,13 +110,11 @@ void ContractionKernel::copyStrided(const TileSource &source,
       inside =
           arith::AndIOp::create(b, inside, isBelow(b, reduced, reducedCount));
       delinearize(clamp(b, reduced, reducedCount), dims.reductions, indices);
-      const kernel::FlatView &view =
-          &source == &rowSource ? rowView : weightView;
       OpFoldResult element = b.constant(0);
-      for (auto [index, stride] : llvm::zip_equal(indices, view.perDim))
-        element = b.add(element, b.multiply(index, stride));
+      for (auto [index, stride] : llvm::zip_equal(indices, source.strides))
+        element = b.add(element, b.multiply(index, b.constant(stride)));
       // A clamped chunk may begin at its last element; none of it is read.
-      return copyAsync(view, element, stage, to, inside);
+      return copyAsync(source.memref, element, stage, to, inside);
     }
     for (int64_t w = 0; w < kChunk; ++w) {
       OpFoldResult first = b.add(reduced, b.constant(w * elementsPerWord));
@@ -162,11 +160,11 @@ void ContractionKernel::copyPacked(Value memref, const Stage &stage,
     OpFoldResult first = b.multiply(firstWord, b.constant(perWord));
     OpFoldResult position[] = {group, panel, tile, first};
     if (weightSource.isWide) {
-      const kernel::FlatView &view = isWeights ? weightView : metadataView;
       OpFoldResult element = b.constant(0);
-      for (auto [index, stride] : llvm::zip_equal(position, view.strides))
-        element = b.add(element, b.multiply(index, stride));
-      return copyAsync(view, element, stage, to, /*inside=*/nullptr);
+      ArrayRef<int64_t> sizes = cast<MemRefType>(memref.getType()).getShape();
+      for (auto [index, size] : llvm::zip_equal(position, sizes))
+        element = b.add(b.multiply(element, b.constant(size)), index);
+      return copyAsync(memref, element, stage, to, /*inside=*/nullptr);
     }
     for (int64_t w = 0; w < kChunk; ++w) {
       Value word = buildWord(b, perWord, [&](int64_t i) -> Value {
@@ -183,11 +181,11 @@ void ContractionKernel::copyPacked(Value memref, const Stage &stage,
 
 //===-- asynchronous ------------------------------------------------------===//
 
-/// The address of element `index` of a flat buffer.
-static Value buildAddress(kernel::IndexBuilder &b, Value flat,
+/// The address of element `index` of a buffer without gaps.
+static Value buildAddress(kernel::IndexBuilder &b, Value buffer,
                           OpFoldResult index, unsigned space) {
-  auto type = cast<MemRefType>(flat.getType());
-  Value base = memref::ExtractAlignedPointerAsIndexOp::create(b, flat);
+  auto type = cast<MemRefType>(buffer.getType());
+  Value base = memref::ExtractAlignedPointerAsIndexOp::create(b, buffer);
   OpFoldResult bytes =
       b.multiply(index, b.constant(type.getElementTypeBitWidth() / 8));
   Value address = arith::IndexCastOp::create(b, b.getI64Type(),
@@ -196,14 +194,14 @@ static Value buildAddress(kernel::IndexBuilder &b, Value flat,
       b, LLVM::LLVMPointerType::get(b.getContext(), space), address);
 }
 
-void ContractionKernel::copyAsync(const kernel::FlatView &view,
-                                  OpFoldResult element, const Stage &stage,
-                                  OpFoldResult word, Value inside) {
+void ContractionKernel::copyAsync(Value memref, OpFoldResult element,
+                                  const Stage &stage, OpFoldResult word,
+                                  Value inside) {
   Value to = buildAddress(b, stage.memory, word,
                           unsigned(NVVM::NVVMMemorySpace::Shared));
   // Generic addresses of the device's memory are its global addresses.
-  Value from = buildAddress(b, view.flat, element,
-                            unsigned(NVVM::NVVMMemorySpace::Global));
+  Value from =
+      buildAddress(b, memref, element, unsigned(NVVM::NVVMMemorySpace::Global));
   Value bytes;
   if (inside) {
     Value all = arith::ConstantOp::create(b, b.getI32IntegerAttr(kChunkBytes));

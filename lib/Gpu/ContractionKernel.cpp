@@ -100,6 +100,25 @@ OpFoldResult ContractionKernel::linearExtent(ArrayRef<unsigned> list) {
   return extent;
 }
 
+/// How far one step of each iteration dimension moves in a buffer without gaps;
+/// failure where only run time knows.
+static FailureOr<SmallVector<int64_t>> getDimStrides(Value memref,
+                                                     AffineMap map) {
+  auto type = cast<MemRefType>(memref.getType());
+  SmallVector<int64_t> strides(map.getNumDims(), 0);
+  int64_t stride = 1;
+  for (auto [expr, size] :
+       llvm::reverse(llvm::zip_equal(map.getResults(), type.getShape()))) {
+    if (ShapedType::isDynamic(stride))
+      return failure();
+    SmallVector<int64_t> factors = *getCoefficients(expr, map.getNumDims());
+    for (auto [to, factor] : llvm::zip_equal(strides, factors))
+      to += factor * stride;
+    stride = ShapedType::isDynamic(size) ? size : stride * size;
+  }
+  return strides;
+}
+
 /// Whether chunks of 16 bytes along the reduction are contiguous and aligned:
 /// whatever else moves, moves by whole chunks.
 static bool isWide(Value memref, AffineMap map, const ContractionDims &dims,
@@ -111,20 +130,13 @@ static bool isWide(Value memref, AffineMap map, const ContractionDims &dims,
   unsigned inner = dims.reductions.back();
   if (ShapedType::isDynamic(bounds[inner]) || bounds[inner] % chunk != 0)
     return false;
-  int64_t stride = 1;
-  for (auto [expr, size] :
-       llvm::reverse(llvm::zip_equal(map.getResults(), type.getShape()))) {
-    SmallVector<int64_t> factors = *getCoefficients(expr, map.getNumDims());
-    for (auto [d, factor] : llvm::enumerate(factors)) {
-      int64_t step = factor * stride;
-      if (factor == 0 || bounds[d] == 1)
-        continue;
-      if (d == inner ? step != 1 : step % chunk != 0)
-        return false;
-    }
-    // Sizes further out are multiples of what is known so far.
-    stride *= ShapedType::isDynamic(size) ? 1 : size;
-  }
+  FailureOr<SmallVector<int64_t>> strides = getDimStrides(memref, map);
+  if (failed(strides))
+    return false;
+  for (auto [d, stride] : llvm::enumerate(*strides))
+    if (stride != 0 && bounds[d] != 1 &&
+        (d == inner ? stride != 1 : stride % chunk != 0))
+      return false;
   return true;
 }
 
@@ -151,12 +163,9 @@ void ContractionKernel::prepare() {
   weightSource.isWide =
       isAsync && (op.getPacked() ||
                   isWide(op.getRhs(), op.getRhsMap(), dims, op.getBounds()));
-  if (rowSource.isWide)
-    rowView = kernel::flatten(b, op.getLhs(), op.getLhsMap());
-  if (weightSource.isWide)
-    weightView = kernel::flatten(b, op.getRhs(), weightSource.map);
-  if (weightSource.isWide && op.getMetadata())
-    metadataView = kernel::flatten(b, op.getMetadata());
+  for (TileSource *source : {&rowSource, &weightSource})
+    if (source->isWide && source->map)
+      source->strides = *getDimStrides(source->memref, source->map);
 }
 
 //===-- in the kernel -----------------------------------------------------===//

@@ -29,6 +29,8 @@ struct TileSource {
   int64_t pitch;
   /// 16 bytes at a time lie together and are aligned.
   bool isWide = false;
+  /// Where they do: elements that a step of each iteration dimension moves.
+  SmallVector<int64_t> strides;
 };
 
 /// A piece of workgroup memory that holds a tile in each stage.
@@ -75,8 +77,8 @@ private:
   Value loadStridedWord(const TileSource &source,
                         ArrayRef<OpFoldResult> indices, Value inside,
                         OpFoldResult reduced);
-  void copyAsync(const kernel::FlatView &view, OpFoldResult element,
-                 const Stage &stage, OpFoldResult word, Value inside);
+  void copyAsync(Value memref, OpFoldResult element, const Stage &stage,
+                 OpFoldResult word, Value inside);
   void commitCopies();
   void waitForCopies(int64_t pending);
 
@@ -111,7 +113,6 @@ private:
   SmallVector<OpFoldResult> extents;
   OpFoldResult rowCount, reducedCount, tileCount;
   TileSource weightSource, rowSource;
-  kernel::FlatView weightView, rowView, metadataView;
 
   // In the kernel.
   Value thread, lane;
