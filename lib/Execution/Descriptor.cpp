@@ -285,16 +285,23 @@ LogicalResult emission::addInterface(ModuleOp source, llvm::Module &module,
     symbol->setVisibility(llvm::GlobalValue::HiddenVisibility);
     weights = symbol;
   }
+  // The table that --tamis-embed-kernels made.
+  llvm::GlobalVariable *table =
+      module.getGlobalVariable("tamis_kernels", /*AllowInternal=*/true);
+  int64_t kernels =
+      table ? table->getValueType()->getArrayNumElements() : int64_t(0);
   llvm::GlobalVariable *model = builder.store(builder.structure(
       {builder.text(describe(artifact)), builder.tensors(artifact, true),
        builder.tensors(artifact, false), *variants, outputDims, weights,
+       table ? table : builder.null,
        builder.integer(32, TAMIS_ABI_VERSION),
        builder.integer(32, interface.inputs.size()),
        builder.integer(32, interface.outputs.size()),
        builder.integer(32, artifact.targets.size()),
        builder.integer(32, countDims(interface.inputs)),
        builder.integer(32, countDims(interface.outputs)),
-       builder.integer(32, interface.threads), builder.integer(32, 0)}));
+       builder.integer(32, interface.threads),
+       builder.integer(32, kernels)}));
   model->setName("tamis_model_data");
   model->setLinkage(llvm::GlobalValue::ExternalLinkage);
   model->setVisibility(llvm::GlobalValue::HiddenVisibility);

@@ -78,7 +78,7 @@ struct MapToGpu : public tamis::impl::MapToGpuBase<MapToGpu> {
           {b.getNamedAttr("kernel", function.getSymNameAttr()),
            b.getNamedAttr("reason", b.getStringAttr(reason))}));
     }
-    synchronize(module, main, device);
+    synchronize(main, device);
     module->setAttr(
         kDeviceAttrName,
         b.getDictionaryAttr(
@@ -133,16 +133,10 @@ struct MapToGpu : public tamis::impl::MapToGpuBase<MapToGpu> {
     return !isa<memref::AllocOp>(op) && !isMemoryEffectFree(op);
   }
 
-  void synchronize(ModuleOp module, func::FuncOp main,
-                   const llvm::StringSet<> &device) {
+  void synchronize(func::FuncOp main, const llvm::StringSet<> &device) {
     if (device.empty())
       return;
-    OpBuilder b(main);
-    auto wait = func::FuncOp::create(
-        b, main.getLoc(), "tamis_rt_synchronize",
-        b.getFunctionType({main.getArgumentTypes().end()[-2]}, {}));
-    wait.setPrivate();
-    Value workspace = main.getArguments().end()[-2];
+    OpBuilder b(&getContext());
     main.walk([&](Block *block) {
       // What ran before the block may still be running.
       bool pending = true;
@@ -150,7 +144,7 @@ struct MapToGpu : public tamis::impl::MapToGpuBase<MapToGpu> {
         bool leaves = isa<func::ReturnOp>(op);
         if (pending && (leaves || touchesMemory(&op, device))) {
           b.setInsertionPoint(&op);
-          func::CallOp::create(b, op.getLoc(), wait, workspace);
+          gpu::WaitOp::create(b, op.getLoc(), Type(), ValueRange{});
           pending = false;
         }
         if (op.getNumRegions() || isa<func::CallOp>(op))

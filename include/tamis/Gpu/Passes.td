@@ -8,28 +8,6 @@
 
 include "mlir/Pass/PassBase.td"
 
-def MapToGpu : Pass<"tamis-map-to-gpu", "::mlir::ModuleOp"> {
-  let summary = "outlined kernels become gpu functions and launches";
-  let description = [{
-    Each function `@kernel_N` that `--tamis-outline-kernels` made does its work
-    in `gpu.launch`, by the first mapping (include/tamis/Gpu/Mapping.h) that takes
-    its operation. What no mapping takes, and @main itself, stays on the host and
-    uses the same memory: before it does, a call of `@tamis_rt_synchronize`
-    waits for the device. Idempotent.
-
-    Sets the module attribute `tamis.device`: how many kernels run there, and
-    those that stay with the reason. test/Gpu/map-to-gpu.mlir
-  }];
-  let dependentDialects = ["::mlir::arith::ArithDialect",
-    "::mlir::func::FuncDialect", "::mlir::gpu::GPUDialect",
-    "::mlir::LLVM::LLVMDialect", "::mlir::math::MathDialect",
-    "::mlir::memref::MemRefDialect", "::mlir::NVVM::NVVMDialect",
-    "::mlir::scf::SCFDialect"];
-  let statistics = [
-    Statistic<"numMapped", "mapped", "Kernels that run on the device">,
-    Statistic<"numHost", "host", "Kernels that stay on the host">];
-}
-
 def SelectFragments : Pass<"tamis-select-fragments", "::mlir::ModuleOp"> {
   let summary = "decides fragment instruction and tiles of every contraction";
   let description = [{
@@ -60,6 +38,74 @@ def CompressWeights : Pass<"tamis-compress-weights", "::mlir::ModuleOp"> {
     "::mlir::ml_program::MLProgramDialect"];
   let statistics = [
     Statistic<"numCompressed", "compressed", "Operands compressed">];
+}
+
+def MapToGpu : Pass<"tamis-map-to-gpu", "::mlir::ModuleOp"> {
+  let summary = "outlined kernels become gpu functions and launches";
+  let description = [{
+    Each function `@kernel_N` that `--tamis-outline-kernels` made does its work
+    in `gpu.launch`, by the first mapping (include/tamis/Gpu/Mapping.h) that takes
+    its operation. What no mapping takes, and @main itself, stays on the host and
+    uses the same memory: before it does, `gpu.wait` waits for the device.
+    Idempotent.
+
+    Sets the module attribute `tamis.device`: how many kernels run there, and
+    those that stay with the reason. test/Gpu/map-to-gpu.mlir
+  }];
+  let dependentDialects = ["::mlir::arith::ArithDialect",
+    "::mlir::func::FuncDialect", "::mlir::gpu::GPUDialect",
+    "::mlir::LLVM::LLVMDialect", "::mlir::math::MathDialect",
+    "::mlir::memref::MemRefDialect", "::mlir::NVVM::NVVMDialect",
+    "::mlir::scf::SCFDialect"];
+  let statistics = [
+    Statistic<"numMapped", "mapped", "Kernels that run on the device">,
+    Statistic<"numHost", "host", "Kernels that stay on the host">];
+}
+
+def FlattenLaunches : Pass<"tamis-flatten-launches", "::mlir::ModuleOp"> {
+  let summary = "launches on memrefs become launches on plain buffers";
+  let description = [{
+    For devices whose kernels see arrays without strides (Vulkan). In each
+    kernel, a memref argument becomes a one-dimensional storage buffer, and the
+    last argument a buffer of 32-bit words: for each memref the element where
+    it begins in its buffer, then its open sizes and strides, then the scalars.
+    A byte stands for each `i1`.
+
+    Each `gpu.launch_func` becomes a call of `tamis_rt_launch` and each
+    `gpu.wait` one of `tamis_rt_synchronize` (include/tamis/Runtime/Runtime.h).
+    A kernel has the number of its function in the order of the module.
+    test/Gpu/flatten-launches.mlir
+  }];
+  let dependentDialects = ["::mlir::arith::ArithDialect",
+    "::mlir::func::FuncDialect", "::mlir::memref::MemRefDialect",
+    "::mlir::LLVM::LLVMDialect", "::mlir::spirv::SPIRVDialect"];
+}
+
+def PrepareSpirv : Pass<"tamis-prepare-spirv", "::mlir::gpu::GPUModuleOp"> {
+  let summary = "what upstream's conversion to SPIR-V wants to be told";
+  let description = [{
+    The target environment (Vulkan 1.1, SPIR-V 1.3, every capability the runtime
+    knows how to ask a device for), the size of the workgroup from
+    `known_block_size`, workgroup memory as `memref.alloc` of that storage class.
+    test/Gpu/prepare-spirv.mlir
+  }];
+  let dependentDialects = ["::mlir::memref::MemRefDialect",
+    "::mlir::spirv::SPIRVDialect"];
+}
+
+def EmbedKernels : Pass<"tamis-embed-kernels", "::mlir::ModuleOp"> {
+  let summary = "SPIR-V modules become constants, with a table of kernels";
+  let description = [{
+    Each `spirv.module` that was made of a `gpu.module` is serialized into an
+    LLVM constant; products and sums of floats are marked so that no device
+    contracts them. `@tamis_kernels` (`tamis_kernel[]` of
+    include/tamis/Runtime/Runtime.h) has one entry for each kernel, in the order
+    of their functions. Both kinds of modules are erased; `folder` keeps each
+    binary as `<kernel>.spv` there too. test/Gpu/embed-kernels.mlir
+  }];
+  let options = [Option<"folder", "folder", "std::string", "",
+                        "also write <kernel>.spv into this folder">];
+  let dependentDialects = ["::mlir::LLVM::LLVMDialect"];
 }
 
 #endif // TAMIS_GPU_PASSES_TD
