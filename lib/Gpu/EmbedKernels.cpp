@@ -1,13 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
 // Device binaries as constants of the host module.
+#include "Nvptx.h"
 #include "mlir/Dialect/GPU/IR/GPUDialect.h"
-#include "mlir/Dialect/LLVMIR/LLVMDialect.h"
+#include "mlir/Dialect/LLVMIR/NVVMDialect.h"
 #include "mlir/Dialect/SPIRV/IR/SPIRVOps.h"
 #include "mlir/Support/FileUtilities.h"
 #include "mlir/Target/SPIRV/Serialization.h"
 #include "tamis/Gpu/Passes.h"
 #include "tamis/Runtime/Runtime.h"
+#include "tamis/Target/Target.h"
 #include "llvm/Support/Path.h"
 #include "llvm/Support/ToolOutputFile.h"
 
@@ -73,30 +75,73 @@ struct EmbedKernels : public tamis::impl::EmbedKernelsBase<EmbedKernels> {
     SmallVector<gpu::GPUModuleOp> sources(module.getOps<gpu::GPUModuleOp>());
     if (sources.empty())
       return;
-    llvm::StringMap<spirv::ModuleOp> binaries;
-    for (auto binary : module.getOps<spirv::ModuleOp>())
-      if (binary.getName())
-        binaries[*binary.getName()] = binary;
     b.emplace(OpBuilder::atBlockEnd(module.getBody()));
     ptr = LLVM::LLVMPointerType::get(&getContext());
     i32 = b->getI32Type();
-    auto entryType = LLVM::LLVMStructType::getLiteral(
-        &getContext(), {ptr, ptr, b->getI64Type(), ptr, i32, i32, i32, i32});
     SmallVector<SmallVector<Attribute>> entries;
-    for (gpu::GPUModuleOp source : sources) {
-      auto binary = binaries.lookup(("__spv__" + source.getName()).str());
-      if (!binary) {
-        source.emitOpError("expected a spirv.module made of it");
-        return signalPassFailure();
-      }
-      if (failed(embed(source, binary, entries)))
-        return signalPassFailure();
-    }
-    buildTable(module.getLoc(), entryType, entries);
+    TargetAttr target = getTarget(module);
+    if (failed(device::isNvptx(target) ? embedPtx(sources, target, entries)
+                                       : embedSpirv(sources, entries)))
+      return signalPassFailure();
+    buildTable(module.getLoc(), entries);
     for (gpu::GPUModuleOp source : sources)
       source.erase();
-    for (auto &[name, binary] : binaries)
+    for (auto binary :
+         llvm::make_early_inc_range(module.getOps<spirv::ModuleOp>()))
       binary.erase();
+  }
+
+  LogicalResult embedSpirv(ArrayRef<gpu::GPUModuleOp> sources,
+                           SmallVectorImpl<SmallVector<Attribute>> &entries) {
+    llvm::StringMap<spirv::ModuleOp> binaries;
+    for (auto binary : getOperation().getOps<spirv::ModuleOp>())
+      if (binary.getName())
+        binaries[*binary.getName()] = binary;
+    for (gpu::GPUModuleOp source : sources) {
+      auto binary = binaries.lookup(("__spv__" + source.getName()).str());
+      if (!binary)
+        return source.emitOpError("expected a spirv.module made of it");
+      if (failed(embed(source, binary, entries)))
+        return failure();
+    }
+    return success();
+  }
+
+  /// All kernels in one text, which the driver loads once.
+  LogicalResult embedPtx(ArrayRef<gpu::GPUModuleOp> sources, TargetAttr target,
+                         SmallVectorImpl<SmallVector<Attribute>> &entries) {
+    FailureOr<std::string> text = device::serializePtx(sources, target);
+    if (failed(text) ||
+        failed(write(sources.front(), "kernels.ptx",
+                     ArrayRef<char>(text->data(), text->size()))))
+      return failure();
+    // The driver reads up to the first zero.
+    text->resize(llvm::alignTo(text->size() + 1, 4), '\0');
+    auto code = addText(device::kPtxName, *text);
+    for (gpu::GPUModuleOp source : sources)
+      for (auto function : source.getOps<LLVM::LLVMFuncOp>()) {
+        if (!function->hasAttr(NVVM::NVVMDialect::getKernelFuncAttrName()))
+          continue;
+        auto threads = function->getAttrOfType<DenseI32ArrayAttr>(
+            NVVM::NVVMDialect::getReqntidAttrName());
+        if (!threads)
+          return source.emitOpError(
+              "expected a kernel with a known block size");
+        ArrayRef<Type> types = function.getArgumentTypes();
+        auto buffers = static_cast<int64_t>(llvm::count_if(
+            types, [](Type type) { return isa<LLVM::LLVMPointerType>(type); }));
+        // Operands begin at the pointers that the kernel is given.
+        SmallVector<uint32_t> bytes(buffers, 1);
+        entries.push_back({addName(function.getName()), code,
+                           b->getI64IntegerAttr(text->size()),
+                           addConstant((function.getName() + "_elements").str(),
+                                       ArrayRef(bytes)),
+                           b->getI32IntegerAttr(buffers),
+                           b->getI32IntegerAttr(types.size() - buffers),
+                           b->getI32IntegerAttr(0),
+                           b->getI32IntegerAttr(threads[0])});
+      }
+    return success();
   }
 
   /// Adds the constants of one module and what the table says of its kernels:
@@ -112,7 +157,9 @@ struct EmbedKernels : public tamis::impl::EmbedKernelsBase<EmbedKernels> {
     options.emitSymbolName = false;
     if (failed(spirv::serialize(binary, words, options)))
       return failure();
-    if (failed(write(source, words)))
+    if (failed(write(source, (source.getName() + ".spv").str(),
+                     ArrayRef(reinterpret_cast<const char *>(words.data()),
+                              words.size() * 4))))
       return failure();
     std::string name = source.getName().str();
     auto code = addConstant(name + "_code", ArrayRef(words));
@@ -124,7 +171,7 @@ struct EmbedKernels : public tamis::impl::EmbedKernelsBase<EmbedKernels> {
             cast<MemRefType>(type).getElementTypeBitWidth(), 8));
       int64_t count = cast<MemRefType>(types.back()).getDimSize(0);
       entries.push_back(
-          {addText(function.getName()), code,
+          {addName(function.getName()), code,
            b->getI64IntegerAttr(words.size() * 4),
            addConstant((function.getName() + "_elements").str(),
                        ArrayRef(bytes)),
@@ -134,17 +181,17 @@ struct EmbedKernels : public tamis::impl::EmbedKernelsBase<EmbedKernels> {
     return success();
   }
 
-  LogicalResult write(gpu::GPUModuleOp source, ArrayRef<uint32_t> words) {
+  LogicalResult write(gpu::GPUModuleOp source, StringRef name,
+                      ArrayRef<char> bytes) {
     if (folder.empty())
       return success();
     SmallString<128> path(folder);
-    llvm::sys::path::append(path, source.getName() + ".spv");
+    llvm::sys::path::append(path, name);
     std::string error;
     auto file = openOutputFile(path, &error);
     if (!file)
       return source.emitError(error);
-    file->os().write(reinterpret_cast<const char *>(words.data()),
-                     words.size() * 4);
+    file->os().write(bytes.data(), bytes.size());
     file->keep();
     return success();
   }
@@ -165,15 +212,20 @@ struct EmbedKernels : public tamis::impl::EmbedKernelsBase<EmbedKernels> {
                            words.size() * 4)));
   }
 
-  FlatSymbolRefAttr addText(StringRef text) {
-    std::string bytes = (text + Twine('\0')).str();
-    return addGlobal((text + "_name").str(),
-                     LLVM::LLVMArrayType::get(b->getI8Type(), bytes.size()),
-                     b->getStringAttr(bytes));
+  FlatSymbolRefAttr addText(StringRef name, StringRef text) {
+    return addGlobal(name,
+                     LLVM::LLVMArrayType::get(b->getI8Type(), text.size()),
+                     b->getStringAttr(text));
   }
 
-  void buildTable(Location loc, LLVM::LLVMStructType entryType,
-                  ArrayRef<SmallVector<Attribute>> entries) {
+  FlatSymbolRefAttr addName(StringRef name) {
+    std::string text = (name + Twine('\0')).str();
+    return addText((name + "_name").str(), text);
+  }
+
+  void buildTable(Location loc, ArrayRef<SmallVector<Attribute>> entries) {
+    auto entryType = LLVM::LLVMStructType::getLiteral(
+        &getContext(), {ptr, ptr, b->getI64Type(), ptr, i32, i32, i32, i32});
     auto type = LLVM::LLVMArrayType::get(entryType, entries.size());
     auto table = LLVM::GlobalOp::create(*b, loc, type, /*isConstant=*/true,
                                         LLVM::Linkage::Internal,

@@ -5,6 +5,7 @@
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/GPU/IR/GPUDialect.h"
 #include "mlir/Dialect/LLVMIR/LLVMDialect.h"
+#include "mlir/Dialect/LLVMIR/NVVMDialect.h"
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
 #include "mlir/Dialect/SPIRV/IR/SPIRVAttributes.h"
 #include "mlir/Dialect/SPIRV/IR/SPIRVDialect.h"
@@ -52,13 +53,19 @@ MemRefType getBufferType(int64_t size, Type element) {
                                    spirv::StorageClass::StorageBuffer));
 }
 
+/// A pointer to the memory of a device that has pointers.
+Type getPointerType(MLIRContext *context) {
+  return LLVM::LLVMPointerType::get(
+      context, static_cast<unsigned>(NVVM::NVVMMemorySpace::Global));
+}
+
 /// Rewrites the inside of one kernel.
 class KernelFlattener {
 public:
-  explicit KernelFlattener(gpu::GPUFuncOp function)
+  KernelFlattener(gpu::GPUFuncOp function, bool pointers)
       : function(function),
         b(OpBuilder::atBlockBegin(&function.getBody().front())),
-        loc(function.getLoc()) {}
+        loc(function.getLoc()), pointers(pointers) {}
 
   LogicalResult run() {
     Block &entry = function.getBody().front();
@@ -73,14 +80,18 @@ public:
     SmallVector<Type> flat;
     for (const Layout &layout : layouts)
       if (layout.type)
-        flat.push_back(
-            getBufferType(ShapedType::kDynamic, getStoredType(layout.type)));
-    flat.push_back(getBufferType(words, b.getI32Type()));
+        flat.push_back(pointers ? getPointerType(b.getContext())
+                                : getBufferType(ShapedType::kDynamic,
+                                                getStoredType(layout.type)));
+    int64_t nextBuffer = 0, nextWord = flat.size();
+    firstWord = types.size() + flat.size();
+    if (pointers)
+      flat.append(words, b.getI32Type());
+    else
+      flat.push_back(getBufferType(words, b.getI32Type()));
     for (auto [i, type] : llvm::enumerate(flat))
       entry.insertArgument(types.size() + i, type, loc);
-    this->words = entry.getArgument(types.size() + flat.size() - 1);
 
-    int64_t nextBuffer = 0, nextWord = flat.size() - 1;
     for (auto [i, layout] : llvm::enumerate(layouts)) {
       BlockArgument old = entry.getArgument(i);
       if (!layout.type) {
@@ -90,6 +101,7 @@ public:
       View view;
       view.buffer = entry.getArgument(types.size() + nextBuffer);
       view.offset = toIndex(loadWord(nextBuffer++));
+      view.element = getStoredType(layout.type);
       for (int64_t size : layout.type.getShape())
         view.sizes.push_back(Layout::isOpen(size)
                                  ? toIndex(loadWord(nextWord++))
@@ -111,6 +123,7 @@ public:
 private:
   struct View {
     Value buffer, offset;
+    Type element;
     SmallVector<Value> sizes, strides;
   };
 
@@ -118,7 +131,11 @@ private:
     return arith::ConstantIndexOp::create(b, loc, value);
   }
   Value loadWord(int64_t at) {
-    return memref::LoadOp::create(b, loc, words, constant(at));
+    Block &entry = function.getBody().front();
+    if (pointers)
+      return entry.getArgument(firstWord + at);
+    return memref::LoadOp::create(b, loc, entry.getArgument(firstWord),
+                                  constant(at));
   }
   Value toIndex(Value word) {
     return arith::IndexCastOp::create(b, loc, b.getIndexType(), word);
@@ -141,11 +158,32 @@ private:
     return sum;
   }
 
+  Value getAddress(OpBuilder &at, const View &view, Value index) {
+    Value wide = arith::IndexCastOp::create(at, loc, at.getI64Type(), index);
+    return LLVM::GEPOp::create(at, loc, view.buffer.getType(), view.element,
+                               view.buffer, ArrayRef<LLVM::GEPArg>{wide});
+  }
+
+  Value loadElement(OpBuilder &at, const View &view, Value index) {
+    if (!pointers)
+      return memref::LoadOp::create(at, loc, view.buffer, index);
+    return LLVM::LoadOp::create(at, loc, view.element,
+                                getAddress(at, view, index));
+  }
+
+  void storeElement(OpBuilder &at, const View &view, Value index,
+                    Value element) {
+    if (!pointers)
+      memref::StoreOp::create(at, loc, element, view.buffer, index);
+    else
+      LLVM::StoreOp::create(at, loc, element, getAddress(at, view, index));
+  }
+
   LogicalResult rewrite(Operation *user, const View &view) {
     OpBuilder at(user);
     if (auto load = dyn_cast<memref::LoadOp>(user)) {
       Value index = linearize(at, view, load.getIndices());
-      Value element = memref::LoadOp::create(at, loc, view.buffer, index);
+      Value element = loadElement(at, view, index);
       if (load.getType().isInteger(1))
         element = arith::CmpIOp::create(
             at, loc, arith::CmpIPredicate::ne, element,
@@ -155,9 +193,18 @@ private:
       Value element = store.getValueToStore();
       if (element.getType().isInteger(1))
         element = arith::ExtUIOp::create(at, loc, at.getI8Type(), element);
-      memref::StoreOp::create(at, loc, element, view.buffer,
-                              linearize(at, view, store.getIndices()));
-    } else if (auto atomic = dyn_cast<memref::AtomicRMWOp>(user)) {
+      storeElement(at, view, linearize(at, view, store.getIndices()), element);
+    } else if (auto pointer =
+                   dyn_cast<memref::ExtractAlignedPointerAsIndexOp>(user);
+               pointer && pointers) {
+      // Of a buffer without gaps, whose first element the runtime passes.
+      Value address = LLVM::PtrToIntOp::create(
+          at, loc, at.getI64Type(), getAddress(at, view, view.offset));
+      pointer.replaceAllUsesWith(
+          arith::IndexCastOp::create(at, loc, at.getIndexType(), address)
+              .getResult());
+    } else if (auto atomic = dyn_cast<memref::AtomicRMWOp>(user);
+               atomic && !pointers) {
       Value result = memref::AtomicRMWOp::create(
           at, loc, atomic.getKind(), atomic.getValue(), view.buffer,
           linearize(at, view, atomic.getIndices()));
@@ -175,7 +222,9 @@ private:
   gpu::GPUFuncOp function;
   OpBuilder b;
   Location loc;
-  Value words;
+  bool pointers;
+  /// The argument that is, or begins, the words.
+  int64_t firstWord = 0;
 };
 
 /// Writes the calls of the runtime.
@@ -301,9 +350,12 @@ struct FlattenLaunches
   using FlattenLaunchesBase::FlattenLaunchesBase;
 
   static bool isFlat(gpu::GPUFuncOp function) {
-    auto last = dyn_cast<MemRefType>(function.getArgumentTypes().back());
-    return last &&
-           isa_and_present<spirv::StorageClassAttr>(last.getMemorySpace());
+    return llvm::all_of(function.getArgumentTypes(), [](Type type) {
+      if (auto memref = dyn_cast<MemRefType>(type))
+        return isa_and_present<spirv::StorageClassAttr>(
+            memref.getMemorySpace());
+      return isa<LLVM::LLVMPointerType>(type) || type.isInteger(32);
+    });
   }
 
   void runOnOperation() override {
@@ -341,7 +393,8 @@ struct FlattenLaunches
       host.lower(launch, found - kernels.begin());
     }
     for (auto &[name, function] : kernels)
-      if (!isFlat(function) && failed(KernelFlattener(function).run()))
+      if (!isFlat(function) &&
+          failed(KernelFlattener(function, pointers).run()))
         return signalPassFailure();
   }
 };

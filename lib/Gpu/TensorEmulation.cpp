@@ -186,7 +186,8 @@ device::buildEmulatedProduct(OpBuilder &builder, Location loc,
               Value first = arith::IndexCastOp::create(
                   b, b.getI32Type(),
                   b.value(b.multiply(b.remainder(k, 2), b.constant(2))));
-              for (auto [n, place] : llvm::enumerate(SmallVector<Value>{low, high})) {
+              for (auto [n, place] :
+                   llvm::enumerate(SmallVector<Value>{low, high})) {
                 Value at = arith::AddIOp::create(b, first, constant(b, loc, n));
                 Value product = arith::MulIOp::create(
                     b, buildByte(b, loc, stored, at, operands.weightsUnsigned),

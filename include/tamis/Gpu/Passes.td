@@ -65,17 +65,20 @@ def MapToGpu : Pass<"tamis-map-to-gpu", "::mlir::ModuleOp"> {
 def FlattenLaunches : Pass<"tamis-flatten-launches", "::mlir::ModuleOp"> {
   let summary = "launches on memrefs become launches on plain buffers";
   let description = [{
-    For devices whose kernels see arrays without strides (Vulkan). In each
+    For devices whose kernels see arrays without strides. In each
     kernel, a memref argument becomes a one-dimensional storage buffer, and the
     last argument a buffer of 32-bit words: for each memref the element where
     it begins in its buffer, then its open sizes and strides, then the scalars.
-    A byte stands for each `i1`.
+    A byte stands for each `i1`. With `pointers` (NVIDIA) buffers are pointers
+    and each word is an argument.
 
     Each `gpu.launch_func` becomes a call of `tamis_rt_launch` and each
     `gpu.wait` one of `tamis_rt_synchronize` (include/tamis/Runtime/Runtime.h).
     A kernel has the number of its function in the order of the module.
     test/Gpu/flatten-launches.mlir
   }];
+  let options = [Option<"pointers", "pointers", "bool", "false",
+                        "kernels take pointers, and words one by one">];
   let dependentDialects = ["::mlir::arith::ArithDialect",
     "::mlir::func::FuncDialect", "::mlir::memref::MemRefDialect",
     "::mlir::LLVM::LLVMDialect", "::mlir::spirv::SPIRVDialect"];
@@ -94,17 +97,18 @@ def PrepareSpirv : Pass<"tamis-prepare-spirv", "::mlir::gpu::GPUModuleOp"> {
 }
 
 def EmbedKernels : Pass<"tamis-embed-kernels", "::mlir::ModuleOp"> {
-  let summary = "SPIR-V modules become constants, with a table of kernels";
+  let summary = "device binaries become constants, with a table of kernels";
   let description = [{
     Each `spirv.module` that was made of a `gpu.module` is serialized into an
     LLVM constant; products and sums of floats are marked so that no device
-    contracts them. `@tamis_kernels` (`tamis_kernel[]` of
+    contracts them. For NVIDIA, all `gpu.module`, then of the LLVM dialect, become
+    one PTX text. `@tamis_kernels` (`tamis_kernel[]` of
     include/tamis/Runtime/Runtime.h) has one entry for each kernel, in the order
     of their functions. Both kinds of modules are erased; `folder` keeps each
-    binary as `<kernel>.spv` there too. test/Gpu/embed-kernels.mlir
+    binary as `<kernel>.spv`, or `kernels.ptx`, there too. test/Gpu/embed-kernels.mlir
   }];
   let options = [Option<"folder", "folder", "std::string", "",
-                        "also write <kernel>.spv into this folder">];
+                        "also write binaries into this folder">];
   let dependentDialects = ["::mlir::LLVM::LLVMDialect"];
 }
 

@@ -93,7 +93,7 @@ typedef struct tamis_kernel {
   const int32_t *element_bytes; /* one for each buffer */
   int32_t buffer_count, word_count;
   int32_t features; /* tamis_device_feature, or-ed */
-  int32_t reserved;
+  int32_t threads;  /* of a workgroup, where the code does not say */
 } tamis_kernel;
 
 /* One launch: workgroups along each axis, and for each buffer the first byte
