@@ -190,6 +190,7 @@ LogicalResult Compilation::runStage(const Stage &stage) {
   CompileOptions local = options;
   for (auto [variant, target] : llvm::enumerate(getModules())) {
     local.variant = variant;
+    local.device = getDevice(getTarget(target));
     PassManager pm(&context, ModuleOp::getOperationName());
     if (options.timing)
       pm.enableTiming();

@@ -34,6 +34,7 @@ static constexpr NamedMachine kMachines[] = {
     {"amx", "x86_64", "x86-64-v4",
      "amx-bf16,amx-int8,amx-tile,avx512bf16,avx512vbmi,avx512vbmi2,avx512vnni"},
     {"aarch64", "aarch64", "", "neon"},
+    {"vulkan", "vulkan", "", ""},
 };
 
 /// What a feature written alone brings with it, so that the tables need to ask
@@ -82,7 +83,8 @@ static void insertMachine(llvm::StringSet<> &features,
   if (const NamedMachine *base = findMachine(machine.base))
     insertMachine(features, *base);
   for (StringRef feature : llvm::split(machine.features, ','))
-    insertWithImplied(features, feature);
+    if (!feature.empty())
+      insertWithImplied(features, feature);
 }
 
 /// Sorted, so that equal machines are equal attributes.
@@ -154,15 +156,25 @@ mlir::tamis::parseTargets(MLIRContext *context, StringRef text, int64_t threads,
       }
       insertWithImplied(drafts.back().features, part);
     } else {
-      return emitError() << "unknown target or feature '" << part
-                         << "', expected native, x86-64, x86-64-v2, x86-64-v3, "
-                            "x86-64-v4, amx, aarch64 or an LLVM feature";
+      return emitError()
+             << "unknown target or feature '" << part
+             << "', expected native, x86-64, x86-64-v2, x86-64-v3, "
+                "x86-64-v4, amx, aarch64, vulkan or an LLVM feature";
     }
   }
   SmallVector<TargetAttr> targets;
   for (const Draft &draft : drafts)
     targets.push_back(makeTarget(context, draft.arch, draft.features, draft.l1,
                                  draft.l2, threads));
+  for (TargetAttr &target : targets)
+    if (getDevice(target) != DeviceKind::None) {
+      if (targets.size() > 1)
+        return emitError() << "target '" << target.getArch()
+                           << "': expected no other target beside it";
+      // The host waits for the device.
+      target = TargetAttr::get(context, target.getArch(), target.getFeatures(),
+                               target.getL1(), target.getL2(), /*threads=*/1);
+    }
   return targets;
 }
 
@@ -171,6 +183,16 @@ TargetAttr mlir::tamis::getTarget(Operation *op) {
     if (auto target = op->getAttrOfType<TargetAttr>(kTargetAttrName))
       return target;
   return nullptr;
+}
+
+DeviceKind mlir::tamis::getDevice(TargetAttr target) {
+  return target && target.getArch() == "vulkan" ? DeviceKind::Vulkan
+                                                : DeviceKind::None;
+}
+
+StringRef mlir::tamis::getHostArch(TargetAttr target) {
+  return target && getDevice(target) == DeviceKind::None ? target.getArch()
+                                                         : "x86_64";
 }
 
 bool mlir::tamis::allowsBf16(Operation *op) {

@@ -21,6 +21,9 @@ class GPUDialect;
 namespace LLVM {
 class LLVMDialect;
 }
+namespace ml_program {
+class MLProgramDialect;
+}
 namespace memref {
 class MemRefDialect;
 }
