@@ -80,8 +80,9 @@ struct EmbedKernels : public tamis::impl::EmbedKernelsBase<EmbedKernels> {
     i32 = b->getI32Type();
     SmallVector<SmallVector<Attribute>> entries;
     TargetAttr target = getTarget(module);
-    if (failed(device::isNvptx(target) ? embedPtx(sources, target, entries)
-                                       : embedSpirv(sources, entries)))
+    if (failed(getDevice(target) == DeviceKind::Nvptx
+                   ? embedPtx(sources, target, entries)
+                   : embedSpirv(sources, entries)))
       return signalPassFailure();
     buildTable(module.getLoc(), entries);
     for (gpu::GPUModuleOp source : sources)
@@ -117,7 +118,7 @@ struct EmbedKernels : public tamis::impl::EmbedKernelsBase<EmbedKernels> {
       return failure();
     // The driver reads up to the first zero.
     text->resize(llvm::alignTo(text->size() + 1, 4), '\0');
-    auto code = addText(device::kPtxName, *text);
+    auto code = addText(kPtxName, *text);
     for (gpu::GPUModuleOp source : sources)
       for (auto function : source.getOps<LLVM::LLVMFuncOp>()) {
         if (!function->hasAttr(NVVM::NVVMDialect::getKernelFuncAttrName()))

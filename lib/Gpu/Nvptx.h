@@ -9,9 +9,6 @@
 
 namespace mlir::tamis::device {
 
-/// The constant of the host module that holds the PTX.
-inline constexpr llvm::StringLiteral kPtxName = "tamis_ptx";
-
 /// The chip of an NVIDIA target, as ptxas spells it: `sm_80`.
 StringRef getChip(TargetAttr target);
 

@@ -48,7 +48,7 @@ struct Limits {
 /// A workgroup of 128 invocations with 16 KiB is what every Vulkan device has;
 /// 256 threads with 48 KiB, three stages of it, every NVIDIA one since sm_80.
 static Limits getLimits(TargetAttr target) {
-  if (isNvptx(target))
+  if (getDevice(target) == DeviceKind::Nvptx)
     return {8, 128, 128, 3};
   return {4, 64, 64, 1};
 }
@@ -322,7 +322,7 @@ struct SelectFragments : tamis::impl::SelectFragmentsBase<SelectFragments> {
     IRRewriter rewriter(&getContext());
     for (tamis::ContractOp op : ops) {
       TargetAttr target = getTarget(op);
-      if (!target || !isGpu(target))
+      if (getDevice(target) == DeviceKind::None)
         continue;
       std::string reason;
       FailureOr<Decision> decision = decide(op, target, symbols, reason);

@@ -12,6 +12,7 @@
 #include "mlir/Dialect/Math/IR/Math.h"
 #include "tamis/Gpu/Tensor.h"
 #include "tamis/Kernels/IndexBuilder.h"
+#include "tamis/Target/Target.h"
 
 using namespace mlir;
 using namespace mlir::tamis;
@@ -267,17 +268,9 @@ MetadataPlace device::getMetadataPlace(int64_t channel, int64_t chunk) {
 
 //===-- table -------------------------------------------------------------===//
 
-bool device::isNvptx(TargetAttr target) {
-  return target && target.getArch() == "nvptx64";
-}
-
-bool device::isGpu(TargetAttr target) {
-  return isNvptx(target) || (target && target.getArch() == "vulkan");
-}
-
 SmallVector<FragmentAttrInterface> device::getFragments(TargetAttr target) {
   MLIRContext *context = target.getContext();
-  bool native = isNvptx(target);
+  bool native = getDevice(target) == DeviceKind::Nvptx;
   SmallVector<FragmentAttrInterface> table;
   if (target.hasFeature("mma-sp"))
     table.push_back(MmaSparseAttr::get(context, !native));

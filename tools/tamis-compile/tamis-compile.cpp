@@ -17,7 +17,7 @@ int main(int argc, char **argv) {
   const std::map<std::string, EmitKind> kinds = {
       {"so", EmitKind::SharedLibrary}, {"obj", EmitKind::Object},
       {"llvm", EmitKind::LLVMIR},      {"asm", EmitKind::Assembly},
-      {"mlir", EmitKind::MLIR}};
+      {"ptx", EmitKind::Ptx},           {"mlir", EmitKind::MLIR}};
   app.add_option("input", input, "model.onnx, model.mlir or model.mlirbc")
       ->required();
   app.add_option("-o", output, "output file (- for stdout)");

@@ -22,6 +22,9 @@ class GPUDialect;
 namespace LLVM {
 class LLVMDialect;
 }
+namespace ml_program {
+class MLProgramDialect;
+}
 namespace memref {
 class MemRefDialect;
 }
@@ -44,6 +47,9 @@ namespace tamis {
 
 #define GEN_PASS_REGISTRATION
 #include "tamis/Gpu/Passes.h.inc"
+
+/// The constant of the host module that holds the PTX of its kernels.
+inline constexpr llvm::StringLiteral kPtxName = "tamis_ptx";
 
 } // namespace tamis
 } // namespace mlir

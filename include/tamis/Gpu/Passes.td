@@ -40,6 +40,18 @@ def CompressWeights : Pass<"tamis-compress-weights", "::mlir::ModuleOp"> {
     Statistic<"numCompressed", "compressed", "Operands compressed">];
 }
 
+def HoistConstants : Pass<"tamis-hoist-constants", "::mlir::ModuleOp"> {
+  let summary = "tensor constants of @main become parameters";
+  let description = [{
+    A device reads parameters, which are copied there once, but not the constants
+    that bufferization leaves in the host's code. Equal constants share a
+    parameter. test/Gpu/hoist-constants.mlir
+  }];
+  let dependentDialects = ["::mlir::ml_program::MLProgramDialect"];
+  let statistics = [
+    Statistic<"numHoisted", "hoisted", "Parameters made of constants">];
+}
+
 def MapToGpu : Pass<"tamis-map-to-gpu", "::mlir::ModuleOp"> {
   let summary = "outlined kernels become gpu functions and launches";
   let description = [{

@@ -23,15 +23,9 @@ class DialectRegistry;
 namespace tamis::device {
 
 /// The fragment instructions of `target`, best first. Features `mma` and
-/// `mma-sp` are tensor cores; where `target` is no NVIDIA machine they are
+/// `mma-sp` are tensor cores; where its device is not NVIDIA's they are
 /// emulated.
 SmallVector<FragmentAttrInterface> getFragments(TargetAttr target);
-
-/// Whether kernels of `target` run on a GPU.
-bool isGpu(TargetAttr target);
-
-/// Whether code for `target` is NVIDIA's.
-bool isNvptx(TargetAttr target);
 
 /// Lets one-shot bufferization take contractions.
 void registerTensorExternalModels(DialectRegistry &registry);

@@ -59,7 +59,9 @@ enum tamis_fault {
   TAMIS_FAULT_INDEX = 1,
   TAMIS_FAULT_SHAPE = 2,
   TAMIS_FAULT_MEMORY = 4,
-  TAMIS_FAULT_DIVISION = 8
+  TAMIS_FAULT_DIVISION = 8,
+  TAMIS_FAULT_DEVICE = 16, /* with a text of its own, as the next */
+  TAMIS_FAULT_DEVICE_MEMORY = 32
 };
 
 typedef struct tamis_run tamis_run;
@@ -112,6 +114,7 @@ typedef struct tamis_model {
   const tamis_variant *variants;
   void (*output_dims)(int64_t *dims);
   const void *weights;
+  int64_t weight_bytes;
   const tamis_kernel *kernels; /* null: a model for the CPU */
   int32_t abi_version, input_count, output_count, variant_count;
   int32_t input_dim_count, output_dim_count;
