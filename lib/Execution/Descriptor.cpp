@@ -3,6 +3,7 @@
 // Joins generated code and runtime: the constant that tells the runtime what
 // the model is, and the public names.
 #include "Emission.h"
+#include "tamis/Target/Target.h"
 #include "llvm/IR/Constants.h"
 #include "llvm/IR/IRBuilder.h"
 #include "llvm/Support/JSON.h"
