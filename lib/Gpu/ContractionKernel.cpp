@@ -47,7 +47,7 @@ void ContractionKernel::build() {
   };
   weights.words = tiles.getChannels() * weightSource.pitch;
   rows.words = tiles.getRows() * rowSource.pitch;
-  metadata.words = instruction.isSparse() ? weights.words / 8 : 0;
+  metadata.words = instruction.isSparse() ? weights.words / 4 : 0;
   int64_t stages = tiles.getStages();
   reserve(weights.words * stages, wordType);
   reserve(rows.words * stages, wordType);
