@@ -124,7 +124,7 @@ struct EmbedKernels : public tamis::impl::EmbedKernelsBase<EmbedKernels> {
         if (!function->hasAttr(NVVM::NVVMDialect::getKernelFuncAttrName()))
           continue;
         auto threads = function->getAttrOfType<DenseI32ArrayAttr>(
-            NVVM::NVVMDialect::getReqntidAttrName());
+            gpu::GPUDialect::KnownBlockSizeAttrHelper::getNameStr());
         if (!threads)
           return source.emitOpError(
               "expected a kernel with a known block size");

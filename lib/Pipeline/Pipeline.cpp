@@ -175,13 +175,8 @@ static void addNvptx(OpPassManager &pm) {
   pm.addPass(createFlattenLaunches(flatten));
   addCleanup(pm);
   OpPassManager &device = pm.nest<gpu::GPUModuleOp>();
-  // Before the conversion that would call libdevice.
-  device.addPass(createConvertMathToLLVMPass());
   device.addPass(createSCFToControlFlowPass());
-  device.addPass(arith::createArithExpandOpsPass());
-  device.addPass(createConvertGpuOpsToNVVMOps());
-  device.addPass(createConvertToLLVMPass());
-  device.addPass(createReconcileUnrealizedCastsPass());
+  device.addPass(createLowerToNvvm());
   pm.addPass(createEmbedKernels());
 }
 

@@ -31,6 +31,9 @@ class MemRefDialect;
 namespace ml_program {
 class MLProgramDialect;
 }
+namespace NVVM {
+class NVVMDialect;
+}
 namespace scf {
 class SCFDialect;
 }

@@ -40,6 +40,17 @@ def CompressWeights : Pass<"tamis-compress-weights", "::mlir::ModuleOp"> {
     Statistic<"numCompressed", "compressed", "Operands compressed">];
 }
 
+def LowerToNvvm : Pass<"tamis-lower-to-nvvm", "::mlir::gpu::GPUModuleOp"> {
+  let summary = "device functions for NVIDIA in the LLVM dialect";
+  let description = [{
+    Everything in a `gpu.module` on plain pointers (`--tamis-flatten-launches`)
+    becomes LLVM and NVVM operations. Nothing calls libdevice.
+    test/Gpu/lower-to-nvvm.mlir
+  }];
+  let dependentDialects = ["::mlir::LLVM::LLVMDialect",
+    "::mlir::NVVM::NVVMDialect"];
+}
+
 def HoistConstants : Pass<"tamis-hoist-constants", "::mlir::ModuleOp"> {
   let summary = "tensor constants of @main become parameters";
   let description = [{
