@@ -149,7 +149,7 @@ static void populateCodegen(OpPassManager &pm, const CompileOptions &options) {
 }
 
 /// Device functions to SPIR-V inside the host's module.
-static void addSpirv(OpPassManager &pm) {
+static void addSpirv(OpPassManager &pm, const CompileOptions &options) {
   pm.addPass(createFlattenLaunches());
   addCleanup(pm);
   OpPassManager &device = pm.nest<gpu::GPUModuleOp>();
@@ -160,12 +160,14 @@ static void addSpirv(OpPassManager &pm) {
   OpPassManager &binary = pm.nest<spirv::ModuleOp>();
   binary.addPass(spirv::createSPIRVLowerABIAttributesPass());
   binary.addPass(spirv::createSPIRVUpdateVCEPass());
-  pm.addPass(createEmbedKernels());
+  EmbedKernelsOptions embedding;
+  embedding.folder = options.dumpStages;
+  pm.addPass(createEmbedKernels(embedding));
 }
 
 static void populateEmit(OpPassManager &pm, const CompileOptions &options) {
   if (options.device == DeviceKind::Vulkan)
-    addSpirv(pm);
+    addSpirv(pm, options);
   addCleanup(pm);
   pm.addPass(createSymbolDCEPass());
   pm.addNestedPass<func::FuncOp>(createConvertVectorToSCFPass());
