@@ -7,6 +7,7 @@ import pytest
 import tamis
 from onnx import TensorProto, helper
 from support import models, vulkan
+from tamis import vulkan as devices
 
 RNG = np.random.default_rng(11)
 DTYPES = {"float32": TensorProto.FLOAT, "float16": TensorProto.FLOAT16, "int64": TensorProto.INT64, "int32": TensorProto.INT32,
@@ -130,7 +131,7 @@ def test_one_library_serves_a_range(bounds):
     """Sizes are words of a launch; without bounds the memory is asked for during the run."""
     if vulkan.missing():
         pytest.skip(vulkan.missing())
-    options = {"input_dims": bounds, "cache": "off"}
+    options = {"input_dims": bounds, "cache": "off", "lazy": False}
     device, host = (tamis.compile(attention(), target=t, **options) for t in ("vulkan", "x86-64"))
     for batch, seq in ((1, 1), (3, 17), (8, 64), (1, 1), (2, 5)):
         x = values((batch, seq, 24))
@@ -185,6 +186,22 @@ def test_threads_share_an_instance():
     for thread in threads:
         thread.join()
     assert not wrong
+
+
+def test_report_says_where_kernels_run():
+    report = tamis.compile(models.one("Sin", [models.info("x", [4])], models.info("y", [4])), target="vulkan", cache="off").report()
+    assert report["device"]["kernels"] == 0 and "f64" in report["device"]["host"][0]["reason"]
+    if vulkan.missing():
+        pytest.skip(vulkan.missing())
+    report = tamis.compile(models.add(), target="vulkan", cache="off").report()
+    assert report["device"] == {"kernels": 1, "host": []}
+
+
+def test_hardware_names_the_device():
+    if vulkan.missing():
+        pytest.skip(vulkan.missing())
+    found = devices.devices()
+    assert found and all(device["name"] and device["api"].startswith("1.") for device in found)
 
 
 def test_saved_library(tmp_path):
