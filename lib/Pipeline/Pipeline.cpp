@@ -153,6 +153,8 @@ static void addSpirv(OpPassManager &pm, const CompileOptions &options) {
   pm.addPass(createFlattenLaunches());
   addCleanup(pm);
   OpPassManager &device = pm.nest<gpu::GPUModuleOp>();
+  // Addresses, which have just become arithmetic; not every driver does this.
+  device.addPass(createLoopInvariantCodeMotionPass());
   device.addPass(createPrepareSpirv());
   // Reads the environment; the next conversion knows no math.
   device.addPass(createConvertMathToSPIRVPass());

@@ -1,7 +1,7 @@
 // RUN: tamis-opt %s --tamis-map-to-gpu | FileCheck %s
 // RUN: tamis-opt %s --tamis-map-to-gpu --tamis-map-to-gpu | FileCheck %s
 
-// CHECK: tamis.device = {host = [{kernel = "sums_to_one_element", reason = "the result is one element"}, {kernel = "computes_in_float64", reason = "f64 has no device form"}, {kernel = "has_an_unknown_function", reason = "'math.atan' has no device form"}, {kernel = "reads_indices_of_the_host", reason = "memref<8xindex> has no device form"}, {kernel = "writes_one_element_often", reason = "invocations would write the same element"}], kernels = 3 : i64}
+// CHECK: tamis.device = {host = [{kernel = "sums_to_one_element", reason = "the result is one element"}, {kernel = "computes_in_float64", reason = "f64 has no device form"}, {kernel = "has_an_unknown_function", reason = "'math.atan' has no device form"}, {kernel = "reads_indices_of_the_host", reason = "memref<8xindex> has no device form"}, {kernel = "writes_one_element_often", reason = "invocations would write the same element"}], kernels = 4 : i64}
 
 #id = affine_map<(d0, d1) -> (d0, d1)>
 #vector = affine_map<(d0) -> (d0)>
@@ -31,16 +31,40 @@ func.func private @maps_elementwise(%a: memref<4x40xf32>, %b: memref<4x40xf32>) 
   return
 }
 
-// The sum stays in a register; the size of the result is known at run time.
-// CHECK-LABEL: func.func private @maps_reduction_of_open_size
+// Four columns of a row read its element once. The sums stay in registers; the
+// size of the result is known at run time. Columns beyond the last are not
+// written.
+// CHECK-LABEL: func.func private @maps_reduction_in_blocks
 // CHECK: %[[ROWS:.+]] = memref.dim %arg0, %c0
 // CHECK: gpu.launch
+// CHECK: %[[LAST:.+]] = arith.subi %c7{{.*}}, %c1
+// CHECK: %[[NEXT:.+]] = arith.addi %[[COL:.+]], %c2
+// CHECK: arith.minui %[[NEXT]], %[[LAST]]
+// CHECK: %[[EXISTS:.+]] = arith.cmpi ule, %[[NEXT]], %[[LAST]]
 // CHECK: %[[OLD:.+]] = memref.load %arg2
-// CHECK: %[[SUM:.+]] = scf.for {{.*}} iter_args(%{{.*}} = %[[OLD]]) -> (i32)
-// CHECK: memref.store %[[SUM]], %arg2
-func.func private @maps_reduction_of_open_size(%a: memref<?x16xi32>, %b: memref<16x8xi32>, %c: memref<?x8xi32>) {
+// CHECK: %[[SUM:.+]]:4 = scf.for {{.*}} iter_args(%{{.*}} = %[[OLD]], {{.*}}) -> (i32, i32, i32, i32)
+// CHECK-COUNT-1: memref.load %arg0
+// CHECK-COUNT-4: memref.load %arg1
+// CHECK: memref.store %[[SUM]]#0, %arg2
+// CHECK: scf.if %[[EXISTS]]
+// CHECK-NEXT: memref.store %[[SUM]]#1, %arg2
+func.func private @maps_reduction_in_blocks(%a: memref<?x16xi32>, %b: memref<16x7xi32>, %c: memref<?x7xi32>) {
   linalg.generic {indexing_maps = [#lhs, #rhs, #out], iterator_types = ["parallel", "parallel", "reduction"]}
-      ins(%a, %b : memref<?x16xi32>, memref<16x8xi32>) outs(%c : memref<?x8xi32>) {
+      ins(%a, %b : memref<?x16xi32>, memref<16x7xi32>) outs(%c : memref<?x7xi32>) {
+  ^bb0(%x: i32, %y: i32, %out: i32):
+    %0 = arith.muli %x, %y : i32
+    %1 = arith.addi %out, %0 : i32
+    linalg.yield %1 : i32
+  }
+  return
+}
+
+// A result of 24 elements gives a device little to do as it is.
+// CHECK-LABEL: func.func private @keeps_small_sum_apart
+// CHECK: scf.for {{.*}} -> (i32)
+func.func private @keeps_small_sum_apart(%a: memref<3x16xi32>, %b: memref<16x8xi32>, %c: memref<3x8xi32>) {
+  linalg.generic {indexing_maps = [#lhs, #rhs, #out], iterator_types = ["parallel", "parallel", "reduction"]}
+      ins(%a, %b : memref<3x16xi32>, memref<16x8xi32>) outs(%c : memref<3x8xi32>) {
   ^bb0(%x: i32, %y: i32, %out: i32):
     %0 = arith.muli %x, %y : i32
     %1 = arith.addi %out, %0 : i32

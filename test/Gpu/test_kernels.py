@@ -101,6 +101,12 @@ def test_products():
     one("MatMul", feed, [2, 17, 23])
 
 
+@pytest.mark.parametrize("rows,columns", [(130, 131), (1, 9001), (2100, 5)])
+def test_products_in_blocks_that_end_beyond(rows, columns):
+    feed = {"a": RNG.integers(-9, 9, (rows, 20)).astype(np.int32), "b": RNG.integers(-9, 9, (20, columns)).astype(np.int32)}
+    np.testing.assert_array_equal(one("MatMul", feed, [rows, columns], "int32"), feed["a"] @ feed["b"])
+
+
 @pytest.mark.parametrize("group", [1, 4])
 def test_quantized_convolution_is_exact(group):
     scales = {"sx": np.float32(0.02), "zx": np.uint8(117), "w": values((8, 8 // group, 3, 3), "int8"), "sw": np.float32(0.0025),
