@@ -153,6 +153,8 @@ static void addSpirv(OpPassManager &pm, const CompileOptions &options) {
   pm.addPass(createFlattenLaunches());
   addCleanup(pm);
   OpPassManager &device = pm.nest<gpu::GPUModuleOp>();
+  // Divisions that round down or up.
+  device.addPass(arith::createArithExpandOpsPass());
   // Addresses, which have just become arithmetic; not every driver does this.
   device.addPass(createLoopInvariantCodeMotionPass());
   device.addPass(createPrepareSpirv());

@@ -39,7 +39,7 @@ def test_no_loader(tmp_path):
     """As good as none: a file that is no library."""
     path = library(tmp_path)
     (tmp_path / "libvulkan.so.1").write_bytes(b"")
-    text = vulkan.loaded_elsewhere(path, LD_LIBRARY_PATH=str(tmp_path))
+    text = vulkan.elsewhere(path, LD_LIBRARY_PATH=str(tmp_path))
     assert "model.so" in text and "there is no Vulkan loader" in text
 
 
@@ -47,39 +47,54 @@ def test_no_driver(tmp_path):
     if "no Vulkan loader" in vulkan.missing():
         pytest.skip(vulkan.missing())
     nowhere = str(tmp_path / "nowhere.json")
-    text = vulkan.loaded_elsewhere(library(tmp_path), VK_ICD_FILENAMES=nowhere, VK_DRIVER_FILES=nowhere)
+    text = vulkan.elsewhere(library(tmp_path), VK_ICD_FILENAMES=nowhere, VK_DRIVER_FILES=nowhere)
     assert "no Vulkan driver on this machine" in text
 
 
 def test_no_device(tmp_path, loader):
-    text = vulkan.loaded_elsewhere(library(tmp_path), LD_LIBRARY_PATH=loader, FAKE_VULKAN="devices")
+    text = vulkan.elsewhere(library(tmp_path), LD_LIBRARY_PATH=loader, FAKE_VULKAN="devices")
     assert "no Vulkan device on this machine" in text
 
 
 def test_device_of_another_name(tmp_path, loader):
-    text = vulkan.loaded_elsewhere(library(tmp_path), LD_LIBRARY_PATH=loader, TAMIS_VULKAN_DEVICE="other")
+    text = vulkan.elsewhere(library(tmp_path), LD_LIBRARY_PATH=loader, TAMIS_VULKAN_DEVICE="other")
     assert "no Vulkan device matches TAMIS_VULKAN_DEVICE='other', found 0 'fake'" in text
-    text = vulkan.loaded_elsewhere(library(tmp_path), LD_LIBRARY_PATH=loader, TAMIS_VULKAN_DEVICE="1")
+    text = vulkan.elsewhere(library(tmp_path), LD_LIBRARY_PATH=loader, TAMIS_VULKAN_DEVICE="1")
     assert "no Vulkan device matches TAMIS_VULKAN_DEVICE='1'" in text
 
 
 def test_device_chosen_by_name(tmp_path, loader):
     for wish in ("fak", "0"):
-        assert vulkan.loaded_elsewhere(library(tmp_path), LD_LIBRARY_PATH=loader, TAMIS_VULKAN_DEVICE=wish) == "loaded\n"
+        assert vulkan.elsewhere(library(tmp_path), LD_LIBRARY_PATH=loader, TAMIS_VULKAN_DEVICE=wish) == "loaded\ndone\n"
 
 
 def test_missing_feature(tmp_path, loader):
-    text = vulkan.loaded_elsewhere(library(tmp_path, quantize()), LD_LIBRARY_PATH=loader, FAKE_VULKAN="features")
+    text = vulkan.elsewhere(library(tmp_path, quantize()), LD_LIBRARY_PATH=loader, FAKE_VULKAN="features")
     assert "the Vulkan device 'fake' lacks 8-bit" in text and "which this model needs" in text
 
 
 def test_plain_floats_need_no_feature(tmp_path, loader):
-    assert vulkan.loaded_elsewhere(library(tmp_path), LD_LIBRARY_PATH=loader, FAKE_VULKAN="features") == "loaded\n"
+    assert vulkan.elsewhere(library(tmp_path), LD_LIBRARY_PATH=loader, FAKE_VULKAN="features") == "loaded\ndone\n"
 
 
 def test_out_of_memory(tmp_path, loader):
-    text = vulkan.loaded_elsewhere(library(tmp_path), LD_LIBRARY_PATH=loader, FAKE_VULKAN="memory")
+    text = vulkan.elsewhere(library(tmp_path), LD_LIBRARY_PATH=loader, FAKE_VULKAN="memory")
     assert "the Vulkan device 'fake' is out of memory (a buffer of 256 bytes)" in text
+
+
+def test_out_of_memory_during_a_run(tmp_path, loader):
+    text = vulkan.elsewhere(library(tmp_path), LD_LIBRARY_PATH=loader, FAKE_VULKAN="little")
+    assert text.startswith("loaded\n") and "the Vulkan device 'fake' is out of memory (a buffer of 256 bytes)" in text
+
+
+def test_operand_beyond_the_devices_limit(tmp_path, loader):
+    text = vulkan.elsewhere(library(tmp_path), LD_LIBRARY_PATH=loader, FAKE_VULKAN="ranges")
+    assert "operand 0 has 24 bytes, the Vulkan device 'fake' takes 16" in text
+
+
+def test_device_that_is_lost(tmp_path, loader):
+    text = vulkan.elsewhere(library(tmp_path), LD_LIBRARY_PATH=loader, FAKE_VULKAN="lost")
+    assert "the Vulkan device 'fake': submitting failed (-4)" in text
 
 
 def test_unknown_target():

@@ -43,10 +43,20 @@ def compare(results, expected):
             np.testing.assert_allclose(got, want, rtol=1e-3, atol=1e-3 * scale)
 
 
-def loaded_elsewhere(path, **environment):
-    """What another process prints that loads the library at `path` with these variables set."""
-    program = "import sys, tamis\ntry:\n  tamis.load(sys.argv[1])\n  print('loaded')\nexcept tamis.Error as e:\n  print(e)"
-    done = subprocess.run([sys.executable, "-c", program, str(path)], env={**os.environ, **environment}, text=True,
+PROGRAM = """import sys, numpy, tamis
+try:
+    model = tamis.load(sys.argv[1])
+    print('loaded')
+    model.run(None, {i.name: numpy.zeros(i.shape, numpy.float32) for i in model.get_inputs()})
+    print('done')
+except tamis.Error as error:
+    print(error)
+"""
+
+
+def elsewhere(path, **environment):
+    """What another process prints that loads and runs the library at `path` with these variables set."""
+    done = subprocess.run([sys.executable, "-c", PROGRAM, str(path)], env={**os.environ, **environment}, text=True,
                           capture_output=True, check=False)
     assert done.returncode == 0, done.stderr
     return done.stdout

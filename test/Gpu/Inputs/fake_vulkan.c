@@ -2,7 +2,8 @@
  *
  * A Vulkan loader with one device that computes nothing. FAKE_VULKAN says what
  * is wrong with it: `features` (it has none), `memory` (it has none left),
- * `devices` (there is none).
+ * `little` memory (two buffers), `ranges` (16 bytes of a buffer), `lost` (it
+ * takes no work), `devices` (there is none).
  */
 #include <stdlib.h>
 #include <string.h>
@@ -39,6 +40,10 @@ static void get_properties(VkPhysicalDevice device,
   properties->apiVersion = VK_API_VERSION_1_1;
   strcpy(properties->deviceName, "fake");
   properties->limits.maxPerStageDescriptorStorageBuffers = 16;
+  properties->limits.maxStorageBufferRange = is("ranges") ? 16 : 1 << 27;
+  properties->limits.minStorageBufferOffsetAlignment = 16;
+  for (int axis = 0; axis < 3; ++axis)
+    properties->limits.maxComputeWorkGroupCount[axis] = 65535;
 }
 
 /* Every feature, or none: structures of the chain end in booleans. */
@@ -93,6 +98,14 @@ static VkResult create_device(VkPhysicalDevice physical,
   return VK_SUCCESS;
 }
 
+static VkResult create_buffer(VkDevice device, const VkBufferCreateInfo *info,
+                              const VkAllocationCallbacks *callbacks,
+                              VkBuffer *buffer) {
+  (void)device, (void)info, (void)callbacks;
+  *buffer = (VkBuffer)1;
+  return VK_SUCCESS;
+}
+
 static void get_requirements(VkDevice device, VkBuffer buffer,
                              VkMemoryRequirements *needs) {
   (void)device, (void)buffer;
@@ -100,14 +113,22 @@ static void get_requirements(VkDevice device, VkBuffer buffer,
 }
 
 static VkResult allocate(void) {
-  return is("memory") ? VK_ERROR_OUT_OF_DEVICE_MEMORY : VK_SUCCESS;
+  static int count;
+  return is("memory") || (is("little") && ++count > 2)
+             ? VK_ERROR_OUT_OF_DEVICE_MEMORY
+             : VK_SUCCESS;
+}
+
+static VkResult submit(void) {
+  return is("lost") ? VK_ERROR_DEVICE_LOST : VK_SUCCESS;
 }
 
 static VkResult map(VkDevice device, VkDeviceMemory memory, VkDeviceSize offset,
                     VkDeviceSize size, VkMemoryMapFlags flags, void **base) {
-  static char bytes[1 << 16];
+  static char bytes[16][4096];
+  static int next;
   (void)device, (void)memory, (void)offset, (void)size, (void)flags;
-  *base = bytes;
+  *base = bytes[next++ % 16];
   return VK_SUCCESS;
 }
 
@@ -133,6 +154,8 @@ PFN_vkVoidFunction vkGetInstanceProcAddr(VkInstance instance,
       ENTRY("GetBufferMemoryRequirements", get_requirements),
       ENTRY("AllocateMemory", allocate),
       ENTRY("MapMemory", map),
+      ENTRY("CreateBuffer", create_buffer),
+      ENTRY("QueueSubmit", submit),
   };
   for (size_t index = 0; index < sizeof table / sizeof *table; ++index)
     if (!strcmp(table[index].name, name))
