@@ -80,6 +80,11 @@ std::string emission::describe(const Artifact &artifact) {
       {"threads", artifact.interface.threads},
       {"layers", describeLayers(artifact.interface.layers)},
       {"run_static", artifact.hasRunStatic}};
+  if (DictionaryAttr device = artifact.device) {
+    llvm::json::Object facts = describeFacts(device);
+    facts["host"] = describeLayers(device.getAs<ArrayAttr>("host"));
+    object["device"] = std::move(facts);
+  }
   return llvm::formatv("{0}", llvm::json::Value(std::move(object))).str();
 }
 

@@ -24,6 +24,8 @@ struct Artifact {
   bool hasRunStatic = false;
   /// The model has kernels for a Vulkan device.
   bool hasDevice = false;
+  /// What `--tamis-map-to-gpu` decided; null for the CPU.
+  DictionaryAttr device;
 };
 
 /// The cpuid row of an LLVM feature name; null for features that are only

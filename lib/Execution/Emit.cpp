@@ -5,6 +5,7 @@
 #include "Emission.h"
 #include "mlir/Dialect/LLVMIR/LLVMDialect.h"
 #include "tamis/Execution/Header.h"
+#include "tamis/Gpu/Mapping.h"
 #include "tamis/Target/Target.h"
 #include "llvm/ADT/StringExtras.h"
 #include "llvm/Bitcode/BitcodeWriter.h"
@@ -53,6 +54,7 @@ static FailureOr<Artifact> readArtifact(ModuleOp module, StringRef path,
       break;
     artifact.targets.push_back(getTarget(compute));
   }
+  artifact.device = module->getAttrOfType<DictionaryAttr>(kDeviceAttrName);
   artifact.hasDevice = module.lookupSymbol("tamis_kernels") != nullptr;
   if (artifact.targets.empty())
     return module.emitError("expected a function 'tamis_compute_0'");

@@ -10,6 +10,7 @@
 #include "mlir/Dialect/SPIRV/IR/SPIRVAttributes.h"
 #include "mlir/Dialect/SPIRV/IR/SPIRVDialect.h"
 #include "tamis/Conversion/Workspace.h"
+#include "tamis/Gpu/Mapping.h"
 #include "tamis/Gpu/Passes.h"
 
 namespace mlir::tamis {
@@ -293,7 +294,7 @@ public:
     launch.erase();
   }
 
-  void lower(gpu::WaitOp wait) {
+  void lower(func::CallOp wait) {
     OpBuilder b(wait);
     auto run = declareRuntime(module, "tamis_rt_synchronize", {ptr}, {});
     func::CallOp::create(b, wait.getLoc(), run, getContext(b, wait));
@@ -367,12 +368,13 @@ struct FlattenLaunches
                                    {SymbolRefAttr::get(function)})] = function;
     SmallVector<Operation *> list;
     module.walk([&](Operation *op) {
-      if (isa<gpu::LaunchFuncOp, gpu::WaitOp>(op))
+      auto call = dyn_cast<func::CallOp>(op);
+      if (isa<gpu::LaunchFuncOp>(op) || (call && call.getCallee() == kWaitName))
         list.push_back(op);
     });
     HostLowering host(module);
     for (Operation *op : list) {
-      if (auto wait = dyn_cast<gpu::WaitOp>(op)) {
+      if (auto wait = dyn_cast<func::CallOp>(op)) {
         host.lower(wait);
         continue;
       }
@@ -392,6 +394,8 @@ struct FlattenLaunches
         }
       host.lower(launch, found - kernels.begin());
     }
+    if (auto wait = module.lookupSymbol<func::FuncOp>(kWaitName))
+      wait.erase();
     for (auto &[name, function] : kernels)
       if (!isFlat(function) &&
           failed(KernelFlattener(function, pointers).run()))

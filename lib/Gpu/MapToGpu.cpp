@@ -136,6 +136,7 @@ struct MapToGpu : public tamis::impl::MapToGpuBase<MapToGpu> {
   void synchronize(func::FuncOp main, const llvm::StringSet<> &device) {
     if (device.empty())
       return;
+    func::FuncOp wait = declareRuntime(getOperation(), kWaitName, {}, {});
     OpBuilder b(&getContext());
     main.walk([&](Block *block) {
       // What ran before the block may still be running.
@@ -144,7 +145,7 @@ struct MapToGpu : public tamis::impl::MapToGpuBase<MapToGpu> {
         bool leaves = isa<func::ReturnOp>(op);
         if (pending && (leaves || touchesMemory(&op, device))) {
           b.setInsertionPoint(&op);
-          gpu::WaitOp::create(b, op.getLoc(), Type(), ValueRange{});
+          func::CallOp::create(b, op.getLoc(), wait, ValueRange{});
           pending = false;
         }
         if (op.getNumRegions() || isa<func::CallOp>(op))

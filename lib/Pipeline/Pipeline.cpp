@@ -154,10 +154,14 @@ static void populateCodegen(OpPassManager &pm, const CompileOptions &options) {
 }
 
 /// Device functions to SPIR-V inside the host's module.
-static void addSpirv(OpPassManager &pm) {
+static void addSpirv(OpPassManager &pm, const CompileOptions &options) {
   pm.addPass(createFlattenLaunches());
   addCleanup(pm);
   OpPassManager &device = pm.nest<gpu::GPUModuleOp>();
+  // Divisions that round down or up.
+  device.addPass(arith::createArithExpandOpsPass());
+  // Addresses, which have just become arithmetic; not every driver does this.
+  device.addPass(createLoopInvariantCodeMotionPass());
   device.addPass(createPrepareSpirv());
   // Reads the environment; the next conversion knows no math.
   device.addPass(createConvertMathToSPIRVPass());
@@ -165,11 +169,13 @@ static void addSpirv(OpPassManager &pm) {
   OpPassManager &binary = pm.nest<spirv::ModuleOp>();
   binary.addPass(spirv::createSPIRVLowerABIAttributesPass());
   binary.addPass(spirv::createSPIRVUpdateVCEPass());
-  pm.addPass(createEmbedKernels());
+  EmbedKernelsOptions embedding;
+  embedding.folder = options.dumpStages;
+  pm.addPass(createEmbedKernels(embedding));
 }
 
 /// Device functions to PTX inside the host's module.
-static void addNvptx(OpPassManager &pm) {
+static void addNvptx(OpPassManager &pm, const CompileOptions &options) {
   FlattenLaunchesOptions flatten;
   flatten.pointers = true;
   pm.addPass(createFlattenLaunches(flatten));
@@ -177,14 +183,16 @@ static void addNvptx(OpPassManager &pm) {
   OpPassManager &device = pm.nest<gpu::GPUModuleOp>();
   device.addPass(createSCFToControlFlowPass());
   device.addPass(createLowerToNvvm());
-  pm.addPass(createEmbedKernels());
+  EmbedKernelsOptions embedding;
+  embedding.folder = options.dumpStages;
+  pm.addPass(createEmbedKernels(embedding));
 }
 
 static void populateEmit(OpPassManager &pm, const CompileOptions &options) {
   if (options.device == DeviceKind::Vulkan)
-    addSpirv(pm);
+    addSpirv(pm, options);
   if (options.device == DeviceKind::Nvptx)
-    addNvptx(pm);
+    addNvptx(pm, options);
   addCleanup(pm);
   pm.addPass(createSymbolDCEPass());
   pm.addNestedPass<func::FuncOp>(createConvertVectorToSCFPass());

@@ -78,12 +78,16 @@ static int place(struct tamis_device *device, const tamis_kernel *kernel,
   int64_t offset = first - buffer->base;
   int64_t rest = offset % (int64_t)limits->minStorageBufferOffsetAlignment;
   int64_t range = (rest + (bytes > 0 ? bytes : 1) + 3) & ~INT64_C(3);
-  if (range > (int64_t)limits->maxStorageBufferRange) {
+  /* Kernels count elements with signed words. */
+  int64_t most = INT64_C(0x7fffffff) * kernel->element_bytes[index];
+  if (most > (int64_t)limits->maxStorageBufferRange)
+    most = limits->maxStorageBufferRange;
+  if (range > most) {
     snprintf(device->text, TAMIS_TEXT_BYTES,
              "kernel '%s': operand %d has %lld bytes, the Vulkan device '%s' "
-             "takes %u",
+             "takes %lld",
              kernel->name, index, (long long)bytes,
-             device->properties.deviceName, limits->maxStorageBufferRange);
+             device->properties.deviceName, (long long)most);
     return 0;
   }
   out->buffer = buffer->handle;

@@ -22,7 +22,7 @@ int main(int argc, char **argv) {
       ->required();
   app.add_option("-o", output, "output file (- for stdout)");
   app.add_option("--target", options.target,
-                 "native, x86-64-v3, LLVM features; several: chosen at load");
+                 "native, x86-64-v3, LLVM features; several: chosen at load; vulkan");
   app.add_option("--input-dim", inputDims, "NAME=N or NAME=MIN:MAX")
       ->take_all();
   app.add_option("--allow-external", options.import.allowExternal,

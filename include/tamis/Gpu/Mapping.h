@@ -18,6 +18,11 @@ namespace mlir::tamis {
 /// others as dictionaries of `kernel` and `reason`.
 inline constexpr llvm::StringLiteral kDeviceAttrName = "tamis.device";
 
+/// A function without arguments that stands for waiting until all launches are
+/// done; lowering launches replaces its calls. (Upstream's canonicalization
+/// removes a `gpu.wait` that waits for no token.)
+inline constexpr llvm::StringLiteral kWaitName = "tamis_device_wait";
+
 /// Builds the launch of one operation.
 ///
 /// `build` is called with a builder in the host function, in front of `op`, and

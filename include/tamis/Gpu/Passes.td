@@ -69,8 +69,8 @@ def MapToGpu : Pass<"tamis-map-to-gpu", "::mlir::ModuleOp"> {
     Each function `@kernel_N` that `--tamis-outline-kernels` made does its work
     in `gpu.launch`, by the first mapping (include/tamis/Gpu/Mapping.h) that takes
     its operation. What no mapping takes, and @main itself, stays on the host and
-    uses the same memory: before it does, `gpu.wait` waits for the device.
-    Idempotent.
+    uses the same memory: before it does, a call of `@tamis_device_wait` waits
+    for the device. Idempotent.
 
     Sets the module attribute `tamis.device`: how many kernels run there, and
     those that stay with the reason. test/Gpu/map-to-gpu.mlir
@@ -95,8 +95,9 @@ def FlattenLaunches : Pass<"tamis-flatten-launches", "::mlir::ModuleOp"> {
     A byte stands for each `i1`. With `pointers` (NVIDIA) buffers are pointers
     and each word is an argument.
 
-    Each `gpu.launch_func` becomes a call of `tamis_rt_launch` and each
-    `gpu.wait` one of `tamis_rt_synchronize` (include/tamis/Runtime/Runtime.h).
+    Each `gpu.launch_func` becomes a call of `tamis_rt_launch`, each call of
+    `tamis_device_wait` one of `tamis_rt_synchronize`
+    (include/tamis/Runtime/Runtime.h).
     A kernel has the number of its function in the order of the module.
     test/Gpu/flatten-launches.mlir
   }];
