@@ -22,7 +22,7 @@ struct Artifact {
   /// The size of the workspace where it is a constant, else -1.
   int64_t workspaceBytes = -1;
   bool hasRunStatic = false;
-  /// The model has kernels for a Vulkan device.
+  /// The model has kernels for a device.
   bool hasDevice = false;
   /// What `--tamis-map-to-gpu` decided; null for the CPU.
   DictionaryAttr device;
@@ -68,7 +68,7 @@ std::vector<char> buildWeightObject(StringRef weightSymbol, int64_t weightBytes,
 llvm::Error appendWeights(StringRef path, const ParameterLayout &parameters);
 
 /// Which runtime a model is linked with.
-enum class RuntimeKind { Serial, Threaded, Vulkan };
+enum class RuntimeKind { Serial, Threaded, Vulkan, Cuda };
 
 /// Links `objects` (contents of ELF files) and the runtime into `path`.
 llvm::Error linkLibrary(ArrayRef<StringRef> objects, StringRef path,

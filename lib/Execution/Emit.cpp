@@ -134,6 +134,15 @@ static LogicalResult generateText(llvm::Module &module,
   }
 }
 
+static RuntimeKind getRuntime(const Artifact &artifact) {
+  if (artifact.hasDevice)
+    return getDevice(artifact.targets.front()) == DeviceKind::Nvptx
+               ? RuntimeKind::Cuda
+               : RuntimeKind::Vulkan;
+  return artifact.interface.threads > 1 ? RuntimeKind::Threaded
+                                        : RuntimeKind::Serial;
+}
+
 /// Code generation and link into `path`, which may be left incomplete.
 static LogicalResult writeLinked(ModuleOp source, llvm::Module &module,
                                  llvm::TargetMachine &machine,
@@ -152,9 +161,7 @@ static LogicalResult writeLinked(ModuleOp source, llvm::Module &module,
   std::vector<char> extra = buildWeightObject(
       getWeightSymbol(artifact), weightBytes, makeNote(artifact, *hash));
   StringRef objects[] = {code, StringRef(extra.data(), extra.size())};
-  RuntimeKind runtime = artifact.hasDevice               ? RuntimeKind::Vulkan
-                        : artifact.interface.threads > 1 ? RuntimeKind::Threaded
-                                                         : RuntimeKind::Serial;
+  RuntimeKind runtime = getRuntime(artifact);
   if (llvm::Error error =
           relocatable ? linkObject(objects, path, runtime)
                       : linkLibrary(objects, path, runtime,

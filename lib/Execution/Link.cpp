@@ -31,6 +31,7 @@ using namespace mlir::tamis;
 EMBEDDED(threaded)
 EMBEDDED(serial)
 EMBEDDED(vulkan)
+EMBEDDED(cuda)
 EMBEDDED(libc)
 EMBEDDED(libm)
 #undef EMBEDDED
@@ -105,6 +106,8 @@ static StringRef getRuntime(emission::RuntimeKind kind) {
     return threadedFile();
   case emission::RuntimeKind::Vulkan:
     return vulkanFile();
+  case emission::RuntimeKind::Cuda:
+    return cudaFile();
   }
   llvm_unreachable("no such runtime");
 }

@@ -55,7 +55,7 @@ int32_t tamis_rt_usable_cpus(void);
 int32_t tamis_rt_pool_reserve(int32_t threads);
 void tamis_rt_pool_release(tamis_run *run);
 
-/* Vulkan.c, or NoDevice.c in models for the CPU. */
+/* Vulkan.c, Cuda.c, or NoDevice.c in models for the CPU. */
 
 /* Opens a device and brings weights and kernels there. `host` stays valid as
    long as the device; a failure explains itself in `text`. */

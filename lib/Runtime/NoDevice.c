@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
  *
- * Stands in for Vulkan.c in models for the CPU: they never ask for a device.
+ * Stands in for Vulkan.c and Cuda.c in models for the CPU: they never ask for a device.
  */
 #include "Internal.h"
 

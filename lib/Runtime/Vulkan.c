@@ -341,41 +341,6 @@ void *tamis_rt_device_alloc(tamis_run *run, int64_t bytes) {
   return buffer->base;
 }
 
-static int64_t tensor_bytes(const tamis_tensor *tensor, const int64_t *dims) {
-  int64_t bytes = tensor->element_bytes;
-  for (int32_t axis = 0; axis < tensor->rank; ++axis)
-    bytes *= dims[axis];
-  return bytes;
-}
-
-/* Goes over inputs, then outputs, each with its place in the transfer buffer;
-   returns the size of that. */
-enum transfer { MEASURE, COPY_IN, COPY_OUT };
-
-static int64_t walk(struct tamis_device *device, enum transfer what,
-                    const int64_t *dims, const void *const *inputs,
-                    void **outputs) {
-  int64_t offset = 0;
-  int32_t count = tamis_model_data.input_count;
-  for (int32_t index = 0; index < count + tamis_model_data.output_count;
-       ++index) {
-    int is_input = index < count;
-    const tamis_tensor *tensor = is_input
-                                     ? &tamis_model_data.inputs[index]
-                                     : &tamis_model_data.outputs[index - count];
-    int64_t bytes = tensor->unbounded ? 0 : tensor_bytes(tensor, dims);
-    dims += tensor->rank;
-    if (what == COPY_IN)
-      device->pointers[index] = device->transfer.base + offset;
-    if (bytes > 0 && what == COPY_IN && is_input)
-      memcpy(device->pointers[index], inputs[index], (size_t)bytes);
-    if (bytes > 0 && what == COPY_OUT && !is_input)
-      memcpy(outputs[index - count], device->pointers[index], (size_t)bytes);
-    offset += (bytes + TAMIS_ALIGNMENT - 1) & -(int64_t)TAMIS_ALIGNMENT;
-  }
-  return offset + TAMIS_ALIGNMENT;
-}
-
 uint32_t tamis_rt_device_compute(tamis_run *run, int32_t variant,
                                  const void *const *inputs, void **outputs,
                                  int64_t *dims, char *text) {
@@ -390,21 +355,24 @@ uint32_t tamis_rt_device_compute(tamis_run *run, int32_t variant,
   device->log_bytes = 0;
   uint32_t faults = 0;
   tamis_status status = tamis_vk_reserve(
-      device, &device->transfer, walk(device, MEASURE, dims, inputs, outputs));
+      device, &device->transfer,
+      tamis_rt_transfer(TAMIS_MEASURE, NULL, NULL, dims, inputs, outputs));
   if (status == TAMIS_OK)
     status = tamis_vk_reserve(device, &device->workspace,
                               code->workspace_size(dims));
   if (status != TAMIS_OK) {
     fault(run, status);
   } else {
-    walk(device, COPY_IN, dims, inputs, outputs);
+    tamis_rt_transfer(TAMIS_COPY_IN, device->transfer.base, device->pointers,
+                      dims, inputs, outputs);
     faults = code->compute(run, (const void *const *)device->pointers,
                            device->pointers + tamis_model_data.input_count,
                            dims, device->workspace.base, device->weights.base);
     tamis_rt_synchronize(run);
     faults |= atomic_load(&run->faults);
     if (!faults)
-      walk(device, COPY_OUT, dims, inputs, outputs);
+      tamis_rt_transfer(TAMIS_COPY_OUT, device->transfer.base,
+                        device->pointers, dims, inputs, outputs);
   }
   device->text = NULL;
   atomic_flag_clear(&device->taken);

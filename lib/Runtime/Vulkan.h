@@ -6,7 +6,7 @@
 #ifndef TAMIS_LIB_RUNTIME_VULKAN_H
 #define TAMIS_LIB_RUNTIME_VULKAN_H
 
-#include "Internal.h"
+#include "Device.h"
 
 #define VK_NO_PROTOTYPES
 #include <vulkan/vulkan_core.h>
@@ -93,8 +93,7 @@ struct tamis_device {
   atomic_flag taken;
 };
 
-/* Room for `count` elements of `size` bytes in the array at `array`; 0 without
-   memory. New elements are zero. */
+/* tamis_rt_grow with the device's host. */
 int tamis_vk_grow(struct tamis_device *device, void *array, int64_t *capacity,
                   int64_t count, int64_t size);
 

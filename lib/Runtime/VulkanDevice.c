@@ -27,19 +27,7 @@ static const char *const feature_names[] = {"8-bit integers",
 
 int tamis_vk_grow(struct tamis_device *device, void *array, int64_t *capacity,
                   int64_t count, int64_t size) {
-  void **place = array;
-  if (count <= *capacity)
-    return 1;
-  int64_t wanted = count < 2 * *capacity ? 2 * *capacity : count;
-  char *fresh = tamis_rt_host_allocate(device->host, wanted * size);
-  if (!fresh)
-    return 0;
-  memcpy(fresh, *place ? *place : fresh, *capacity * size);
-  memset(fresh + *capacity * size, 0, (wanted - *capacity) * size);
-  tamis_rt_host_release(device->host, *place);
-  *place = fresh;
-  *capacity = wanted;
-  return 1;
+  return tamis_rt_grow(device->host, array, capacity, count, size);
 }
 
 tamis_status tamis_vk_fail(struct tamis_device *device, VkResult result,
