@@ -43,6 +43,17 @@ static bool hasDeviceForm(MemRefType type) {
          !type.getElementType().isIndex() && type.isStrided();
 }
 
+/// SPIR-V computes with truth values, not with integers of one bit.
+static bool isTruthOfDevice(Operation *op) {
+  if (auto compare = dyn_cast<arith::CmpIOp>(op))
+    return compare.getPredicate() <= arith::CmpIPredicate::ne ||
+           compare.getPredicate() >= arith::CmpIPredicate::ult;
+  return isa<arith::AndIOp, arith::OrIOp, arith::XOrIOp, arith::SelectOp,
+             arith::MaxUIOp, arith::MinUIOp, arith::ExtUIOp, arith::ExtSIOp,
+             arith::TruncIOp, arith::UIToFPOp, arith::IndexCastOp,
+             arith::IndexCastUIOp, arith::ConstantOp>(op);
+}
+
 /// Whether a device computes `op` as the host does. What `--tamis-expand-math`
 /// knows has become arithmetic; the device's own functions are less exact.
 static bool hasDeviceForm(Operation *op) {
@@ -54,11 +65,19 @@ static bool hasDeviceForm(Operation *op) {
   if (isa<arith::MulSIExtendedOp, arith::MulUIExtendedOp,
           arith::AddUIExtendedOp>(op))
     return false;
-  if (isa<arith::ArithDialect>(op->getDialect()))
-    return true;
+  if (auto compare = dyn_cast<arith::CmpFOp>(op))
+    return compare.getPredicate() != arith::CmpFPredicate::AlwaysFalse &&
+           compare.getPredicate() != arith::CmpFPredicate::AlwaysTrue;
+  if (isa<arith::ArithDialect>(op->getDialect())) {
+    auto isBit = [](Type type) { return type.isInteger(1); };
+    bool reads = llvm::any_of(op->getOperandTypes(), isBit);
+    bool makes = llvm::any_of(op->getResultTypes(), isBit);
+    return isTruthOfDevice(op) ||
+           !(reads || (makes && !isa<arith::CmpIOp>(op)));
+  }
   return isa<math::AbsFOp, math::AbsIOp, math::CeilOp, math::CopySignOp,
-             math::FloorOp, math::FmaOp, math::IsFiniteOp, math::IsInfOp,
-             math::IsNaNOp, math::RoundOp, math::RoundEvenOp, math::SqrtOp>(op);
+             math::FloorOp, math::FmaOp, math::IsInfOp, math::IsNaNOp,
+             math::RoundOp, math::RoundEvenOp, math::SqrtOp>(op);
 }
 
 /// Whether `map` names every parallel loop once, so that two invocations never
