@@ -7,13 +7,15 @@ import subprocess
 import pytest
 import tamis
 from support import models, vulkan
+from tamis import compiler
+from tamis.source import Source
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 
 
 def library(folder, target="nvptx:sm_80"):
     path = folder / "model.so"
-    tamis.compile(models.add(), target=target, cache="off", lazy=True).save(str(path))
+    compiler.compile_to(Source(models.add()), str(path), tamis.options.make(target=target))
     return path
 
 
