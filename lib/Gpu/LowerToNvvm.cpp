@@ -34,14 +34,14 @@ struct LowerToNvvm : public tamis::impl::LowerToNvvmBase<LowerToNvvm> {
     configureGpuToNVVMTypeConverter(converter);
     RewritePatternSet patterns(context);
     populateMathToLLVMConversionPatterns(converter, patterns,
-                                         /*approximateLog1p=*/false,
-                                         /*benefit=*/2);
+                                         /*approximateLog1p=*/false);
     arith::populateCeilFloorDivExpandOpsPatterns(patterns);
     arith::populateArithToLLVMConversionPatterns(converter, patterns);
     cf::populateControlFlowToLLVMConversionPatterns(converter, patterns);
     populateFuncToLLVMConversionPatterns(converter, patterns);
     populateFinalizeMemRefToLLVMConversionPatterns(converter, patterns);
-    populateGpuToNVVMConversionPatterns(converter, patterns);
+    // Behind the others: they know a call for what LLVM has an operation for.
+    populateGpuToNVVMConversionPatterns(converter, patterns, /*benefit=*/0);
     LLVMConversionTarget target(*context);
     target.addLegalDialect<NVVM::NVVMDialect>();
     target.addIllegalDialect<gpu::GPUDialect>();

@@ -6,6 +6,7 @@ gpu.module @device {
   // CHECK-DAG: nvvm.read.ptx.sreg.tid.x
   // CHECK-DAG: llvm.intr.roundeven
   // CHECK-DAG: llvm.intr.sqrt
+  // CHECK-DAG: llvm.intr.maxnum
   // CHECK-DAG: nvvm.barrier
   // CHECK-NOT: __nv_
   // CHECK: llvm.return
@@ -14,7 +15,8 @@ gpu.module @device {
     %i = gpu.thread_id x
     %x = llvm.load %from : !llvm.ptr<1> -> f32
     %r = math.roundeven %x : f32
-    %s = math.sqrt %r : f32
+    %q = arith.maxnumf %r, %x : f32
+    %s = math.sqrt %q : f32
     memref.store %s, %memory[%i] : memref<32xf32, #gpu.address_space<workgroup>>
     gpu.barrier
     %y = memref.load %memory[%i] : memref<32xf32, #gpu.address_space<workgroup>>
