@@ -149,6 +149,13 @@ def test_size_that_the_data_decides():
     one("NonZero", {"x": x.astype(np.float32)}, [2, None], "int64")
 
 
+def test_scalar_of_two_words():
+    """A range begins at a number of 64 bits, which a launch carries."""
+    made = models.one("Range", [models.info(n, [], models.INT64) for n in ("a", "b", "c")], models.info("y", [None], models.INT64))
+    feed = {"a": np.array(-(1 << 40) - 3), "b": np.array(1 << 40), "c": np.array(1 << 34)}
+    vulkan.both(made, feed)
+
+
 def test_loop():
     """v = v * 2 + 1, as often as the data says; host and device take turns."""
     body = helper.make_graph([helper.make_node("Add", ["v", "v"], ["d"]), helper.make_node("Add", ["d", "one"], ["w"]),
