@@ -51,6 +51,25 @@ static void list(struct features *features, VkBool32 *bits[6]) {
   bits[5] = &features->storage16.storageBuffer16BitAccess;
 }
 
+/* Takes structures out of the chain that ask for nothing: a device need not
+   know them. */
+static void drop_unused(struct features *features) {
+  void *next = NULL;
+  if (features->narrow.shaderInt8 || features->narrow.shaderFloat16) {
+    features->narrow.pNext = next;
+    next = &features->narrow;
+  }
+  if (features->storage8.storageBuffer8BitAccess) {
+    features->storage8.pNext = next;
+    next = &features->storage8;
+  }
+  if (features->storage16.storageBuffer16BitAccess) {
+    features->storage16.pNext = next;
+    next = &features->storage16;
+  }
+  features->all.pNext = next;
+}
+
 static int32_t required_features(void) {
   int32_t required = 0;
   for (int32_t index = 0; index < tamis_model_data.kernel_count; ++index)
@@ -220,6 +239,7 @@ static tamis_status open_device(struct tamis_device *device) {
   list(&features, bits);
   for (int bit = 0; bit < 6; ++bit)
     *bits[bit] = required_features() >> bit & 1;
+  drop_unused(&features);
   /* In the core from Vulkan 1.2 on. */
   static const char *const wanted[] = {"VK_KHR_8bit_storage",
                                        "VK_KHR_shader_float16_int8"};
