@@ -24,7 +24,8 @@ using namespace mlir::tamis;
 namespace {
 /// What one argument of a kernel is made of; equal on both sides.
 struct Layout {
-  explicit Layout(Type argument) : type(dyn_cast<MemRefType>(argument)) {
+  explicit Layout(Type argument)
+      : type(dyn_cast<MemRefType>(argument)), isWide(isWideScalar(argument)) {
     if (type) {
       auto [known, offset] = type.getStridesAndOffset();
       strides.assign(known.begin(), known.end());
@@ -32,12 +33,17 @@ struct Layout {
   }
   /// Words that follow the offsets of all buffers.
   int64_t getWords() const {
-    return type ? type.getNumDynamicDims() + llvm::count_if(strides, isOpen)
-                : 1;
+    return type     ? type.getNumDynamicDims() + llvm::count_if(strides, isOpen)
+           : isWide ? 2
+                    : 1;
+  }
+  static bool isWideScalar(Type type) {
+    return type.isIntOrFloat() && type.getIntOrFloatBitWidth() > 32;
   }
   static bool isOpen(int64_t size) { return ShapedType::isDynamic(size); }
 
   MemRefType type; // null: a scalar
+  bool isWide;     // of two words, the low one first
   SmallVector<int64_t> strides;
 };
 
@@ -96,7 +102,11 @@ public:
     for (auto [i, layout] : llvm::enumerate(layouts)) {
       BlockArgument old = entry.getArgument(i);
       if (!layout.type) {
-        old.replaceAllUsesWith(toScalar(loadWord(nextWord++), old.getType()));
+        Value scalar = layout.isWide
+                           ? toWide(loadWord(nextWord), loadWord(nextWord + 1))
+                           : loadWord(nextWord);
+        nextWord += layout.getWords();
+        old.replaceAllUsesWith(toScalar(scalar, old.getType()));
         continue;
       }
       View view;
@@ -140,6 +150,14 @@ private:
   }
   Value toIndex(Value word) {
     return arith::IndexCastOp::create(b, loc, b.getIndexType(), word);
+  }
+  Value toWide(Value low, Value high) {
+    Type i64 = b.getI64Type();
+    Value shift = arith::ConstantIntOp::create(b, loc, i64, 32);
+    high = arith::ShLIOp::create(
+        b, loc, arith::ExtUIOp::create(b, loc, i64, high), shift);
+    return arith::OrIOp::create(b, loc,
+                                arith::ExtUIOp::create(b, loc, i64, low), high);
   }
   Value toScalar(Value word, Type type) {
     if (type.isIndex())
@@ -250,7 +268,10 @@ public:
     for (Value operand : launch.getKernelOperands()) {
       Layout layout(operand.getType());
       if (!layout.type) {
-        rest.push_back(toWord(b, loc, operand));
+        if (layout.isWide)
+          rest.append(toTwoWords(b, loc, operand));
+        else
+          rest.push_back(toWord(b, loc, operand));
         continue;
       }
       offsets.push_back(zero); // the runtime knows
@@ -314,6 +335,15 @@ private:
     if (type.isFloat())
       scalar = arith::BitcastOp::create(b, loc, b.getIntegerType(bits), scalar);
     return bits < 32 ? arith::ExtUIOp::create(b, loc, i32, scalar) : scalar;
+  }
+
+  SmallVector<Value> toTwoWords(OpBuilder &b, Location loc, Value scalar) {
+    if (scalar.getType().isFloat())
+      scalar = arith::BitcastOp::create(b, loc, i64, scalar);
+    Value shift = arith::ConstantIntOp::create(b, loc, i64, 32);
+    Value high = arith::ShRUIOp::create(b, loc, scalar, shift);
+    return {arith::TruncIOp::create(b, loc, i32, scalar),
+            arith::TruncIOp::create(b, loc, i32, high)};
   }
 
   /// The values one after the other on the stack.
@@ -387,8 +417,9 @@ struct FlattenLaunches
       }
       for (Value operand : launch.getKernelOperands())
         if (!isa<MemRefType, IndexType>(operand.getType()) &&
-            operand.getType().getIntOrFloatBitWidth() > 32) {
-          launch.emitOpError("expected scalars of at most 32 bits, got ")
+            (!operand.getType().isIntOrFloat() ||
+             operand.getType().getIntOrFloatBitWidth() > 64)) {
+          launch.emitOpError("expected scalars of at most 64 bits, got ")
               << operand.getType();
           return signalPassFailure();
         }

@@ -124,9 +124,11 @@ std::string mlir::tamis::refuseElements(Operation *op) {
     if (!hasDeviceForm(inner))
       reason = ("'" + inner->getName().getStringRef() + "' has no device form")
                    .str();
-    for (Type type : inner->getResultTypes())
-      if (!hasDeviceForm(type))
-        reason = describe(type) + " has no device form";
+    for (TypeRange types : {TypeRange(inner->getResultTypes()),
+                            TypeRange(inner->getOperandTypes())})
+      for (Type type : types)
+        if (!isa<MemRefType>(type) && !hasDeviceForm(type))
+          reason = describe(type) + " has no device form";
     if (auto load = dyn_cast<memref::LoadOp>(inner);
         load && !hasDeviceForm(load.getMemRefType()))
       reason = describe(load.getMemRefType()) + " has no device form";

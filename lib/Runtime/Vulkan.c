@@ -7,7 +7,6 @@
 #include "Vulkan.h"
 
 #include <sched.h>
-#include <stdio.h>
 #include <string.h>
 
 /* A launch as the log has it: then follow `buffer_count` places and
@@ -148,13 +147,6 @@ static int64_t word_stride(const struct tamis_device *device,
   return (bytes + alignment - 1) / alignment * alignment;
 }
 
-#define CHECK(call, what)                                                      \
-  do {                                                                         \
-    VkResult result_ = (call);                                                 \
-    if (result_ != VK_SUCCESS)                                                 \
-      return tamis_vk_fail(device, result_, what);                             \
-  } while (0)
-
 /* Memory and descriptors for all that the segment's log says. */
 static tamis_status prepare(struct tamis_device *device, vk_segment *segment) {
   int64_t words = 0;
@@ -179,9 +171,9 @@ static tamis_status prepare(struct tamis_device *device, vk_segment *segment) {
       .maxSets = sets,
       .poolSizeCount = 1,
       .pPoolSizes = &size};
-  CHECK(device->CreateDescriptorPool(device->device, &pool, NULL,
-                                     &segment->descriptors),
-        "a descriptor pool");
+  TAMIS_VK_CHECK(device->CreateDescriptorPool(device->device, &pool, NULL,
+                                              &segment->descriptors),
+                 "a descriptor pool");
   if (segment->commands)
     return TAMIS_OK;
   VkCommandBufferAllocateInfo commands = {
@@ -189,9 +181,9 @@ static tamis_status prepare(struct tamis_device *device, vk_segment *segment) {
       .commandPool = device->pool,
       .level = VK_COMMAND_BUFFER_LEVEL_PRIMARY,
       .commandBufferCount = 1};
-  CHECK(device->AllocateCommandBuffers(device->device, &commands,
-                                       &segment->commands),
-        "a command buffer");
+  TAMIS_VK_CHECK(device->AllocateCommandBuffers(device->device, &commands,
+                                                &segment->commands),
+                 "a command buffer");
   return TAMIS_OK;
 }
 
@@ -216,8 +208,9 @@ static tamis_status record_launch(struct tamis_device *device,
       .descriptorSetCount = 1,
       .pSetLayouts = &built->set};
   VkDescriptorSet set;
-  CHECK(device->AllocateDescriptorSets(device->device, &allocate, &set),
-        "a descriptor set");
+  TAMIS_VK_CHECK(
+      device->AllocateDescriptorSets(device->device, &allocate, &set),
+      "a descriptor set");
   uint32_t count = (uint32_t)kernel->buffer_count + 1;
   int64_t bytes = kernel->word_count * (int64_t)sizeof(uint32_t);
   vk_place *places = places_of(entry);
@@ -262,7 +255,8 @@ static tamis_status record(struct tamis_device *device, vk_segment *segment) {
     return status;
   VkCommandBufferBeginInfo begin = {
       .sType = VK_STRUCTURE_TYPE_COMMAND_BUFFER_BEGIN_INFO};
-  CHECK(device->BeginCommandBuffer(segment->commands, &begin), "recording");
+  TAMIS_VK_CHECK(device->BeginCommandBuffer(segment->commands, &begin),
+                 "recording");
   int64_t words = 0;
   for (int64_t at = 0; at < segment->log_bytes;) {
     vk_entry *entry = (vk_entry *)(segment->log + at);
@@ -279,7 +273,7 @@ static tamis_status record(struct tamis_device *device, vk_segment *segment) {
   }
   barrier(device, segment->commands, VK_ACCESS_HOST_READ_BIT,
           VK_PIPELINE_STAGE_HOST_BIT);
-  CHECK(device->EndCommandBuffer(segment->commands), "recording");
+  TAMIS_VK_CHECK(device->EndCommandBuffer(segment->commands), "recording");
   segment->recorded = 1;
   return TAMIS_OK;
 }
@@ -301,12 +295,13 @@ static tamis_status submit(struct tamis_device *device) {
   VkSubmitInfo info = {.sType = VK_STRUCTURE_TYPE_SUBMIT_INFO,
                        .commandBufferCount = 1,
                        .pCommandBuffers = &segment->commands};
-  CHECK(device->QueueSubmit(device->queue, 1, &info, device->fence),
-        "submitting");
-  CHECK(device->WaitForFences(device->device, 1, &device->fence, VK_TRUE,
-                              UINT64_MAX),
-        "waiting");
-  CHECK(device->ResetFences(device->device, 1, &device->fence), "a fence");
+  TAMIS_VK_CHECK(device->QueueSubmit(device->queue, 1, &info, device->fence),
+                 "submitting");
+  TAMIS_VK_CHECK(device->WaitForFences(device->device, 1, &device->fence,
+                                       VK_TRUE, UINT64_MAX),
+                 "waiting");
+  TAMIS_VK_CHECK(device->ResetFences(device->device, 1, &device->fence),
+                 "a fence");
   return TAMIS_OK;
 }
 

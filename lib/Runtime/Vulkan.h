@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
  *
- * What the files about Vulkan share: VulkanDevice.c opens a device and owns its
- * memory and pipelines, Vulkan.c runs launches on it.
+ * What the files about Vulkan share: VulkanDevice.c opens a device and builds
+ * the kernels, VulkanMemory.c owns its memory, Vulkan.c runs launches on it.
  */
 #ifndef TAMIS_LIB_RUNTIME_VULKAN_H
 #define TAMIS_LIB_RUNTIME_VULKAN_H
@@ -9,34 +9,37 @@
 #include "Device.h"
 
 #define VK_NO_PROTOTYPES
+#include <stdio.h>
 #include <vulkan/vulkan_core.h>
 
 /* Functions of an instance, and of a device. */
 #define TAMIS_VK_INSTANCE(X)                                                   \
   X(DestroyInstance)                                                           \
-  X(EnumeratePhysicalDevices) X(GetPhysicalDeviceProperties)                   \
-      X(GetPhysicalDeviceFeatures2) X(GetPhysicalDeviceQueueFamilyProperties)  \
+  X(EnumeratePhysicalDevices)                                                  \
+  X(GetPhysicalDeviceProperties) X(GetPhysicalDeviceFeatures2)                 \
+      X(GetPhysicalDeviceQueueFamilyProperties)                                \
           X(GetPhysicalDeviceMemoryProperties)                                 \
               X(EnumerateDeviceExtensionProperties) X(CreateDevice)            \
                   X(GetDeviceProcAddr)
 #define TAMIS_VK_DEVICE(X)                                                     \
   X(DestroyDevice)                                                             \
-  X(GetDeviceQueue) X(CreateBuffer) X(DestroyBuffer)                           \
-      X(GetBufferMemoryRequirements) X(AllocateMemory) X(FreeMemory)           \
-          X(BindBufferMemory) X(MapMemory) X(CreateShaderModule)               \
-              X(DestroyShaderModule) X(CreateDescriptorSetLayout)              \
-                  X(DestroyDescriptorSetLayout) X(CreatePipelineLayout) X(     \
-                      DestroyPipelineLayout) X(CreateComputePipelines)         \
-                      X(DestroyPipeline) X(CreateDescriptorPool) X(            \
-                          DestroyDescriptorPool) X(AllocateDescriptorSets)     \
-                          X(UpdateDescriptorSets) X(CreateCommandPool) X(      \
-                              DestroyCommandPool) X(AllocateCommandBuffers)    \
-                              X(BeginCommandBuffer) X(EndCommandBuffer)        \
-                                  X(CmdBindPipeline) X(CmdBindDescriptorSets)  \
-                                      X(CmdDispatch) X(CmdPipelineBarrier)     \
-                                          X(CreateFence) X(DestroyFence)       \
-                                              X(ResetFences) X(WaitForFences)  \
-                                                  X(QueueSubmit)
+  X(GetDeviceQueue)                                                            \
+  X(CreateBuffer) X(DestroyBuffer) X(GetBufferMemoryRequirements)              \
+      X(AllocateMemory) X(FreeMemory) X(BindBufferMemory) X(MapMemory)         \
+          X(CreateShaderModule) X(DestroyShaderModule)                         \
+              X(CreateDescriptorSetLayout) X(DestroyDescriptorSetLayout)       \
+                  X(CreatePipelineLayout) X(DestroyPipelineLayout)             \
+                      X(CreateComputePipelines) X(DestroyPipeline) X(          \
+                          CreateDescriptorPool) X(DestroyDescriptorPool)       \
+                          X(AllocateDescriptorSets) X(UpdateDescriptorSets) X( \
+                              CreateCommandPool) X(DestroyCommandPool)         \
+                              X(AllocateCommandBuffers) X(BeginCommandBuffer)  \
+                                  X(EndCommandBuffer) X(CmdBindPipeline)       \
+                                      X(CmdBindDescriptorSets) X(CmdDispatch)  \
+                                          X(CmdPipelineBarrier) X(CreateFence) \
+                                              X(DestroyFence) X(ResetFences)   \
+                                                  X(WaitForFences)             \
+                                                      X(QueueSubmit)
 
 /* Memory that both sides see. */
 typedef struct vk_buffer {
@@ -108,5 +111,20 @@ void tamis_vk_forget(struct tamis_device *device);
 /* The status of a failed call, its text in the device's. */
 tamis_status tamis_vk_fail(struct tamis_device *device, VkResult result,
                            const char *what);
+
+/* Returns `status` with a text. */
+#define TAMIS_VK_FAIL(device, status, ...)                                     \
+  do {                                                                         \
+    snprintf((device)->text, TAMIS_TEXT_BYTES, __VA_ARGS__);                   \
+    return status;                                                             \
+  } while (0)
+
+/* Returns if a call of Vulkan for `device` fails. */
+#define TAMIS_VK_CHECK(call, what)                                             \
+  do {                                                                         \
+    VkResult result_ = (call);                                                 \
+    if (result_ != VK_SUCCESS)                                                 \
+      return tamis_vk_fail(device, result_, what);                             \
+  } while (0)
 
 #endif /* TAMIS_LIB_RUNTIME_VULKAN_H */

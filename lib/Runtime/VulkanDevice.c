@@ -7,15 +7,8 @@
 #include "Vulkan.h"
 
 #include <dlfcn.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-#define FAIL(device, status, ...)                                              \
-  do {                                                                         \
-    snprintf((device)->text, TAMIS_TEXT_BYTES, __VA_ARGS__);                   \
-    return status;                                                             \
-  } while (0)
 
 /* How a device feature reads in a message; in the order of the bits. */
 static const char *const feature_names[] = {"8-bit integers",
@@ -25,102 +18,8 @@ static const char *const feature_names[] = {"8-bit integers",
                                             "8-bit elements in buffers",
                                             "16-bit elements in buffers"};
 
-int tamis_vk_grow(struct tamis_device *device, void *array, int64_t *capacity,
-                  int64_t count, int64_t size) {
-  return tamis_rt_grow(device->host, array, capacity, count, size);
-}
-
-tamis_status tamis_vk_fail(struct tamis_device *device, VkResult result,
-                           const char *what) {
-  if (result == VK_ERROR_OUT_OF_HOST_MEMORY ||
-      result == VK_ERROR_OUT_OF_DEVICE_MEMORY ||
-      result == VK_ERROR_OUT_OF_POOL_MEMORY)
-    FAIL(device, TAMIS_ERROR_MEMORY,
-         "the Vulkan device '%s' is out of memory (%s)",
-         device->properties.deviceName, what);
-  FAIL(device, TAMIS_ERROR_DEVICE, "the Vulkan device '%s': %s failed (%d)",
-       device->properties.deviceName, what, (int)result);
-}
-
-#define CHECK(call, what)                                                      \
-  do {                                                                         \
-    VkResult result_ = (call);                                                 \
-    if (result_ != VK_SUCCESS)                                                 \
-      return tamis_vk_fail(device, result_, what);                             \
-  } while (0)
-
-/* Memory the host sees without flushes: best on the device, then cached. */
-static int score(VkMemoryPropertyFlags flags) {
-  const VkMemoryPropertyFlags shared = VK_MEMORY_PROPERTY_HOST_VISIBLE_BIT |
-                                       VK_MEMORY_PROPERTY_HOST_COHERENT_BIT;
-  if ((flags & shared) != shared)
-    return 0;
-  return 1 + 2 * !!(flags & VK_MEMORY_PROPERTY_DEVICE_LOCAL_BIT) +
-         !!(flags & VK_MEMORY_PROPERTY_HOST_CACHED_BIT);
-}
-
-static VkResult allocate(struct tamis_device *device, vk_buffer *buffer) {
-  VkMemoryRequirements needs;
-  device->GetBufferMemoryRequirements(device->device, buffer->handle, &needs);
-  VkResult result = VK_ERROR_OUT_OF_DEVICE_MEMORY;
-  for (int wanted = 4; wanted > 0; --wanted)
-    for (uint32_t type = 0; type < device->memory.memoryTypeCount; ++type) {
-      if (!(needs.memoryTypeBits >> type & 1) ||
-          score(device->memory.memoryTypes[type].propertyFlags) != wanted)
-        continue;
-      VkMemoryAllocateInfo info = {.sType =
-                                       VK_STRUCTURE_TYPE_MEMORY_ALLOCATE_INFO,
-                                   .allocationSize = needs.size,
-                                   .memoryTypeIndex = type};
-      result =
-          device->AllocateMemory(device->device, &info, NULL, &buffer->memory);
-      if (result == VK_SUCCESS)
-        return result;
-    }
-  return result;
-}
-
-tamis_status tamis_vk_reserve(struct tamis_device *device, vk_buffer *buffer,
-                              int64_t bytes) {
-  if (buffer->base && buffer->bytes >= bytes)
-    return TAMIS_OK;
-  tamis_vk_release(device, buffer);
-  /* A buffer has a size, and bindings are rounded up to words. */
-  bytes = ((bytes > 0 ? bytes : 1) + 255) & ~INT64_C(255);
-  VkBufferCreateInfo info = {.sType = VK_STRUCTURE_TYPE_BUFFER_CREATE_INFO,
-                             .size = (VkDeviceSize)bytes,
-                             .usage = VK_BUFFER_USAGE_STORAGE_BUFFER_BIT};
-  CHECK(device->CreateBuffer(device->device, &info, NULL, &buffer->handle),
-        "a buffer");
-  VkResult result = allocate(device, buffer);
-  if (result == VK_SUCCESS)
-    result = device->BindBufferMemory(device->device, buffer->handle,
-                                      buffer->memory, 0);
-  void *base = NULL;
-  if (result == VK_SUCCESS)
-    result = device->MapMemory(device->device, buffer->memory, 0, VK_WHOLE_SIZE,
-                               0, &base);
-  if (result != VK_SUCCESS) {
-    tamis_vk_release(device, buffer);
-    char what[64];
-    snprintf(what, sizeof what, "a buffer of %lld bytes", (long long)bytes);
-    return tamis_vk_fail(device, result, what);
-  }
-  buffer->base = base;
-  buffer->bytes = bytes;
-  return TAMIS_OK;
-}
-
-void tamis_vk_release(struct tamis_device *device, vk_buffer *buffer) {
-  if (buffer->handle)
-    tamis_vk_forget(device);
-  device->DestroyBuffer(device->device, buffer->handle, NULL);
-  device->FreeMemory(device->device, buffer->memory, NULL);
-  memset(buffer, 0, sizeof *buffer);
-}
-
-/* What `physical` has of enum tamis_device_feature. With `enable`, what of it
-   to switch on goes there, to be chained into the creation of the device. */
+/* The structures in which Vulkan says what a device has, and is told what to
+   switch on of it. */
 struct features {
   VkPhysicalDeviceFeatures2 all;
   VkPhysicalDevice16BitStorageFeatures storage16;
@@ -150,6 +49,25 @@ static void list(struct features *features, VkBool32 *bits[6]) {
   bits[3] = &features->narrow.shaderFloat16;
   bits[4] = &features->storage8.storageBuffer8BitAccess;
   bits[5] = &features->storage16.storageBuffer16BitAccess;
+}
+
+/* Takes structures out of the chain that ask for nothing: a device need not
+   know them. */
+static void drop_unused(struct features *features) {
+  void *next = NULL;
+  if (features->narrow.shaderInt8 || features->narrow.shaderFloat16) {
+    features->narrow.pNext = next;
+    next = &features->narrow;
+  }
+  if (features->storage8.storageBuffer8BitAccess) {
+    features->storage8.pNext = next;
+    next = &features->storage8;
+  }
+  if (features->storage16.storageBuffer16BitAccess) {
+    features->storage16.pNext = next;
+    next = &features->storage16;
+  }
+  features->all.pNext = next;
 }
 
 static int32_t required_features(void) {
@@ -213,7 +131,8 @@ static tamis_status pick(struct tamis_device *device) {
   VkResult result =
       device->EnumeratePhysicalDevices(device->instance, &count, list);
   if ((result != VK_SUCCESS && result != VK_INCOMPLETE) || !count)
-    FAIL(device, TAMIS_ERROR_DEVICE, "no Vulkan device on this machine");
+    TAMIS_VK_FAIL(device, TAMIS_ERROR_DEVICE,
+                  "no Vulkan device on this machine");
   const char *wish = getenv("TAMIS_VULKAN_DEVICE");
   if (wish && !*wish)
     wish = NULL;
@@ -245,41 +164,46 @@ static tamis_status pick(struct tamis_device *device) {
   if (best >= 0)
     return TAMIS_OK;
   if (missing)
-    FAIL(device, TAMIS_ERROR_DEVICE,
-         "the Vulkan device '%s' lacks %s, which this model needs",
-         device->properties.deviceName, missing);
-  FAIL(device, TAMIS_ERROR_DEVICE,
-       "no Vulkan device matches TAMIS_VULKAN_DEVICE='%.64s', found %s", wish,
-       names);
+    TAMIS_VK_FAIL(device, TAMIS_ERROR_DEVICE,
+                  "the Vulkan device '%s' lacks %s, which this model needs",
+                  device->properties.deviceName, missing);
+  TAMIS_VK_FAIL(
+      device, TAMIS_ERROR_DEVICE,
+      "no Vulkan device matches TAMIS_VULKAN_DEVICE='%.64s', found %s", wish,
+      names);
 }
 
 static tamis_status open_instance(struct tamis_device *device) {
   void *library = dlopen("libvulkan.so.1", RTLD_NOW | RTLD_LOCAL);
   if (!library)
-    FAIL(device, TAMIS_ERROR_DEVICE,
-         "this model runs on a Vulkan device, and there is no Vulkan loader: "
-         "%s",
-         dlerror());
+    TAMIS_VK_FAIL(
+        device, TAMIS_ERROR_DEVICE,
+        "this model runs on a Vulkan device, and there is no Vulkan loader: "
+        "%s",
+        dlerror());
   PFN_vkGetInstanceProcAddr lookup;
   *(void **)&lookup = dlsym(library, "vkGetInstanceProcAddr");
   PFN_vkCreateInstance create =
       lookup ? (PFN_vkCreateInstance)lookup(NULL, "vkCreateInstance") : NULL;
   if (!create)
-    FAIL(device, TAMIS_ERROR_DEVICE, "libvulkan.so.1 is no Vulkan loader");
+    TAMIS_VK_FAIL(device, TAMIS_ERROR_DEVICE,
+                  "libvulkan.so.1 is no Vulkan loader");
   VkApplicationInfo application = {.sType = VK_STRUCTURE_TYPE_APPLICATION_INFO,
                                    .apiVersion = VK_API_VERSION_1_1};
   VkInstanceCreateInfo info = {.sType = VK_STRUCTURE_TYPE_INSTANCE_CREATE_INFO,
                                .pApplicationInfo = &application};
   VkResult result = create(&info, NULL, &device->instance);
   if (result == VK_ERROR_INCOMPATIBLE_DRIVER)
-    FAIL(device, TAMIS_ERROR_DEVICE, "no Vulkan driver on this machine");
+    TAMIS_VK_FAIL(device, TAMIS_ERROR_DEVICE,
+                  "no Vulkan driver on this machine");
   if (result != VK_SUCCESS)
-    FAIL(device, TAMIS_ERROR_DEVICE, "the Vulkan loader failed (%d)",
-         (int)result);
+    TAMIS_VK_FAIL(device, TAMIS_ERROR_DEVICE, "the Vulkan loader failed (%d)",
+                  (int)result);
 #define X(name)                                                                \
   device->name = (PFN_vk##name)lookup(device->instance, "vk" #name);           \
   if (!device->name)                                                           \
-    FAIL(device, TAMIS_ERROR_DEVICE, "the Vulkan loader lacks vk" #name);
+    TAMIS_VK_FAIL(device, TAMIS_ERROR_DEVICE,                                  \
+                  "the Vulkan loader lacks vk" #name);
   TAMIS_VK_INSTANCE(X)
 #undef X
   return TAMIS_OK;
@@ -315,6 +239,7 @@ static tamis_status open_device(struct tamis_device *device) {
   list(&features, bits);
   for (int bit = 0; bit < 6; ++bit)
     *bits[bit] = required_features() >> bit & 1;
+  drop_unused(&features);
   /* In the core from Vulkan 1.2 on. */
   static const char *const wanted[] = {"VK_KHR_8bit_storage",
                                        "VK_KHR_shader_float16_int8"};
@@ -332,8 +257,9 @@ static tamis_status open_device(struct tamis_device *device) {
                              .enabledExtensionCount =
                                  find_extensions(device, wanted, 2, names),
                              .ppEnabledExtensionNames = names};
-  CHECK(device->CreateDevice(device->physical, &info, NULL, &device->device),
-        "opening it");
+  TAMIS_VK_CHECK(
+      device->CreateDevice(device->physical, &info, NULL, &device->device),
+      "opening it");
 #define X(name)                                                                \
   device->name =                                                               \
       (PFN_vk##name)device->GetDeviceProcAddr(device->device, "vk" #name);
@@ -346,11 +272,13 @@ static tamis_status open_device(struct tamis_device *device) {
       .sType = VK_STRUCTURE_TYPE_COMMAND_POOL_CREATE_INFO,
       .flags = VK_COMMAND_POOL_CREATE_RESET_COMMAND_BUFFER_BIT,
       .queueFamilyIndex = queue.queueFamilyIndex};
-  CHECK(device->CreateCommandPool(device->device, &pool, NULL, &device->pool),
-        "a command pool");
+  TAMIS_VK_CHECK(
+      device->CreateCommandPool(device->device, &pool, NULL, &device->pool),
+      "a command pool");
   VkFenceCreateInfo fence = {.sType = VK_STRUCTURE_TYPE_FENCE_CREATE_INFO};
-  CHECK(device->CreateFence(device->device, &fence, NULL, &device->fence),
-        "a fence");
+  TAMIS_VK_CHECK(
+      device->CreateFence(device->device, &fence, NULL, &device->fence),
+      "a fence");
   return TAMIS_OK;
 }
 
@@ -358,11 +286,11 @@ static tamis_status build_kernel(struct tamis_device *device,
                                  const tamis_kernel *kernel, vk_kernel *built) {
   uint32_t count = (uint32_t)kernel->buffer_count + 1;
   if (count > device->properties.limits.maxPerStageDescriptorStorageBuffers)
-    FAIL(device, TAMIS_ERROR_DEVICE,
-         "the Vulkan device '%s' takes %u buffers, kernel '%s' has %u",
-         device->properties.deviceName,
-         device->properties.limits.maxPerStageDescriptorStorageBuffers,
-         kernel->name, count);
+    TAMIS_VK_FAIL(device, TAMIS_ERROR_DEVICE,
+                  "the Vulkan device '%s' takes %u buffers, kernel '%s' has %u",
+                  device->properties.deviceName,
+                  device->properties.limits.maxPerStageDescriptorStorageBuffers,
+                  kernel->name, count);
   VkDescriptorSetLayoutBinding bindings[count];
   for (uint32_t index = 0; index < count; ++index)
     bindings[index] = (VkDescriptorSetLayoutBinding){
@@ -374,23 +302,24 @@ static tamis_status build_kernel(struct tamis_device *device,
       .sType = VK_STRUCTURE_TYPE_DESCRIPTOR_SET_LAYOUT_CREATE_INFO,
       .bindingCount = count,
       .pBindings = bindings};
-  CHECK(device->CreateDescriptorSetLayout(device->device, &set, NULL,
-                                          &built->set),
-        kernel->name);
+  TAMIS_VK_CHECK(device->CreateDescriptorSetLayout(device->device, &set, NULL,
+                                                   &built->set),
+                 kernel->name);
   VkPipelineLayoutCreateInfo layout = {
       .sType = VK_STRUCTURE_TYPE_PIPELINE_LAYOUT_CREATE_INFO,
       .setLayoutCount = 1,
       .pSetLayouts = &built->set};
-  CHECK(device->CreatePipelineLayout(device->device, &layout, NULL,
-                                     &built->layout),
-        kernel->name);
+  TAMIS_VK_CHECK(device->CreatePipelineLayout(device->device, &layout, NULL,
+                                              &built->layout),
+                 kernel->name);
   VkShaderModuleCreateInfo code = {
       .sType = VK_STRUCTURE_TYPE_SHADER_MODULE_CREATE_INFO,
       .codeSize = (size_t)kernel->code_bytes,
       .pCode = kernel->code};
   VkShaderModule module;
-  CHECK(device->CreateShaderModule(device->device, &code, NULL, &module),
-        kernel->name);
+  TAMIS_VK_CHECK(
+      device->CreateShaderModule(device->device, &code, NULL, &module),
+      kernel->name);
   VkComputePipelineCreateInfo pipeline = {
       .sType = VK_STRUCTURE_TYPE_COMPUTE_PIPELINE_CREATE_INFO,
       .stage = {.sType = VK_STRUCTURE_TYPE_PIPELINE_SHADER_STAGE_CREATE_INFO,
@@ -401,7 +330,7 @@ static tamis_status build_kernel(struct tamis_device *device,
   VkResult result = device->CreateComputePipelines(
       device->device, VK_NULL_HANDLE, 1, &pipeline, NULL, &built->pipeline);
   device->DestroyShaderModule(device->device, module, NULL);
-  CHECK(result, kernel->name);
+  TAMIS_VK_CHECK(result, kernel->name);
   return TAMIS_OK;
 }
 
@@ -409,13 +338,13 @@ static tamis_status fill(struct tamis_device *device, int64_t weight_bytes) {
   int64_t capacity = 0;
   if (!tamis_vk_grow(device, &device->kernels, &capacity,
                      tamis_model_data.kernel_count + 1, sizeof(vk_kernel)))
-    FAIL(device, TAMIS_ERROR_MEMORY, "an allocation failed");
+    TAMIS_VK_FAIL(device, TAMIS_ERROR_MEMORY, "an allocation failed");
   capacity = 0;
   if (!tamis_vk_grow(device, &device->pointers, &capacity,
                      tamis_model_data.input_count +
                          tamis_model_data.output_count + 1,
                      sizeof(void *)))
-    FAIL(device, TAMIS_ERROR_MEMORY, "an allocation failed");
+    TAMIS_VK_FAIL(device, TAMIS_ERROR_MEMORY, "an allocation failed");
   for (int32_t index = 0; index < tamis_model_data.kernel_count; ++index) {
     tamis_status status = build_kernel(device, &tamis_model_data.kernels[index],
                                        &device->kernels[index]);

@@ -14,15 +14,15 @@ module attributes {gpu.container_module} {
 
 module attributes {gpu.container_module} {
   gpu.module @device {
-    gpu.func @kernel(%a: memref<4xf64>, %x: i64) kernel {
+    gpu.func @kernel(%a: memref<4xf64>, %x: i128) kernel {
       gpu.return
     }
   }
-  func.func @main(%a: memref<4xf64>, %x: i64, %workspace: memref<?xi8>, %weights: memref<?xi8>) {
+  func.func @main(%a: memref<4xf64>, %x: i128, %workspace: memref<?xi8>, %weights: memref<?xi8>) {
     %one = arith.constant 1 : index
-    // expected-error @+1 {{expected scalars of at most 32 bits, got 'i64'}}
+    // expected-error @+1 {{expected scalars of at most 64 bits, got 'i128'}}
     gpu.launch_func @device::@kernel blocks in (%one, %one, %one) threads in (%one, %one, %one)
-        args(%a : memref<4xf64>, %x : i64)
+        args(%a : memref<4xf64>, %x : i128)
     return
   }
 }

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 """Values computed on a Vulkan device, beside those of the CPU. Skipped, with the reason, where there is no device."""
+import subprocess
+import sys
 import threading
 
 import numpy as np
@@ -149,6 +151,13 @@ def test_size_that_the_data_decides():
     one("NonZero", {"x": x.astype(np.float32)}, [2, None], "int64")
 
 
+def test_scalar_of_two_words():
+    """A range begins at a number of 64 bits, which a launch carries."""
+    made = models.one("Range", [models.info(n, [], models.INT64) for n in ("a", "b", "c")], models.info("y", [None], models.INT64))
+    feed = {"a": np.array(-(1 << 40) - 3), "b": np.array(1 << 40), "c": np.array(1 << 34)}
+    vulkan.both(made, feed)
+
+
 def test_loop():
     """v = v * 2 + 1, as often as the data says; host and device take turns."""
     body = helper.make_graph([helper.make_node("Add", ["v", "v"], ["d"]), helper.make_node("Add", ["d", "one"], ["w"]),
@@ -201,6 +210,13 @@ def test_report_says_where_kernels_run():
         pytest.skip(vulkan.missing())
     report = tamis.compile(models.add(), target="vulkan", cache="off").report()
     assert report["device"] == {"kernels": 1, "host": []}
+
+
+def test_explain_says_where_kernels_run(tmp_path):
+    path = models.save(models.one("Sin", [models.info("x", [4])], models.info("y", [4])), tmp_path / "sin.onnx")
+    done = subprocess.run([sys.executable, "-m", "tamis", "explain", path, "--target", "vulkan"], capture_output=True, text=True,
+                          check=True)
+    assert "kernels on the device: 0, on the host: 1" in done.stdout and "f64 has no device form" in done.stdout
 
 
 def test_hardware_names_the_device():

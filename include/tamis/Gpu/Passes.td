@@ -91,9 +91,9 @@ def FlattenLaunches : Pass<"tamis-flatten-launches", "::mlir::ModuleOp"> {
     For devices whose kernels see arrays without strides. In each
     kernel, a memref argument becomes a one-dimensional storage buffer, and the
     last argument a buffer of 32-bit words: for each memref the element where
-    it begins in its buffer, then its open sizes and strides, then the scalars.
-    A byte stands for each `i1`. With `pointers` (NVIDIA) buffers are pointers
-    and each word is an argument.
+    it begins in its buffer, then its open sizes and strides, then the scalars
+    (64 bits are two words). A byte stands for each `i1`. With `pointers`
+    (NVIDIA) buffers are pointers and each word is an argument.
 
     Each `gpu.launch_func` becomes a call of `tamis_rt_launch`, each call of
     `tamis_device_wait` one of `tamis_rt_synchronize`
