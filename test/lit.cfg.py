@@ -72,5 +72,9 @@ if works(config.python, "-c", "import sys; sys.path.insert(0, sys.argv[1]); impo
     config.available_features.add("python-tamis")
 if os.path.exists(os.path.join(config.library_dir, "TamisPlugin.so")):
     config.available_features.add("plugin")
+if works("ptxas", "--version"):
+    config.available_features.add("ptxas")
+if works("spirv-val", "--version"):
+    config.available_features.add("spirv-val")
 if works("qemu-x86_64", "--version"):
     config.available_features.add("qemu")

@@ -8,8 +8,11 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 export TAMIS_MODELS="${TAMIS_MODELS:-$PWD/build/models}"
-PACKAGES=(ca-certificates ccache clang-22 cmake git liblld-22-dev libmlir-22-dev libprotozero-dev libcli11-dev libzstd-dev
-  lld-22 llvm-22-dev llvm-22-tools mlir-22-tools ninja-build python3 python3-dev python3-venv zlib1g-dev)
+PACKAGES=(ca-certificates ccache clang-22 cmake git liblld-22-dev libmlir-22-dev libprotozero-dev libcli11-dev libvulkan-dev
+  libzstd-dev lld-22 llvm-22-dev llvm-22-tools mesa-vulkan-drivers mlir-22-tools ninja-build python3 python3-dev python3-venv spirv-tools zlib1g-dev)
+
+# On lavapipe: float and int8 convolutions, attention with open sizes, a pruned network.
+VULKAN_MODELS=mnist-cntk,effword-int8,minilm-l6-v2,ppocrv6s-rec,mp-face-detection-full-range-sparse
 
 say() { printf '== %s\n' "$*"; }
 
@@ -132,6 +135,7 @@ suite() {
 run_tests() {
   suite lit .venv/bin/python test/support/run_lit.py build/test
   suite models .venv/bin/python test/Models/run_models.py --fetch --ci
+  suite vulkan .venv/bin/python test/Models/run_models.py --fetch --target vulkan --beside x86-64-v3 --seeds 1 --models "$VULKAN_MODELS"
   suite onnx-nodes .venv/bin/python test/OnnxNode/run_nodes.py --ci
   suite mutations .venv/bin/python test/Robustness/mutate.py --count 200
   printf '%s passed, %s failed\n' "$passed" "$failed"

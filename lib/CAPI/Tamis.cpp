@@ -76,12 +76,13 @@ static std::string applyOption(StringRef option, CompileOptions &options) {
                     .Case("obj", EmitKind::Object)
                     .Case("llvm", EmitKind::LLVMIR)
                     .Case("asm", EmitKind::Assembly)
+                    .Case("ptx", EmitKind::Ptx)
                     .Case("mlir", EmitKind::MLIR)
                     .Default(std::nullopt);
     if (kind)
       options.emit = *kind;
     else
-      expected = "so, obj, llvm, asm or mlir";
+      expected = "so, obj, llvm, asm, ptx or mlir";
   } else if (key == "strict") {
     options.strict = value == "true";
     if (value != "true" && value != "false")

@@ -155,17 +155,6 @@ struct LowerInterface : impl::LowerInterfaceBase<LowerInterface> {
     return function;
   }
 
-  func::FuncOp declareRuntime(ModuleOp module, StringRef name, TypeRange inputs,
-                              TypeRange results) {
-    if (auto known = module.lookupSymbol<func::FuncOp>(name))
-      return known;
-    OpBuilder b = OpBuilder::atBlockBegin(module.getBody());
-    auto function = func::FuncOp::create(b, module.getLoc(), name,
-                                         b.getFunctionType(inputs, results));
-    function.setPrivate();
-    return function;
-  }
-
   void buildCompute(ModuleOp module, func::FuncOp main) {
     auto function = declare(module, suffixed("tamis_compute"), 6,
                             IntegerType::get(&getContext(), 32));

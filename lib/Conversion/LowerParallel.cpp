@@ -58,23 +58,6 @@ struct LowerParallel : impl::LowerParallelBase<LowerParallel> {
     }
   }
 
-  /// Appends the workspace to the arguments of `function` and of its calls,
-  /// which are all in @main.
-  Value passWorkspace(ModuleOp module, func::FuncOp function) {
-    auto main = module.lookupSymbol<func::FuncOp>("main");
-    Block &top = main.getBody().front();
-    Value memory = top.getArgument(top.getNumArguments() - 2);
-    Value argument =
-        function.getBody().front().addArgument(memory.getType(), function.getLoc());
-    function.setFunctionType(FunctionType::get(
-        &getContext(), function.getBody().front().getArgumentTypes(), {}));
-    main.walk([&](func::CallOp call) {
-      if (call.getCallee() == function.getSymName())
-        call->insertOperands(call->getNumOperands(), memory);
-    });
-    return argument;
-  }
-
   void outline(ModuleOp module, func::FuncOp function, scf::ForallOp loop,
                unsigned number, Value memory) {
     Location loc = loop.getLoc();
@@ -140,27 +123,10 @@ struct LowerParallel : impl::LowerParallelBase<LowerParallel> {
     OpFoldResult upper = loop.getMixedUpperBound()[0];
     Value count = arith::IndexCastOp::create(
         b, loc, i64, getValueOrCreateConstantIndexOp(b, loc, upper));
-    auto run = module.lookupSymbol<func::FuncOp>("tamis_rt_parallel");
-    if (!run) {
-      OpBuilder head = OpBuilder::atBlockBegin(module.getBody());
-      run = func::FuncOp::create(head, loc, "tamis_rt_parallel",
-                                 head.getFunctionType({ptr, ptr, ptr, i64}, {}));
-      run.setPrivate();
-    }
+    auto run = declareRuntime(module, "tamis_rt_parallel",
+                              {ptr, ptr, ptr, i64}, {});
     func::CallOp::create(b, loc, run, ValueRange{context, callee, args, count});
     loop.erase();
-  }
-
-  Value loadContext(OpBuilder &b, Location loc, Value memory) {
-    Type ptr = LLVM::LLVMPointerType::get(&getContext());
-    Value aligned =
-        memref::ExtractAlignedPointerAsIndexOp::create(b, loc, memory);
-    Value address = arith::IndexCastOp::create(b, loc, b.getI64Type(), aligned);
-    Value base = LLVM::IntToPtrOp::create(b, loc, ptr, address);
-    Value at = LLVM::GEPOp::create(
-        b, loc, ptr, b.getI8Type(), base,
-        ArrayRef<LLVM::GEPArg>{int32_t(workspace::kContext)});
-    return LLVM::LoadOp::create(b, loc, ptr, at);
   }
 
   LLVMTypeConverter *types = nullptr;

@@ -3,6 +3,7 @@
 // Joins generated code and runtime: the constant that tells the runtime what
 // the model is, and the public names.
 #include "Emission.h"
+#include "tamis/Target/Target.h"
 #include "llvm/IR/Constants.h"
 #include "llvm/IR/IRBuilder.h"
 #include "llvm/Support/JSON.h"
@@ -79,6 +80,11 @@ std::string emission::describe(const Artifact &artifact) {
       {"threads", artifact.interface.threads},
       {"layers", describeLayers(artifact.interface.layers)},
       {"run_static", artifact.hasRunStatic}};
+  if (DictionaryAttr device = artifact.device) {
+    llvm::json::Object facts = describeFacts(device);
+    facts["host"] = describeLayers(device.getAs<ArrayAttr>("host"));
+    object["device"] = std::move(facts);
+  }
   return llvm::formatv("{0}", llvm::json::Value(std::move(object))).str();
 }
 
@@ -169,13 +175,13 @@ DescriptorBuilder::variants(ModuleOp source, const Artifact &artifact) {
   SmallVector<llvm::Constant *> list;
   for (auto [index, target] : llvm::enumerate(artifact.targets)) {
     SmallVector<llvm::Constant *> features;
-    for (StringAttr name :
-         target ? target.getFeatures() : ArrayRef<StringAttr>()) {
+    for (StringRef name :
+         target ? getHostFeatures(target) : SmallVector<StringRef>()) {
       bool known;
-      const tamis_feature *feature = findFeature(name.getValue(), known);
+      const tamis_feature *feature = findFeature(name, known);
       if (!known)
         return source.emitError("target feature '")
-               << name.getValue() << "': cannot be checked at run time";
+               << name << "': cannot be checked at run time";
       if (feature)
         features.push_back(
             structure({text(feature->name), integer(32, feature->leaf),
@@ -261,9 +267,11 @@ static int64_t countDims(const std::vector<InterfaceTensor> &tensors) {
 }
 
 LogicalResult emission::addInterface(ModuleOp source, llvm::Module &module,
-                                     Artifact &artifact, bool hasWeights) {
+                                     Artifact &artifact, int64_t weightBytes) {
   const ModelInterface &interface = artifact.interface;
-  artifact.hasRunStatic = interface.isStatic() && interface.threads == 1;
+  // A device is part of an instance.
+  artifact.hasRunStatic =
+      interface.isStatic() && interface.threads == 1 && !artifact.hasDevice;
   llvm::Function *outputDims = module.getFunction("tamis_output_dims");
   if (!outputDims || outputDims->isDeclaration())
     return source.emitError("expected a definition of 'tamis_output_dims'");
@@ -278,23 +286,29 @@ LogicalResult emission::addInterface(ModuleOp source, llvm::Module &module,
   if (failed(variants))
     return failure();
   llvm::Constant *weights = builder.null;
-  if (hasWeights) {
+  if (weightBytes) {
     auto *symbol = new llvm::GlobalVariable(
         module, llvm::Type::getInt8Ty(module.getContext()), true,
         llvm::GlobalValue::ExternalLinkage, nullptr, getWeightSymbol(artifact));
     symbol->setVisibility(llvm::GlobalValue::HiddenVisibility);
     weights = symbol;
   }
+  // The table that --tamis-embed-kernels made.
+  llvm::GlobalVariable *table =
+      module.getGlobalVariable("tamis_kernels", /*AllowInternal=*/true);
+  int64_t kernels =
+      table ? table->getValueType()->getArrayNumElements() : int64_t(0);
   llvm::GlobalVariable *model = builder.store(builder.structure(
       {builder.text(describe(artifact)), builder.tensors(artifact, true),
        builder.tensors(artifact, false), *variants, outputDims, weights,
+       builder.integer(64, weightBytes), table ? table : builder.null,
        builder.integer(32, TAMIS_ABI_VERSION),
        builder.integer(32, interface.inputs.size()),
        builder.integer(32, interface.outputs.size()),
        builder.integer(32, artifact.targets.size()),
        builder.integer(32, countDims(interface.inputs)),
        builder.integer(32, countDims(interface.outputs)),
-       builder.integer(32, interface.threads), builder.integer(32, 0)}));
+       builder.integer(32, interface.threads), builder.integer(32, kernels)}));
   model->setName("tamis_model_data");
   model->setLinkage(llvm::GlobalValue::ExternalLinkage);
   model->setVisibility(llvm::GlobalValue::HiddenVisibility);

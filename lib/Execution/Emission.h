@@ -22,6 +22,10 @@ struct Artifact {
   /// The size of the workspace where it is a constant, else -1.
   int64_t workspaceBytes = -1;
   bool hasRunStatic = false;
+  /// The model has kernels for a device.
+  bool hasDevice = false;
+  /// What `--tamis-map-to-gpu` decided; null for the CPU.
+  DictionaryAttr device;
 };
 
 /// The cpuid row of an LLVM feature name; null for features that are only
@@ -37,7 +41,7 @@ std::unique_ptr<llvm::Module> translate(ModuleOp module,
 /// Adds to `module` the constant that describes it to the runtime and the
 /// public functions, and makes all else local.
 LogicalResult addInterface(ModuleOp source, llvm::Module &module,
-                           Artifact &artifact, bool hasWeights);
+                           Artifact &artifact, int64_t weightBytes);
 
 /// The JSON text `describe` returns.
 std::string describe(const Artifact &artifact);
@@ -63,14 +67,17 @@ std::vector<char> buildWeightObject(StringRef weightSymbol, int64_t weightBytes,
 /// its weight section (and segment) refer to them.
 llvm::Error appendWeights(StringRef path, const ParameterLayout &parameters);
 
+/// Which runtime a model is linked with.
+enum class RuntimeKind { Serial, Threaded, Vulkan, Cuda };
+
 /// Links `objects` (contents of ELF files) and the runtime into `path`.
 llvm::Error linkLibrary(ArrayRef<StringRef> objects, StringRef path,
-                        bool threaded, ArrayRef<uint8_t> buildId);
+                        RuntimeKind runtime, ArrayRef<uint8_t> buildId);
 
 /// The same into one relocatable object that exports the public functions
 /// only.
 llvm::Error linkObject(ArrayRef<StringRef> objects, StringRef path,
-                       bool threaded);
+                       RuntimeKind runtime);
 
 /// The symbol of the weight section.
 inline std::string getWeightSymbol(const Artifact &artifact) {

@@ -5,6 +5,7 @@
 #include "Emission.h"
 #include "mlir/Dialect/LLVMIR/LLVMDialect.h"
 #include "tamis/Execution/Header.h"
+#include "tamis/Gpu/Mapping.h"
 #include "tamis/Target/Target.h"
 #include "llvm/ADT/StringExtras.h"
 #include "llvm/Bitcode/BitcodeWriter.h"
@@ -53,6 +54,8 @@ static FailureOr<Artifact> readArtifact(ModuleOp module, StringRef path,
       break;
     artifact.targets.push_back(getTarget(compute));
   }
+  artifact.device = module->getAttrOfType<DictionaryAttr>(kDeviceAttrName);
+  artifact.hasDevice = module.lookupSymbol("tamis_kernels") != nullptr;
   if (artifact.targets.empty())
     return module.emitError("expected a function 'tamis_compute_0'");
   return artifact;
@@ -131,6 +134,15 @@ static LogicalResult generateText(llvm::Module &module,
   }
 }
 
+static RuntimeKind getRuntime(const Artifact &artifact) {
+  if (artifact.hasDevice)
+    return getDevice(artifact.targets.front()) == DeviceKind::Nvptx
+               ? RuntimeKind::Cuda
+               : RuntimeKind::Vulkan;
+  return artifact.interface.threads > 1 ? RuntimeKind::Threaded
+                                        : RuntimeKind::Serial;
+}
+
 /// Code generation and link into `path`, which may be left incomplete.
 static LogicalResult writeLinked(ModuleOp source, llvm::Module &module,
                                  llvm::TargetMachine &machine,
@@ -149,10 +161,10 @@ static LogicalResult writeLinked(ModuleOp source, llvm::Module &module,
   std::vector<char> extra = buildWeightObject(
       getWeightSymbol(artifact), weightBytes, makeNote(artifact, *hash));
   StringRef objects[] = {code, StringRef(extra.data(), extra.size())};
-  bool threaded = artifact.interface.threads > 1;
+  RuntimeKind runtime = getRuntime(artifact);
   if (llvm::Error error =
-          relocatable ? linkObject(objects, path, threaded)
-                      : linkLibrary(objects, path, threaded,
+          relocatable ? linkObject(objects, path, runtime)
+                      : linkLibrary(objects, path, runtime,
                                     ArrayRef<uint8_t>(*hash).take_front(20)))
     return source.emitError(llvm::toString(std::move(error)));
   if (weightBytes)
@@ -170,19 +182,19 @@ LogicalResult mlir::tamis::emitArtifact(ModuleOp source,
   if (failed(artifact))
     return failure();
   TargetAttr target = artifact->targets.front();
-  auto machine = createMachine(source, target ? target.getArch() : "x86_64",
-                               options.optLevel);
+  auto machine = createMachine(source, getHostArch(target), options.optLevel);
   if (!machine)
     return failure();
   llvm::LLVMContext context;
   std::unique_ptr<llvm::Module> module = translate(source, context, *machine);
   if (!module)
     return source.emitError("the module does not translate to LLVM IR");
-  if (failed(addInterface(source, *module, *artifact,
-                          parameters.getTotalBytes() > 0)))
+  if (failed(
+          addInterface(source, *module, *artifact, parameters.getTotalBytes())))
     return failure();
   optimize(*module, *machine, options.optLevel);
-  artifact->workspaceBytes = findWorkspaceBytes(*module, *artifact);
+  artifact->workspaceBytes =
+      artifact->hasDevice ? 0 : findWorkspaceBytes(*module, *artifact);
 
   bool linked = options.kind == EmitOptions::Kind::SharedLibrary ||
                 options.kind == EmitOptions::Kind::Object;

@@ -30,6 +30,8 @@ using namespace mlir::tamis;
 
 EMBEDDED(threaded)
 EMBEDDED(serial)
+EMBEDDED(vulkan)
+EMBEDDED(cuda)
 EMBEDDED(libc)
 EMBEDDED(libm)
 #undef EMBEDDED
@@ -96,11 +98,25 @@ static llvm::Error runLinker(ArrayRef<std::string> options,
   return llvm::Error::success();
 }
 
+static StringRef getRuntime(emission::RuntimeKind kind) {
+  switch (kind) {
+  case emission::RuntimeKind::Serial:
+    return serialFile();
+  case emission::RuntimeKind::Threaded:
+    return threadedFile();
+  case emission::RuntimeKind::Vulkan:
+    return vulkanFile();
+  case emission::RuntimeKind::Cuda:
+    return cudaFile();
+  }
+  llvm_unreachable("no such runtime");
+}
+
 llvm::Error emission::linkLibrary(ArrayRef<StringRef> objects, StringRef path,
-                                  bool threaded, ArrayRef<uint8_t> buildId) {
+                                  RuntimeKind runtime,
+                                  ArrayRef<uint8_t> buildId) {
   std::vector<StringRef> inputs(objects);
-  inputs.insert(inputs.end(), {threaded ? threadedFile() : serialFile(),
-                               libcFile(), libmFile()});
+  inputs.insert(inputs.end(), {getRuntime(runtime), libcFile(), libmFile()});
   return runLinker({"-shared", "-Bsymbolic", "--gc-sections", "--as-needed",
                     "--hash-style=gnu", "--no-undefined", "-znow", "-zrelro",
                     "-znoexecstack", "-zlrodata-after-bss",
@@ -109,9 +125,9 @@ llvm::Error emission::linkLibrary(ArrayRef<StringRef> objects, StringRef path,
 }
 
 llvm::Error emission::linkObject(ArrayRef<StringRef> objects, StringRef path,
-                                 bool threaded) {
+                                 RuntimeKind runtime) {
   std::vector<StringRef> inputs(objects);
-  inputs.push_back(threaded ? threadedFile() : serialFile());
+  inputs.push_back(getRuntime(runtime));
   if (llvm::Error error = runLinker({"-r"}, inputs, path))
     return error;
   // What the parts share is hidden, yet two models in one program would both

@@ -18,7 +18,10 @@ static void setTarget(llvm::Function &function, TargetAttr target) {
   function.addFnAttr("target-cpu", "x86-64");
   if (!target)
     return;
-  function.addFnAttr("target-features", target.getFeatureString());
+  std::string features;
+  for (StringRef feature : getHostFeatures(target))
+    features += (features.empty() ? "+" : ",+") + feature.str();
+  function.addFnAttr("target-features", features);
   bool has512 = target.hasFeature("avx512f");
   function.addFnAttr("tune-cpu", has512                      ? "x86-64-v4"
                                  : target.hasFeature("avx2") ? "x86-64-v3"

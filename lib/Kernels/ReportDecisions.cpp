@@ -3,6 +3,7 @@
 // The decisions of `plan`, in the model's own names, for people.
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "mlir/IR/Builders.h"
+#include "tamis/Gpu/Tensor.h"
 #include "tamis/IR/Tamis.h"
 #include "tamis/Kernels/Passes.h"
 
@@ -70,6 +71,20 @@ struct ReportDecisions : tamis::impl::ReportDecisionsBase<ReportDecisions> {
             b.getStringAttr(chosen.getInstruction().getInstructionName()));
         facts.set("tile", b.getDenseI64ArrayAttr(chosen.getTile()));
         facts.set("tasks", b.getI64IntegerAttr(chosen.getTasks()));
+      } else if (auto chosen = dyn_cast<device::ContractOp>(op)) {
+        facts = describe(b, chosen.getOrigin(), chosen.getLhs(),
+                         chosen.getRhs(), chosen.getInit(), chosen.getBounds());
+        facts.set("storage",
+                  b.getStringAttr(chosen.getMetadata() ? "2:4 packed"
+                                  : chosen.getPacked() ? "dense packed"
+                                                       : "as it lies"));
+        facts.set(
+            "instruction",
+            b.getStringAttr(chosen.getInstruction().getInstructionName()));
+        device::TilesAttr tiles = chosen.getTiles();
+        facts.set("tile", b.getDenseI64ArrayAttr(
+                              {tiles.getRows(), tiles.getChannels(), 0}));
+        facts.set("tasks", b.getI64IntegerAttr(1));
       } else if (auto left = dyn_cast<ContractOp>(op)) {
         facts = describe(b, left.getOrigin(), left.getLhs(), left.getRhs(),
                          left.getInit(), left.getStaticLoopRanges());

@@ -5,7 +5,7 @@
 #ifndef TAMIS_LIB_KERNELS_ROWSTREAM_H
 #define TAMIS_LIB_KERNELS_ROWSTREAM_H
 
-#include "SourceView.h"
+#include "tamis/Kernels/SourceView.h"
 #include "tamis/IR/Tamis.h"
 
 namespace mlir::tamis {

@@ -6,7 +6,6 @@
 // here.
 #include "Decision.h"
 #include "Emitter.h"
-#include "SourceView.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/Linalg/IR/Linalg.h"
 #include "mlir/Dialect/MLProgram/IR/MLProgram.h"
@@ -16,7 +15,9 @@
 #include "mlir/IR/PatternMatch.h"
 #include "tamis/IR/Tamis.h"
 #include "tamis/Kernels/Classify.h"
+#include "tamis/Kernels/Operands.h"
 #include "tamis/Kernels/Passes.h"
+#include "tamis/Kernels/SourceView.h"
 #include "tamis/Kernels/Tiling.h"
 #include "tamis/Target/Target.h"
 #include "llvm/Support/Debug.h"
@@ -30,16 +31,6 @@ namespace mlir::tamis {
 
 using namespace mlir;
 using namespace mlir::tamis;
-
-static std::optional<int64_t> getConstant(Value zero, bool isUnsigned) {
-  if (!zero)
-    return 0;
-  APInt value;
-  if (!matchPattern(zero, m_ConstantInt(&value)))
-    return std::nullopt;
-  return isUnsigned ? static_cast<int64_t>(value.getZExtValue())
-                    : value.getSExtValue();
-}
 
 /// True if a panel of `value` can be read with vector loads where it lies.
 static bool hasContiguousColumns(ContractOp op, const ContractionDims &dims,
@@ -127,7 +118,7 @@ static bool suitsTiles(ContractOp op, const ContractionDims &dims,
       kernel::getTileDepth(run) < 32)
     return false;
   std::optional<int64_t> zero =
-      getConstant(op.getRhsZero(), op.getRhsUnsigned());
+      getConstantZero(op.getRhsZero(), op.getRhsUnsigned());
   if (zero != (op.getRhsUnsigned() ? 128 : 0))
     return false;
   int64_t rows = getProduct(dims.rows, bounds);
@@ -296,7 +287,7 @@ static FailureOr<Decision> decide(ContractOp op,
   InstructionAttrInterface instruction = decision.instruction;
   Type packedType = instruction.getPackedType(rhs);
   std::optional<int64_t> rhsZero =
-      getConstant(op.getRhsZero(), op.getRhsUnsigned());
+      getConstantZero(op.getRhsZero(), op.getRhsUnsigned());
   if (isa<IntegerType>(lhs)) {
     bool wide = packedType.getIntOrFloatBitWidth() > 8;
     if (decision.nibbles) {
@@ -311,7 +302,7 @@ static FailureOr<Decision> decide(ContractOp op,
       decision.rhsZeroFolded = rhsZero && *rhsZero == 0;
     }
     std::optional<int64_t> lhsZero =
-        getConstant(op.getLhsZero(), op.getLhsUnsigned());
+        getConstantZero(op.getLhsZero(), op.getLhsUnsigned());
     decision.needsSums = instruction.getLhsOffset(op.getLhsUnsigned()) != 0 ||
                          !lhsZero || *lhsZero != 0;
   }

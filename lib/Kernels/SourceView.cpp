@@ -2,7 +2,7 @@
 //
 // Views of constants: transposes and reshapes between a parameter and its
 // reader become strides, so that no pass has to fold them first.
-#include "SourceView.h"
+#include "tamis/Kernels/SourceView.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/Linalg/IR/Linalg.h"
 #include "mlir/Dialect/Tensor/IR/Tensor.h"

@@ -3,6 +3,7 @@
 // The compiler as one call: import, the stages one after the other, emission.
 #include "tamis/Pipeline/Compilation.h"
 #include "tamis/Execution/Emit.h"
+#include "tamis/Gpu/Passes.h"
 #include "tamis/IR/Tamis.h"
 #include "tamis/Import/MappedFiles.h"
 #include "tamis/InitAll.h"
@@ -11,6 +12,7 @@
 #include "mlir/Dialect/Affine/IR/AffineOps.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/Func/IR/FuncOps.h"
+#include "mlir/Dialect/LLVMIR/LLVMDialect.h"
 #include "mlir/Dialect/Linalg/IR/Linalg.h"
 #include "mlir/Dialect/MLProgram/IR/MLProgram.h"
 #include "mlir/Dialect/Math/IR/Math.h"
@@ -190,6 +192,7 @@ LogicalResult Compilation::runStage(const Stage &stage) {
   CompileOptions local = options;
   for (auto [variant, target] : llvm::enumerate(getModules())) {
     local.variant = variant;
+    local.device = getDevice(getTarget(target));
     PassManager pm(&context, ModuleOp::getOperationName());
     if (options.timing)
       pm.enableTiming();
@@ -231,7 +234,26 @@ LogicalResult Compilation::writeModule(ModuleOp target, StringRef path,
   return success();
 }
 
+/// The kernels of an NVIDIA device, as `--tamis-embed-kernels` left them.
+LogicalResult Compilation::writePtx(StringRef path) {
+  auto text = module->lookupSymbol<LLVM::GlobalOp>(kPtxName);
+  if (!text)
+    return mlir::emitError(UnknownLoc::get(&context))
+           << "emit 'ptx': expected a target nvptx:... and a kernel that runs "
+              "there";
+  std::string error;
+  auto file = openOutputFile(path, &error);
+  if (!file)
+    return mlir::emitError(UnknownLoc::get(&context)) << error;
+  StringRef padded = cast<StringAttr>(*text.getValue()).getValue();
+  file->os() << padded.take_until([](char c) { return c == '\0'; });
+  file->keep();
+  return success();
+}
+
 LogicalResult Compilation::emit(StringRef output) {
+  if (options.emit == EmitKind::Ptx)
+    return writePtx(output);
   EmitOptions emission;
   emission.prefix = options.prefix;
   emission.optLevel = options.optLevel;
@@ -246,6 +268,7 @@ LogicalResult Compilation::emit(StringRef output) {
     emission.kind = EmitOptions::Kind::LLVMIR;
     break;
   case EmitKind::Assembly:
+  case EmitKind::Ptx:
   case EmitKind::MLIR:
     emission.kind = EmitOptions::Kind::Assembly;
     break;

@@ -5,6 +5,8 @@
 #include "tamis/Compress/ChannelGroups.h"
 #include "tamis/Compress/Passes.h"
 #include "tamis/Conversion/Passes.h"
+#include "tamis/Gpu/Passes.h"
+#include "tamis/Gpu/Tensor.h"
 #include "tamis/IR/Tamis.h"
 #include "tamis/Kernels/Passes.h"
 #include "tamis/Pipeline/Pipeline.h"
@@ -22,8 +24,10 @@ void mlir::tamis::registerAllDialects(DialectRegistry &registry) {
   mlir::registerAllDialects(registry);
   mlir::registerAllExtensions(registry);
   registerAllToLLVMIRTranslations(registry);
-  registry.insert<TamisDialect, kernel::TamisKernelDialect>();
+  registry.insert<TamisDialect, kernel::TamisKernelDialect,
+                  device::TamisGpuDialect>();
   registerKernelExternalModels(registry);
+  device::registerTensorExternalModels(registry);
   registerPrunableModels(registry);
 }
 
@@ -32,5 +36,6 @@ void mlir::tamis::registerAllPasses() {
   registerTamisTransformsPasses();
   registerTamisCompressPasses();
   registerTamisKernelsPasses();
+  registerTamisGpuPasses();
   registerPipelines();
 }

@@ -7,12 +7,16 @@
 #include "mlir/Dialect/Arith/Transforms/Passes.h"
 #include "mlir/Dialect/Bufferization/Transforms/Passes.h"
 #include "mlir/Dialect/Func/IR/FuncOps.h"
+#include "mlir/Dialect/GPU/Transforms/Passes.h"
 #include "mlir/Dialect/Linalg/Passes.h"
 #include "mlir/Dialect/MemRef/Transforms/Passes.h"
+#include "mlir/Dialect/SPIRV/IR/SPIRVOps.h"
+#include "mlir/Dialect/SPIRV/Transforms/Passes.h"
 #include "mlir/Pass/PassRegistry.h"
 #include "mlir/Transforms/Passes.h"
 #include "tamis/Compress/Passes.h"
 #include "tamis/Conversion/Passes.h"
+#include "tamis/Gpu/Passes.h"
 #include "tamis/IR/Tamis.h"
 #include "tamis/Kernels/Passes.h"
 #include "tamis/Pipeline/Compile.h"
@@ -75,19 +79,40 @@ static void populatePlan(OpPassManager &pm, const CompileOptions &options) {
   // After epilogues: padding is written by the producer, epilogue included.
   pm.addNestedPass<func::FuncOp>(createMaterializePadding());
   addCleanup(pm);
-  // After fusion, because an epilogue decides what an output element is.
-  pm.addPass(createSelectInstructions());
-  // After it: a stream has to be faster than the panels that were chosen.
-  pm.addPass(createSelectStorage());
+  if (options.device == DeviceKind::None) {
+    // After fusion, because an epilogue decides what an output element is.
+    pm.addPass(createSelectInstructions());
+    // After it: a stream has to be faster than the panels that were chosen.
+    pm.addPass(createSelectStorage());
+  } else {
+    pm.addPass(createSelectFragments());
+  }
   pm.addPass(createReportDecisions());
 }
 
 static void populatePack(OpPassManager &pm, const CompileOptions &options) {
   pm.addPass(createPackParameters());
+  // On packed bytes.
+  if (options.device != DeviceKind::None)
+    pm.addPass(createCompressWeights());
   // What no instruction takes.
   pm.addNestedPass<func::FuncOp>(createTamisToLinalg());
   addCleanup(pm);
   pm.addPass(createSymbolDCEPass());
+  // Last: nothing folds constants any more, and the layout of the parameters
+  // is made after this stage.
+  if (options.device != DeviceKind::None)
+    pm.addPass(createHoistConstants());
+}
+
+/// Outlined functions to launches and device functions.
+static void addDeviceKernels(OpPassManager &pm) {
+  // Before the choice: what becomes arithmetic in float64 stays on the host.
+  pm.addPass(createExpandMath());
+  pm.addPass(createMapToGpu());
+  pm.addPass(createGpuLaunchSinkIndexComputationsPass());
+  pm.addPass(createGpuKernelOutliningPass());
+  addCleanup(pm);
 }
 
 static void populateCodegen(OpPassManager &pm, const CompileOptions &options) {
@@ -102,13 +127,17 @@ static void populateCodegen(OpPassManager &pm, const CompileOptions &options) {
   pm.addPass(bufferization::createEmptyTensorEliminationPass());
   pm.addPass(createBufferize());
   addCleanup(pm);
-  // On plain buffers: before the memory plan, which then counts fewer.
-  pm.addNestedPass<func::FuncOp>(createFuseRows());
+  // On plain buffers: before the memory plan, which then counts fewer. A device
+  // has more to do at once in the steps of a row one by one.
+  if (options.device == DeviceKind::None)
+    pm.addNestedPass<func::FuncOp>(createFuseRows());
   // Needs %workspace; before outlining, which passes the error word along.
   pm.addPass(createLowerChecks());
   pm.addPass(createPlanMemory());
   addCleanup(pm);
   pm.addPass(createOutlineKernels());
+  if (options.device != DeviceKind::None)
+    addDeviceKernels(pm);
   pm.addPass(createLowerContractions());
   pm.addNestedPass<func::FuncOp>(createVectorizeLoops());
   // While scf is there: far arguments of sin and cos take a branch.
@@ -124,7 +153,46 @@ static void populateCodegen(OpPassManager &pm, const CompileOptions &options) {
   pm.addPass(createLowerInterface(interface));
 }
 
+/// Device functions to SPIR-V inside the host's module.
+static void addSpirv(OpPassManager &pm, const CompileOptions &options) {
+  pm.addPass(createFlattenLaunches());
+  addCleanup(pm);
+  OpPassManager &device = pm.nest<gpu::GPUModuleOp>();
+  // Divisions that round down or up.
+  device.addPass(arith::createArithExpandOpsPass());
+  // Addresses, which have just become arithmetic; not every driver does this.
+  device.addPass(createLoopInvariantCodeMotionPass());
+  device.addPass(createPrepareSpirv());
+  // Reads the environment; the next conversion knows no math.
+  device.addPass(createConvertMathToSPIRVPass());
+  pm.addPass(createConvertGPUToSPIRVPass(/*mapMemorySpace=*/false));
+  OpPassManager &binary = pm.nest<spirv::ModuleOp>();
+  binary.addPass(spirv::createSPIRVLowerABIAttributesPass());
+  binary.addPass(spirv::createSPIRVUpdateVCEPass());
+  EmbedKernelsOptions embedding;
+  embedding.folder = options.dumpStages;
+  pm.addPass(createEmbedKernels(embedding));
+}
+
+/// Device functions to PTX inside the host's module.
+static void addNvptx(OpPassManager &pm, const CompileOptions &options) {
+  FlattenLaunchesOptions flatten;
+  flatten.pointers = true;
+  pm.addPass(createFlattenLaunches(flatten));
+  addCleanup(pm);
+  OpPassManager &device = pm.nest<gpu::GPUModuleOp>();
+  device.addPass(createSCFToControlFlowPass());
+  device.addPass(createLowerToNvvm());
+  EmbedKernelsOptions embedding;
+  embedding.folder = options.dumpStages;
+  pm.addPass(createEmbedKernels(embedding));
+}
+
 static void populateEmit(OpPassManager &pm, const CompileOptions &options) {
+  if (options.device == DeviceKind::Vulkan)
+    addSpirv(pm, options);
+  if (options.device == DeviceKind::Nvptx)
+    addNvptx(pm, options);
   addCleanup(pm);
   pm.addPass(createSymbolDCEPass());
   pm.addNestedPass<func::FuncOp>(createConvertVectorToSCFPass());
@@ -172,6 +240,8 @@ static constexpr StringRef kAfterEmit[] = {
     "math",
     "vector",
     "func",
+    "gpu",
+    "spirv",
     "builtin.unrealized_conversion_cast"};
 
 ArrayRef<Stage> mlir::tamis::getStages() {
@@ -230,4 +300,13 @@ void mlir::tamis::registerPipelines() {
   PassPipelineRegistration<>(
       "tamis-cpu-pipeline", "all stages for CPUs, import to LLVM dialect",
       [](OpPassManager &pm) { (void)buildPipeline(pm, defaults); });
+  static const CompileOptions vulkan = [] {
+    CompileOptions options;
+    options.device = DeviceKind::Vulkan;
+    return options;
+  }();
+  PassPipelineRegistration<>(
+      "tamis-gpu-pipeline",
+      "all stages for Vulkan devices, import to LLVM dialect with SPIR-V in it",
+      [](OpPassManager &pm) { (void)buildPipeline(pm, vulkan); });
 }

@@ -13,5 +13,7 @@
 
 EMBED(tamis_embedded_threaded, "threaded.runtime");
 EMBED(tamis_embedded_serial, "serial.runtime");
+EMBED(tamis_embedded_vulkan, "vulkan.runtime");
+EMBED(tamis_embedded_cuda, "cuda.runtime");
 EMBED(tamis_embedded_libc, "libc.stub");
 EMBED(tamis_embedded_libm, "libm.stub");

@@ -19,6 +19,7 @@ typedef struct tamis_instance {
   tamis_host host;
   int32_t variant;
   int32_t threads;
+  struct tamis_device *device; /* null: the model runs on the CPU */
   void *workspace; /* used by callers that bring none, one at a time */
   int64_t workspace_bytes;
   atomic_flag workspace_taken;
@@ -27,6 +28,7 @@ typedef struct tamis_instance {
 } tamis_instance;
 
 struct tamis_block;
+struct tamis_device;
 
 /* One call of run; lives on its stack. */
 struct tamis_run {
@@ -35,6 +37,7 @@ struct tamis_run {
   _Atomic(struct tamis_block *) blocks;
   atomic_uint faults;
   int32_t threads;
+  struct tamis_device *device;
   /* Whether this run holds the worker pool. */
   enum { POOL_UNASKED, POOL_HELD, POOL_REFUSED } pool;
 };
@@ -51,5 +54,20 @@ int32_t tamis_rt_usable_cpus(void);
    returns how many threads there will be. */
 int32_t tamis_rt_pool_reserve(int32_t threads);
 void tamis_rt_pool_release(tamis_run *run);
+
+/* Vulkan.c, Cuda.c, or NoDevice.c in models for the CPU. */
+
+/* Opens a device and brings weights and kernels there. `host` stays valid as
+   long as the device; a failure explains itself in `text`. */
+tamis_status tamis_rt_device_create(const tamis_host *host,
+                                    struct tamis_device **result, char *text);
+void tamis_rt_device_destroy(struct tamis_device *device);
+/* Memory until the end of the run. */
+void *tamis_rt_device_alloc(tamis_run *run, int64_t bytes);
+/* The compute function of `variant` on the device of `run`: returns faults,
+   those of the device explained in `text`. */
+uint32_t tamis_rt_device_compute(tamis_run *run, int32_t variant,
+                                 const void *const *inputs, void **outputs,
+                                 int64_t *dims, char *text);
 
 #endif /* TAMIS_LIB_RUNTIME_INTERNAL_H */

@@ -38,6 +38,8 @@ void tamis_rt_host_release(const tamis_host *host, void *pointer) {
 }
 
 void *tamis_rt_alloc(tamis_run *run, int64_t bytes) {
+  if (run->device)
+    return tamis_rt_device_alloc(run, bytes);
   struct tamis_block *block = NULL;
   if (bytes >= 0 && bytes <= INT64_C(1) << 46)
     block = tamis_rt_host_allocate(run->host,

@@ -146,6 +146,10 @@ static tamis_status check_pointers(const void *const *inputs, void **outputs,
 static tamis_status status_of_faults(uint32_t faults, const message *out) {
   if (!faults)
     return TAMIS_OK;
+  if (faults & TAMIS_FAULT_DEVICE_MEMORY)
+    return TAMIS_ERROR_MEMORY;
+  if (faults & TAMIS_FAULT_DEVICE)
+    return TAMIS_ERROR_DEVICE;
   if (faults & TAMIS_FAULT_MEMORY)
     FAIL(out, TAMIS_ERROR_MEMORY, "an allocation failed");
   if (faults & TAMIS_FAULT_SHAPE)
@@ -159,12 +163,17 @@ static tamis_status status_of_faults(uint32_t faults, const message *out) {
 }
 
 static tamis_status compute(int32_t variant, const tamis_host *host,
-                            int32_t threads, const void *const *inputs,
-                            void **outputs, int64_t *dims, void *workspace,
+                            int32_t threads, struct tamis_device *device,
+                            const void *const *inputs, void **outputs,
+                            int64_t *dims, void *workspace,
                             const message *out) {
-  tamis_run run = {.host = host, .outputs = outputs, .threads = threads};
-  uint32_t faults = tamis_model_data.variants[variant].compute(
-      &run, inputs, outputs, dims, workspace, tamis_model_data.weights);
+  tamis_run run = {
+      .host = host, .outputs = outputs, .threads = threads, .device = device};
+  uint32_t faults = device ? tamis_rt_device_compute(&run, variant, inputs,
+                                                     outputs, dims, out->text)
+                           : tamis_model_data.variants[variant].compute(
+                                 &run, inputs, outputs, dims, workspace,
+                                 tamis_model_data.weights);
   tamis_rt_pool_release(&run);
   tamis_rt_release_blocks(&run);
   faults |= atomic_load(&run.faults);
@@ -186,6 +195,9 @@ int64_t tamis_abi_workspace_size(const int64_t *dims) {
   int32_t variant = pick_variant(&out);
   if (variant < 0 || check_dims(dims, &out) != TAMIS_OK)
     return -1;
+  /* A device's memory belongs to the instance. */
+  if (tamis_model_data.kernels)
+    return 0;
   return tamis_model_data.variants[variant].workspace_size(dims);
 }
 
@@ -226,6 +238,14 @@ int32_t tamis_abi_create(const tamis_host *host, tamis_instance **result) {
       threads = tamis_rt_pool_reserve(threads);
     instance->threads = threads;
   }
+  if (tamis_model_data.kernels) {
+    tamis_status status =
+        tamis_rt_device_create(&instance->host, &instance->device, create_text);
+    if (status != TAMIS_OK) {
+      tamis_rt_host_release(host, instance);
+      return status;
+    }
+  }
   *result = instance;
   return TAMIS_OK;
 }
@@ -260,16 +280,16 @@ static tamis_status run_instance(tamis_instance *instance,
     FAIL(out, TAMIS_ERROR_ARGUMENT,
          "expected a workspace aligned to %d bytes, got %p", TAMIS_ALIGNMENT,
          workspace);
-  if (workspace)
+  if (workspace || instance->device)
     return compute(instance->variant, &instance->host, instance->threads,
-                   inputs, outputs, dims, workspace, out);
+                   instance->device, inputs, outputs, dims, workspace, out);
   int64_t bytes =
       tamis_model_data.variants[instance->variant].workspace_size(dims);
   int borrowed;
   workspace = borrow_workspace(instance, bytes, &borrowed);
   if (workspace)
     status = compute(instance->variant, &instance->host, instance->threads,
-                     inputs, outputs, dims, workspace, out);
+                     NULL, inputs, outputs, dims, workspace, out);
   if (borrowed)
     atomic_flag_clear(&instance->workspace_taken);
   else
@@ -305,6 +325,7 @@ void tamis_abi_destroy(tamis_instance *instance) {
   if (!instance)
     return;
   tamis_host host = instance->host;
+  tamis_rt_device_destroy(instance->device);
   tamis_rt_host_release(&host, instance->workspace);
   tamis_rt_host_release(&host, instance);
 }
@@ -329,5 +350,6 @@ int32_t tamis_abi_run_static(const void *const *inputs, void **outputs,
       (!workspace &&
        tamis_model_data.variants[variant].workspace_size(dims) > 0))
     return TAMIS_ERROR_ARGUMENT;
-  return compute(variant, NULL, 1, inputs, outputs, dims, workspace, &out);
+  return compute(variant, NULL, 1, NULL, inputs, outputs, dims, workspace,
+                 &out);
 }

@@ -5,6 +5,7 @@
 #include "tamis/Target/Target.h"
 #include "mlir/IR/BuiltinOps.h"
 #include "llvm/ADT/StringSet.h"
+#include "llvm/ADT/StringSwitch.h"
 #include "llvm/TargetParser/Host.h"
 #include "llvm/TargetParser/Triple.h"
 
@@ -34,6 +35,10 @@ static constexpr NamedMachine kMachines[] = {
     {"amx", "x86_64", "x86-64-v4",
      "amx-bf16,amx-int8,amx-tile,avx512bf16,avx512vbmi,avx512vbmi2,avx512vnni"},
     {"aarch64", "aarch64", "", "neon"},
+    {"vulkan", "vulkan", "", ""},
+    {"nvptx:sm_80", "nvptx64", "", "mma,mma-sp,sm_80"},
+    {"nvptx:sm_89", "nvptx64", "", "mma,mma-sp,sm_89"},
+    {"nvptx:sm_90a", "nvptx64", "", "mma,mma-sp,sm_90a"},
 };
 
 /// What a feature written alone brings with it, so that the tables need to ask
@@ -82,7 +87,8 @@ static void insertMachine(llvm::StringSet<> &features,
   if (const NamedMachine *base = findMachine(machine.base))
     insertMachine(features, *base);
   for (StringRef feature : llvm::split(machine.features, ','))
-    insertWithImplied(features, feature);
+    if (!feature.empty())
+      insertWithImplied(features, feature);
 }
 
 /// Sorted, so that equal machines are equal attributes.
@@ -156,13 +162,23 @@ mlir::tamis::parseTargets(MLIRContext *context, StringRef text, int64_t threads,
     } else {
       return emitError() << "unknown target or feature '" << part
                          << "', expected native, x86-64, x86-64-v2, x86-64-v3, "
-                            "x86-64-v4, amx, aarch64 or an LLVM feature";
+                            "x86-64-v4, amx, aarch64, vulkan, nvptx:sm_80, "
+                            "nvptx:sm_89, nvptx:sm_90a or an LLVM feature";
     }
   }
   SmallVector<TargetAttr> targets;
   for (const Draft &draft : drafts)
     targets.push_back(makeTarget(context, draft.arch, draft.features, draft.l1,
                                  draft.l2, threads));
+  for (TargetAttr &target : targets)
+    if (getDevice(target) != DeviceKind::None) {
+      if (targets.size() > 1)
+        return emitError() << "target '" << target.getArch()
+                           << "': expected no other target beside it";
+      // The host waits for the device.
+      target = TargetAttr::get(context, target.getArch(), target.getFeatures(),
+                               target.getL1(), target.getL2(), /*threads=*/1);
+    }
   return targets;
 }
 
@@ -171,6 +187,32 @@ TargetAttr mlir::tamis::getTarget(Operation *op) {
     if (auto target = op->getAttrOfType<TargetAttr>(kTargetAttrName))
       return target;
   return nullptr;
+}
+
+DeviceKind mlir::tamis::getDevice(TargetAttr target) {
+  if (!target)
+    return DeviceKind::None;
+  return llvm::StringSwitch<DeviceKind>(target.getArch())
+      .Case("vulkan", DeviceKind::Vulkan)
+      .Case("nvptx64", DeviceKind::Nvptx)
+      .Default(DeviceKind::None);
+}
+
+SmallVector<StringRef> mlir::tamis::getHostFeatures(TargetAttr target) {
+  auto isDevice = [](StringRef feature) {
+    return feature == "mma" || feature == "mma-sp" ||
+           feature.starts_with("sm_");
+  };
+  SmallVector<StringRef> features;
+  for (StringAttr feature : target.getFeatures())
+    if (!isDevice(feature.getValue()))
+      features.push_back(feature.getValue());
+  return features;
+}
+
+StringRef mlir::tamis::getHostArch(TargetAttr target) {
+  return target && getDevice(target) == DeviceKind::None ? target.getArch()
+                                                         : "x86_64";
 }
 
 /// The policy around `op`; null where there is none.

@@ -15,6 +15,8 @@ static EmitKind readEmit(const std::string &name) {
     return EmitKind::LLVMIR;
   if (name == "asm")
     return EmitKind::Assembly;
+  if (name == "ptx")
+    return EmitKind::Ptx;
   if (name == "mlir")
     return EmitKind::MLIR;
   return EmitKind::SharedLibrary;

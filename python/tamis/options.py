@@ -6,7 +6,7 @@ import re
 
 from .errors import Error
 
-EMIT = {"so": ".so", "obj": ".o", "llvm": ".ll", "mlir": ".mlir", "asm": ".s"}
+EMIT = {"so": ".so", "obj": ".o", "llvm": ".ll", "mlir": ".mlir", "asm": ".s", "ptx": ".ptx"}
 ALLOW = ("bf16",)
 
 

@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 """Compiles the models of models.txt, runs them and compares the results with ONNX Runtime.
 
-    run_models.py [--models a,b] [--ci] [--fetch] [--seeds 3] [--jobs 1] [--json FILE] [--target T] [--threads N]
+    run_models.py [--models a,b] [--ci] [--fetch] [--seeds 3] [--jobs 1] [--json FILE] [--target T] [--beside T] [--threads N]
 
 The rule is that of python/tamis/compare.py. Each model runs in a process of its own: a crash or a limit exceeded is
-that model's failure. `--ci` takes the small slice. The last line is `N passed, N failed`.
+that model's failure. `--ci` takes the small slice. `--beside` compares with the model
+compiled for another target, too: integers equal, floats within 1e-3 of the largest. The last line is `N passed, N failed`.
 """
 import argparse
 import concurrent.futures
@@ -22,7 +23,23 @@ CI = ("mnist-cntk,oww-alexa,oww-jarvis,oww-marvin,oww-mycroft-lstm,oww-melspec,o
       "silero5-openvino,ppocrv2-cls,pplcnet-orient,onnxasr-gigaam_v2,onnxasr-resample44")
 
 
-def check_one(key, seeds, target, threads, strict):
+def beside(model, options, feeds, compiled):
+    """How results differ from those of the same model with other options; empty where they agree."""
+    import numpy as np
+    import tamis
+
+    other = tamis.compile(model.path, cache="off", lazy=False, **options)
+    for feed in feeds:
+        for output, got, want in zip(compiled.get_outputs(), compiled.run(None, feed), other.run(None, feed)):
+            exact = got.dtype.kind in "iub"
+            bound = 0 if exact else 1e-3 * np.abs(want).max(initial=0)
+            worst = np.abs(got.astype(np.float64) - want).max(initial=0)
+            if got.shape != want.shape or not worst <= bound:
+                return f"output '{output.name}': {worst:.1e} away from target {options['target']}, allowed {bound:.1e}"
+    return ""
+
+
+def check_one(key, seeds, target, threads, strict, other):
     """The result of one model as plain data; runs in a process of its own."""
     import tamis
     from demo import dims
@@ -47,6 +64,9 @@ def check_one(key, seeds, target, threads, strict):
         return {**result, "status": "run", "text": str(error)}
     result["outputs"] = [{"name": o.name, "error": o.error, "allowed": o.allowed, "problem": o.problem} for o in outputs]
     wrong = [str(o) for o in outputs if not o.agrees]
+    if other:
+        text = beside(model, {"input_dims": dims(model), "target": other, "strict": strict}, feeds, compiled)
+        wrong += [text] if text else []
     if wrong:
         result.update(status="wrong", text="; ".join(wrong))
     return result
@@ -55,7 +75,7 @@ def check_one(key, seeds, target, threads, strict):
 def in_process(key, args):
     """check_one in its own process, with a time limit."""
     command = [sys.executable, os.path.abspath(__file__), "--one", key, "--seeds", str(args.seeds), "--target", args.target,
-               "--threads", str(args.threads)] + (["--strict"] if args.strict else [])
+               "--threads", str(args.threads), "--beside", args.beside] + (["--strict"] if args.strict else [])
     start = time.perf_counter()
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=args.timeout)
@@ -91,12 +111,13 @@ def main():
     parser.add_argument("--timeout", type=float, default=900)
     parser.add_argument("--json", metavar="FILE")
     parser.add_argument("--target", default="native")
+    parser.add_argument("--beside", default="", metavar="TARGET")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--strict", action="store_true")
     parser.add_argument("--one", help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.one:
-        print(json.dumps(check_one(args.one, args.seeds, args.target, args.threads, args.strict)))
+        print(json.dumps(check_one(args.one, args.seeds, args.target, args.threads, args.strict, args.beside)))
         return 0
     names = args.models or (CI if args.ci else None)
     models = manifest.select(names)

@@ -43,6 +43,7 @@ private:
   LogicalResult layOutParameters();
   LogicalResult dump(ModuleOp target, const Stage &stage, size_t variant);
   LogicalResult writeModule(ModuleOp target, StringRef path, bool elide);
+  LogicalResult writePtx(StringRef path);
   LogicalResult emit(StringRef output);
 
   const CompileOptions &options;

@@ -5,8 +5,9 @@
 #ifndef TAMIS_PIPELINE_COMPILE_H
 #define TAMIS_PIPELINE_COMPILE_H
 
-#include "tamis/Import/Onnx.h"
 #include "mlir/IR/Diagnostics.h"
+#include "tamis/Import/Onnx.h"
+#include "tamis/Target/Device.h"
 #include "llvm/ADT/StringRef.h"
 #include "llvm/Support/LogicalResult.h"
 #include <functional>
@@ -19,11 +20,12 @@ class ModuleOp;
 namespace tamis {
 
 /// What kind of file `compileModel` writes.
-enum class EmitKind { SharedLibrary, Object, LLVMIR, Assembly, MLIR };
+enum class EmitKind { SharedLibrary, Object, LLVMIR, Assembly, Ptx, MLIR };
 
 struct CompileOptions {
   /// "native", an x86-64 level, a feature list, or several of these split by
-  /// commas and resolved when the artifact is loaded (see Target.h).
+  /// commas and resolved when the artifact is loaded, or "vulkan" (see
+  /// Target.h).
   std::string target = "native";
   /// Upper bound of the task split.
   int64_t threads = 1;
@@ -43,6 +45,8 @@ struct CompileOptions {
   /// Number of the machine being compiled for, where there are several; set by
   /// compileModel.
   int64_t variant = 0;
+  /// Where its kernels run; set by compileModel.
+  DeviceKind device = DeviceKind::None;
   /// Every contraction through the oracle instead of generated kernels.
   bool oracle = false;
   /// Print pass timing and statistics to stderr.

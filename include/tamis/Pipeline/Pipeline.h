@@ -36,7 +36,8 @@ int getStageIndex(llvm::StringRef name);
 LogicalResult buildPipeline(OpPassManager &pm, const CompileOptions &options,
                             llvm::StringRef from = "", llvm::StringRef to = "");
 
-/// Registers `--tamis-cpu-pipeline` and one `--tamis-stage-<name>` per stage.
+/// Registers `--tamis-cpu-pipeline`, `--tamis-gpu-pipeline` and one
+/// `--tamis-stage-<name>` per stage.
 void registerPipelines();
 
 } // namespace mlir::tamis

@@ -17,7 +17,8 @@ typedef enum tamis_status {
   TAMIS_ERROR_FEATURE = 3,  /* this processor lacks an instruction set */
   TAMIS_ERROR_MEMORY = 4,   /* an allocation failed */
   TAMIS_ERROR_INDEX = 5,    /* an index in the data is out of range */
-  TAMIS_ERROR_DIVISION = 6  /* an integer division by zero in the data */
+  TAMIS_ERROR_DIVISION = 6, /* an integer division by zero in the data */
+  TAMIS_ERROR_DEVICE = 7    /* no device the model can run on, or it failed */
 } tamis_status;
 
 /** What a program may offer the model; every field may be zero. */

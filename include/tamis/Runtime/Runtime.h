@@ -59,7 +59,9 @@ enum tamis_fault {
   TAMIS_FAULT_INDEX = 1,
   TAMIS_FAULT_SHAPE = 2,
   TAMIS_FAULT_MEMORY = 4,
-  TAMIS_FAULT_DIVISION = 8
+  TAMIS_FAULT_DIVISION = 8,
+  TAMIS_FAULT_DEVICE = 16, /* with a text of its own, as the next */
+  TAMIS_FAULT_DEVICE_MEMORY = 32
 };
 
 typedef struct tamis_run tamis_run;
@@ -73,16 +75,51 @@ typedef struct tamis_variant {
   int64_t feature_count;
 } tamis_variant;
 
+/* What a kernel needs of a device. */
+enum tamis_device_feature {
+  TAMIS_DEVICE_INT8 = 1,
+  TAMIS_DEVICE_INT16 = 2,
+  TAMIS_DEVICE_INT64 = 4,
+  TAMIS_DEVICE_FLOAT16 = 8,
+  TAMIS_DEVICE_STORAGE8 = 16, /* 8-bit elements in buffers */
+  TAMIS_DEVICE_STORAGE16 = 32
+};
+
+/* Device code. It reads and writes `buffer_count` buffers, bound from 0 on, and
+   reads one more of `word_count` 32-bit words; the first of these say at which
+   element of its buffer each operand begins. */
+typedef struct tamis_kernel {
+  const char *name; /* of its entry point */
+  const uint32_t *code;
+  int64_t code_bytes;
+  const int32_t *element_bytes; /* one for each buffer */
+  int32_t buffer_count, word_count;
+  int32_t features; /* tamis_device_feature, or-ed */
+  int32_t threads;  /* of a workgroup, where the code does not say */
+} tamis_kernel;
+
+/* One launch: workgroups along each axis, and for each buffer the first byte
+   the kernel uses and how many from there. */
+typedef struct tamis_launch {
+  int64_t groups[3];
+  struct {
+    void *first;
+    int64_t bytes;
+  } buffers[];
+} tamis_launch;
+
 typedef struct tamis_model {
   const char *describe; /* JSON */
   const tamis_tensor *inputs, *outputs;
   const tamis_variant *variants;
   void (*output_dims)(int64_t *dims);
   const void *weights;
+  int64_t weight_bytes;
+  const tamis_kernel *kernels; /* null: a model for the CPU */
   int32_t abi_version, input_count, output_count, variant_count;
   int32_t input_dim_count, output_dim_count;
   int32_t threads; /* the task split was made for so many */
-  int32_t reserved;
+  int32_t kernel_count;
 } tamis_model;
 
 /* Called by generated code. */
@@ -90,6 +127,12 @@ void tamis_rt_parallel(tamis_run *run, void (*task)(void *args, int64_t index),
                        void *args, int64_t count);
 void *tamis_rt_alloc(tamis_run *run, int64_t bytes);
 void *tamis_rt_alloc_output(tamis_run *run, int64_t index, int64_t bytes);
+/* Runs kernel `kernel` after all launches before it. Words that say where
+   operands begin are the runtime's to fill in. */
+void tamis_rt_launch(tamis_run *run, int64_t kernel, const tamis_launch *launch,
+                     const uint32_t *words);
+/* Returns when all launches are done. */
+void tamis_rt_synchronize(tamis_run *run);
 
 /* True if this processor and system can execute `feature`; asks the kernel
    for the permission that tiles need. Also linked into the compiler. */

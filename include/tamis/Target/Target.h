@@ -6,6 +6,7 @@
 #define TAMIS_TARGET_TARGET_H
 
 #include "tamis/IR/Tamis.h"
+#include "tamis/Target/Device.h"
 
 namespace mlir::tamis {
 
@@ -17,8 +18,12 @@ inline constexpr llvm::StringLiteral kTargetAttrName = "tamis.target";
 TargetAttr hostTarget(MLIRContext *context, int64_t threads = 1);
 
 /// Reads a `--target` string: names (`native`, `x86-64`, `x86-64-v2` to
-/// `x86-64-v4`, `amx`, `aarch64`) and LLVM features, separated by commas. Each
-/// name begins a target of the artifact, features add to the one before them.
+/// `x86-64-v4`, `amx`, `aarch64`, `vulkan`, `nvptx:sm_80`, `nvptx:sm_89`,
+/// `nvptx:sm_90a`) and LLVM features, separated by commas. Each name begins a
+/// target of the artifact, features add to the one before them. A target with
+/// a device is the only one of its artifact; its features are those of the
+/// host's code, and `mma` and `mma-sp`: products of tensor cores, which only
+/// NVIDIA's code has and others compute in scalar code, for tests.
 /// Reports what it does not know through `emitError`.
 FailureOr<SmallVector<TargetAttr>>
 parseTargets(MLIRContext *context, StringRef text, int64_t threads,
@@ -36,6 +41,15 @@ bool allowsBf16(Operation *op);
 /// The target of `op` or the nearest operation around it that names one; null
 /// where none does.
 TargetAttr getTarget(Operation *op);
+
+/// The device `target` means; none for null.
+DeviceKind getDevice(TargetAttr target);
+
+/// The features of the host's code for `target`.
+SmallVector<StringRef> getHostFeatures(TargetAttr target);
+
+/// The architecture of the host's code for `target`, as LLVM spells it.
+StringRef getHostArch(TargetAttr target);
 
 /// The instructions `target` has, best first. Those that treat subnormal
 /// bfloat16 as zero are among them only with `allowBf16`.

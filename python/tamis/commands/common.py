@@ -95,7 +95,7 @@ def command(name, *decorators):
 
 COMPILE_OPTIONS = (
     click.option("--target", default="native", show_default=True, metavar="TARGET",
-                 help="native, x86-64-v3, x86-64-v4, amx, LLVM features (+avx2), or several split by commas."),
+                 help="native, x86-64-v3, x86-64-v4, amx, LLVM features (+avx2), or several split by commas; or vulkan."),
     click.option("--threads", type=click.IntRange(1), default=1, show_default=True, help="Upper bound of threads per call."),
     click.option("--input-dim", "input_dims", multiple=True, metavar="NAME=SIZE",
                  help="Bind an open dimension (batch=1) or give its range (seq=1:512); INPUT:AXIS is a name too."),

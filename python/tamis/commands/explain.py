@@ -11,6 +11,8 @@ def command(output, path, cache, **arguments):
 
     Where weights could be stored without their zeros, also how much slower the cost model expects the other storage to be.
 
+    For a device (--target vulkan): how many kernels run there, and which stay on the host, with the reason.
+
     Of an ONNX model also the zeros of each weight: their share, and the pattern they follow (N:M, RxC, channel).
 
     \b
@@ -36,6 +38,10 @@ def command(output, path, cache, **arguments):
                 layer.update(sparsity=round(share, 4), pattern=pattern)
     if layers:
         output.table("node", "types", "bounds", "instruction", "tile", "storage", "zeros", rows=[_row(layer) for layer in layers])
+    if "device" in report:
+        output.say(f"kernels on the device: {report['device']['kernels']}, on the host: {len(report['device']['host'])}")
+        for kernel in report["device"]["host"]:
+            output.say(f"  {kernel['kernel']}: {kernel['reason']}")
     for key, value in report.items():
         if key != "layers" and not isinstance(value, (dict, list)):
             output.say(f"{key}: {value}")

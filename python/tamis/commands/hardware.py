@@ -5,7 +5,7 @@ import platform
 
 import click
 
-from .. import _tamis
+from .. import _tamis, vulkan
 from . import common
 
 
@@ -46,7 +46,7 @@ def describe():
     """The facts as plain data, without the measured limits."""
     return {"cpu": _first("/proc/cpuinfo", "model name") or platform.processor(), "architecture": platform.machine(),
             "cores": len(os.sched_getaffinity(0)), "quota": quota(), "caches": _caches(),
-            "features": _tamis.host_features().split(","), "tamis": _tamis.version}
+            "features": _tamis.host_features().split(","), "vulkan": vulkan.devices(), "tamis": _tamis.version}
 
 
 @common.command("hardware", click.option("--seconds", default=0.2, show_default=True, help="Time per limit loop; 0 leaves them out."))
@@ -64,6 +64,8 @@ def command(output, seconds):
             ("features", " ".join(facts["features"]) if output.level > 0 else _short(facts["features"]))]
     rows += [(f"limit {name}", f"{rate / 1e9:.1f} G{'FLOP' if name.startswith('fma') else 'OP'}/s, one core")
              for name, rate in facts["limits"].items()]
+    rows += [(f"vulkan device {number}", f"{device['name']} ({device['kind']}, Vulkan {device['api']})")
+             for number, device in enumerate(facts["vulkan"])]
     output.table("fact", "value", rows=rows)
     output.result(facts)
 

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
 // Constant right operands as packers read them.
-#ifndef TAMIS_LIB_KERNELS_SOURCEVIEW_H
-#define TAMIS_LIB_KERNELS_SOURCEVIEW_H
+#ifndef TAMIS_KERNELS_SOURCEVIEW_H
+#define TAMIS_KERNELS_SOURCEVIEW_H
 
 #include "mlir/Dialect/MLProgram/IR/MLProgram.h"
 #include "mlir/IR/SymbolTable.h"
@@ -33,4 +33,4 @@ FailureOr<SourceView> viewConstant(Value value, SymbolTable &symbols);
 
 } // namespace mlir::tamis
 
-#endif // TAMIS_LIB_KERNELS_SOURCEVIEW_H
+#endif // TAMIS_KERNELS_SOURCEVIEW_H

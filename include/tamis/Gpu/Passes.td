@@ -1,0 +1,139 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// Passes that make device code. They run on memrefs, after the memory plan and
+// outlining.
+
+#ifndef TAMIS_GPU_PASSES_TD
+#define TAMIS_GPU_PASSES_TD
+
+include "mlir/Pass/PassBase.td"
+
+def SelectFragments : Pass<"tamis-select-fragments", "::mlir::ModuleOp"> {
+  let summary = "decides fragment instruction and tiles of every contraction";
+  let description = [{
+    For a GPU, `tamis.contract` on tensors becomes `tamis_gpu.contract` with the
+    best fragment instruction the target has (include/tamis/Gpu/TensorOps.td);
+    constant right operands are brought into the order of its tiles by
+    `tamis_kernel.pack`, those of two zeros among four by `tamis_gpu.compress`
+    too, others are read where they lie. Padding becomes `tensor.pad`.
+    Contractions it cannot take stay with the reason why; the generic lowering
+    takes them. test/Gpu/select-fragments.mlir
+  }];
+  let dependentDialects = ["::mlir::arith::ArithDialect",
+    "::mlir::tensor::TensorDialect", "::mlir::tamis::device::TamisGpuDialect",
+    "::mlir::tamis::kernel::TamisKernelDialect"];
+  let statistics = [
+    Statistic<"numSelected", "selected", "Contractions given fragments">,
+    Statistic<"numLeft", "left", "Contractions left to the generic lowering">];
+}
+
+def CompressWeights : Pass<"tamis-compress-weights", "::mlir::ModuleOp"> {
+  let summary = "leaves out the zeros of 2:4 weights at compile time";
+  let description = [{
+    `tamis_gpu.compress` of packed constants becomes two parameters: the values
+    that are left and the metadata that says where they were. It runs after
+    `--tamis-pack-parameters`. test/Gpu/compress-weights.mlir
+  }];
+  let dependentDialects = ["::mlir::arith::ArithDialect",
+    "::mlir::ml_program::MLProgramDialect"];
+  let statistics = [
+    Statistic<"numCompressed", "compressed", "Operands compressed">];
+}
+
+def LowerToNvvm : Pass<"tamis-lower-to-nvvm", "::mlir::gpu::GPUModuleOp"> {
+  let summary = "device functions for NVIDIA in the LLVM dialect";
+  let description = [{
+    Everything in a `gpu.module` on plain pointers (`--tamis-flatten-launches`)
+    becomes LLVM and NVVM operations. Nothing calls libdevice.
+    test/Gpu/lower-to-nvvm.mlir
+  }];
+  let dependentDialects = ["::mlir::LLVM::LLVMDialect",
+    "::mlir::NVVM::NVVMDialect"];
+}
+
+def HoistConstants : Pass<"tamis-hoist-constants", "::mlir::ModuleOp"> {
+  let summary = "tensor constants of @main become parameters";
+  let description = [{
+    A device reads parameters, which are copied there once, but not the constants
+    that bufferization leaves in the host's code. Equal constants share a
+    parameter. test/Gpu/hoist-constants.mlir
+  }];
+  let dependentDialects = ["::mlir::ml_program::MLProgramDialect"];
+  let statistics = [
+    Statistic<"numHoisted", "hoisted", "Parameters made of constants">];
+}
+
+def MapToGpu : Pass<"tamis-map-to-gpu", "::mlir::ModuleOp"> {
+  let summary = "outlined kernels become gpu functions and launches";
+  let description = [{
+    Each function `@kernel_N` that `--tamis-outline-kernels` made does its work
+    in `gpu.launch`, by the first mapping (include/tamis/Gpu/Mapping.h) that takes
+    its operation. What no mapping takes, and @main itself, stays on the host and
+    uses the same memory: before it does, a call of `@tamis_device_wait` waits
+    for the device. Idempotent.
+
+    Sets the module attribute `tamis.device`: how many kernels run there, and
+    those that stay with the reason. test/Gpu/map-to-gpu.mlir
+  }];
+  let dependentDialects = ["::mlir::arith::ArithDialect",
+    "::mlir::func::FuncDialect", "::mlir::gpu::GPUDialect",
+    "::mlir::LLVM::LLVMDialect", "::mlir::math::MathDialect",
+    "::mlir::memref::MemRefDialect", "::mlir::NVVM::NVVMDialect",
+    "::mlir::scf::SCFDialect"];
+  let statistics = [
+    Statistic<"numMapped", "mapped", "Kernels that run on the device">,
+    Statistic<"numHost", "host", "Kernels that stay on the host">];
+}
+
+def FlattenLaunches : Pass<"tamis-flatten-launches", "::mlir::ModuleOp"> {
+  let summary = "launches on memrefs become launches on plain buffers";
+  let description = [{
+    For devices whose kernels see arrays without strides. In each
+    kernel, a memref argument becomes a one-dimensional storage buffer, and the
+    last argument a buffer of 32-bit words: for each memref the element where
+    it begins in its buffer, then its open sizes and strides, then the scalars
+    (64 bits are two words). A byte stands for each `i1`. With `pointers`
+    (NVIDIA) buffers are pointers and each word is an argument.
+
+    Each `gpu.launch_func` becomes a call of `tamis_rt_launch`, each call of
+    `tamis_device_wait` one of `tamis_rt_synchronize`
+    (include/tamis/Runtime/Runtime.h).
+    A kernel has the number of its function in the order of the module.
+    test/Gpu/flatten-launches.mlir
+  }];
+  let options = [Option<"pointers", "pointers", "bool", "false",
+                        "kernels take pointers, and words one by one">];
+  let dependentDialects = ["::mlir::arith::ArithDialect",
+    "::mlir::func::FuncDialect", "::mlir::memref::MemRefDialect",
+    "::mlir::LLVM::LLVMDialect", "::mlir::spirv::SPIRVDialect"];
+}
+
+def PrepareSpirv : Pass<"tamis-prepare-spirv", "::mlir::gpu::GPUModuleOp"> {
+  let summary = "what upstream's conversion to SPIR-V wants to be told";
+  let description = [{
+    The target environment (Vulkan 1.1, SPIR-V 1.3, every capability the runtime
+    knows how to ask a device for), the size of the workgroup from
+    `known_block_size`, workgroup memory as `memref.alloc` of that storage class.
+    test/Gpu/prepare-spirv.mlir
+  }];
+  let dependentDialects = ["::mlir::memref::MemRefDialect",
+    "::mlir::spirv::SPIRVDialect"];
+}
+
+def EmbedKernels : Pass<"tamis-embed-kernels", "::mlir::ModuleOp"> {
+  let summary = "device binaries become constants, with a table of kernels";
+  let description = [{
+    Each `spirv.module` that was made of a `gpu.module` is serialized into an
+    LLVM constant; products and sums of floats are marked so that no device
+    contracts them. For NVIDIA, all `gpu.module`, then of the LLVM dialect, become
+    one PTX text. `@tamis_kernels` (`tamis_kernel[]` of
+    include/tamis/Runtime/Runtime.h) has one entry for each kernel, in the order
+    of their functions. Both kinds of modules are erased; `folder` keeps each
+    binary as `<kernel>.spv`, or `kernels.ptx`, there too. test/Gpu/embed-kernels.mlir
+  }];
+  let options = [Option<"folder", "folder", "std::string", "",
+                        "also write binaries into this folder">];
+  let dependentDialects = ["::mlir::LLVM::LLVMDialect"];
+}
+
+#endif // TAMIS_GPU_PASSES_TD

@@ -1,0 +1,118 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// What happens to a sum after its whole reduction: zero points are accounted
+// for, the epilogue region runs once, the element is stored where it exists.
+//
+//   Σ(a-za)(w-zw) = Σaw - za·(Σw - K·zw) - zw·Σa
+#include "ContractionKernel.h"
+#include "mlir/Dialect/Arith/IR/Arith.h"
+#include "mlir/Dialect/SCF/IR/SCF.h"
+#include "mlir/IR/IRMapping.h"
+
+using namespace mlir;
+using namespace mlir::tamis;
+using namespace mlir::tamis::device;
+
+/// A zero point as i32, as the instruction sees elements.
+Value ContractionKernel::widenZero(Value zero, bool isUnsigned,
+                                   int32_t offset) {
+  Type i32 = b.getI32Type();
+  if (zero.getType().getIntOrFloatBitWidth() < 32)
+    zero = isUnsigned ? arith::ExtUIOp::create(b, i32, zero).getResult()
+                      : arith::ExtSIOp::create(b, i32, zero).getResult();
+  if (offset == 0)
+    return zero;
+  return arith::AddIOp::create(
+      b, zero, arith::ConstantOp::create(b, b.getI32IntegerAttr(offset)));
+}
+
+/// za·(Σw - K·zw) of one column.
+Value ContractionKernel::buildColumnTerm(OpFoldResult column, Value columnSum) {
+  if (!isInteger() || !op.getLhsZero())
+    return {};
+  if (op.getSums())
+    columnSum = memref::LoadOp::create(
+        b, op.getSums(), ValueRange{b.value(group), b.value(column)});
+  if (op.getRhsZero()) {
+    Value count =
+        arith::IndexCastOp::create(b, b.getI32Type(), b.value(reducedCount));
+    Value zero = widenZero(op.getRhsZero(), op.getRhsUnsigned(),
+                           op.getPacked() && op.getRhsUnsigned() ? -128 : 0);
+    columnSum = arith::SubIOp::create(b, columnSum,
+                                      arith::MulIOp::create(b, count, zero));
+  }
+  Value zero = widenZero(op.getLhsZero(), op.getLhsUnsigned(), 0);
+  return arith::MulIOp::create(b, zero, columnSum);
+}
+
+void ContractionKernel::finish(MutableArrayRef<Value> sums) {
+  int64_t registers = shape.sumRegisters;
+  MutableArrayRef<Value> rest =
+      sums.drop_front(channelFragments * rowFragments * registers);
+  MutableArrayRef<Value> rowSums, columnSums;
+  if (needsRowSums()) {
+    rowSums = rest.take_front(rowFragments * registers);
+    rest = rest.drop_front(rowSums.size());
+  }
+  if (needsColumnSums())
+    columnSums = rest;
+  OpFoldResult firstColumn =
+      b.add(b.multiply(panel, b.constant(tiles.getChannels())), warpChannel);
+  OpFoldResult firstRow =
+      b.add(b.multiply(rowTile, b.constant(tiles.getRows())), warpRow);
+  auto isBelow = [&](OpFoldResult index, OpFoldResult extent) {
+    return arith::CmpIOp::create(b, arith::CmpIPredicate::ult, b.value(index),
+                                 b.value(extent));
+  };
+  for (int64_t i = 0; i < channelFragments; ++i)
+    for (int64_t j = 0; j < rowFragments; ++j)
+      for (int64_t r = 0; r < registers; ++r) {
+        FragmentPlace at = instruction.buildSumPlace(b, b.getLoc(), lane, r);
+        OpFoldResult column =
+            b.add(b.add(firstColumn, b.constant(i * shape.channels)), at.first);
+        OpFoldResult row =
+            b.add(b.add(firstRow, b.constant(j * shape.rows)), at.second);
+        Value exists = arith::AndIOp::create(
+            b, isBelow(column, extents[dims.column]), isBelow(row, rowCount));
+        auto branch = scf::IfOp::create(b, exists, /*withElseRegion=*/false);
+        OpBuilder::InsertionGuard guard(b);
+        b.setInsertionPointToStart(branch.thenBlock());
+        Value columnTerm = buildColumnTerm(
+            column,
+            columnSums.empty() ? Value() : columnSums[i * registers + r]);
+        finishElement(sums[(i * rowFragments + j) * registers + r],
+                      rowSums.empty() ? Value() : rowSums[j * registers + r],
+                      columnTerm, column, row);
+      }
+}
+
+void ContractionKernel::finishElement(Value sum, Value rowSum, Value columnTerm,
+                                      OpFoldResult column, OpFoldResult row) {
+  if (columnTerm)
+    sum = arith::SubIOp::create(b, sum, columnTerm);
+  if (rowSum) {
+    Value zero = widenZero(op.getRhsZero(), op.getRhsUnsigned(),
+                           op.getPacked() && op.getRhsUnsigned() ? -128 : 0);
+    sum = arith::SubIOp::create(b, sum, arith::MulIOp::create(b, zero, rowSum));
+  }
+  SmallVector<OpFoldResult> indices = origin;
+  delinearize(row, dims.rows, indices);
+  indices[dims.column] = column;
+  if (op.hasEpilogue()) {
+    Block &block = op.getEpilogue().front();
+    IRMapping mapping;
+    mapping.map(block.getArgument(0), sum);
+    for (auto [i, extra] : llvm::enumerate(op.getExtras())) {
+      Value value = extra;
+      if (isa<MemRefType>(extra.getType()))
+        value = memref::LoadOp::create(b, extra,
+                                       applyMap(op.getExtraMap(i), indices));
+      mapping.map(block.getArgument(1 + i), value);
+    }
+    for (Operation &inner : block.without_terminator())
+      b.clone(inner, mapping);
+    sum = mapping.lookupOrDefault(block.getTerminator()->getOperand(0));
+  }
+  memref::StoreOp::create(b, sum, op.getInit(),
+                          applyMap(op.getOutMap(), indices));
+}

@@ -1,0 +1,390 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// One kernel for every contraction: matrix products, batches of them,
+// convolutions as implicit products. Rows of the contraction are linearized and
+// so are its reductions, which maps take apart again where elements are read.
+// A workgroup brings a tile of weights and one of activations into workgroup
+// memory, its warps multiply fragments of them, sums stay in registers from the
+// first step of the reduction to the epilogue.
+#include "ContractionKernel.h"
+#include "mlir/Dialect/Arith/IR/Arith.h"
+#include "mlir/Dialect/SCF/IR/SCF.h"
+#include "tamis/Gpu/Mapping.h"
+
+using namespace mlir;
+using namespace mlir::tamis;
+using namespace mlir::tamis::device;
+
+/// Words that a workgroup memory serves at once: one in each bank.
+static constexpr int64_t kBanks = 32;
+/// Words of one copy of 16 bytes.
+static constexpr int64_t kChunk = 4;
+
+ContractionKernel::ContractionKernel(OpBuilder &builder, ContractOp op)
+    : op(op), b(op.getLoc(), builder), instruction(op.getInstruction()),
+      shape(instruction.getShape()), tiles(op.getTiles()) {
+  channelFragments = tiles.getWarpChannels() / shape.channels;
+  rowFragments = tiles.getWarpRows() / shape.rows;
+  Type element = getElementTypeOrSelf(op.getLhs().getType());
+  elementsPerWord = 32 / element.getIntOrFloatBitWidth();
+  wordType = element.isF32() ? element : b.getI32Type();
+  weightsUnsigned = op.getRhsUnsigned() && !op.getPacked();
+}
+
+void ContractionKernel::build() {
+  prepare();
+  auto one = b.constant(1);
+  Value grid[] = {
+      b.value(b.ceilDivide(rowCount, tiles.getRows())),
+      b.value(b.ceilDivide(extents[dims.column], tiles.getChannels())),
+      b.value(linearExtent(dims.groups))};
+  Value threads = b.value(b.constant(tiles.getWarps() * kLanes));
+  auto space =
+      gpu::AddressSpaceAttr::get(b.getContext(), gpu::AddressSpace::Workgroup);
+  SmallVector<Type> memory;
+  auto reserve = [&](int64_t words, Type type) {
+    memory.push_back(MemRefType::get({words}, type, AffineMap(), space));
+  };
+  weights.words = tiles.getChannels() * weightSource.pitch;
+  rows.words = tiles.getRows() * rowSource.pitch;
+  metadata.words = instruction.isSparse() ? weights.words / 4 : 0;
+  int64_t stages = tiles.getStages();
+  reserve(weights.words * stages, wordType);
+  reserve(rows.words * stages, wordType);
+  if (instruction.isSparse())
+    reserve(metadata.words * stages, b.getI32Type());
+  if (int64_t words = instruction.getExchangeWords())
+    reserve(words * tiles.getWarps(), b.getI32Type());
+  auto launch = gpu::LaunchOp::create(
+      b, grid[0], grid[1], grid[2], threads, b.value(one), b.value(one),
+      /*dynamicSharedMemorySize=*/nullptr, /*asyncTokenType=*/nullptr,
+      /*asyncDependencies=*/ValueRange(), memory);
+  OpBuilder::InsertionGuard guard(b);
+  b.setInsertionPointToStart(&launch.getBody().front());
+  ArrayRef<BlockArgument> attributions = launch.getWorkgroupAttributions();
+  weights.memory = attributions.consume_front();
+  rows.memory = attributions.consume_front();
+  if (instruction.isSparse())
+    metadata.memory = attributions.consume_front();
+  if (instruction.getExchangeWords())
+    exchange.memory = attributions.consume_front();
+  thread = launch.getThreadIds().x;
+  rowTile = launch.getBlockIds().x;
+  panel = launch.getBlockIds().y;
+  group = launch.getBlockIds().z;
+  buildBody();
+  gpu::TerminatorOp::create(b);
+}
+
+//===-- on the host -------------------------------------------------------===//
+
+OpFoldResult ContractionKernel::getExtent(unsigned dim) {
+  int64_t bound = op.getBounds()[dim];
+  if (!ShapedType::isDynamic(bound))
+    return b.constant(bound);
+  auto search = [&](Value memref, AffineMap map) -> Value {
+    for (auto [i, expr] : llvm::enumerate(map.getResults()))
+      if (expr == b.getAffineDimExpr(dim))
+        return memref::DimOp::create(b, memref, i);
+    return {};
+  };
+  if (Value size = search(op.getInit(), op.getOutMap()))
+    return size;
+  return search(op.getLhs(), op.getLhsMap());
+}
+
+OpFoldResult ContractionKernel::linearExtent(ArrayRef<unsigned> list) {
+  OpFoldResult extent = b.constant(1);
+  for (unsigned dim : list)
+    extent = b.multiply(extent, extents[dim]);
+  return extent;
+}
+
+/// How far one step of each iteration dimension moves in a buffer without gaps;
+/// failure where only run time knows.
+static FailureOr<SmallVector<int64_t>> getDimStrides(Value memref,
+                                                     AffineMap map) {
+  auto type = cast<MemRefType>(memref.getType());
+  SmallVector<int64_t> strides(map.getNumDims(), 0);
+  int64_t stride = 1;
+  for (auto [expr, size] :
+       llvm::reverse(llvm::zip_equal(map.getResults(), type.getShape()))) {
+    if (ShapedType::isDynamic(stride))
+      return failure();
+    SmallVector<int64_t> factors = *getCoefficients(expr, map.getNumDims());
+    for (auto [to, factor] : llvm::zip_equal(strides, factors))
+      to += factor * stride;
+    stride = ShapedType::isDynamic(size) ? size : stride * size;
+  }
+  return strides;
+}
+
+/// Whether chunks of 16 bytes along the reduction are contiguous and aligned:
+/// whatever else moves, moves by whole chunks.
+static bool isWide(Value memref, AffineMap map, const ContractionDims &dims,
+                   ArrayRef<int64_t> bounds) {
+  auto type = cast<MemRefType>(memref.getType());
+  int64_t chunk = 128 / type.getElementTypeBitWidth();
+  if (!type.getLayout().isIdentity() || dims.reductions.empty())
+    return false;
+  unsigned inner = dims.reductions.back();
+  if (ShapedType::isDynamic(bounds[inner]) || bounds[inner] % chunk != 0)
+    return false;
+  FailureOr<SmallVector<int64_t>> strides = getDimStrides(memref, map);
+  if (failed(strides))
+    return false;
+  for (auto [d, stride] : llvm::enumerate(*strides))
+    if (stride != 0 && bounds[d] != 1 &&
+        (d == inner ? stride != 1 : stride % chunk != 0))
+      return false;
+  return true;
+}
+
+void ContractionKernel::prepare() {
+  std::string reason;
+  dims = *classifyContraction(
+      op.getLhsMap(), op.getRhsMap(), op.getOutMap(), op.getBounds(),
+      cast<MemRefType>(op.getLhs().getType()).getShape(), 1, reason);
+  for (unsigned d = 0; d < op.getBounds().size(); ++d)
+    extents.push_back(getExtent(d));
+  rowCount = linearExtent(dims.rows);
+  reducedCount = linearExtent(dims.reductions);
+  tileCount = b.ceilDivide(reducedCount, tiles.getWords() * elementsPerWord);
+
+  bool isAsync = tiles.getStages() > 1;
+  rowSource = {op.getLhs(), op.getLhsMap(),  dims.rows,
+               rowCount,    tiles.getRows(), tiles.getWords()};
+  rowSource.isWide =
+      isAsync && isWide(op.getLhs(), op.getLhsMap(), dims, op.getBounds());
+  weightSource = {
+      op.getRhs(),         op.getPacked() ? AffineMap() : op.getRhsMap(),
+      {dims.column},       extents[dims.column],
+      tiles.getChannels(), tiles.getWords() * shape.storedWords / shape.words};
+  weightSource.isWide =
+      isAsync && (op.getPacked() ||
+                  isWide(op.getRhs(), op.getRhsMap(), dims, op.getBounds()));
+  for (TileSource *source : {&rowSource, &weightSource})
+    if (source->isWide && source->map)
+      source->strides = *getDimStrides(source->memref, source->map);
+}
+
+//===-- in the kernel -----------------------------------------------------===//
+
+void ContractionKernel::delinearize(OpFoldResult index, ArrayRef<unsigned> list,
+                                    SmallVectorImpl<OpFoldResult> &indices) {
+  for (unsigned dim : llvm::reverse(list)) {
+    if (dim == list.front()) {
+      indices[dim] = index;
+      return;
+    }
+    // Selection asks for static bounds of all but the outermost.
+    int64_t bound = op.getBounds()[dim];
+    indices[dim] = b.remainder(index, bound);
+    index = b.divide(index, bound);
+  }
+}
+
+SmallVector<Value> ContractionKernel::applyMap(AffineMap map,
+                                               ArrayRef<OpFoldResult> indices) {
+  SmallVector<Value> list;
+  for (AffineExpr expr : map.getResults()) {
+    OpFoldResult sum = b.constant(0);
+    SmallVector<int64_t> factors = *getCoefficients(expr, map.getNumDims());
+    for (auto [index, factor] : llvm::zip_equal(indices, factors))
+      sum = b.add(sum, b.multiply(index, b.constant(factor)));
+    list.push_back(b.value(sum));
+  }
+  return list;
+}
+
+void ContractionKernel::buildBody() {
+  lane = b.value(b.remainder(thread, kLanes));
+  OpFoldResult warp = b.divide(thread, kLanes);
+  int64_t across = tiles.getChannels() / tiles.getWarpChannels();
+  warpChannel = b.multiply(b.remainder(warp, across),
+                           b.constant(tiles.getWarpChannels()));
+  warpRow = b.multiply(b.divide(warp, across), b.constant(tiles.getWarpRows()));
+  exchange.lane = lane;
+  if (exchange.memory)
+    exchange.base =
+        b.value(b.multiply(warp, b.constant(instruction.getExchangeWords())));
+  origin.assign(extents.size(), b.constant(0));
+  delinearize(group, dims.groups, origin);
+  SmallVector<Value> sums = reduceTiles();
+  finish(sums);
+}
+
+/// The order of sums: fragments by channels, then rows, then registers; after
+/// them row sums and column sums where they are needed.
+SmallVector<Value> ContractionKernel::reduceTiles() {
+  int64_t fragments = channelFragments * rowFragments;
+  if (needsRowSums())
+    fragments += rowFragments;
+  if (needsColumnSums())
+    fragments += channelFragments;
+  Value zero = arith::ConstantOp::create(b, b.getZeroAttr(op.getAccumulator()));
+  SmallVector<Value> sums(fragments * shape.sumRegisters, zero);
+  int64_t stages = tiles.getStages();
+  auto zeroIndex = b.constant(0);
+  if (stages == 1) {
+    b.carry(zeroIndex, tileCount, 1, sums,
+            [&](Value tile, SmallVectorImpl<Value> &inner) {
+              // What is overwritten has been multiplied by all.
+              gpu::BarrierOp::create(b);
+              copyTiles(tile, zeroIndex);
+              gpu::BarrierOp::create(b);
+              multiplyTile(zeroIndex, inner);
+            });
+    return sums;
+  }
+  auto copyAhead = [&](OpFoldResult tile, OpFoldResult slot) {
+    Value exists = arith::CmpIOp::create(b, arith::CmpIPredicate::ult,
+                                         b.value(tile), b.value(tileCount));
+    auto branch = scf::IfOp::create(b, exists, /*withElseRegion=*/false);
+    {
+      OpBuilder::InsertionGuard guard(b);
+      b.setInsertionPointToStart(branch.thenBlock());
+      copyTiles(tile, slot);
+    }
+    // A group for each tile, copied or not, so that waiting can count them.
+    commitCopies();
+  };
+  for (int64_t stage = 0; stage + 1 < stages; ++stage)
+    copyAhead(b.constant(stage), b.constant(stage));
+  b.carry(zeroIndex, tileCount, 1, sums,
+          [&](Value tile, SmallVectorImpl<Value> &inner) {
+            waitForCopies(stages - 2);
+            // Everyone's copies of this tile are there, and everyone has
+            // multiplied the tile before it, whose memory is free now.
+            gpu::BarrierOp::create(b);
+            OpFoldResult ahead = b.add(tile, b.constant(stages - 1));
+            copyAhead(ahead, b.remainder(ahead, stages));
+            multiplyTile(b.remainder(tile, stages), inner);
+          });
+  return sums;
+}
+
+void ContractionKernel::multiplyTile(OpFoldResult slot,
+                                     SmallVectorImpl<Value> &sums) {
+  /// More steps than this are a loop.
+  constexpr int64_t kUnrolled = 4;
+  int64_t steps = tiles.getWords() / shape.words;
+  if (steps > kUnrolled)
+    return b.carry(b.constant(0), b.constant(steps), 1, sums,
+                   [&](Value step, SmallVectorImpl<Value> &inner) {
+                     multiplyStep(slot, step, inner);
+                   });
+  for (int64_t step = 0; step < steps; ++step)
+    multiplyStep(slot, b.constant(step), sums);
+}
+
+/// Rows of a tile follow each other without gaps. Chunks of 16 bytes are
+/// exchanged within a row by its number, so that lanes that read the same chunk
+/// of neighbouring rows meet different banks.
+OpFoldResult ContractionKernel::place(OpFoldResult outer, OpFoldResult word,
+                                      int64_t pitch) {
+  int64_t chunks = pitch / kChunk;
+  int64_t rowsPerTurn = std::max<int64_t>(1, kBanks / pitch);
+  OpFoldResult turn = b.remainder(b.divide(outer, rowsPerTurn), chunks);
+  OpFoldResult chunk = b.divide(word, kChunk);
+  OpFoldResult moved =
+      arith::XOrIOp::create(b, b.value(chunk), b.value(turn)).getResult();
+  OpFoldResult inRow =
+      b.add(b.multiply(moved, b.constant(kChunk)), b.remainder(word, kChunk));
+  return b.add(b.multiply(outer, b.constant(pitch)), inRow);
+}
+
+Value ContractionKernel::loadWord(const Stage &stage, OpFoldResult slot,
+                                  OpFoldResult outer, OpFoldResult word,
+                                  int64_t pitch) {
+  OpFoldResult at = b.add(b.multiply(slot, b.constant(stage.words)),
+                          place(outer, word, pitch));
+  return memref::LoadOp::create(b, stage.memory, b.value(at));
+}
+
+void ContractionKernel::multiplyStep(OpFoldResult slot, OpFoldResult step,
+                                     SmallVectorImpl<Value> &sums) {
+  auto loadFragment = [&](const Stage &stage, const TileSource &source,
+                          OpFoldResult first, int64_t words, int64_t registers,
+                          auto buildPlace) {
+    SmallVector<Value> fragment;
+    for (int64_t i = 0; i < registers; ++i) {
+      FragmentPlace at = buildPlace(i);
+      fragment.push_back(loadWord(
+          stage, slot, b.add(first, at.first),
+          b.add(b.multiply(step, b.constant(words)), at.second), source.pitch));
+    }
+    return fragment;
+  };
+  SmallVector<SmallVector<Value>> weightFragments, rowFragmentsOfStep;
+  SmallVector<Value> places;
+  for (int64_t i = 0; i < channelFragments; ++i) {
+    OpFoldResult first = b.add(warpChannel, b.constant(i * shape.channels));
+    weightFragments.push_back(loadFragment(
+        weights, weightSource, first, shape.storedWords, shape.weightRegisters,
+        [&](int64_t r) {
+          return instruction.buildWeightPlace(b, b.getLoc(), lane, r);
+        }));
+    if (!instruction.isSparse())
+      continue;
+    // Words of metadata lie in the order of fragments and lanes.
+    int64_t steps = tiles.getWords() / shape.words;
+    OpFoldResult fragment = b.add(
+        b.multiply(b.divide(first, shape.channels), b.constant(steps)), step);
+    OpFoldResult at =
+        b.add(b.multiply(slot, b.constant(metadata.words)),
+              b.add(b.multiply(fragment, b.constant(kLanes)), lane));
+    places.push_back(memref::LoadOp::create(b, metadata.memory, b.value(at)));
+  }
+  for (int64_t j = 0; j < rowFragments; ++j)
+    rowFragmentsOfStep.push_back(loadFragment(
+        rows, rowSource, b.add(warpRow, b.constant(j * shape.rows)),
+        shape.words, shape.rowRegisters, [&](int64_t r) {
+          return instruction.buildRowPlace(b, b.getLoc(), lane, r);
+        }));
+
+  MutableArrayRef<Value> rest(sums);
+  auto multiply = [&](ArrayRef<Value> a, ArrayRef<Value> r, Value places,
+                      bool isUnsignedWeight, bool isUnsignedRow) {
+    MutableArrayRef<Value> acc = rest.take_front(shape.sumRegisters);
+    FragmentOperands operands{
+        a, r, acc, places, isUnsignedWeight, isUnsignedRow, exchange};
+    SmallVector<Value> next =
+        instruction.buildMultiply(b, b.getLoc(), operands);
+    llvm::copy(next, acc.begin());
+    rest = rest.drop_front(shape.sumRegisters);
+  };
+  for (int64_t i = 0; i < channelFragments; ++i)
+    for (int64_t j = 0; j < rowFragments; ++j)
+      multiply(weightFragments[i], rowFragmentsOfStep[j],
+               places.empty() ? Value() : places[i], weightsUnsigned,
+               op.getLhsUnsigned());
+  if (rest.empty())
+    return;
+  // Sums of one operand are its products with ones.
+  Value ones = arith::ConstantOp::create(b, b.getI32IntegerAttr(0x01010101));
+  SmallVector<Value> oneWeights(shape.weightRegisters, ones);
+  SmallVector<Value> oneRows(shape.rowRegisters, ones);
+  if (needsRowSums())
+    for (int64_t j = 0; j < rowFragments; ++j)
+      multiply(oneWeights, rowFragmentsOfStep[j], Value(), weightsUnsigned,
+               op.getLhsUnsigned());
+  if (needsColumnSums())
+    for (int64_t i = 0; i < channelFragments; ++i)
+      multiply(weightFragments[i], oneRows, Value(), weightsUnsigned,
+               op.getLhsUnsigned());
+}
+
+//===-- mapping -----------------------------------------------------------===//
+
+std::string mlir::tamis::refuseFragments(Operation *op) {
+  auto contract = dyn_cast<device::ContractOp>(op);
+  if (!contract || !contract.hasPureBufferSemantics())
+    return ("'" + op->getName().getStringRef() + "' carries no fragments")
+        .str();
+  return "";
+}
+
+void mlir::tamis::buildFragments(OpBuilder &b, Operation *op) {
+  ContractionKernel(b, cast<device::ContractOp>(op)).build();
+}

@@ -1,0 +1,128 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// The generator of contraction kernels for GPUs, shared by
+// ContractionKernel.cpp (launch, walk, products), ContractionCopies.cpp (tiles
+// into workgroup memory) and ContractionEpilogue.cpp (sums to results).
+#ifndef TAMIS_LIB_GPU_CONTRACTIONKERNEL_H
+#define TAMIS_LIB_GPU_CONTRACTIONKERNEL_H
+
+#include "mlir/Dialect/GPU/IR/GPUDialect.h"
+#include "tamis/Gpu/Tensor.h"
+#include "tamis/Kernels/Classify.h"
+#include "tamis/Kernels/IndexBuilder.h"
+
+namespace mlir::tamis::device {
+
+/// A product of two operands, tile by tile: `outer` x reduction. Every
+/// operand's elements come as words of 32 bits along the reduction.
+struct TileSource {
+  Value memref;
+  /// From iteration dimensions to elements; null where `memref` is packed.
+  AffineMap map;
+  /// The dimensions that are linearized into the tile's outer index, outer to
+  /// inner.
+  SmallVector<unsigned> dims;
+  /// How many outer indices there are, and how many a tile has.
+  OpFoldResult extent;
+  int64_t tile;
+  /// Words of one outer index in a tile.
+  int64_t pitch;
+  /// 16 bytes at a time lie together and are aligned.
+  bool isWide = false;
+  /// Where they do: elements that a step of each iteration dimension moves.
+  SmallVector<int64_t> strides;
+};
+
+/// A piece of workgroup memory that holds a tile in each stage.
+struct Stage {
+  Value memory;
+  /// Words of one stage.
+  int64_t words = 0;
+};
+
+class ContractionKernel {
+public:
+  ContractionKernel(OpBuilder &builder, ContractOp op);
+  /// Emits the launch.
+  void build();
+
+private:
+  // ContractionKernel.cpp: on the host.
+  void prepare();
+  OpFoldResult getExtent(unsigned dim);
+  OpFoldResult linearExtent(ArrayRef<unsigned> dims);
+
+  // In the kernel.
+  void buildBody();
+  SmallVector<Value> reduceTiles();
+  void multiplyTile(OpFoldResult stage, SmallVectorImpl<Value> &sums);
+  void multiplyStep(OpFoldResult stage, OpFoldResult step,
+                    SmallVectorImpl<Value> &sums);
+  Value loadWord(const Stage &stage, OpFoldResult slot, OpFoldResult outer,
+                 OpFoldResult word, int64_t pitch);
+  /// Where word `word` of outer index `outer` lies in a tile.
+  OpFoldResult place(OpFoldResult outer, OpFoldResult word, int64_t pitch);
+  void delinearize(OpFoldResult index, ArrayRef<unsigned> dims,
+                   SmallVectorImpl<OpFoldResult> &indices);
+  /// The element that `map`, of sums of multiples, finds at `indices`.
+  SmallVector<Value> applyMap(AffineMap map, ArrayRef<OpFoldResult> indices);
+
+  // ContractionCopies.cpp.
+  void copyTiles(OpFoldResult tile, OpFoldResult slot);
+  void forEachChunk(int64_t chunks, function_ref<void(OpFoldResult)> body);
+  void copyStrided(const TileSource &source, const Stage &stage,
+                   OpFoldResult start, OpFoldResult tile, OpFoldResult slot);
+  void copyPacked(Value memref, const Stage &stage, int64_t pitch,
+                  OpFoldResult tile, OpFoldResult slot);
+  Value loadStridedWord(const TileSource &source,
+                        ArrayRef<OpFoldResult> indices, Value inside,
+                        OpFoldResult reduced);
+  void copyAsync(Value memref, OpFoldResult element, const Stage &stage,
+                 OpFoldResult word, Value inside);
+  void commitCopies();
+  void waitForCopies(int64_t pending);
+
+  // ContractionEpilogue.cpp.
+  void finish(MutableArrayRef<Value> sums);
+  void finishElement(Value sum, Value rowSum, Value columnTerm,
+                     OpFoldResult column, OpFoldResult row);
+  Value buildColumnTerm(OpFoldResult column, Value columnSum);
+  Value widenZero(Value zero, bool isUnsigned, int32_t offset);
+
+  bool isInteger() { return isa<IntegerType>(op.getAccumulator()); }
+  /// Whether each row's sum of activations is needed.
+  bool needsRowSums() { return isInteger() && op.getRhsZero(); }
+  /// Whether each channel's sum of weights is needed and nobody has it yet.
+  bool needsColumnSums() {
+    return isInteger() && op.getLhsZero() && !op.getSums();
+  }
+
+  ContractOp op;
+  kernel::IndexBuilder b;
+  FragmentAttrInterface instruction;
+  FragmentShape shape;
+  TilesAttr tiles;
+  ContractionDims dims;
+  /// Fragments of a warp along channels and rows.
+  int64_t channelFragments, rowFragments;
+  int64_t elementsPerWord;
+  Type wordType;
+  /// Whether weights are unsigned as the instruction reads them.
+  bool weightsUnsigned;
+
+  SmallVector<OpFoldResult> extents;
+  OpFoldResult rowCount, reducedCount, tileCount;
+  TileSource weightSource, rowSource;
+
+  // In the kernel.
+  Value thread, lane;
+  OpFoldResult group, panel, rowTile, warpChannel, warpRow;
+  Stage weights, rows, metadata;
+  Exchange exchange;
+  /// Index of each iteration dimension; groups are set, others are zero.
+  SmallVector<OpFoldResult> origin;
+};
+
+} // namespace mlir::tamis::device
+
+#endif // TAMIS_LIB_GPU_CONTRACTIONKERNEL_H

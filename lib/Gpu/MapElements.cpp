@@ -1,0 +1,428 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// The mapping every structured operation has: one invocation computes one
+// element of the results, or a small block where that spares loads, walking the
+// reductions in sequence with the accumulators in registers. Neighbouring
+// invocations take neighbouring elements of the innermost parallel loop.
+#include "mlir/Dialect/Affine/Utils.h"
+#include "mlir/Dialect/Arith/IR/Arith.h"
+#include "mlir/Dialect/Arith/Utils/Utils.h"
+#include "mlir/Dialect/Linalg/IR/Linalg.h"
+#include "mlir/Dialect/Math/IR/Math.h"
+#include "mlir/Dialect/MemRef/IR/MemRef.h"
+#include "mlir/Dialect/SCF/IR/SCF.h"
+#include "mlir/IR/IRMapping.h"
+#include "tamis/Gpu/Mapping.h"
+
+using namespace mlir;
+using namespace mlir::tamis;
+
+/// Invocations of one workgroup; a multiple of every device's subgroup.
+static constexpr int64_t kGroup = 64;
+/// Workgroups along x before a second dimension is used: every device has at
+/// least 65535.
+static constexpr int64_t kMaxGroups = 32768;
+
+static std::string describe(Type type) {
+  std::string text;
+  llvm::raw_string_ostream(text) << type;
+  return text;
+}
+
+/// Whether device code computes with scalars of `type`.
+static bool hasDeviceForm(Type type) {
+  if (auto integer = dyn_cast<IntegerType>(type))
+    return llvm::is_contained({1u, 8u, 16u, 32u, 64u}, integer.getWidth());
+  return isa<IndexType, Float32Type, Float16Type>(type);
+}
+
+/// Whether a buffer of `type` looks the same from both sides. An index has
+/// eight bytes on the host and four on the device.
+static bool hasDeviceForm(MemRefType type) {
+  return hasDeviceForm(type.getElementType()) &&
+         !type.getElementType().isIndex() && type.isStrided();
+}
+
+/// SPIR-V computes with truth values, not with integers of one bit.
+static bool isTruthOfDevice(Operation *op) {
+  if (auto compare = dyn_cast<arith::CmpIOp>(op))
+    return compare.getPredicate() <= arith::CmpIPredicate::ne ||
+           compare.getPredicate() >= arith::CmpIPredicate::ult;
+  return isa<arith::AndIOp, arith::OrIOp, arith::XOrIOp, arith::SelectOp,
+             arith::MaxUIOp, arith::MinUIOp, arith::ExtUIOp, arith::ExtSIOp,
+             arith::TruncIOp, arith::UIToFPOp, arith::IndexCastOp,
+             arith::IndexCastUIOp, arith::ConstantOp>(op);
+}
+
+/// Whether a device computes `op` as the host does. What `--tamis-expand-math`
+/// knows has become arithmetic; the device's own functions are less exact.
+static bool hasDeviceForm(Operation *op) {
+  if (isa<linalg::YieldOp, linalg::IndexOp, memref::LoadOp>(op))
+    return true;
+  if (isa<scf::IfOp, scf::ForOp, scf::YieldOp>(op))
+    return true;
+  // Results of two words.
+  if (isa<arith::MulSIExtendedOp, arith::MulUIExtendedOp,
+          arith::AddUIExtendedOp>(op))
+    return false;
+  if (auto compare = dyn_cast<arith::CmpFOp>(op))
+    return compare.getPredicate() != arith::CmpFPredicate::AlwaysFalse &&
+           compare.getPredicate() != arith::CmpFPredicate::AlwaysTrue;
+  if (isa<arith::ArithDialect>(op->getDialect())) {
+    auto isBit = [](Type type) { return type.isInteger(1); };
+    bool reads = llvm::any_of(op->getOperandTypes(), isBit);
+    bool makes = llvm::any_of(op->getResultTypes(), isBit);
+    return isTruthOfDevice(op) ||
+           !(reads || (makes && !isa<arith::CmpIOp>(op)));
+  }
+  return isa<math::AbsFOp, math::AbsIOp, math::CeilOp, math::CopySignOp,
+             math::FloorOp, math::FmaOp, math::IsInfOp, math::IsNaNOp,
+             math::RoundOp, math::RoundEvenOp, math::SqrtOp>(op);
+}
+
+/// Whether `map` names every parallel loop once, so that two invocations never
+/// write the same element.
+static bool isDisjoint(AffineMap map, ArrayRef<unsigned> parallel) {
+  if (!map.isProjectedPermutation(/*allowZeroInResults=*/true))
+    return false;
+  return llvm::all_of(parallel,
+                      [&](unsigned dim) { return map.isFunctionOfDim(dim); });
+}
+
+std::string mlir::tamis::refuseElements(Operation *op) {
+  auto structured = dyn_cast<linalg::LinalgOp>(op);
+  if (!structured || !structured.hasPureBufferSemantics())
+    return ("'" + op->getName().getStringRef() + "' has no device form").str();
+  SmallVector<unsigned> parallel;
+  structured.getParallelDims(parallel);
+  if (parallel.size() + structured.getNumReductionLoops() !=
+      structured.getNumLoops())
+    return "it has loops that are neither parallel nor a reduction";
+  if (parallel.empty())
+    return "the result is one element";
+  for (OpOperand &init : structured.getDpsInitsMutable()) {
+    AffineMap map = structured.getMatchingIndexingMap(&init);
+    for (unsigned loop = 0; loop < structured.getNumLoops(); ++loop)
+      if (!llvm::is_contained(parallel, loop) && map.isFunctionOfDim(loop))
+        return "a reduction moves its result";
+    if (!isDisjoint(map, parallel))
+      return "invocations would write the same element";
+  }
+  for (Value operand : op->getOperands()) {
+    auto type = dyn_cast<MemRefType>(operand.getType());
+    if (type ? !hasDeviceForm(type) : !hasDeviceForm(operand.getType()))
+      return describe(operand.getType()) + " has no device form";
+    int64_t elements = 1;
+    for (int64_t size : type ? type.getShape() : ArrayRef<int64_t>())
+      if (llvm::MulOverflow(elements, ShapedType::isDynamic(size) ? 1 : size,
+                            elements) ||
+          elements > INT32_MAX)
+        return describe(operand.getType()) + " has more than 2^31 elements";
+  }
+  std::string reason;
+  structured.getBlock()->walk([&](Operation *inner) {
+    if (!hasDeviceForm(inner))
+      reason = ("'" + inner->getName().getStringRef() + "' has no device form")
+                   .str();
+    for (TypeRange types : {TypeRange(inner->getResultTypes()),
+                            TypeRange(inner->getOperandTypes())})
+      for (Type type : types)
+        if (!isa<MemRefType>(type) && !hasDeviceForm(type))
+          reason = describe(type) + " has no device form";
+    if (auto load = dyn_cast<memref::LoadOp>(inner);
+        load && !hasDeviceForm(load.getMemRefType()))
+      reason = describe(load.getMemRefType()) + " has no device form";
+  });
+  return reason;
+}
+
+namespace {
+/// A parallel loop of which one invocation takes several indices.
+struct ElementBlock {
+  unsigned dim;
+  int64_t count;
+};
+} // namespace
+
+/// Blocks let a sum reuse what it loads: an operand that does not depend on a
+/// loop is loaded once for all indices of its block. At most two loops, the
+/// innermost ones that save anything, and none so large that a device has
+/// nothing to do at once.
+static SmallVector<ElementBlock> chooseBlocks(linalg::LinalgOp op) {
+  constexpr int64_t kCount = 4, kFewestInvocations = 2048;
+  SmallVector<unsigned> parallel;
+  op.getParallelDims(parallel);
+  SmallVector<int64_t> ranges = op.getStaticLoopRanges();
+  int64_t invocations = 1;
+  for (unsigned dim : parallel)
+    if (!ShapedType::isDynamic(ranges[dim]))
+      invocations *= ranges[dim];
+    else
+      invocations *= kFewestInvocations; // enough, as far as anybody knows
+  SmallVector<ElementBlock> blocks;
+  if (!op.getNumReductionLoops())
+    return blocks;
+  SmallVector<OpOperand *> covered;
+  for (unsigned dim : llvm::reverse(parallel)) {
+    int64_t size = ranges[dim];
+    if (blocks.size() == 2 || (!ShapedType::isDynamic(size) && size < kCount))
+      continue;
+    // Two loops that spare the same operand are no better than one.
+    OpOperand *spared = nullptr;
+    for (OpOperand *input : op.getDpsInputOperands())
+      if (isa<MemRefType>(input->get().getType()) &&
+          !op.getMatchingBlockArgument(input).use_empty() &&
+          !op.getMatchingIndexingMap(input).isFunctionOfDim(dim) &&
+          !llvm::is_contained(covered, input))
+        spared = input;
+    if (!spared || invocations / kCount < kFewestInvocations)
+      continue;
+    blocks.push_back({dim, kCount});
+    covered.push_back(spared);
+    invocations /= kCount;
+  }
+  return blocks;
+}
+
+namespace {
+/// Builds one invocation's work: the elements of its block side by side.
+class ElementBuilder {
+public:
+  ElementBuilder(OpBuilder &b, linalg::LinalgOp op, ArrayRef<Value> sizes,
+                 ArrayRef<ElementBlock> blocks)
+      : b(b), loc(op.getLoc()), op(op), sizes(sizes), blocks(blocks),
+        indices(op.getNumLoops()) {
+    points = 1;
+    for (const ElementBlock &block : blocks)
+      points *= block.count;
+  }
+
+  /// The parallel indices from the number of the invocation, `units` of which
+  /// share each loop. Indices of a block lie `units` apart, so that neighbours
+  /// load neighbours; those beyond the end read what the last one reads, and
+  /// write nothing.
+  void delinearize(Value number, ArrayRef<Value> units) {
+    SmallVector<unsigned> parallel;
+    op.getParallelDims(parallel);
+    for (unsigned dim : llvm::reverse(parallel)) {
+      Value unit = number;
+      if (dim != parallel.front()) {
+        unit = arith::RemUIOp::create(b, loc, number, units[dim]);
+        number = arith::DivUIOp::create(b, loc, number, units[dim]);
+      }
+      indices[dim].push_back(unit);
+      for (const ElementBlock &block : blocks)
+        if (block.dim == dim)
+          spread(block, units[dim]);
+    }
+  }
+
+  void build() {
+    SmallVector<unsigned> reductions;
+    op.getReductionDims(reductions);
+    SmallVector<Value> results;
+    for (int64_t point = 0; point < points; ++point)
+      for (OpOperand &init : op.getDpsInitsMutable())
+        // What is overwritten needs some value to begin with only where a
+        // loop carries it.
+        results.push_back(!reductions.empty() ||
+                                  op.payloadUsesValueFromOperand(&init)
+                              ? load(&init, point)
+                              : Value());
+    results = reduce(reductions, results);
+    ArrayRef<Value> rest = results;
+    for (int64_t point = 0; point < points; ++point) {
+      OpBuilder::InsertionGuard guard(b);
+      enterIfExists(point);
+      for (OpOperand &init : op.getDpsInitsMutable()) {
+        memref::StoreOp::create(b, loc, rest.front(), init.get(),
+                                position(&init, point));
+        rest = rest.drop_front();
+      }
+    }
+  }
+
+private:
+  void spread(const ElementBlock &block, Value units) {
+    SmallVector<Value> &list = indices[block.dim];
+    Value last = arith::SubIOp::create(
+        b, loc, sizes[block.dim], arith::ConstantIndexOp::create(b, loc, 1));
+    Value next = list.front();
+    for (int64_t i = 1; i < block.count; ++i) {
+      next = arith::AddIOp::create(b, loc, next, units);
+      list.push_back(arith::MinUIOp::create(b, loc, next, last));
+      exists[block.dim].push_back(
+          arith::CmpIOp::create(b, loc, arith::CmpIPredicate::ule, next, last));
+    }
+  }
+
+  /// Continues inside a branch that `point` takes if it is not beyond the end.
+  void enterIfExists(int64_t point) {
+    for (const ElementBlock &block : blocks)
+      if (int64_t at = getCoordinate(block.dim, point)) {
+        auto branch = scf::IfOp::create(b, loc, exists[block.dim][at - 1],
+                                        /*withElseRegion=*/false);
+        b.setInsertionPointToStart(branch.thenBlock());
+      }
+  }
+
+  /// Which index of loop `dim` the point of the block has.
+  int64_t getCoordinate(unsigned dim, int64_t point) {
+    for (const ElementBlock &block : blocks) {
+      if (block.dim == dim)
+        return point % block.count;
+      point /= block.count;
+    }
+    return 0;
+  }
+
+  Value getIndex(unsigned dim, int64_t point) {
+    return indices[dim][getCoordinate(dim, point)];
+  }
+
+  SmallVector<Value> position(OpOperand *operand, int64_t point) {
+    SmallVector<Value> dims;
+    for (unsigned dim = 0; dim < op.getNumLoops(); ++dim)
+      dims.push_back(indices[dim].empty() ? Value() : getIndex(dim, point));
+    SmallVector<Value> list;
+    for (AffineExpr expr : op.getMatchingIndexingMap(operand).getResults())
+      list.push_back(affine::expandAffineExpr(b, loc, expr, dims, {}));
+    return list;
+  }
+
+  Value load(OpOperand *operand, int64_t point) {
+    if (!isa<MemRefType>(operand->get().getType()))
+      return operand->get();
+    return memref::LoadOp::create(b, loc, operand->get(),
+                                  position(operand, point));
+  }
+
+  /// `load`, once for all points that read the same element.
+  Value loadShared(OpOperand *operand, int64_t point,
+                   DenseMap<std::pair<OpOperand *, int64_t>, Value> &loaded) {
+    AffineMap map = op.getMatchingIndexingMap(operand);
+    int64_t key = 0, scale = 1;
+    for (const ElementBlock &block : blocks) {
+      if (map.isFunctionOfDim(block.dim))
+        key += scale * getCoordinate(block.dim, point);
+      scale *= block.count;
+    }
+    Value &value = loaded[{operand, key}];
+    if (!value)
+      value = load(operand, point);
+    return value;
+  }
+
+  SmallVector<Value> reduce(ArrayRef<unsigned> loops,
+                            ArrayRef<Value> accumulators) {
+    if (loops.empty())
+      return inlineBodies(accumulators);
+    Value zero = arith::ConstantIndexOp::create(b, loc, 0);
+    Value one = arith::ConstantIndexOp::create(b, loc, 1);
+    auto loop = scf::ForOp::create(b, loc, zero, sizes[loops.front()], one,
+                                   accumulators);
+    OpBuilder::InsertionGuard guard(b);
+    b.setInsertionPointToStart(loop.getBody());
+    indices[loops.front()] = {loop.getInductionVar()};
+    SmallVector<Value> carried(loop.getRegionIterArgs());
+    scf::YieldOp::create(b, loc, reduce(loops.drop_front(), carried));
+    return loop.getResults();
+  }
+
+  SmallVector<Value> inlineBodies(ArrayRef<Value> accumulators) {
+    DenseMap<std::pair<OpOperand *, int64_t>, Value> loaded;
+    SmallVector<Value> results;
+    int64_t each = op.getNumDpsInits();
+    for (int64_t point = 0; point < points; ++point)
+      llvm::append_range(
+          results,
+          inlineBody(accumulators.slice(point * each, each), point, loaded));
+    return results;
+  }
+
+  SmallVector<Value>
+  inlineBody(ArrayRef<Value> accumulators, int64_t point,
+             DenseMap<std::pair<OpOperand *, int64_t>, Value> &loaded) {
+    Block *block = op.getBlock();
+    IRMapping mapping;
+    for (OpOperand *input : op.getDpsInputOperands())
+      if (Value argument = op.getMatchingBlockArgument(input);
+          !argument.use_empty())
+        mapping.map(argument, loadShared(input, point, loaded));
+    for (auto [init, value] : llvm::zip(op.getDpsInitsMutable(), accumulators))
+      if (value)
+        mapping.map(op.getMatchingBlockArgument(&init), value);
+    for (Operation &inner : block->without_terminator()) {
+      if (auto index = dyn_cast<linalg::IndexOp>(inner)) {
+        mapping.map(index.getResult(), getIndex(index.getDim(), point));
+        continue;
+      }
+      Operation *copy = b.clone(inner, mapping);
+      copy->walk([&](linalg::IndexOp index) {
+        index.replaceAllUsesWith(getIndex(index.getDim(), point));
+        index.erase();
+      });
+    }
+    return llvm::map_to_vector(
+        block->getTerminator()->getOperands(),
+        [&](Value value) { return mapping.lookupOrDefault(value); });
+  }
+
+  OpBuilder &b;
+  Location loc;
+  linalg::LinalgOp op;
+  ArrayRef<Value> sizes;
+  ArrayRef<ElementBlock> blocks;
+  int64_t points;
+  /// Of each loop: one index, or those of its block.
+  SmallVector<SmallVector<Value>> indices;
+  /// Of the loop of a block: whether its indices but the first exist.
+  DenseMap<unsigned, SmallVector<Value>> exists;
+};
+} // namespace
+
+void mlir::tamis::buildElements(OpBuilder &b, Operation *operation) {
+  auto op = cast<linalg::LinalgOp>(operation);
+  Location loc = op.getLoc();
+  SmallVector<Value> sizes;
+  for (Range range : op.createLoopRanges(b, loc))
+    sizes.push_back(getValueOrCreateConstantIndexOp(b, loc, range.size));
+  auto constant = [&](int64_t value) -> Value {
+    return arith::ConstantIndexOp::create(b, loc, value);
+  };
+  Value one = constant(1), group = constant(kGroup),
+        most = constant(kMaxGroups);
+  SmallVector<ElementBlock> blocks = chooseBlocks(op);
+  SmallVector<Value> units = sizes;
+  for (const ElementBlock &block : blocks)
+    units[block.dim] = b.createOrFold<arith::CeilDivUIOp>(
+        loc, sizes[block.dim], constant(block.count));
+  Value total = one;
+  SmallVector<unsigned> parallel;
+  op.getParallelDims(parallel);
+  for (unsigned dim : parallel)
+    total = b.createOrFold<arith::MulIOp>(loc, total, units[dim]);
+  Value groups = b.createOrFold<arith::CeilDivUIOp>(loc, total, group);
+  Value columns = b.createOrFold<arith::MinUIOp>(loc, groups, most);
+  // An empty result makes no workgroup; ours is no division by zero.
+  columns = b.createOrFold<arith::MaxUIOp>(loc, columns, one);
+  Value rows = b.createOrFold<arith::CeilDivUIOp>(loc, groups, columns);
+
+  auto launch =
+      gpu::LaunchOp::create(b, loc, columns, rows, one, group, one, one);
+  OpBuilder::InsertionGuard guard(b);
+  b.setInsertionPointToStart(&launch.getBody().front());
+  Value number = arith::MulIOp::create(b, loc, launch.getBlockIds().y,
+                                       launch.getGridSize().x);
+  number = arith::AddIOp::create(b, loc, number, launch.getBlockIds().x);
+  number = arith::MulIOp::create(b, loc, number, group);
+  number = arith::AddIOp::create(b, loc, number, launch.getThreadIds().x);
+  Value inside =
+      arith::CmpIOp::create(b, loc, arith::CmpIPredicate::ult, number, total);
+  auto guarded = scf::IfOp::create(b, loc, inside, /*withElseRegion=*/false);
+  gpu::TerminatorOp::create(b, loc);
+  b.setInsertionPointToStart(guarded.thenBlock());
+  ElementBuilder builder(b, op, sizes, blocks);
+  builder.delinearize(number, units);
+  builder.build();
+}

@@ -1,0 +1,157 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// Which kernels run on the device, and when the host has to wait for it.
+#include "mlir/Dialect/Arith/IR/Arith.h"
+#include "mlir/Dialect/Func/IR/FuncOps.h"
+#include "mlir/Dialect/LLVMIR/NVVMDialect.h"
+#include "mlir/Dialect/Linalg/IR/Linalg.h"
+#include "mlir/Dialect/Linalg/Utils/Utils.h"
+#include "mlir/Dialect/Math/IR/Math.h"
+#include "mlir/Dialect/MemRef/IR/MemRef.h"
+#include "mlir/Dialect/SCF/IR/SCF.h"
+#include "mlir/Interfaces/SideEffectInterfaces.h"
+#include "tamis/Conversion/Workspace.h"
+#include "tamis/Gpu/Mapping.h"
+#include "tamis/Gpu/Passes.h"
+#include "tamis/IR/Tamis.h"
+#include "llvm/ADT/StringSet.h"
+
+namespace mlir::tamis {
+#define GEN_PASS_DEF_MAPTOGPU
+#include "tamis/Gpu/Passes.h.inc"
+} // namespace mlir::tamis
+
+using namespace mlir;
+using namespace mlir::tamis;
+
+ArrayRef<GpuMapping> mlir::tamis::getGpuMappings() {
+  static const GpuMapping mappings[] = {
+      {"fragments", refuseFragments, buildFragments},
+      {"elements", refuseElements, buildElements},
+  };
+  return mappings;
+}
+
+/// Computations on buffers; views and sizes beside them stay on the host.
+static SmallVector<Operation *> getComputations(func::FuncOp function) {
+  SmallVector<Operation *> list;
+  for (Operation &op : function.getBody().front().without_terminator())
+    if (!isMemoryEffectFree(&op))
+      list.push_back(&op);
+  return list;
+}
+
+/// The first mapping that takes `op`; null with the reason of the last.
+static const GpuMapping *findMapping(Operation *op, std::string &reason) {
+  for (const GpuMapping &mapping : getGpuMappings()) {
+    reason = mapping.refuse(op);
+    if (reason.empty())
+      return &mapping;
+  }
+  return nullptr;
+}
+
+namespace {
+struct MapToGpu : public tamis::impl::MapToGpuBase<MapToGpu> {
+  using MapToGpuBase::MapToGpuBase;
+
+  void runOnOperation() override {
+    ModuleOp module = getOperation();
+    auto main = module.lookupSymbol<func::FuncOp>("main");
+    if (!main || module->hasAttr(kDeviceAttrName))
+      return;
+    llvm::StringSet<> device;
+    SmallVector<Attribute> host;
+    Builder b(&getContext());
+    for (auto function : module.getOps<func::FuncOp>()) {
+      if (function == main || function.isExternal() ||
+          getComputations(function).empty())
+        continue;
+      std::string reason = map(function);
+      if (reason.empty()) {
+        device.insert(function.getSymName());
+        ++numMapped;
+        continue;
+      }
+      ++numHost;
+      host.push_back(b.getDictionaryAttr(
+          {b.getNamedAttr("kernel", function.getSymNameAttr()),
+           b.getNamedAttr("reason", b.getStringAttr(reason))}));
+    }
+    synchronize(main, device);
+    module->setAttr(
+        kDeviceAttrName,
+        b.getDictionaryAttr(
+            {b.getNamedAttr("kernels", b.getI64IntegerAttr(device.size())),
+             b.getNamedAttr("host", b.getArrayAttr(host))}));
+  }
+
+  /// Maps all of `function` or nothing of it; returns why not.
+  std::string map(func::FuncOp function) {
+    for (auto copy : llvm::make_early_inc_range(
+             function.getBody().front().getOps<memref::CopyOp>())) {
+      OpBuilder b(copy);
+      linalg::makeMemRefCopyOp(b, copy.getLoc(), copy.getSource(),
+                               copy.getTarget());
+      copy.erase();
+    }
+    SmallVector<Operation *> list = getComputations(function);
+    SmallVector<const GpuMapping *> mappings;
+    for (Operation *op : list) {
+      std::string reason;
+      mappings.push_back(findMapping(op, reason));
+      if (!mappings.back())
+        return reason;
+    }
+    for (auto [op, mapping] : llvm::zip(list, mappings)) {
+      OpBuilder b(op);
+      mapping->build(b, op);
+      op->erase();
+    }
+    return "";
+  }
+
+  /// Whether `buffer` is the error word, which no kernel on the device has.
+  static bool isErrorWord(Value buffer) {
+    auto view = buffer.getDefiningOp<memref::ViewOp>();
+    return view && isa<BlockArgument>(view.getSource()) &&
+           isConstantIntValue(view.getByteShift(), workspace::kError) &&
+           view.getType().getRank() == 0;
+  }
+
+  /// Whether `op` reads or writes, on the host, memory the device may use.
+  static bool touchesMemory(Operation *op, const llvm::StringSet<> &device) {
+    if (auto call = dyn_cast<func::CallOp>(op))
+      return !device.contains(call.getCallee());
+    // Loops and branches wait inside, allocations have nothing to wait for.
+    if (op->getNumRegions() && isa<scf::SCFDialect>(op->getDialect()))
+      return false;
+    if (auto load = dyn_cast<memref::LoadOp>(op))
+      return !isErrorWord(load.getMemRef());
+    if (auto store = dyn_cast<memref::StoreOp>(op))
+      return !isErrorWord(store.getMemRef());
+    return !isa<memref::AllocOp>(op) && !isMemoryEffectFree(op);
+  }
+
+  void synchronize(func::FuncOp main, const llvm::StringSet<> &device) {
+    if (device.empty())
+      return;
+    func::FuncOp wait = declareRuntime(getOperation(), kWaitName, {}, {});
+    OpBuilder b(&getContext());
+    main.walk([&](Block *block) {
+      // What ran before the block may still be running.
+      bool pending = true;
+      for (Operation &op : llvm::make_early_inc_range(*block)) {
+        bool leaves = isa<func::ReturnOp>(op);
+        if (pending && (leaves || touchesMemory(&op, device))) {
+          b.setInsertionPoint(&op);
+          func::CallOp::create(b, op.getLoc(), wait, ValueRange{});
+          pending = false;
+        }
+        if (op.getNumRegions() || isa<func::CallOp>(op))
+          pending |= !touchesMemory(&op, device);
+      }
+    });
+  }
+};
+} // namespace

@@ -1,0 +1,203 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// The dialect `tamis_gpu`: what belongs to it, verifiers, bufferization.
+#include "mlir/Dialect/Bufferization/IR/BufferizableOpInterface.h"
+#include "mlir/Dialect/Bufferization/IR/DstBufferizableOpInterfaceImpl.h"
+#include "mlir/IR/DialectImplementation.h"
+#include "tamis/Gpu/Tensor.h"
+#include "llvm/ADT/TypeSwitch.h"
+
+using namespace mlir;
+using namespace mlir::tamis;
+using namespace mlir::tamis::device;
+
+#include "tamis/Gpu/TensorDialect.cpp.inc"
+
+#include "tamis/Gpu/TensorInterfaces.cpp.inc"
+
+#define GET_ATTRDEF_CLASSES
+#include "tamis/Gpu/TensorAttrs.cpp.inc"
+
+#define GET_OP_CLASSES
+#include "tamis/Gpu/TensorOps.cpp.inc"
+
+void TamisGpuDialect::initialize() {
+  addAttributes<
+#define GET_ATTRDEF_LIST
+#include "tamis/Gpu/TensorAttrs.cpp.inc"
+      >();
+  addOperations<
+#define GET_OP_LIST
+#include "tamis/Gpu/TensorOps.cpp.inc"
+      >();
+}
+
+//===-- attributes --------------------------------------------------------===//
+
+LogicalResult MmaAttr::verify(function_ref<InFlightDiagnostic()> emitError,
+                              Type element, bool) {
+  if (!element.isInteger(8) && !isa<Float16Type, BFloat16Type>(element))
+    return emitError() << "expected i8, f16 or bf16, got " << element;
+  return success();
+}
+
+LogicalResult TilesAttr::verify(function_ref<InFlightDiagnostic()> emitError,
+                                int64_t channels, int64_t rows, int64_t words,
+                                int64_t warpChannels, int64_t warpRows,
+                                int64_t stages) {
+  if (warpChannels <= 0 || warpRows <= 0 || channels <= 0 || rows <= 0 ||
+      channels % warpChannels != 0 || rows % warpRows != 0)
+    return emitError() << "expected whole warps in a tile";
+  if (words <= 0 || words % 4 != 0 || !llvm::isPowerOf2_64(words))
+    return emitError() << "words expected a power of two from 4 on, got "
+                       << words;
+  if (stages <= 0)
+    return emitError() << "stages expected at least 1, got " << stages;
+  return success();
+}
+
+//===-- compress ----------------------------------------------------------===//
+
+LogicalResult CompressOp::verify() {
+  auto packed = cast<RankedTensorType>(getPacked().getType());
+  auto values = cast<RankedTensorType>(getValues().getType());
+  auto metadata = cast<RankedTensorType>(getMetadata().getType());
+  if (!packed.hasStaticShape() || packed.getRank() != 4 ||
+      !packed.getElementType().isInteger(8))
+    return emitOpError("expected packed i8 weights of static shape and rank 4");
+  SmallVector<int64_t> shape(packed.getShape());
+  // A fragment is 16 channels of 64 elements, half of them stored.
+  if (shape[3] % 1024 != 0)
+    return emitOpError("expected tiles of whole fragments, got ") << shape[3];
+  shape[3] /= 2;
+  if (values.getShape() != ArrayRef(shape) ||
+      values.getElementType() != packed.getElementType())
+    return emitOpError("values expected half of the packed elements");
+  shape[3] /= 16;
+  if (metadata.getShape() != ArrayRef(shape) ||
+      !metadata.getElementType().isInteger(32))
+    return emitOpError("metadata expected a word for 32 packed elements");
+  return success();
+}
+
+//===-- contract ----------------------------------------------------------===//
+
+AffineMap device::ContractOp::getMap(unsigned i) {
+  return cast<AffineMapAttr>(getIndexingMaps()[i]).getValue();
+}
+
+void device::ContractOp::getEffects(
+    SmallVectorImpl<SideEffects::EffectInstance<MemoryEffects::Effect>>
+        &effects) {
+  for (OpOperand &operand : getOperation()->getOpOperands()) {
+    if (!isa<MemRefType>(operand.get().getType()))
+      continue;
+    if (isDpsInit(&operand))
+      effects.emplace_back(MemoryEffects::Write::get(), &operand);
+    else
+      effects.emplace_back(MemoryEffects::Read::get(), &operand);
+  }
+}
+
+LogicalResult device::ContractOp::verify() {
+  size_t dims = getBounds().size();
+  if (getIndexingMaps().size() != 3 + getExtras().size())
+    return emitOpError("expected ")
+           << 3 + getExtras().size() << " indexing maps, got "
+           << getIndexingMaps().size();
+  for (unsigned i = 0; i < getIndexingMaps().size(); ++i)
+    if (getMap(i).getNumDims() != dims)
+      return emitOpError("map #") << i << " expected " << dims << " dimensions";
+  if (getPacked() && cast<ShapedType>(getRhs().getType()).getRank() != 4)
+    return emitOpError("packed rhs expected rank 4");
+  FragmentAttrInterface instruction = getInstruction();
+  if (instruction.isSparse() != bool(getMetadata()))
+    return emitOpError("expected metadata if and only if weights are 2:4");
+  if (instruction.isSparse() && (!getPacked() || getRhsZero()))
+    return emitOpError("expected packed 2:4 weights without a zero point");
+  FragmentShape shape = instruction.getShape();
+  TilesAttr tiles = getTiles();
+  if (tiles.getWarpChannels() % shape.channels != 0 ||
+      tiles.getWarpRows() % shape.rows != 0 ||
+      tiles.getWords() % shape.words != 0)
+    return emitOpError("expected tiles of whole fragments");
+  Type stored = getAccumulator();
+  if (hasEpilogue()) {
+    Block &block = getEpilogue().front();
+    if (block.getNumArguments() != 1 + getExtras().size())
+      return emitOpError("epilogue expected ")
+             << 1 + getExtras().size() << " arguments, got "
+             << block.getNumArguments();
+    stored = block.getTerminator()->getOperand(0).getType();
+  }
+  Type element = cast<ShapedType>(getInit().getType()).getElementType();
+  if (stored != element)
+    return emitOpError("stores ") << stored << " into elements of " << element;
+  return success();
+}
+
+//===-- bufferization -----------------------------------------------------===//
+
+namespace {
+/// The destination is written, never read.
+struct ContractModel : bufferization::DstBufferizableOpInterfaceExternalModel<
+                           ContractModel, device::ContractOp> {
+  bool bufferizesToMemoryRead(Operation *op, OpOperand &operand,
+                              const bufferization::AnalysisState &) const {
+    return !cast<DestinationStyleOpInterface>(op).isDpsInit(&operand);
+  }
+
+  /// An extra operand read through the map of the destination is read by the
+  /// lane that writes the element, just before, so the two may be one buffer.
+  bool bufferizesToElementwiseAccess(Operation *op,
+                                     const bufferization::AnalysisState &,
+                                     ArrayRef<OpOperand *> operands) const {
+    auto contract = cast<device::ContractOp>(op);
+    unsigned first = contract.getExtras().getBeginOperandIndex();
+    return llvm::all_of(operands, [&](OpOperand *operand) {
+      if (contract.isDpsInit(operand))
+        return true;
+      unsigned number = operand->getOperandNumber();
+      if (number < first || number >= first + contract.getExtras().size())
+        return false;
+      return contract.getExtraMap(number - first) == contract.getOutMap() &&
+             isa<ShapedType>(operand->get().getType());
+    });
+  }
+
+  LogicalResult bufferize(Operation *op, RewriterBase &rewriter,
+                          const bufferization::BufferizationOptions &options,
+                          bufferization::BufferizationState &state) const {
+    OpBuilder::InsertionGuard guard(rewriter);
+    rewriter.setInsertionPoint(op);
+    SmallVector<Value> operands, results;
+    for (OpOperand &operand : op->getOpOperands()) {
+      Value value = operand.get();
+      if (isa<TensorType>(value.getType())) {
+        FailureOr<Value> buffer =
+            bufferization::getBuffer(rewriter, value, options, state);
+        if (failed(buffer))
+          return failure();
+        value = *buffer;
+      }
+      operands.push_back(value);
+      if (cast<DestinationStyleOpInterface>(op).isDpsInit(&operand))
+        results.push_back(value);
+    }
+    OperationState newState(op->getLoc(), op->getName());
+    newState.addOperands(operands);
+    newState.propertiesAttr = op->getPropertiesAsAttribute();
+    newState.addAttributes(op->getDiscardableAttrDictionary().getValue());
+    newState.addRegion()->takeBody(op->getRegion(0));
+    rewriter.create(newState);
+    bufferization::replaceOpWithBufferizedValues(rewriter, op, results);
+    return success();
+  }
+};
+} // namespace
+
+void device::registerTensorExternalModels(DialectRegistry &registry) {
+  registry.addExtension(+[](MLIRContext *context, TamisGpuDialect *) {
+    device::ContractOp::attachInterface<ContractModel>(*context);
+  });
+}

@@ -1,0 +1,117 @@
+// RUN: tamis-opt %s --tamis-select-fragments --split-input-file | FileCheck %s
+
+#lhs = affine_map<(m, n, k) -> (m, k)>
+#rhs = affine_map<(m, n, k) -> (k, n)>
+#out = affine_map<(m, n, k) -> (m, n)>
+
+module attributes {tamis.target = #tamis.target<"nvptx64", ["mma", "mma-sp"]>} {
+  // Constant weights are packed tile by tile, 64 elements of the reduction
+  // each; the sums of columns serve the zero point of the rows.
+  // CHECK-LABEL: @bytes
+  // CHECK: %[[P:.*]], %[[S:.*]] = tamis_kernel.pack {{.*}} groups [] column 1 reductions [0] run 1 step 64
+  // CHECK-SAME: -> tensor<1x1x2x4096xi8> sums tensor<1x64xi32>
+  // CHECK: tamis_gpu.contract ins(%{{.*}}, %[[P]] : {{.*}}) sums(%[[S]] : tensor<1x64xi32>) lhs_zero
+  // CHECK-SAME: by #tamis_gpu.mma<element = i8, emulated = false> tiles <channels = 64, rows = 32, words = 16, warpChannels = 32, warpRows = 16, stages = 3> {packed}
+  func.func @bytes(%x: tensor<?x72xi8>, %e: tensor<?x40xi32>) -> tensor<?x40xi32> {
+    %z = arith.constant 3 : i8
+    %w = arith.constant dense<2> : tensor<72x40xi8>
+    %y = tamis.contract ins(%x, %w : tensor<?x72xi8>, tensor<72x40xi8>) lhs_zero(%z : i8) outs(%e : tensor<?x40xi32>)
+      maps [#lhs, #rhs, #out] iterators ["parallel", "parallel", "reduction"] pad [0, 0] accumulator i32 -> tensor<?x40xi32>
+    return %y : tensor<?x40xi32>
+  }
+
+  // Unsigned weights are packed as signed ones; 128 is their zero point then.
+  // CHECK-LABEL: @unsigned_weights
+  // CHECK: tamis_kernel.pack {{.*}} {is_unsigned, offset = 128 : i64}
+  // CHECK: tamis_gpu.contract
+  // CHECK-NOT: rhs_zero
+  // CHECK: return
+  func.func @unsigned_weights(%x: tensor<8x64xi8>, %e: tensor<8x40xi32>) -> tensor<8x40xi32> {
+    %z = arith.constant 128 : i32
+    %w = arith.constant dense<2> : tensor<64x40xi8>
+    %y = tamis.contract ins(%x, %w : tensor<8x64xi8>, tensor<64x40xi8>) rhs_zero(%z : i32) outs(%e : tensor<8x40xi32>)
+      maps [#lhs, #rhs, #out] iterators ["parallel", "parallel", "reduction"] pad [0, 0] accumulator i32 {rhs_unsigned} -> tensor<8x40xi32>
+    return %y : tensor<8x40xi32>
+  }
+
+  // Of four consecutive elements of each column two are zero.
+  // CHECK-LABEL: @two_of_four
+  // CHECK: %[[P:.*]] = tamis_kernel.pack {{.*}} -> tensor<1x1x1x2048xi8>
+  // CHECK: %[[V:.*]], %[[M:.*]] = tamis_gpu.compress %[[P]] words 16 : tensor<1x1x1x2048xi8> -> tensor<1x1x1x1024xi8>, tensor<1x1x1x64xi32>
+  // CHECK: tamis_gpu.contract ins(%{{.*}}, %[[V]] : {{.*}}) metadata(%[[M]] : {{.*}}by #tamis_gpu.mma_sparse<emulated = false>
+  func.func @two_of_four(%x: tensor<8x8xi8>, %e: tensor<8x1xi32>) -> tensor<8x1xi32> {
+    %w = arith.constant dense<[[1], [0], [2], [0], [0], [0], [3], [4]]> : tensor<8x1xi8>
+    %y = tamis.contract ins(%x, %w : tensor<8x8xi8>, tensor<8x1xi8>) outs(%e : tensor<8x1xi32>)
+      maps [#lhs, #rhs, #out] iterators ["parallel", "parallel", "reduction"] pad [0, 0] accumulator i32 -> tensor<8x1xi32>
+    return %y : tensor<8x1xi32>
+  }
+
+  // CHECK-LABEL: @three_of_four
+  // CHECK-NOT: tamis_gpu.compress
+  // CHECK: by #tamis_gpu.mma<element = i8
+  func.func @three_of_four(%x: tensor<8x8xi8>, %e: tensor<8x1xi32>) -> tensor<8x1xi32> {
+    %w = arith.constant dense<[[1], [5], [2], [0], [0], [0], [3], [4]]> : tensor<8x1xi8>
+    %y = tamis.contract ins(%x, %w : tensor<8x8xi8>, tensor<8x1xi8>) outs(%e : tensor<8x1xi32>)
+      maps [#lhs, #rhs, #out] iterators ["parallel", "parallel", "reduction"] pad [0, 0] accumulator i32 -> tensor<8x1xi32>
+    return %y : tensor<8x1xi32>
+  }
+
+  // A product of activations reads both where they lie.
+  // CHECK-LABEL: @activations
+  // CHECK-NOT: tamis_kernel.pack
+  // CHECK: by #tamis_gpu.lane_fma tiles
+  // CHECK-NOT: packed
+  // CHECK: return
+  func.func @activations(%x: tensor<8x64xf32>, %w: tensor<64x40xf32>, %e: tensor<8x40xf32>) -> tensor<8x40xf32> {
+    %y = tamis.contract ins(%x, %w : tensor<8x64xf32>, tensor<64x40xf32>) outs(%e : tensor<8x40xf32>)
+      maps [#lhs, #rhs, #out] iterators ["parallel", "parallel", "reduction"] pad [0, 0] accumulator f32 -> tensor<8x40xf32>
+    return %y : tensor<8x40xf32>
+  }
+
+  // CHECK-LABEL: @wide_integers
+  // CHECK: tamis.contract {{.*}}tamis.reason = "no fragment instruction takes these element types"
+  func.func @wide_integers(%x: tensor<8x64xi32>, %w: tensor<64x40xi32>, %e: tensor<8x40xi32>) -> tensor<8x40xi32> {
+    %y = tamis.contract ins(%x, %w : tensor<8x64xi32>, tensor<64x40xi32>) outs(%e : tensor<8x40xi32>)
+      maps [#lhs, #rhs, #out] iterators ["parallel", "parallel", "reduction"] pad [0, 0] accumulator i32 -> tensor<8x40xi32>
+    return %y : tensor<8x40xi32>
+  }
+}
+
+// -----
+
+#lhs = affine_map<(n, y, x, o, i, j, c) -> (n, y + i, x + j, c)>
+#rhs = affine_map<(n, y, x, o, i, j, c) -> (i, j, c, o)>
+#out = affine_map<(n, y, x, o, i, j, c) -> (n, y, x, o)>
+
+// No tensor cores asked for: products of one lane, without asynchronous copies.
+module attributes {tamis.target = #tamis.target<"vulkan", []>} {
+  // The reductions of a window are one run.
+  // CHECK-LABEL: @window
+  // CHECK: tensor.pad
+  // CHECK: tamis_kernel.pack {{.*}} reductions [0, 1, 2] run 3 step 64
+  // CHECK: by #tamis_gpu.lane_dot<native = false> {{.*}}stages = 1
+  func.func @window(%x: tensor<1x8x8x3xi8>, %e: tensor<1x8x8x16xi32>) -> tensor<1x8x8x16xi32> {
+    %w = arith.constant dense<2> : tensor<3x3x3x16xi8>
+    %y = tamis.contract ins(%x, %w : tensor<1x8x8x3xi8>, tensor<3x3x3x16xi8>) outs(%e : tensor<1x8x8x16xi32>)
+      maps [#lhs, #rhs, #out] iterators ["parallel", "parallel", "parallel", "parallel", "reduction", "reduction", "reduction"]
+      pad [0, 1, 1, 0] accumulator i32 -> tensor<1x8x8x16xi32>
+    return %y : tensor<1x8x8x16xi32>
+  }
+}
+
+// -----
+
+#lhs = affine_map<(m, n, k) -> (m, k)>
+#rhs = affine_map<(m, n, k) -> (k, n)>
+#out = affine_map<(m, n, k) -> (m, n)>
+
+// A machine without a GPU.
+module attributes {tamis.target = #tamis.target<"x86_64", ["mma"]>} {
+  // CHECK-LABEL: @host
+  // CHECK: tamis.contract
+  func.func @host(%x: tensor<8x64xf32>, %w: tensor<64x40xf32>, %e: tensor<8x40xf32>) -> tensor<8x40xf32> {
+    %y = tamis.contract ins(%x, %w : tensor<8x64xf32>, tensor<64x40xf32>) outs(%e : tensor<8x40xf32>)
+      maps [#lhs, #rhs, #out] iterators ["parallel", "parallel", "reduction"] pad [0, 0] accumulator f32 -> tensor<8x40xf32>
+    return %y : tensor<8x40xf32>
+  }
+}
