@@ -2,8 +2,6 @@
 //
 // Computations become functions, equal ones the same function: a network
 // repeats its layers, and LLVM's time is most of compile time.
-#include "tamis/Conversion/Passes.h"
-#include "tamis/IR/Tamis.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "mlir/Dialect/Linalg/IR/Linalg.h"
@@ -12,6 +10,9 @@
 #include "mlir/IR/IRMapping.h"
 #include "mlir/Interfaces/DestinationStyleOpInterface.h"
 #include "mlir/Transforms/RegionUtils.h"
+#include "tamis/Conversion/Passes.h"
+#include "tamis/IR/Tamis.h"
+#include "tamis/Kernels/Passes.h"
 #include "llvm/ADT/SetVector.h"
 
 namespace mlir::tamis {
@@ -83,8 +84,8 @@ struct OutlineKernels : impl::OutlineKernelsBase<OutlineKernels> {
     for (Value value : operands) {
       auto type = dyn_cast<MemRefType>(value.getType());
       if (type && withoutOffset(type) != type)
-        value = memref::CastOp::create(b, op->getLoc(), withoutOffset(type),
-                                       value);
+        value =
+            memref::CastOp::create(b, op->getLoc(), withoutOffset(type), value);
       passed.push_back(value);
     }
 
@@ -107,8 +108,10 @@ struct OutlineKernels : impl::OutlineKernelsBase<OutlineKernels> {
           view.getMixedOffsets(), view.getMixedSizes(),
           view.getMixedStrides()));
     });
-    // Where an operation came from tells layers apart that are otherwise equal.
+    // Where an operation came from, and what else it could have been, tells
+    // layers apart that are otherwise equal.
     Attribute origin = moved->removeAttr("origin");
+    moved->removeAttr(kChoiceAttrName);
     func::ReturnOp::create(inside, op->getLoc());
 
     std::string key;

@@ -3,6 +3,7 @@
 // Decides, for every contraction on tensors, the instruction, the tiles and the
 // order of its right operand, and writes the decision down as a
 // tamis_kernel.contract. Nothing is packed or generated here.
+#include "Candidates.h"
 #include "Emitter.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/Linalg/IR/Linalg.h"
@@ -36,6 +37,7 @@ struct Decision {
   ContractionDims dims;
   SmallVector<int64_t> bounds;
   Tiling tiling;
+  KernelChoice choice;
   int64_t tasks = 1;
   bool packed;
   /// Taken from every rhs element when it is packed.
@@ -159,21 +161,43 @@ static bool suitsTiles(ContractOp op, const ContractionDims &dims,
 }
 
 /// How many pieces are worth waking workers for.
-static int64_t chooseTasks(const Decision &decision, int64_t threads) {
-  // A vector of products takes about 0.3 ns; less than some 25 us of them per
-  // worker costs more to hand out than to do.
-  constexpr double kVectorsPerTask = 25e3 / 0.3;
-  double products = 1;
-  for (int64_t bound : decision.bounds)
-    products *= ShapedType::isDynamic(bound) ? 128.0 : double(bound);
-  products /= double(decision.instruction.getLanes() *
-                     decision.instruction.getReductionStep());
-  return std::clamp<int64_t>(int64_t(products / kVectorsPerTask), 1,
-                             std::max<int64_t>(1, threads));
+static int64_t chooseTasks(const Decision &decision, ProfileAttr profile,
+                           int64_t threads) {
+  double vectors = countProducts(decision.bounds) /
+                   double(decision.instruction.getLanes() *
+                          decision.instruction.getReductionStep());
+  return std::clamp<int64_t>(
+      int64_t(vectors / getFact(profile, "task.vectors")), 1,
+      std::max<int64_t>(1, threads));
+}
+
+/// The tile, and the runner-up among the candidates.
+static void chooseTile(Decision &decision, const TilingProblem &problem,
+                       ProfileAttr profile) {
+  InstructionAttrInterface instruction = decision.instruction;
+  SmallVector<RatedTiling> rated;
+  if (instruction.isTile())
+    rated.push_back({chooseTileTiling(problem), 1});
+  else
+    rated = rateTilings(problem, /*count=*/2);
+  double cycles = getDenseCycles(profile, decision.bounds, instruction);
+  KernelChoice &choice = decision.choice;
+  for (const auto &[tiling, cost] : rated) {
+    if (cost > kInQuestion * rated.front().cost)
+      break;
+    choice.candidates.push_back(makeCandidate(
+        profile, choice.key,
+        getDenseName({tiling.rows, tiling.vectors, tiling.positions}),
+        cycles * cost / rated.front().cost));
+  }
+  std::optional<size_t> fastest = findFastest(choice.candidates);
+  decision.tiling = rated[fastest.value_or(0)].tiling;
+  choice.chosen = choice.candidates[fastest.value_or(0)].name;
+  choice.reason = fastest ? "tile measured" : "tile predicted";
 }
 
 static FailureOr<Decision> decide(ContractOp op, TargetAttr target,
-                                  std::string &reason) {
+                                  ProfileAttr profile, std::string &reason) {
   Type lhs = getElementTypeOrSelf(op.getLhs().getType());
   Type rhs = getElementTypeOrSelf(op.getRhs().getType());
   Decision decision;
@@ -265,9 +289,9 @@ static FailureOr<Decision> decide(ContractOp op, TargetAttr target,
   problem.openReduction = ShapedType::isDynamic(problem.steps);
   problem.l2 = target.getL2();
   describeRows(op, dims, decision.bounds, problem);
-  decision.tiling =
-      instruction.isTile() ? chooseTileTiling(problem) : chooseTiling(problem);
-  decision.tasks = chooseTasks(decision, target.getThreads());
+  decision.choice.key = getContractionKey(op);
+  chooseTile(decision, problem, profile);
+  decision.tasks = chooseTasks(decision, profile, target.getThreads());
   return decision;
 }
 
@@ -470,6 +494,7 @@ static void apply(RewriterBase &rewriter, ContractOp op,
       b.getI64IntegerAttr(decision.tasks),
       decision.packed ? b.getUnitAttr() : UnitAttr(), /*storage=*/nullptr,
       op.getLhsUnsignedAttr(), op.getRhsUnsignedAttr(), op.getOriginAttr());
+  recordChoice(contract, decision.choice);
   rewriter.inlineRegionBefore(op.getEpilogue(), contract.getEpilogue(),
                               contract.getEpilogue().begin());
   rewriter.replaceOp(op, contract.getResult());
@@ -491,8 +516,10 @@ struct SelectInstructions
     for (ContractOp op : ops) {
       TargetAttr target = getTarget(op);
       std::string reason;
+      if (!target)
+        target = generic;
       FailureOr<Decision> decision =
-          decide(op, target ? target : generic, reason);
+          decide(op, target, getProfile(op, target), reason);
       if (failed(decision)) {
         ++numLeft;
         LLVM_DEBUG(op.emitRemark()

@@ -7,6 +7,7 @@
 #include "llvm/Support/MathExtras.h"
 
 #include <algorithm>
+#include <cmath>
 
 using namespace mlir;
 using namespace mlir::tamis;
@@ -35,15 +36,15 @@ static int64_t choosePositions(const TilingProblem &problem, int64_t rows) {
   return ShapedType::isDynamic(extent) || extent > fits ? fits : 0;
 }
 
-Tiling mlir::tamis::chooseTiling(const TilingProblem &problem) {
+SmallVector<RatedTiling> mlir::tamis::rateTilings(const TilingProblem &problem,
+                                                  unsigned count) {
   bool isDynamic = ShapedType::isDynamic(problem.rowExtent);
   int64_t rowExtent = isDynamic ? kTypicalExtents[0] : problem.rowExtent;
   int64_t columns = ShapedType::isDynamic(problem.columns) ? kTypicalExtents[0]
                                                            : problem.columns;
   int64_t vectorsWanted = llvm::divideCeil(columns, problem.lanes);
   int64_t maxVectors = problem.depthwise ? 4 : rowExtent < 4 ? 8 : 6;
-  Tiling best{1, 1, 0};
-  double bestCost = 1e300;
+  SmallVector<RatedTiling> all;
   for (int64_t vectors = 1; vectors <= std::min(maxVectors, vectorsWanted);
        ++vectors) {
     int64_t budget = problem.maxAccumulators;
@@ -80,14 +81,17 @@ Tiling mlir::tamis::chooseTiling(const TilingProblem &problem) {
       double cost = panels * rowsCost(vectors);
       if (tailVectors)
         cost += rowsCost(tailVectors);
-      if (cost < bestCost - 1e-9) {
-        bestCost = cost;
-        best = {rows, vectors, 0};
-      }
+      // Sums in another order are no other cost.
+      cost = std::round(cost * 1e6) / 1e6;
+      all.push_back({{rows, vectors, choosePositions(problem, rows)}, cost});
     }
   }
-  best.positions = choosePositions(problem, best.rows);
-  return best;
+  // Fewer than a hundred; of equal ones the first.
+  llvm::stable_sort(all, [](const RatedTiling &a, const RatedTiling &b) {
+    return a.cost < b.cost;
+  });
+  all.truncate(std::min<size_t>(all.size(), count));
+  return all;
 }
 
 Tiling mlir::tamis::chooseTileTiling(const TilingProblem &problem) {

@@ -5,8 +5,8 @@
 #ifndef TAMIS_PIPELINE_COMPILE_H
 #define TAMIS_PIPELINE_COMPILE_H
 
-#include "tamis/Import/Onnx.h"
 #include "mlir/IR/Diagnostics.h"
+#include "tamis/Import/Onnx.h"
 #include "llvm/ADT/StringRef.h"
 #include "llvm/Support/LogicalResult.h"
 #include <functional>
@@ -25,6 +25,9 @@ struct CompileOptions {
   /// "native", an x86-64 level, a feature list, or several of these split by
   /// commas and resolved when the artifact is loaded (see Target.h).
   std::string target = "native";
+  /// File of what cost models know of the target (docs/Profile.md); empty: the
+  /// built-in numbers.
+  std::string profile;
   /// Upper bound of the task split.
   int64_t threads = 1;
   /// Bindings of open dimensions, folders of external data.
