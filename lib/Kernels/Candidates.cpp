@@ -80,21 +80,6 @@ std::string mlir::tamis::getDenseName(ArrayRef<int64_t> tile) {
   return name;
 }
 
-double mlir::tamis::countProducts(ArrayRef<int64_t> bounds) {
-  double products = 1;
-  for (int64_t bound : bounds)
-    products *= double(ShapedType::isDynamic(bound) ? kTypicalRows : bound);
-  return products;
-}
-
-double mlir::tamis::getDenseCycles(ProfileAttr profile,
-                                   ArrayRef<int64_t> bounds,
-                                   InstructionAttrInterface instruction) {
-  return countProducts(bounds) * getCycles(profile, instruction) /
-         double(instruction.getLanes() * instruction.getReductionStep()) /
-         getFact(profile, "dense.share");
-}
-
 KernelCandidate mlir::tamis::makeCandidate(ProfileAttr profile, StringRef key,
                                            std::string name, double cycles) {
   KernelCandidate candidate;

@@ -13,9 +13,6 @@ namespace mlir::tamis {
 /// Candidates of this many times the least prediction are not in question.
 inline constexpr double kInQuestion = 2;
 
-/// Rows assumed where only run time knows.
-inline constexpr int64_t kTypicalRows = 128;
-
 /// One way to compute a contraction, in microseconds.
 struct KernelCandidate {
   std::string name;
@@ -35,14 +32,6 @@ std::string getStreamName(int64_t positions, bool overLines, double words);
 
 /// The name of dense panels, or of an operand as it lies, with this tile.
 std::string getDenseName(ArrayRef<int64_t> tile);
-
-/// Multiplications of a contraction, the typical number of them where a bound
-/// is open.
-double countProducts(ArrayRef<int64_t> bounds);
-
-/// Cycles that all of them take in a dense kernel.
-double getDenseCycles(ProfileAttr profile, ArrayRef<int64_t> bounds,
-                      InstructionAttrInterface instruction);
 
 /// A candidate that is expected to take `cycles`, with what was measured of it.
 KernelCandidate makeCandidate(ProfileAttr profile, StringRef key,

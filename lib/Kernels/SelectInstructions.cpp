@@ -4,6 +4,7 @@
 // order of its right operand, and writes the decision down as a
 // tamis_kernel.contract. Nothing is packed or generated here.
 #include "Candidates.h"
+#include "DensePrice.h"
 #include "Emitter.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/Linalg/IR/Linalg.h"
@@ -161,34 +162,31 @@ static bool suitsTiles(ContractOp op, const ContractionDims &dims,
 }
 
 /// How many pieces are worth waking workers for.
-static int64_t chooseTasks(const Decision &decision, ProfileAttr profile,
-                           int64_t threads) {
-  double vectors = countProducts(decision.bounds) /
-                   double(decision.instruction.getLanes() *
-                          decision.instruction.getReductionStep());
+static int64_t chooseTasks(const DenseProblem &problem, int64_t threads) {
+  InstructionAttrInterface instruction = problem.instruction;
+  double vectors = problem.products / double(instruction.getLanes() *
+                                             instruction.getReductionStep());
   return std::clamp<int64_t>(
-      int64_t(vectors / getFact(profile, "task.vectors")), 1,
+      int64_t(vectors / getFact(problem.profile, "task.vectors")), 1,
       std::max<int64_t>(1, threads));
 }
 
 /// The tile, and the runner-up among the candidates.
 static void chooseTile(Decision &decision, const TilingProblem &problem,
-                       ProfileAttr profile) {
-  InstructionAttrInterface instruction = decision.instruction;
+                       const DenseProblem &dense) {
   SmallVector<RatedTiling> rated;
-  if (instruction.isTile())
+  if (decision.instruction.isTile())
     rated.push_back({chooseTileTiling(problem), 1});
   else
     rated = rateTilings(problem, /*count=*/2);
-  double cycles = getDenseCycles(profile, decision.bounds, instruction);
   KernelChoice &choice = decision.choice;
   for (const auto &[tiling, cost] : rated) {
     if (cost > kInQuestion * rated.front().cost)
       break;
     choice.candidates.push_back(makeCandidate(
-        profile, choice.key,
+        dense.profile, choice.key,
         getDenseName({tiling.rows, tiling.vectors, tiling.positions}),
-        cycles * cost / rated.front().cost));
+        priceDense(dense, tiling.rows, cost / rated.front().cost)));
   }
   std::optional<size_t> fastest = findFastest(choice.candidates);
   decision.tiling = rated[fastest.value_or(0)].tiling;
@@ -290,8 +288,10 @@ static FailureOr<Decision> decide(ContractOp op, TargetAttr target,
   problem.l2 = target.getL2();
   describeRows(op, dims, decision.bounds, problem);
   decision.choice.key = getContractionKey(op);
-  chooseTile(decision, problem, profile);
-  decision.tasks = chooseTasks(decision, profile, target.getThreads());
+  DenseProblem dense = describeDense(decision.bounds, op.getRhsMap(), rhs,
+                                     instruction, target, profile);
+  chooseTile(decision, problem, dense);
+  decision.tasks = chooseTasks(dense, target.getThreads());
   return decision;
 }
 

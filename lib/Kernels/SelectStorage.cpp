@@ -3,6 +3,7 @@
 // Decides which weights become row streams. Contractions come with their dense
 // decision, so both prices are of code that would really be generated.
 #include "Candidates.h"
+#include "DensePrice.h"
 #include "RowStream.h"
 #include "StreamPrice.h"
 #include "mlir/IR/PatternMatch.h"
@@ -154,6 +155,17 @@ static bool describe(Candidate &c, const ContractionDims &dims) {
          !ShapedType::isDynamic(p.columns);
 }
 
+/// Cycles of `op` as it is.
+static double priceDense(kernel::ContractOp op, TargetAttr target,
+                         ProfileAttr profile) {
+  Type rhs = getElementTypeOrSelf(op.getRhs().getType());
+  if (auto pack = op.getRhs().getDefiningOp<kernel::PackOp>())
+    rhs = getElementTypeOrSelf(pack.getSource().getType());
+  return priceDense(describeDense(op.getBounds(), op.getRhsMap(), rhs,
+                                  op.getInstruction(), target, profile),
+                    op.getTile().front());
+}
+
 /// The candidate that `op` is; nullopt, and `reason`, for one that stays dense
 /// whatever its weights are.
 static std::optional<Candidate> match(kernel::ContractOp op, TargetAttr target,
@@ -209,7 +221,7 @@ static std::optional<Candidate> match(kernel::ContractOp op, TargetAttr target,
   // Even with one word in fifty a stream has to be worth counting.
   p.entries = p.words * p.columns / 50;
   c.plans = planStreams(p, 1);
-  double dense = getDenseCycles(profile, op.getBounds(), op.getInstruction());
+  double dense = priceDense(op, target, profile);
   reason = "no row stream: too little to gain";
   if (c.plans.empty() ||
       c.plans.front().cycles > getFact(profile, "row_stream.margin") * dense)
@@ -237,7 +249,8 @@ static std::string compare(StringRef other, double factor, StringRef how) {
 
 /// What was chosen for `op` so far: a dense tile. What an earlier run of this
 /// pass added is left out.
-static KernelChoice getDenseChoice(kernel::ContractOp op, ProfileAttr profile) {
+static KernelChoice getDenseChoice(kernel::ContractOp op, TargetAttr target,
+                                   ProfileAttr profile) {
   KernelChoice choice = getChoice(op).value_or(KernelChoice());
   std::string chosen = getDenseName(op.getTile());
   choice.key = getContractionKey(op);
@@ -245,9 +258,8 @@ static KernelChoice getDenseChoice(kernel::ContractOp op, ProfileAttr profile) {
     return !StringRef(candidate.name).starts_with("dense");
   });
   if (choice.candidates.empty())
-    choice.candidates.push_back(makeCandidate(
-        profile, choice.key, chosen,
-        getDenseCycles(profile, op.getBounds(), op.getInstruction())));
+    choice.candidates.push_back(makeCandidate(profile, choice.key, chosen,
+                                              priceDense(op, target, profile)));
   choice.chosen = chosen;
   return choice;
 }
@@ -349,7 +361,7 @@ struct SelectStorage : tamis::impl::SelectStorageBase<SelectStorage> {
       if (op.getStorage())
         continue;
       ProfileAttr profile = getProfile(op, target);
-      KernelChoice choice = getDenseChoice(op, profile);
+      KernelChoice choice = getDenseChoice(op, target, profile);
       std::optional<Candidate> candidate =
           match(op, target, profile, symbols, choice.reason);
       const StreamPlan *plan = nullptr;

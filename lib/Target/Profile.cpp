@@ -22,8 +22,9 @@ static constexpr std::pair<StringLiteral, double> kFacts[] = {
     {"clock.ghz", 3.0},
     // Share of its instruction's rate that a dense kernel reaches.
     {"dense.share", 0.9},
-    // Bytes a cycle from L2, where a stage does not fit into L1.
+    // Bytes a cycle from L2, and from what is behind it.
     {"l2.bytes_per_cycle", 28},
+    {"memory.bytes_per_cycle", 22},
     // What an entry costs beside its products: two loads, a branch.
     {"row_stream.entry", 0.5},
     // A chain of float additions takes this long for every entry.

@@ -46,7 +46,7 @@ def command(output, path, cache, tune_path, **arguments):
 def _rows(layer):
     """Rows of the table: on the left what the layer is, on the right its candidates, the chosen one marked."""
     left = [layer["node"], layer["types"], f"{_sizes(layer['bounds'])} {layer['instruction']}"]
-    if "sparsity" in layer:
+    if layer.get("sparsity"):
         left.append(f"{layer['sparsity']:.0%} zeros, {layer['pattern']}")
     candidates = sorted(layer.get("candidates", {}).items(), key=lambda item: item[1]["predicted"])
     right = [("* " if name == layer["chosen"] else "  ") + name for name, _ in candidates]
