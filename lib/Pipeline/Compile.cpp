@@ -75,15 +75,15 @@ mlir::tamis::getProfiles(MLIRContext &context, const CompileOptions &options,
                          ArrayRef<TargetAttr> targets) {
   if (options.profile.empty())
     return llvm::map_to_vector(targets, getDefaultProfile);
+  auto emitError = [&] {
+    InFlightDiagnostic error = mlir::emitError(UnknownLoc::get(&context));
+    error << "profile '" << options.profile << "': ";
+    return error;
+  };
   auto file = llvm::MemoryBuffer::getFile(options.profile, /*IsText=*/true);
   if (!file)
-    return mlir::emitError(UnknownLoc::get(&context))
-           << "profile '" << options.profile
-           << "': " << file.getError().message();
-  return readProfile((*file)->getBuffer(), targets, [&] {
-    return mlir::emitError(
-        FileLineColLoc::get(&context, options.profile, 0, 0));
-  });
+    return emitError() << file.getError().message();
+  return readProfile((*file)->getBuffer(), targets, emitError);
 }
 
 LogicalResult Compilation::importFile(StringRef path) {

@@ -125,7 +125,7 @@ struct Reader {
     for (const auto &[key, value] : object) {
       std::optional<double> number = value.getAsNumber();
       if (!number || !std::isfinite(*number) || *number <= 0)
-        return emitError() << "profile: '" << StringRef(key) << "' of " << where
+        return emitError() << "'" << StringRef(key) << "' of " << where
                            << " expected a finite number above 0";
       numbers.set(StringRef(key),
                   FloatAttr::get(Float64Type::get(context), *number));
@@ -138,7 +138,7 @@ struct Reader {
     for (const auto &[key, value] : object) {
       const llvm::json::Object *times = value.getAsObject();
       if (!times)
-        return emitError() << "profile: '" << StringRef(key)
+        return emitError() << "'" << StringRef(key)
                            << "' of 'measured' expected times by candidate";
       FailureOr<NamedAttrList> read =
           readNumbers(*times, "'" + Twine(StringRef(key)) + "'");
@@ -168,20 +168,20 @@ mlir::tamis::readProfile(StringRef text, ArrayRef<TargetAttr> targets,
                          function_ref<InFlightDiagnostic()> emitError) {
   llvm::Expected<llvm::json::Value> parsed = llvm::json::parse(text);
   if (!parsed)
-    return emitError() << "profile: " << llvm::toString(parsed.takeError());
+    return emitError() << llvm::toString(parsed.takeError());
   const llvm::json::Object *file = parsed->getAsObject();
   if (!file || file->getInteger("tamis_profile") != kVersion)
-    return emitError() << "profile: expected an object with \"tamis_profile\": "
+    return emitError() << "expected an object with \"tamis_profile\": "
                        << kVersion;
   std::optional<StringRef> arch = file->getString("arch");
   std::optional<StringRef> features = file->getString("features");
   if (!arch || !features)
-    return emitError() << "profile: expected the texts 'arch' and 'features'";
+    return emitError() << "expected the texts 'arch' and 'features'";
   for (const auto &[key, value] : *file)
     if (!llvm::is_contained(
             {"tamis_profile", "arch", "features", "facts", "measured"},
             StringRef(key)))
-      return emitError() << "profile: unknown entry '" << StringRef(key) << "'";
+      return emitError() << "unknown entry '" << StringRef(key) << "'";
   static const llvm::json::Object none;
   auto getObject = [&](StringRef name) -> const llvm::json::Object * {
     return file->get(name) ? file->getObject(name) : &none;
@@ -189,7 +189,7 @@ mlir::tamis::readProfile(StringRef text, ArrayRef<TargetAttr> targets,
   const llvm::json::Object *factList = getObject("facts");
   const llvm::json::Object *measuredList = getObject("measured");
   if (!factList || !measuredList)
-    return emitError() << "profile: expected 'facts' and 'measured' to be "
+    return emitError() << "expected 'facts' and 'measured' to be "
                           "objects";
   Reader reader{targets.front().getContext(), emitError};
   FailureOr<NamedAttrList> facts = reader.readNumbers(*factList, "'facts'");
@@ -213,7 +213,7 @@ mlir::tamis::readProfile(StringRef text, ArrayRef<TargetAttr> targets,
       NamedAttrList all(profile.getFacts());
       for (NamedAttribute fact : *facts) {
         if (!all.get(fact.getName()))
-          return emitError() << "profile: there is no fact '"
+          return emitError() << "there is no fact '"
                              << fact.getName().getValue() << "' of this target";
         all.set(fact.getName(), fact.getValue());
       }
@@ -226,6 +226,6 @@ mlir::tamis::readProfile(StringRef text, ArrayRef<TargetAttr> targets,
     profiles.push_back(profile);
   }
   if (!found)
-    return emitError() << "profile: it is of another machine, " << difference;
+    return emitError() << "it is of another machine, " << difference;
   return profiles;
 }
