@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 """Profiles and --tune: what is measured is written, what is written decides, and bad files are refused."""
 import json
+import os
+import re
 
 import numpy as np
 import pytest
@@ -10,6 +12,8 @@ from support import models
 from support.run import tamis
 from tamis import compiler, options, tuning
 from tamis.source import Source
+
+ROOT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..")
 
 
 @pytest.fixture
@@ -35,6 +39,13 @@ def test_every_candidate_is_measured(tmp_path, path):
     assert any(name.startswith("dense") for name in times) and any(name.startswith("row stream") for name in times)
     assert all(times[name] == entry["measured"] > 0 for name, entry in layer["candidates"].items())
     assert layer["why"].endswith("(measured)")
+
+
+def test_facts_are_documented(tmp_path, path):
+    tuned(path, tmp_path / "p.json")
+    facts = json.loads((tmp_path / "p.json").read_text())["facts"]
+    documented = set(re.findall(r"^\| `([\w.]+)` \|", open(os.path.join(ROOT, "docs", "Profile.md"), encoding="utf8").read(), re.M))
+    assert {re.sub(r"^instruction\..*", "instruction.NAME", name) for name in facts} == documented
 
 
 def force(path, file, prefix):
