@@ -3,7 +3,7 @@
 
 Each distinct contraction is compiled alone with its own weights, once for each candidate: a profile that calls one candidate
 fast and the others slow makes the compiler take it. All take turns on one core, so that weights leave the caches between
-calls as far as they do in the model; the least of all rounds counts.
+calls as far as they do in the model; the lower quartile of processor time counts (compression/evaluate.py has the reason).
 """
 import contextlib
 import dataclasses
@@ -13,11 +13,12 @@ import tempfile
 import time
 
 from . import _tamis, benchmarking, compiler, feeds
+from .compression import evaluate
 from .errors import Diagnostic, Error
 from .model import Model
 
 OPEN_SIZE = "128"  # of a dimension that only run time knows
-ROUNDS, MOST_ROUNDS, SECONDS = 10, 200, 3.0  # at least so many rounds, and at most; between them, so many seconds
+ROUNDS, MOST_ROUNDS, SECONDS = 12, 200, 3.0  # at least so many rounds, and at most; between them, so many seconds
 SHORT = 20e-6  # a call that takes less is repeated until it takes so many seconds
 
 
@@ -30,7 +31,12 @@ class Kernel:
     path: str
     call: object = None
     repeats: int = 1
-    seconds: float = float("inf")
+    samples: list = dataclasses.field(default_factory=list)
+
+    @property
+    def seconds(self):
+        """Of a call."""
+        return evaluate.undisturbed(self.samples)
 
 
 def tune(source, options, path, on_message=None, progress=None):
@@ -44,24 +50,41 @@ def tune(source, options, path, on_message=None, progress=None):
     if source.signature and compiler.unbound_dims(source.signature, options):
         feed = feeds.random(source.signature.inputs, 0, options.input_dims)
         options = compiler.bind_dims(source.signature, options, feed)
-    text, messages = _tamis.profile_text(dataclasses.asdict(options))
-    _report(messages, source, on_message)
-    profile = json.loads(text)
+    profile = read(options)
     with tempfile.TemporaryDirectory(prefix="tamis-tune-") as folder, _one_core():
         kernels = _compile_all(source, options, profile, folder, on_message, progress)
         kernels = [kernel for kernel in kernels if kernel.path and _bind(kernel)]
         measure(kernels, progress)
     for kernel in kernels:
         profile["measured"].setdefault(kernel.key, {})[kernel.candidate] = round(kernel.seconds * 1e6, 3)
-    _write(path, profile)
+    write(path, profile)
     return kernels
 
 
-def _report(messages, source, on_message):
+def read(options):
+    """The profile of the options' one target as plain data: their own file, else the built-in facts."""
+    text, messages = _tamis.profile_text(dataclasses.asdict(options))
+    _report(messages, "", None)
+    return json.loads(text)
+
+
+def write(path, profile):
+    """Write what `read` returns; the file appears whole or not at all."""
+    temporary = f"{path}.{os.getpid()}.tmp"
+    try:
+        with open(temporary, "w", encoding="utf8") as file:
+            json.dump(profile, file, indent=1, sort_keys=True)
+            file.write("\n")
+        os.replace(temporary, path)
+    except OSError as error:
+        raise Error(f"cannot write the profile: {error.strerror.lower()}", file=path) from None
+
+
+def _report(messages, name, on_message):
     found = [Diagnostic(*message) for message in messages]
     errors = [d for d in found if d.severity == "error"]
     if errors:
-        raise Error.from_diagnostics(errors, source.name)
+        raise Error.from_diagnostics(errors, name)
     for diagnostic in found if on_message else ():
         on_message(diagnostic)
 
@@ -74,10 +97,10 @@ def _compile_all(source, options, profile, folder, on_message, progress):
         part = os.path.join(folder, str(len(done)))
         os.mkdir(part)
         file = os.path.join(part, "profile.json")
-        _write(file, {**profile, "measured": forced})
+        write(file, {**profile, "measured": forced})
         made, messages = _tamis.compile_kernels(source.path, source.data, part,
                                                 dataclasses.asdict(dataclasses.replace(options, profile=file)), list(done))
-        _report(messages, source, on_message)
+        _report(messages, source.name, on_message)
         before = len(done)
         for key, candidate, names, path in made:
             candidates.setdefault(key, {}).update(dict.fromkeys(names))
@@ -104,7 +127,7 @@ def _bind(kernel):
 
 
 def measure(kernels, progress=None):
-    """Call all kernels in turns, in reversed order every second round; fills `seconds`, the least of a call."""
+    """Call all kernels in turns, in reversed order every second round; fills `samples`."""
     for kernel in kernels:
         kernel.repeats = max(1, int(SHORT / max(_time(kernel), 1e-9)))
     task = progress.add_task("measuring", total=MOST_ROUNDS) if progress else None
@@ -114,17 +137,18 @@ def measure(kernels, progress=None):
             # What the layer before has just written.
             for array in kernel.call.inputs:
                 array.reshape(-1).view("u1").max(initial=0)
-            kernel.seconds = min(kernel.seconds, _time(kernel))
+            kernel.samples.append(_time(kernel))
         done += 1
         if progress:
             progress.update(task, completed=done)
 
 
 def _time(kernel):
-    begin = time.perf_counter_ns()
+    now = evaluate.clock({"threads": 1})
+    begin = now()
     for _ in range(kernel.repeats):
         kernel.call()
-    return (time.perf_counter_ns() - begin) * 1e-9 / kernel.repeats
+    return (now() - begin) * 1e-9 / kernel.repeats
 
 
 @contextlib.contextmanager
@@ -135,15 +159,3 @@ def _one_core():
         yield
     finally:
         os.sched_setaffinity(0, before)
-
-
-def _write(path, profile):
-    """The file appears whole or not at all."""
-    temporary = f"{path}.{os.getpid()}.tmp"
-    try:
-        with open(temporary, "w", encoding="utf8") as file:
-            json.dump(profile, file, indent=1, sort_keys=True)
-            file.write("\n")
-        os.replace(temporary, path)
-    except OSError as error:
-        raise Error(f"cannot write the profile: {error.strerror.lower()}", file=path) from None
