@@ -23,21 +23,6 @@ using namespace mlir::tamis;
 /// Plans that are worth comparing.
 static constexpr unsigned kMostPlans = 2;
 
-/// The instruction that multiplies words: 32 bits of the reduction a lane.
-static InstructionAttrInterface getStreamInstruction(kernel::ContractOp op,
-                                                     TargetAttr target,
-                                                     Type lhs, Type rhs) {
-  for (InstructionAttrInterface instruction : getInstructions(target, false)) {
-    unsigned bits = lhs.getIntOrFloatBitWidth();
-    if (!instruction.isTile() &&
-        instruction.getReductionStep() * bits == kWordBytes * 8 &&
-        instruction.accepts(lhs, rhs, op.getAccumulator(), op.getLhsUnsigned(),
-                            op.getRhsUnsigned()))
-      return instruction;
-  }
-  return {};
-}
-
 namespace {
 /// A dense decision that could be a stream.
 struct Candidate {
@@ -48,13 +33,6 @@ struct Candidate {
   StreamProblem problem;
   SmallVector<StreamPlan> plans;
 
-  /// What a stream has to promise of the time of dense panels.
-  double getMargin() const {
-    // An entry is its word and where the activations of it lie.
-    bool isLarger = 2 * problem.entries > problem.words * problem.columns;
-    return getFact(problem.profile,
-                   isLarger ? "row_stream.larger_margin" : "row_stream.margin");
-  }
   std::string getName(const StreamPlan &plan) const;
 };
 } // namespace
@@ -189,7 +167,9 @@ static std::optional<Candidate> match(kernel::ContractOp op, TargetAttr target,
   reason = "no row stream of these types";
   if (!lhs.isF32() && !lhs.isInteger(8))
     return std::nullopt;
-  c.instruction = getStreamInstruction(op, target, lhs, rhs);
+  c.instruction =
+      getStreamInstruction(target, lhs, rhs, op.getAccumulator(),
+                           op.getLhsUnsigned(), op.getRhsUnsigned());
   if (!c.instruction)
     return std::nullopt;
   reason = "no row stream of this shape";
@@ -285,7 +265,7 @@ static const StreamPlan *choose(const Candidate &c, ProfileAttr profile,
   }
   choice.candidates.append(streams);
   StringRef how = "predicted";
-  double limit = c.getMargin();
+  double limit = getStreamMargin(c.problem);
   size_t best = 0;
   if (std::optional<size_t> fastest = findFastest(streams);
       fastest && dense.measured) {

@@ -4,6 +4,7 @@
 // stream asks for a larger difference than their errors.
 #include "StreamPrice.h"
 #include "RowStream.h"
+#include "tamis/Target/Target.h"
 #include "llvm/Support/MathExtras.h"
 #include <algorithm>
 
@@ -65,4 +66,25 @@ SmallVector<StreamPlan> mlir::tamis::planStreams(const StreamProblem &problem,
   });
   plans.truncate(std::min<size_t>(plans.size(), count));
   return plans;
+}
+
+double mlir::tamis::getStreamMargin(const StreamProblem &problem) {
+  // An entry is its word and where the activations of it lie.
+  bool isLarger = 2 * problem.entries > problem.words * problem.columns;
+  return getFact(problem.profile,
+                 isLarger ? "row_stream.larger_margin" : "row_stream.margin");
+}
+
+InstructionAttrInterface mlir::tamis::getStreamInstruction(TargetAttr target,
+                                                           Type lhs, Type rhs,
+                                                           Type accumulator,
+                                                           bool lhsUnsigned,
+                                                           bool rhsUnsigned) {
+  for (InstructionAttrInterface instruction : getInstructions(target, false))
+    if (!instruction.isTile() &&
+        instruction.getReductionStep() * lhs.getIntOrFloatBitWidth() ==
+            kWordBytes * 8 &&
+        instruction.accepts(lhs, rhs, accumulator, lhsUnsigned, rhsUnsigned))
+      return instruction;
+  return {};
 }

@@ -43,6 +43,16 @@ struct StreamPlan {
 SmallVector<StreamPlan> planStreams(const StreamProblem &problem,
                                     unsigned count);
 
+/// What a stream has to promise of the time of dense panels.
+double getStreamMargin(const StreamProblem &problem);
+
+/// The instruction that multiplies words, 32 bits of the reduction a lane; null
+/// where the target has none for these types.
+InstructionAttrInterface getStreamInstruction(TargetAttr target, Type lhs,
+                                              Type rhs, Type accumulator,
+                                              bool lhsUnsigned,
+                                              bool rhsUnsigned);
+
 } // namespace mlir::tamis
 
 #endif // TAMIS_LIB_KERNELS_STREAMPRICE_H
