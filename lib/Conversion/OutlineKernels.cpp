@@ -2,6 +2,9 @@
 //
 // Computations become functions, equal ones the same function: a network
 // repeats its layers, and LLVM's time is most of compile time.
+#include "tamis/Conversion/Passes.h"
+#include "tamis/IR/Tamis.h"
+#include "tamis/Kernels/Passes.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "mlir/Dialect/Linalg/IR/Linalg.h"
@@ -10,9 +13,6 @@
 #include "mlir/IR/IRMapping.h"
 #include "mlir/Interfaces/DestinationStyleOpInterface.h"
 #include "mlir/Transforms/RegionUtils.h"
-#include "tamis/Conversion/Passes.h"
-#include "tamis/IR/Tamis.h"
-#include "tamis/Kernels/Passes.h"
 #include "llvm/ADT/SetVector.h"
 
 namespace mlir::tamis {
@@ -84,8 +84,8 @@ struct OutlineKernels : impl::OutlineKernelsBase<OutlineKernels> {
     for (Value value : operands) {
       auto type = dyn_cast<MemRefType>(value.getType());
       if (type && withoutOffset(type) != type)
-        value =
-            memref::CastOp::create(b, op->getLoc(), withoutOffset(type), value);
+        value = memref::CastOp::create(b, op->getLoc(), withoutOffset(type),
+                                       value);
       passed.push_back(value);
     }
 

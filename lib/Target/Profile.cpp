@@ -114,51 +114,98 @@ std::string mlir::tamis::writeProfile(TargetAttr target, ProfileAttr profile) {
 }
 
 namespace {
+/// What a file says.
+struct ProfileFile {
+  std::string arch;
+  SmallVector<std::string> features;
+  NamedAttrList facts;
+  DictionaryAttr measured;
+};
+
 /// Reads one file; what is wrong with it goes to `emitError`.
 struct Reader {
   MLIRContext *context;
   function_ref<InFlightDiagnostic()> emitError;
 
-  FailureOr<NamedAttrList> readNumbers(const llvm::json::Object &object,
-                                       const Twine &where) {
-    NamedAttrList numbers;
+  FailureOr<ProfileFile> read(StringRef text) {
+    llvm::Expected<llvm::json::Value> parsed = llvm::json::parse(text);
+    if (!parsed)
+      return emitError() << llvm::toString(parsed.takeError());
+    const llvm::json::Object *object = parsed->getAsObject();
+    if (!object || object->getInteger("tamis_profile") != kVersion)
+      return emitError() << "expected an object with \"tamis_profile\": "
+                         << kVersion;
+    ProfileFile file;
+    for (const auto &[key, value] : *object) {
+      StringRef name(key);
+      if (name != "tamis_profile" && failed(readEntry(name, value, file)))
+        return failure();
+    }
+    if (file.arch.empty() || !object->get("features"))
+      return emitError() << "expected the texts 'arch' and 'features'";
+    return file;
+  }
+
+private:
+  LogicalResult readEntry(StringRef name, const llvm::json::Value &value,
+                          ProfileFile &file) {
+    bool isText = name == "arch" || name == "features";
+    if (!isText && name != "facts" && name != "measured")
+      return emitError() << "unknown entry '" << name << "'";
+    std::optional<StringRef> text = value.getAsString();
+    const llvm::json::Object *object = value.getAsObject();
+    if (isText ? !text : !object)
+      return emitError() << "expected '" << name << "' to be "
+                         << (isText ? "a text" : "an object");
+    if (name == "arch") {
+      file.arch = text->str();
+    } else if (name == "features") {
+      for (StringRef feature : llvm::split(*text, ','))
+        file.features.push_back(feature.str());
+    } else if (name == "facts") {
+      return readNumbers(name, *object, file.facts);
+    } else {
+      NamedAttrList measured;
+      for (const auto &[key, times] : *object) {
+        NamedAttrList numbers;
+        const llvm::json::Object *list = times.getAsObject();
+        if (!list)
+          return emitError() << "'" << StringRef(key)
+                             << "' of 'measured' expected times by candidate";
+        if (failed(readNumbers(StringRef(key), *list, numbers)))
+          return failure();
+        measured.set(StringRef(key), numbers.getDictionary(context));
+      }
+      file.measured = measured.getDictionary(context);
+    }
+    return success();
+  }
+
+  LogicalResult readNumbers(StringRef where, const llvm::json::Object &object,
+                            NamedAttrList &numbers) {
     for (const auto &[key, value] : object) {
       std::optional<double> number = value.getAsNumber();
       if (!number || !std::isfinite(*number) || *number <= 0)
-        return emitError() << "'" << StringRef(key) << "' of " << where
-                           << " expected a finite number above 0";
+        return emitError() << "'" << StringRef(key) << "' of '" << where
+                           << "' expected a finite number above 0";
       numbers.set(StringRef(key),
                   FloatAttr::get(Float64Type::get(context), *number));
     }
-    return numbers;
-  }
-
-  FailureOr<DictionaryAttr> readMeasured(const llvm::json::Object &object) {
-    NamedAttrList measured;
-    for (const auto &[key, value] : object) {
-      const llvm::json::Object *times = value.getAsObject();
-      if (!times)
-        return emitError() << "'" << StringRef(key)
-                           << "' of 'measured' expected times by candidate";
-      FailureOr<NamedAttrList> read =
-          readNumbers(*times, "'" + Twine(StringRef(key)) + "'");
-      if (failed(read))
-        return failure();
-      measured.set(StringRef(key), read->getDictionary(context));
-    }
-    return measured.getDictionary(context);
+    return success();
   }
 };
 } // namespace
 
-/// The first feature that one of the two has and the other has not.
-static std::string findDifference(ArrayRef<StringRef> file, TargetAttr target) {
+/// What tells the file's machine from the target; empty where nothing does.
+static std::string findDifference(const ProfileFile &file, TargetAttr target) {
+  if (target.getArch() != file.arch)
+    return ("of " + file.arch + ", the target is " + target.getArch()).str();
   for (StringAttr feature : target.getFeatures())
-    if (!llvm::is_contained(file, feature.getValue()))
+    if (!llvm::is_contained(file.features, feature.getValue()))
       return ("without '" + feature.getValue() + "', which the target has")
           .str();
-  for (StringRef feature : file)
-    if (!target.hasFeature(feature))
+  for (StringRef feature : file.features)
+    if (!feature.empty() && !target.hasFeature(feature))
       return ("with '" + feature + "', which the target does not have").str();
   return "";
 }
@@ -166,66 +213,28 @@ static std::string findDifference(ArrayRef<StringRef> file, TargetAttr target) {
 FailureOr<SmallVector<ProfileAttr>>
 mlir::tamis::readProfile(StringRef text, ArrayRef<TargetAttr> targets,
                          function_ref<InFlightDiagnostic()> emitError) {
-  llvm::Expected<llvm::json::Value> parsed = llvm::json::parse(text);
-  if (!parsed)
-    return emitError() << llvm::toString(parsed.takeError());
-  const llvm::json::Object *file = parsed->getAsObject();
-  if (!file || file->getInteger("tamis_profile") != kVersion)
-    return emitError() << "expected an object with \"tamis_profile\": "
-                       << kVersion;
-  std::optional<StringRef> arch = file->getString("arch");
-  std::optional<StringRef> features = file->getString("features");
-  if (!arch || !features)
-    return emitError() << "expected the texts 'arch' and 'features'";
-  for (const auto &[key, value] : *file)
-    if (!llvm::is_contained(
-            {"tamis_profile", "arch", "features", "facts", "measured"},
-            StringRef(key)))
-      return emitError() << "unknown entry '" << StringRef(key) << "'";
-  static const llvm::json::Object none;
-  auto getObject = [&](StringRef name) -> const llvm::json::Object * {
-    return file->get(name) ? file->getObject(name) : &none;
-  };
-  const llvm::json::Object *factList = getObject("facts");
-  const llvm::json::Object *measuredList = getObject("measured");
-  if (!factList || !measuredList)
-    return emitError() << "expected 'facts' and 'measured' to be "
-                          "objects";
-  Reader reader{targets.front().getContext(), emitError};
-  FailureOr<NamedAttrList> facts = reader.readNumbers(*factList, "'facts'");
-  FailureOr<DictionaryAttr> measured = reader.readMeasured(*measuredList);
-  if (failed(facts) || failed(measured))
+  MLIRContext *context = targets.front().getContext();
+  FailureOr<ProfileFile> file = Reader{context, emitError}.read(text);
+  if (failed(file))
     return failure();
-
-  SmallVector<StringRef> names;
-  features->split(names, ',', -1, /*KeepEmpty=*/false);
   SmallVector<ProfileAttr> profiles;
-  std::string difference;
-  bool found = false;
+  SmallVector<std::string> differences;
   for (TargetAttr target : targets) {
-    std::string other =
-        target.getArch() == *arch
-            ? findDifference(names, target)
-            : ("of " + *arch + ", the target is " + target.getArch()).str();
-    ProfileAttr profile = getDefaultProfile(target);
-    if (other.empty()) {
-      found = true;
-      NamedAttrList all(profile.getFacts());
-      for (NamedAttribute fact : *facts) {
-        if (!all.get(fact.getName()))
-          return emitError() << "there is no fact '"
-                             << fact.getName().getValue() << "' of this target";
-        all.set(fact.getName(), fact.getValue());
-      }
-      profile = ProfileAttr::get(target.getContext(),
-                                 all.getDictionary(target.getContext()),
-                                 measured->empty() ? nullptr : *measured);
+    ProfileAttr &profile = profiles.emplace_back(getDefaultProfile(target));
+    std::string difference = findDifference(*file, target);
+    if (!difference.empty()) {
+      differences.push_back(difference);
+      continue;
     }
-    if (difference.empty())
-      difference = other;
-    profiles.push_back(profile);
+    NamedAttrList facts(profile.getFacts());
+    for (NamedAttribute fact : file->facts)
+      if (!facts.set(fact.getName(), fact.getValue()))
+        return emitError() << "there is no fact '" << fact.getName().getValue()
+                           << "' of this target";
+    profile =
+        ProfileAttr::get(context, facts.getDictionary(context), file->measured);
   }
-  if (!found)
-    return emitError() << "it is of another machine, " << difference;
+  if (differences.size() == targets.size())
+    return emitError() << "it is of another machine, " << differences.front();
   return profiles;
 }

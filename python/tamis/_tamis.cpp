@@ -66,8 +66,8 @@ using KernelTuple =
 /// whose (key, candidate) is among `known`; with the messages of `compile`.
 std::tuple<std::vector<KernelTuple>, std::vector<MessageTuple>>
 compileAlone(std::optional<std::string> path, std::optional<nb::bytes> data,
-               const std::string &folder, const nb::dict &fields,
-               const std::vector<std::tuple<std::string, std::string>> &known) {
+             const std::string &folder, const nb::dict &fields,
+             const std::vector<std::tuple<std::string, std::string>> &known) {
   CompileOptions options = readOptions(fields);
   ModelInput model;
   if (path) {
@@ -87,8 +87,7 @@ compileAlone(std::optional<std::string> path, std::optional<nb::bytes> data,
   FailureOr<std::vector<CompiledKernel>> kernels = failure();
   {
     nb::gil_scoped_release release;
-    kernels =
-        compileKernels(model, folder, options, isKnown, sink);
+    kernels = compileKernels(model, folder, options, isKnown, sink);
   }
   std::vector<KernelTuple> result;
   if (succeeded(kernels))
@@ -167,8 +166,8 @@ NB_MODULE(_tamis, m) {
       .def("run", &NativeModel::run)
       .def("bind", &NativeModel::bind);
   bindSession(m);
-  m.def("recognize_sparsity", &findPattern, nb::arg("matrix"), nb::arg("rows"),
-        nb::arg("columns"));
+  m.def("recognize_sparsity", &findPattern, nb::arg("matrix"),
+        nb::arg("rows"), nb::arg("columns"));
   m.def("library_path", &libraryPath);
   m.def("host_features", &hostFeatures);
   m.def("limit_loops", &limitLoops);

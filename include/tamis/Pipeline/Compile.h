@@ -5,8 +5,8 @@
 #ifndef TAMIS_PIPELINE_COMPILE_H
 #define TAMIS_PIPELINE_COMPILE_H
 
-#include "mlir/IR/Diagnostics.h"
 #include "tamis/Import/Onnx.h"
+#include "mlir/IR/Diagnostics.h"
 #include "llvm/ADT/StringRef.h"
 #include "llvm/Support/LogicalResult.h"
 #include <functional>
