@@ -93,6 +93,8 @@ static std::string applyOption(StringRef option, CompileOptions &options) {
       expected = "bf16";
   } else if (key == "prefix") {
     options.prefix = value.str();
+  } else if (key == "profile") {
+    options.profile = value.str();
   } else if (key == "dump-stages") {
     options.dumpStages = value.str();
   } else {

@@ -6,6 +6,7 @@
 #include "InputMoments.h"
 #include "PruneSelection.h"
 #include "tamis/Compress/Passes.h"
+#include "tamis/Target/Target.h"
 #include <cmath>
 
 namespace mlir::tamis {
@@ -40,7 +41,8 @@ struct Prune : ConfiguredPass<tamis::impl::PruneBase<Prune>> {
                          .wasInterrupted();
     if (!isDecided && failed(selectPruning(module, readConfig(), report)))
       return signalPassFailure();
-    if (failed(choosePatterns(module, report)))
+    FailureOr<TargetAttr> machine = getMachine(module);
+    if (failed(machine) || failed(choosePatterns(module, *machine, report)))
       return signalPassFailure();
 
     std::vector<Layer> alone, together, channels;
@@ -80,6 +82,18 @@ private:
     const PruneCriterion *criterion;
     std::unique_ptr<PrunePattern> pattern;
   };
+
+  /// The machine that pattern `auto` prunes for: the first of the option's, or
+  /// the module's own; null if neither names one.
+  FailureOr<TargetAttr> getMachine(ModuleOp module) {
+    if (target.empty())
+      return module->getAttrOfType<TargetAttr>(kTargetAttrName);
+    auto targets = parseTargets(&getContext(), target, /*threads=*/1,
+                                [&] { return module.emitError(); });
+    if (failed(targets))
+      return failure();
+    return targets->front();
+  }
 
   /// Looks up what the decision names; decisions are text that anybody may
   /// have written.

@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
 // Pattern `auto`: for each layer the coarsest pattern that keeps nearly as much
-// of the scores as dropping the least weights one by one would.
+// of the scores as dropping the least weights one by one would, and that the
+// target gains more from than from a finer one.
 #include "ChannelPruning.h"
+#include "tamis/Kernels/PredictGain.h"
+#include "tamis/Target/Target.h"
 #include "llvm/ADT/StringExtras.h"
 #include "llvm/Support/Format.h"
 #include <cmath>
@@ -14,6 +17,9 @@ using namespace mlir::tamis;
 static constexpr double kLeastKept = 0.9;
 /// What it has to drop of the weights that they drop.
 static constexpr double kLeastDropped = 0.95;
+
+/// Of two gains the greater has to be so much greater to count.
+static constexpr double kEqualGain = 1.05;
 
 /// The weights whose rows are one removable channel each that no other weight
 /// makes, so that what their rows lose is all that is lost.
@@ -65,31 +71,128 @@ namespace {
 struct Remainder {
   double score = 0;
   int64_t dropped = 0;
+  /// Predicted gains over dense weights, as float32 and as 8-bit integers.
+  double gains[2] = {1, 1};
+};
+
+/// A pattern that keeps enough of the score.
+struct Choice {
+  std::string name;
+  Remainder remainder;
+};
+
+/// One layer whose pattern is to be chosen.
+class AutoLayer {
+public:
+  AutoLayer(const WeightMatrix &matrix, const PruneCriterion &criterion,
+            const PruneTarget &target, ArrayRef<float> values,
+            ArrayRef<float> scores, TargetAttr machine)
+      : matrix(matrix), criterion(criterion), target(target), values(values),
+        scores(scores), machine(machine) {}
+
+  /// What a decision's name leaves whose zeros have the pattern `zeros`.
+  Remainder measure(StringRef name, StringRef zeros) const {
+    std::unique_ptr<PrunePattern> pattern = parsePattern(zeros);
+    std::vector<uint8_t> drop(scores.size());
+    // Channels are ranked among each other, whatever weights are.
+    if (removesChannels(name))
+      pattern->select(ScoredPiece{scores.data(), drop.data(), matrix.rows,
+                                  matrix.columns, matrix.columns},
+                      target);
+    else
+      drop = selectWeights(criterion, matrix, scores, *pattern, target);
+    Remainder remainder;
+    for (auto [score, dropped] : llvm::zip_equal(scores, drop)) {
+      remainder.score += dropped ? 0 : score;
+      remainder.dropped += dropped;
+    }
+    if (machine)
+      predict(name, drop, remainder);
+    return remainder;
+  }
+
+private:
+  void predict(StringRef name, ArrayRef<uint8_t> drop,
+               Remainder &remainder) const {
+    // Channels that are gone are not computed.
+    if (removesChannels(name)) {
+      auto kept = double(drop.size()) - double(remainder.dropped);
+      llvm::fill(remainder.gains, double(drop.size()) / std::max(kept, 1.0));
+      return;
+    }
+    if (matrix.getGroupCount() > 1)
+      return;
+    LayerShape shape{getRows(), matrix.columns, matrix.rows};
+    MLIRContext *context = machine.getContext();
+    const Type types[] = {Float32Type::get(context),
+                          IntegerType::get(context, 8)};
+    for (auto [gain, type] : llvm::zip_equal(remainder.gains, types))
+      if (int64_t word = getWordElements(machine, type);
+          word > 0 && matrix.channels % word == 0)
+        gain = predictGain(machine, shape, type, getWordShare(drop, word));
+  }
+
+  /// Positions that the weights are multiplied with.
+  int64_t getRows() const {
+    ContractOp op = matrix.use.contract;
+    AffineMap rhs = op.getRhsMap();
+    int64_t rows = 1;
+    for (auto [d, bound] : llvm::enumerate(op.getStaticLoopRanges()))
+      if (!rhs.isFunctionOfDim(d)) {
+        if (ShapedType::isDynamic(bound))
+          return ShapedType::kDynamic;
+        rows *= bound;
+      }
+    return rows;
+  }
+
+  /// The share of words of `size` weights of which one is not zero.
+  double getWordShare(ArrayRef<uint8_t> drop, int64_t size) const {
+    int64_t words = 0;
+    auto count = static_cast<int64_t>(drop.size()) / size;
+    for (int64_t word = 0; word < count; ++word) {
+      bool isEmpty = true;
+      for (int64_t i = word * size; i < (word + 1) * size; ++i)
+        isEmpty &= drop[i] || values[i] == 0;
+      words += !isEmpty;
+    }
+    return double(words) / double(count);
+  }
+
+  const WeightMatrix &matrix;
+  const PruneCriterion &criterion;
+  const PruneTarget &target;
+  ArrayRef<float> values, scores;
+  /// Null where nothing is known of the machine.
+  TargetAttr machine;
 };
 } // namespace
 
-static Remainder getRemainder(const PruneCriterion &criterion,
-                              const WeightMatrix &matrix,
-                              ArrayRef<float> scores, StringRef name,
-                              StringRef zeros, const PruneTarget &target) {
-  std::unique_ptr<PrunePattern> pattern = parsePattern(zeros);
-  std::vector<uint8_t> drop(scores.size());
-  // Channels are ranked among each other, whatever weights are.
-  if (removesChannels(name))
-    pattern->select(ScoredPiece{scores.data(), drop.data(), matrix.rows,
-                                matrix.columns, matrix.columns},
-                    target);
-  else
-    drop = selectWeights(criterion, matrix, scores, *pattern, target);
-  Remainder remainder;
-  for (auto [score, dropped] : llvm::zip_equal(scores, drop)) {
-    remainder.score += dropped ? 0 : score;
-    remainder.dropped += dropped;
+/// Of choices from the coarsest to single weights the first whose gain no finer
+/// one has: it would keep more of the score for nothing.
+static const Choice &chooseCoarsest(ArrayRef<Choice> choices,
+                                    TargetAttr machine) {
+  for (size_t i = 0; machine && i < choices.size(); ++i) {
+    bool isMatched = llvm::any_of(choices.drop_front(i + 1), [&](auto &finer) {
+      return llvm::all_of_zip(
+          finer.remainder.gains, choices[i].remainder.gains,
+          [](double a, double b) { return a * kEqualGain >= b; });
+    });
+    if (!isMatched)
+      return choices[i];
   }
-  return remainder;
+  return choices.front();
 }
 
-LogicalResult tamis::choosePatterns(ModuleOp module, Report &report) {
+static std::string describeGains(const Remainder &remainder) {
+  std::string text;
+  llvm::raw_string_ostream(text) << llvm::format(
+      " (%.1fx float32, %.1fx int8)", remainder.gains[0], remainder.gains[1]);
+  return text;
+}
+
+LogicalResult tamis::choosePatterns(ModuleOp module, TargetAttr machine,
+                                    Report &report) {
   std::vector<WeightMatrix> matrices = collectWeights(module);
   auto isAuto = [](const WeightMatrix &matrix) {
     std::optional<PruneDecision> decision = getDecision(matrix.use.observe);
@@ -111,32 +214,37 @@ LogicalResult tamis::choosePatterns(ModuleOp module, Report &report) {
     if (failed(values) || failed(scoreWeights(*criterion, matrix, *values,
                                               decision.seed, scores)))
       return failure();
-    auto measure = [&](StringRef name, StringRef zeros) {
-      return getRemainder(*criterion, matrix, scores, name, zeros,
-                          decision.target);
-    };
-    Remainder best = measure("unstructured", "unstructured");
-    std::string chosen = "unstructured";
+    AutoLayer layer(matrix, *criterion, decision.target, *values, scores,
+                    machine);
+    Remainder best = layer.measure("unstructured", "unstructured");
+    SmallVector<Choice> choices;
     SmallVector<std::string> found;
     bool isRemovable =
         removable.contains(parameter) && criterion->canCompareLayers();
     for (auto &[name, zeros] :
          listCandidates(matrix, decision.target.sparsity, isRemovable)) {
-      Remainder remainder = measure(name, zeros);
+      // Without a machine, the first that keeps enough is it.
+      if (!machine && !choices.empty())
+        break;
+      Remainder remainder = layer.measure(name, zeros);
       // Few large blocks may come nowhere near the sparsity.
       if (double(remainder.dropped) < kLeastDropped * double(best.dropped)) {
         found.push_back(name + " too coarse");
         continue;
       }
       double share = best.score > 0 ? remainder.score / best.score : 1;
-      std::string &text = found.emplace_back();
-      llvm::raw_string_ostream(text)
-          << name << " " << llvm::format("%.1f %%", 100 * share);
+      llvm::raw_string_ostream out(found.emplace_back());
+      out << name << " " << llvm::format("%.1f %%", 100 * share);
       if (share < kLeastKept)
         continue;
-      chosen = name;
-      break;
+      if (machine)
+        out << describeGains(remainder);
+      choices.push_back({name, remainder});
     }
+    choices.push_back({"unstructured", best});
+    if (machine)
+      found.push_back("unstructured" + describeGains(best));
+    std::string chosen = chooseCoarsest(choices, machine).name;
     Builder b(module.getContext());
     NamedAttrList entries(
         parameter->getAttrOfType<DictionaryAttr>(kPruningAttr));

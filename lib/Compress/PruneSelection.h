@@ -69,8 +69,10 @@ inline bool removesChannels(llvm::StringRef pattern) {
 LogicalResult selectPruning(ModuleOp module, const PruneConfig &config,
                             Report &report);
 
-/// Puts patterns in place of `auto` in decisions, by the scores of the weights.
-LogicalResult choosePatterns(ModuleOp module, Report &report);
+/// Puts patterns in place of `auto` in decisions, by the scores of the weights
+/// and by what `machine`, if it is not null, gains from them.
+LogicalResult choosePatterns(ModuleOp module, TargetAttr machine,
+                             Report &report);
 
 /// The decision that stands on a weight, if any.
 std::optional<PruneDecision> getDecision(ObserveOp parameter);

@@ -4,6 +4,7 @@
 // repeats its layers, and LLVM's time is most of compile time.
 #include "tamis/Conversion/Passes.h"
 #include "tamis/IR/Tamis.h"
+#include "tamis/Kernels/Passes.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "mlir/Dialect/Linalg/IR/Linalg.h"
@@ -107,8 +108,10 @@ struct OutlineKernels : impl::OutlineKernelsBase<OutlineKernels> {
           view.getMixedOffsets(), view.getMixedSizes(),
           view.getMixedStrides()));
     });
-    // Where an operation came from tells layers apart that are otherwise equal.
+    // Where an operation came from, and what else it could have been, tells
+    // layers apart that are otherwise equal.
     Attribute origin = moved->removeAttr("origin");
+    moved->removeAttr(kChoiceAttrName);
     func::ReturnOp::create(inside, op->getLoc());
 
     std::string key;

@@ -176,6 +176,45 @@ LogicalResult TargetAttr::verify(EmitError emitError, StringRef arch,
   return success();
 }
 
+/// Every entry a finite number above zero.
+static LogicalResult verifyNumbers(EmitError emitError,
+                                   DictionaryAttr numbers) {
+  for (NamedAttribute entry : numbers) {
+    auto number = dyn_cast<FloatAttr>(entry.getValue());
+    if (!number || !number.getType().isF64() || !number.getValue().isFinite() ||
+        number.getValueAsDouble() <= 0)
+      return emitError() << "profile expected '" << entry.getName().getValue()
+                         << "' to be a finite f64 above 0, got "
+                         << entry.getValue();
+  }
+  return success();
+}
+
+LogicalResult ProfileAttr::verify(EmitError emitError, DictionaryAttr facts,
+                                  DictionaryAttr measured) {
+  if (failed(verifyNumbers(emitError, facts)))
+    return failure();
+  for (NamedAttribute entry :
+       measured ? measured.getValue() : ArrayRef<NamedAttribute>()) {
+    auto times = dyn_cast<DictionaryAttr>(entry.getValue());
+    if (!times)
+      return emitError() << "profile expected times of '"
+                         << entry.getName().getValue() << "' by candidate, got "
+                         << entry.getValue();
+    if (failed(verifyNumbers(emitError, times)))
+      return failure();
+  }
+  return success();
+}
+
+std::optional<double> ProfileAttr::getMeasured(StringRef key,
+                                               StringRef candidate) const {
+  auto times = getMeasured() ? getMeasured().getAs<DictionaryAttr>(key)
+                             : DictionaryAttr();
+  auto time = times ? times.getAs<FloatAttr>(candidate) : FloatAttr();
+  return time ? std::optional(time.getValueAsDouble()) : std::nullopt;
+}
+
 LogicalResult RowStreamAttr::verify(EmitError emitError, int64_t entries,
                                     int64_t positions, int64_t pitch,
                                     int64_t taps, int64_t line) {

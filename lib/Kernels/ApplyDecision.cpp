@@ -178,8 +178,10 @@ void mlir::tamis::applyDecision(RewriterBase &rewriter, ContractOp op,
       op.getOriginAttr());
   rewriter.inlineRegionBefore(op.getEpilogue(), contract.getEpilogue(),
                               contract.getEpilogue().begin());
-  if (!blocks)
+  if (!blocks) {
+    recordChoice(contract, decision.choice);
     return rewriter.replaceOp(op, contract.getResult());
+  }
   blocks->buildCombine(b, op, contract.getCombine(), decision.narrowed);
   rewriter.replaceOp(blocks->added, contract.getResult());
   rewriter.eraseOp(op);

@@ -6,6 +6,7 @@
 #define TAMIS_LIB_KERNELS_DECISION_H
 
 #include "BlockSums.h"
+#include "Candidates.h"
 #include "mlir/IR/PatternMatch.h"
 #include "tamis/Kernels/Classify.h"
 #include "tamis/Kernels/Tiling.h"
@@ -18,6 +19,7 @@ struct Decision {
   ContractionDims dims;
   SmallVector<int64_t> bounds;
   Tiling tiling;
+  KernelChoice choice;
   int64_t tasks = 1;
   bool packed;
   /// Taken from every rhs element when it is packed.

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
 // The decisions of `plan`, in the model's own names, for people.
+#include "Candidates.h"
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "mlir/IR/Builders.h"
 #include "tamis/Gpu/Tensor.h"
@@ -64,8 +65,8 @@ struct ReportDecisions : tamis::impl::ReportDecisionsBase<ReportDecisions> {
                                  cast<ShapedType>(pack.getSource().getType())
                                      .getNumElements() /
                                  static_cast<int64_t>(pack.getStep())));
-        if (Attribute predicted = chosen->getAttr("predicted"))
-          facts.set("predicted", predicted);
+        if (auto note = chosen->getAttrOfType<DictionaryAttr>(kChoiceAttrName))
+          facts.append(note.begin(), note.end());
         facts.set(
             "instruction",
             b.getStringAttr(chosen.getInstruction().getInstructionName()));

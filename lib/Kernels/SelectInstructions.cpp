@@ -5,6 +5,7 @@
 // tamis_kernel.contract (ApplyDecision.cpp). Nothing is packed or generated
 // here.
 #include "Decision.h"
+#include "DensePrice.h"
 #include "Emitter.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/Linalg/IR/Linalg.h"
@@ -192,24 +193,43 @@ static bool decideFactors(Decision &decision, bool exactly,
 }
 
 /// How many pieces are worth waking workers for.
-static int64_t chooseTasks(const Decision &decision, int64_t threads) {
-  // A vector of products takes about 0.3 ns; less than some 25 us of them per
-  // worker costs more to hand out than to do.
-  constexpr double kVectorsPerTask = 25e3 / 0.3;
-  double products = 1;
-  for (int64_t bound : decision.bounds)
-    products *= ShapedType::isDynamic(bound) ? 128.0 : double(bound);
-  products /= double(decision.instruction.getLanes() *
-                     decision.instruction.getReductionStep());
-  return std::clamp<int64_t>(int64_t(products / kVectorsPerTask), 1,
-                             std::max<int64_t>(1, threads));
+static int64_t chooseTasks(const DenseProblem &problem, int64_t threads) {
+  InstructionAttrInterface instruction = problem.instruction;
+  double vectors = problem.products / double(instruction.getLanes() *
+                                             instruction.getReductionStep());
+  return std::clamp<int64_t>(
+      int64_t(vectors / getFact(problem.profile, "task.vectors")), 1,
+      std::max<int64_t>(1, threads));
+}
+
+/// The tile, and the runner-up among the candidates.
+static void chooseTile(Decision &decision, const TilingProblem &problem,
+                       const DenseProblem &dense) {
+  SmallVector<RatedTiling> rated;
+  if (decision.instruction.isTile())
+    rated.push_back({chooseTileTiling(problem), 1});
+  else
+    rated = rateTilings(problem, /*count=*/2);
+  KernelChoice &choice = decision.choice;
+  for (const auto &[tiling, cost] : rated) {
+    if (cost > kInQuestion * rated.front().cost)
+      break;
+    choice.candidates.push_back(makeCandidate(
+        dense.profile, choice.key,
+        getDenseName({tiling.rows, tiling.vectors, tiling.positions}),
+        priceDense(dense, tiling.rows, cost / rated.front().cost)));
+  }
+  std::optional<size_t> fastest = findFastest(choice.candidates);
+  decision.tiling = rated[fastest.value_or(0)].tiling;
+  choice.chosen = choice.candidates[fastest.value_or(0)].name;
+  choice.reason = fastest ? "tile measured" : "tile predicted";
 }
 
 /// Decides with `blocks`, where they are given, as part of the contraction.
 static FailureOr<Decision> decide(ContractOp op,
                                   std::optional<BlockSums> blocks,
-                                  TargetAttr target, SymbolTable &symbols,
-                                  std::string &reason) {
+                                  TargetAttr target, ProfileAttr profile,
+                                  SymbolTable &symbols, std::string &reason) {
   Type lhs = getElementTypeOrSelf(op.getLhs().getType());
   Type rhs = getElementTypeOrSelf(op.getRhs().getType());
   Decision decision;
@@ -335,9 +355,13 @@ static FailureOr<Decision> decide(ContractOp op,
   problem.openReduction = ShapedType::isDynamic(problem.steps);
   problem.l2 = target.getL2();
   describeRows(op, decision, problem);
-  decision.tiling =
-      instruction.isTile() ? chooseTileTiling(problem) : chooseTiling(problem);
-  decision.tasks = chooseTasks(decision, target.getThreads());
+  // Blocks are measured by nobody yet.
+  if (!blocks)
+    decision.choice.key = getContractionKey(op);
+  DenseProblem dense = describeDense(decision.bounds, op.getRhsMap(), rhs,
+                                     instruction, target, profile);
+  chooseTile(decision, problem, dense);
+  decision.tasks = chooseTasks(dense, target.getThreads());
   return decision;
 }
 
@@ -360,11 +384,12 @@ struct SelectInstructions
       if (!target)
         target = generic;
       std::string reason;
+      ProfileAttr profile = getProfile(op, target);
       FailureOr<Decision> decision = failure();
       if (std::optional<BlockSums> blocks = findBlockSums(op))
-        decision = decide(op, blocks, target, symbols, reason);
+        decision = decide(op, blocks, target, profile, symbols, reason);
       if (failed(decision))
-        decision = decide(op, std::nullopt, target, symbols, reason);
+        decision = decide(op, std::nullopt, target, profile, symbols, reason);
       if (failed(decision)) {
         ++numLeft;
         LLVM_DEBUG(op.emitRemark()

@@ -2,12 +2,15 @@
 //
 // Decides which weights become row streams. Contractions come with their dense
 // decision, so both prices are of code that would really be generated.
+#include "Candidates.h"
+#include "DensePrice.h"
 #include "RowStream.h"
 #include "StreamPrice.h"
 #include "mlir/IR/PatternMatch.h"
 #include "tamis/Kernels/Classify.h"
 #include "tamis/Kernels/Passes.h"
 #include "tamis/Target/Target.h"
+#include "llvm/Support/Format.h"
 
 namespace mlir::tamis {
 #define GEN_PASS_DEF_SELECTSTORAGE
@@ -17,28 +20,8 @@ namespace mlir::tamis {
 using namespace mlir;
 using namespace mlir::tamis;
 
-/// A dense kernel reaches this share of its instruction's rate.
-static constexpr double kDenseShare = 0.9;
-/// A stream has to promise this much of the dense time; less where it takes
-/// more bytes than the panels, which come from memory now and then.
-static constexpr double kMargin = 0.85, kLargerMargin = 0.7;
-/// Rows assumed where only run time knows.
-static constexpr int64_t kTypicalRows = 128;
-
-/// The instruction that multiplies words: 32 bits of the reduction a lane.
-static InstructionAttrInterface getStreamInstruction(kernel::ContractOp op,
-                                                     TargetAttr target,
-                                                     Type lhs, Type rhs) {
-  for (InstructionAttrInterface instruction : getInstructions(target, false)) {
-    unsigned bits = lhs.getIntOrFloatBitWidth();
-    if (!instruction.isTile() &&
-        instruction.getReductionStep() * bits == kWordBytes * 8 &&
-        instruction.accepts(lhs, rhs, op.getAccumulator(), op.getLhsUnsigned(),
-                            op.getRhsUnsigned()))
-      return instruction;
-  }
-  return {};
-}
+/// Plans that are worth comparing.
+static constexpr unsigned kMostPlans = 2;
 
 namespace {
 /// A dense decision that could be a stream.
@@ -48,16 +31,18 @@ struct Candidate {
   InstructionAttrInterface instruction;
   StreamOrder order;
   StreamProblem problem;
-  StreamPlan plan;
-  double dense = 0;
+  SmallVector<StreamPlan> plans;
 
-  double getMargin() const {
-    // An entry is its word and where the activations of it lie.
-    bool isLarger = 2 * problem.entries > problem.words * problem.columns;
-    return isLarger ? kLargerMargin : kMargin;
-  }
+  std::string getName(const StreamPlan &plan) const;
 };
 } // namespace
+
+/// The share of words tells how long an equal contraction takes.
+std::string Candidate::getName(const StreamPlan &plan) const {
+  return getStreamName(plan.vectors * problem.lanes, plan.flat,
+                       double(problem.entries) /
+                           double(problem.words * problem.columns));
+}
 
 /// Finds the taps of a window that moves by one position, and those between its
 /// lines where the next rows out walk them.
@@ -148,26 +133,49 @@ static bool describe(Candidate &c, const ContractionDims &dims) {
          !ShapedType::isDynamic(p.columns);
 }
 
-/// The candidate that `op` is; nullopt for one that stays dense whatever its
-/// weights are.
+/// Cycles of `op` as it is.
+static double priceDense(kernel::ContractOp op, TargetAttr target,
+                         ProfileAttr profile) {
+  Type rhs = getElementTypeOrSelf(op.getRhs().getType());
+  if (auto pack = op.getRhs().getDefiningOp<kernel::PackOp>())
+    rhs = getElementTypeOrSelf(pack.getSource().getType());
+  return priceDense(describeDense(op.getBounds(), op.getRhsMap(), rhs,
+                                  op.getInstruction(), target, profile),
+                    op.getTile().front());
+}
+
+/// The candidate that `op` is; nullopt, and `reason`, for one that stays dense
+/// whatever its weights are.
 static std::optional<Candidate> match(kernel::ContractOp op, TargetAttr target,
-                                      SymbolTable &symbols) {
+                                      ProfileAttr profile, SymbolTable &symbols,
+                                      std::string &reason) {
   auto pack = op.getRhs().getDefiningOp<kernel::PackOp>();
-  if (!op.getPacked() || op.getRhsZero() || !pack || pack.getColumn() < 0 ||
-      !pack.getGroups().empty())
+  FailureOr<SourceView> view = failure();
+  if (pack)
+    view = viewConstant(pack.getSource(), symbols);
+  reason = "no row stream: weights are not known";
+  if (!op.getPacked() || failed(view))
+    return std::nullopt;
+  reason = "no row stream: weights have a zero point";
+  if (op.getRhsZero())
     return std::nullopt;
   Candidate c;
   c.op = op;
   c.pack = pack;
   Type lhs = getElementTypeOrSelf(op.getLhs().getType());
   Type rhs = getElementTypeOrSelf(pack.getSource().getType());
+  reason = "no row stream of these types";
   bool mixed = isa<FloatType>(lhs) != isa<FloatType>(rhs);
   if ((!lhs.isF32() && !lhs.isInteger(8)) || mixed || op.getNibbles() ||
       op.getBlock())
     return std::nullopt;
-  c.instruction = getStreamInstruction(op, target, lhs, rhs);
-  FailureOr<SourceView> view = viewConstant(pack.getSource(), symbols);
-  if (!c.instruction || failed(view))
+  c.instruction =
+      getStreamInstruction(target, lhs, rhs, op.getAccumulator(),
+                           op.getLhsUnsigned(), op.getRhsUnsigned());
+  if (!c.instruction)
+    return std::nullopt;
+  reason = "no row stream of this shape";
+  if (pack.getColumn() < 0 || !pack.getGroups().empty())
     return std::nullopt;
   c.order.column = static_cast<int64_t>(pack.getColumn());
   c.order.reductions.assign(pack.getReductions().begin(),
@@ -176,38 +184,108 @@ static std::optional<Candidate> match(kernel::ContractOp op, TargetAttr target,
   c.order.bound = c.instruction.getPairBound();
   c.order.offset = static_cast<int64_t>(pack.getOffset());
   c.order.isUnsigned = pack.getIsUnsigned();
-  std::string reason;
+  std::string unused;
   FailureOr<ContractionDims> dims = classifyContraction(
       op.getLhsMap(), op.getRhsMap(), op.getOutMap(), op.getBounds(),
-      cast<ShapedType>(op.getLhs().getType()).getShape(), c.order.step, reason);
+      cast<ShapedType>(op.getLhs().getType()).getShape(), c.order.step, unused);
   if (failed(dims) || !describe(c, *dims))
     return std::nullopt;
   StreamProblem &p = c.problem;
   p.lanes = c.instruction.getLanes();
-  p.cycles = c.instruction.getCycles();
+  p.profile = profile;
+  p.cycles = getCycles(profile, c.instruction);
   p.isInteger = isa<IntegerType>(op.getAccumulator());
   p.l1 = target.getL1();
   p.l2 = target.getL2();
+  reason = "no row stream: fewer rows than lanes";
   if (p.rows * p.lines < p.lanes)
     return std::nullopt;
-  InstructionAttrInterface dense = op.getInstruction();
-  double products = double(p.rows * p.outer) * double(p.columns) *
-                    double(p.words * c.order.step);
-  c.dense = products * dense.getCycles() /
-            double(dense.getLanes() * dense.getReductionStep()) / kDenseShare;
   // Even with one word in fifty a stream has to be worth counting.
   p.entries = p.words * p.columns / 50;
-  c.plan = planStream(p);
-  if (c.plan.vectors == 0 || c.plan.cycles > kMargin * c.dense)
+  c.plans = planStreams(p, 1);
+  double dense = priceDense(op, target, profile);
+  reason = "no row stream: too little to gain";
+  if (c.plans.empty() ||
+      c.plans.front().cycles > getFact(profile, "row_stream.margin") * dense)
     return std::nullopt;
   p.entries = countEntries(*view, c.order);
+  reason = "no row stream: all weights are zero";
   if (p.entries == 0)
     return std::nullopt;
-  c.plan = planStream(p);
+  c.plans = planStreams(p, kMostPlans);
   return c;
 }
 
-static void apply(IRRewriter &rewriter, Candidate &c) {
+/// How much slower `other` is than `chosen`, or faster.
+static std::string compare(StringRef other, double factor, StringRef how) {
+  std::string text;
+  llvm::raw_string_ostream out(text);
+  out << other << " is ";
+  if (factor < 1)
+    out << "only ";
+  double shown = factor < 1 ? 1 / factor : factor;
+  out << llvm::format(shown < 1.95 ? "%.2fx" : "%.1fx", shown)
+      << (factor < 1 ? " faster (" : " slower (") << how << ')';
+  return text;
+}
+
+/// What was chosen for `op` so far: a dense tile. What an earlier run of this
+/// pass added is left out.
+static KernelChoice getDenseChoice(kernel::ContractOp op, TargetAttr target,
+                                   ProfileAttr profile) {
+  KernelChoice choice = getChoice(op).value_or(KernelChoice());
+  std::string chosen = getDenseName(op.getTile());
+  choice.key = getContractionKey(op);
+  llvm::erase_if(choice.candidates, [](const KernelCandidate &candidate) {
+    return !StringRef(candidate.name).starts_with("dense");
+  });
+  if (choice.candidates.empty())
+    choice.candidates.push_back(makeCandidate(profile, choice.key, chosen,
+                                              priceDense(op, target, profile)));
+  choice.chosen = chosen;
+  return choice;
+}
+
+/// The plan to take, or null for dense panels, and what was weighed.
+static const StreamPlan *choose(const Candidate &c, ProfileAttr profile,
+                                KernelChoice &choice) {
+  KernelCandidate dense =
+      *llvm::find_if(choice.candidates, [&](const KernelCandidate &candidate) {
+        return candidate.name == choice.chosen;
+      });
+  SmallVector<KernelCandidate> streams;
+  for (const StreamPlan &plan : c.plans) {
+    KernelCandidate stream =
+        makeCandidate(profile, choice.key, c.getName(plan), plan.cycles);
+    if (streams.empty() || stream.predicted <= kInQuestion * dense.predicted)
+      streams.push_back(stream);
+  }
+  double ratio = streams.front().predicted / dense.predicted;
+  if (ratio > kInQuestion) {
+    choice.reason = compare("a row stream", ratio, "predicted");
+    return nullptr;
+  }
+  choice.candidates.append(streams);
+  StringRef how = "predicted";
+  double limit = getStreamMargin(c.problem);
+  size_t best = 0;
+  if (std::optional<size_t> fastest = findFastest(streams);
+      fastest && dense.measured) {
+    best = *fastest;
+    ratio = *streams[best].measured / *dense.measured;
+    how = "measured";
+    limit = 1;
+  }
+  if (ratio >= limit) {
+    choice.reason = compare("a row stream", ratio, how);
+    return nullptr;
+  }
+  choice.reason = compare("dense", 1 / ratio, how);
+  choice.chosen = streams[best].name;
+  return &c.plans[best];
+}
+
+static void apply(IRRewriter &rewriter, Candidate &c, const StreamPlan &plan) {
   kernel::ContractOp op = c.op;
   rewriter.setInsertionPoint(op);
   Location loc = op.getLoc();
@@ -215,10 +293,10 @@ static void apply(IRRewriter &rewriter, Candidate &c) {
   int64_t entries = c.problem.entries, columns = c.problem.columns;
   Type element = c.order.step == 1 ? rewriter.getF32Type()
                                    : Type(rewriter.getIntegerType(8));
-  int64_t positions = c.plan.vectors * c.problem.lanes;
-  auto storage = RowStreamAttr::get(rewriter.getContext(), entries, positions,
-                                    c.plan.pitch, c.problem.taps,
-                                    c.plan.flat ? c.problem.line : 0);
+  int64_t positions = plan.vectors * c.problem.lanes;
+  auto storage =
+      RowStreamAttr::get(rewriter.getContext(), entries, positions, plan.pitch,
+                         c.problem.taps, plan.flat ? c.problem.line : 0);
   auto tensorOf = [](ArrayRef<int64_t> shape, Type type) -> Type {
     return RankedTensorType::get(shape, type);
   };
@@ -262,19 +340,19 @@ struct SelectStorage : tamis::impl::SelectStorageBase<SelectStorage> {
       TargetAttr target = getTarget(op);
       if (!target)
         continue;
-      std::optional<Candidate> candidate = match(op, target, symbols);
-      if (!candidate)
+      if (op.getStorage())
         continue;
-      op->setAttr("predicted",
-                  rewriter.getDictionaryAttr(
-                      {rewriter.getNamedAttr(
-                           "dense", rewriter.getF64FloatAttr(candidate->dense)),
-                       rewriter.getNamedAttr(
-                           "row_stream",
-                           rewriter.getF64FloatAttr(candidate->plan.cycles))}));
-      if (candidate->plan.cycles > candidate->getMargin() * candidate->dense)
+      ProfileAttr profile = getProfile(op, target);
+      KernelChoice choice = getDenseChoice(op, target, profile);
+      std::optional<Candidate> candidate =
+          match(op, target, profile, symbols, choice.reason);
+      const StreamPlan *plan = nullptr;
+      if (candidate)
+        plan = choose(*candidate, profile, choice);
+      recordChoice(op, choice);
+      if (!plan)
         continue;
-      apply(rewriter, *candidate);
+      apply(rewriter, *candidate, *plan);
       ++numStreams;
     }
   }

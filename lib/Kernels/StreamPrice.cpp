@@ -1,34 +1,23 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// Prices of row streams in cycles of one core. The constants were measured on
-// AVX2 (Zen 3) with layers of ResNet-50 and MiniLM; the choice between dense
-// and stream asks for a larger difference than their errors.
+// Prices of row streams in cycles of one core. The choice between dense and
+// stream asks for a larger difference than their errors.
 #include "StreamPrice.h"
 #include "RowStream.h"
+#include "tamis/Target/Target.h"
 #include "llvm/Support/MathExtras.h"
 #include <algorithm>
 
 using namespace mlir;
 using namespace mlir::tamis;
 
-/// Bytes a cycle from L2, where a stage does not fit into L1.
-static constexpr double kL2BytesPerCycle = 28;
-/// What an entry costs beside its products: two loads, a branch.
-static constexpr double kEntry = 0.5;
-/// A chain of float additions takes this long for every entry.
-static constexpr double kFloatLatency = 4;
-/// Leaving the loop of one column: a mispredicted branch.
-static constexpr double kColumn = 20;
-/// A word that is transposed on its way into the stage or out of accumulators.
-static constexpr double kTransposed = 0.5;
-/// More of it where rows are finished one by one.
-static constexpr double kFinished = 0.5;
 /// Most vectors of positions: as many accumulators.
 static constexpr int64_t kMostVectors = 8;
 /// The stage lies on the stack of whoever runs the kernel.
 static constexpr int64_t kMostStageBytes = 256 << 10;
 
 static StreamPlan price(const StreamProblem &p, int64_t vectors, bool flat) {
+  auto fact = [&](StringRef name) { return getFact(p.profile, name); };
   int64_t positions = vectors * p.lanes;
   int64_t reach = p.taps - 1 + (flat ? (p.lineTaps - 1) * p.line : 0);
   StreamPlan plan;
@@ -41,32 +30,64 @@ static StreamPlan price(const StreamProblem &p, int64_t vectors, bool flat) {
   if (staged * kWordBytes > double(std::min(p.l2 / 4, kMostStageBytes)))
     return {};
   // The generator lets entries take turns where there are few sums.
-  double latency = p.isInteger    ? 1
-                   : vectors >= 4 ? kFloatLatency
-                                  : kFloatLatency / double(4 / vectors);
+  double latency = 1;
+  if (!p.isInteger)
+    latency =
+        fact("row_stream.latency") / double(vectors >= 4 ? 1 : 4 / vectors);
   double entry = std::max(double(vectors) * p.cycles, latency);
-  if (staged * kWordBytes > double(p.l1) * 0.75)
-    entry = std::max(entry, double(positions * kWordBytes) / kL2BytesPerCycle);
-  double finished =
-      double(p.columns * positions) * (kTransposed + (flat ? kFinished : 0));
-  double block = double(p.entries) * (entry + kEntry) +
-                 double(p.columns) * kColumn + staged * kTransposed + finished;
+  // What most of L1 does not hold comes from L2, in whole lines.
+  constexpr int64_t lineBytes = 64;
+  double missed =
+      std::max(0.0, 1 - 0.75 * double(p.l1) / (staged * kWordBytes));
+  entry = std::max(
+      entry, missed * double(llvm::alignTo(positions * kWordBytes, lineBytes)) /
+                 fact("l2.bytes_per_cycle"));
+  double finished = double(p.columns * positions) *
+                    (fact("row_stream.transposed") +
+                     (flat ? fact("row_stream.finished") : 0));
+  double block = double(p.entries) * (entry + fact("row_stream.entry")) +
+                 double(p.columns) * fact("row_stream.column") +
+                 staged * fact("row_stream.transposed") + finished;
   int64_t rows = flat ? (p.lines - 1) * p.line + p.rows : p.rows;
   int64_t outer = flat ? p.outer / p.lines : p.outer;
   plan.cycles = double(outer * llvm::divideCeil(rows, positions)) * block;
   return plan;
 }
 
-StreamPlan mlir::tamis::planStream(const StreamProblem &problem) {
-  StreamPlan best;
+SmallVector<StreamPlan> mlir::tamis::planStreams(const StreamProblem &problem,
+                                                 unsigned count) {
+  SmallVector<StreamPlan> plans;
   for (bool flat : {false, true}) {
     if (flat && problem.line == 0)
       continue;
-    for (int64_t vectors = 1; vectors <= kMostVectors; ++vectors) {
-      StreamPlan plan = price(problem, vectors, flat);
-      if (plan.vectors != 0 && (best.vectors == 0 || plan.cycles < best.cycles))
-        best = plan;
-    }
+    for (int64_t vectors = 1; vectors <= kMostVectors; ++vectors)
+      if (StreamPlan plan = price(problem, vectors, flat); plan.vectors != 0)
+        plans.push_back(plan);
   }
-  return best;
+  llvm::stable_sort(plans, [](const StreamPlan &a, const StreamPlan &b) {
+    return a.cycles < b.cycles;
+  });
+  plans.truncate(std::min<size_t>(plans.size(), count));
+  return plans;
+}
+
+double mlir::tamis::getStreamMargin(const StreamProblem &problem) {
+  // An entry is its word and where the activations of it lie.
+  bool isLarger = 2 * problem.entries > problem.words * problem.columns;
+  return getFact(problem.profile,
+                 isLarger ? "row_stream.larger_margin" : "row_stream.margin");
+}
+
+InstructionAttrInterface mlir::tamis::getStreamInstruction(TargetAttr target,
+                                                           Type lhs, Type rhs,
+                                                           Type accumulator,
+                                                           bool lhsUnsigned,
+                                                           bool rhsUnsigned) {
+  for (InstructionAttrInterface instruction : getInstructions(target, false))
+    if (!instruction.isTile() &&
+        instruction.getReductionStep() * lhs.getIntOrFloatBitWidth() ==
+            kWordBytes * 8 &&
+        instruction.accepts(lhs, rhs, accumulator, lhsUnsigned, rhsUnsigned))
+      return instruction;
+  return {};
 }

@@ -4,7 +4,7 @@
 #ifndef TAMIS_LIB_KERNELS_STREAMPRICE_H
 #define TAMIS_LIB_KERNELS_STREAMPRICE_H
 
-#include <cstdint>
+#include "tamis/Target/Profile.h"
 
 namespace mlir::tamis {
 
@@ -22,6 +22,8 @@ struct StreamProblem {
   /// Of the instruction: lanes, cycles of one vector of products.
   int64_t lanes = 1;
   double cycles = 0.5;
+  /// Where the other cycles come from.
+  ProfileAttr profile;
   bool isInteger = false;
   /// Bytes of the caches of the target.
   int64_t l1 = 0, l2 = 0;
@@ -37,8 +39,19 @@ struct StreamPlan {
   double cycles = 0;
 };
 
-/// The cheapest plan.
-StreamPlan planStream(const StreamProblem &problem);
+/// The `count` cheapest plans, the cheapest first; none where no stage fits.
+SmallVector<StreamPlan> planStreams(const StreamProblem &problem,
+                                    unsigned count);
+
+/// What a stream has to promise of the time of dense panels.
+double getStreamMargin(const StreamProblem &problem);
+
+/// The instruction that multiplies words, 32 bits of the reduction a lane; null
+/// where the target has none for these types.
+InstructionAttrInterface getStreamInstruction(TargetAttr target, Type lhs,
+                                              Type rhs, Type accumulator,
+                                              bool lhsUnsigned,
+                                              bool rhsUnsigned);
 
 } // namespace mlir::tamis
 

@@ -65,7 +65,8 @@ static CacheBlock chooseCacheBlock(const TilingProblem &problem, int64_t rows,
                                                                 : byRows;
 }
 
-Tiling mlir::tamis::chooseTiling(const TilingProblem &problem) {
+SmallVector<RatedTiling> mlir::tamis::rateTilings(const TilingProblem &problem,
+                                                  unsigned count) {
   bool isDynamic = ShapedType::isDynamic(problem.rowExtent);
   int64_t rowExtent = isDynamic ? kTypicalExtents[0] : problem.rowExtent;
   int64_t columns = ShapedType::isDynamic(problem.columns) ? kTypicalExtents[0]
@@ -74,8 +75,7 @@ Tiling mlir::tamis::chooseTiling(const TilingProblem &problem) {
   int64_t maxVectors = problem.depthwise || problem.totals ? 4
                        : rowExtent < 4                     ? 8
                                                            : 6;
-  Tiling best{1, 1, 0};
-  double bestCost = 1e300;
+  SmallVector<RatedTiling> all;
   for (int64_t vectors = 1; vectors <= std::min(maxVectors, vectorsWanted);
        ++vectors) {
     int64_t budget = problem.maxAccumulators;
@@ -117,13 +117,17 @@ Tiling mlir::tamis::chooseTiling(const TilingProblem &problem) {
       if (!problem.openReduction)
         cost = cost * double(problem.steps) / kProductsPerCycle +
                block.traffic / kFarBytesPerCycle;
-      if (cost < bestCost - 1e-9) {
-        bestCost = cost;
-        best = {rows, vectors, block.positions};
-      }
+      // Sums in another order are no other cost.
+      cost = std::round(cost * 1e6) / 1e6;
+      all.push_back({{rows, vectors, block.positions}, cost});
     }
   }
-  return best;
+  // Fewer than a hundred; of equal ones the first.
+  llvm::stable_sort(all, [](const RatedTiling &a, const RatedTiling &b) {
+    return a.cost < b.cost;
+  });
+  all.truncate(std::min<size_t>(all.size(), count));
+  return all;
 }
 
 Tiling mlir::tamis::chooseTileTiling(const TilingProblem &problem) {

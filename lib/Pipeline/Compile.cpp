@@ -8,6 +8,7 @@
 #include "tamis/Import/MappedFiles.h"
 #include "tamis/InitAll.h"
 #include "tamis/Pipeline/Variants.h"
+#include "tamis/Target/Profile.h"
 #include "tamis/Target/Target.h"
 #include "mlir/Dialect/Affine/IR/AffineOps.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
@@ -24,6 +25,7 @@
 #include "mlir/Pass/PassManager.h"
 #include "mlir/Support/FileUtilities.h"
 #include "llvm/Support/FileSystem.h"
+#include "llvm/Support/MemoryBuffer.h"
 #include "llvm/Support/Path.h"
 #include "llvm/Support/SourceMgr.h"
 #include "llvm/Support/ToolOutputFile.h"
@@ -71,6 +73,22 @@ mlir::tamis::createCompilerContext(DiagnosticSink sink) {
   return context;
 }
 
+FailureOr<SmallVector<ProfileAttr>>
+mlir::tamis::getProfiles(MLIRContext &context, const CompileOptions &options,
+                         ArrayRef<TargetAttr> targets) {
+  if (options.profile.empty())
+    return llvm::map_to_vector(targets, getDefaultProfile);
+  auto emitError = [&] {
+    InFlightDiagnostic error = mlir::emitError(UnknownLoc::get(&context));
+    error << "profile '" << options.profile << "': ";
+    return error;
+  };
+  auto file = llvm::MemoryBuffer::getFile(options.profile, /*IsText=*/true);
+  if (!file)
+    return emitError() << file.getError().message();
+  return readProfile((*file)->getBuffer(), targets, emitError);
+}
+
 LogicalResult Compilation::importFile(StringRef path) {
   StringRef extension = llvm::sys::path::extension(path);
   if (extension == ".mlir" || extension == ".mlirbc") {
@@ -98,7 +116,32 @@ LogicalResult Compilation::importBytes(ArrayRef<char> bytes) {
   return success(!!module);
 }
 
-LogicalResult Compilation::run(StringRef output) {
+/// Target, profile and policy as attributes of the module.
+LogicalResult Compilation::describeTarget() {
+  Operation *op = *module;
+  auto parsed = parseTargets(&context, options.target, options.threads, [&] {
+    return mlir::emitError(UnknownLoc::get(&context));
+  });
+  if (failed(parsed))
+    return failure();
+  targets = std::move(*parsed);
+  // An artifact for MLIR input keeps the target written in the module.
+  if (auto written = op->getAttrOfType<TargetAttr>(kTargetAttrName))
+    targets = {written};
+  FailureOr<SmallVector<ProfileAttr>> found =
+      getProfiles(context, options, targets);
+  if (failed(found))
+    return failure();
+  profiles = std::move(*found);
+  op->setAttr(kTargetAttrName, targets.front());
+  if (!options.profile.empty() || !op->hasAttr(kProfileAttrName))
+    op->setAttr(kProfileAttrName, profiles.front());
+  op->setAttr(kPolicyAttrName,
+              PolicyAttr::get(&context, options.strict, options.allowBf16));
+  return success();
+}
+
+LogicalResult Compilation::runStages() {
   auto emitError = [&] { return mlir::emitError(UnknownLoc::get(&context)); };
   int first = options.from.empty() ? 0 : getStageIndex(options.from) + 1;
   int last = options.to.empty() ? getStageIndex("emit")
@@ -110,18 +153,8 @@ LogicalResult Compilation::run(StringRef output) {
   if (last < first)
     return emitError() << "stage '" << options.to << "' does not come after '"
                        << options.from << "'";
-  auto targets =
-      parseTargets(&context, options.target, options.threads, emitError);
-  if (failed(targets))
+  if (failed(describeTarget()))
     return failure();
-  // An artifact for MLIR input keeps the target written in the module.
-  if (module->getOperation()->hasAttr(kTargetAttrName))
-    targets->resize(1);
-  else
-    module->getOperation()->setAttr(kTargetAttrName, targets->front());
-  module->getOperation()->setAttr(
-      "tamis.policy",
-      PolicyAttr::get(&context, options.strict, options.allowBf16));
 
   // Before `emit` drops the parameters, which nothing reads any more.
   if (first > getStageIndex("pack") && failed(layOutParameters()))
@@ -129,7 +162,7 @@ LogicalResult Compilation::run(StringRef output) {
   for (int i = first; i <= last; ++i) {
     const Stage &stage = getStages()[i];
     if (stage.name == "plan")
-      split(*targets);
+      split();
     if (failed(runStage(stage)))
       return failure();
     // Weights are final from here on; codegen turns them into offsets.
@@ -140,7 +173,14 @@ LogicalResult Compilation::run(StringRef output) {
       releaseMappedPages();
   }
   mergeVariants(getModules());
-  if (last < getStageIndex("emit") || options.emit == EmitKind::MLIR)
+  return success();
+}
+
+LogicalResult Compilation::run(StringRef output) {
+  if (failed(runStages()))
+    return failure();
+  if ((!options.to.empty() && options.to != "emit") ||
+      options.emit == EmitKind::MLIR)
     return writeModule(*module, output, /*elide=*/false);
   // Their bytes are written by emission, through the layout.
   for (auto global :
@@ -150,10 +190,11 @@ LogicalResult Compilation::run(StringRef output) {
 }
 
 /// One module per further target.
-void Compilation::split(ArrayRef<TargetAttr> targets) {
-  for (TargetAttr target : targets.drop_front()) {
+void Compilation::split() {
+  for (size_t i = 1; i < targets.size(); ++i) {
     OwningOpRef<ModuleOp> copy = module->clone();
-    copy->getOperation()->setAttr(kTargetAttrName, target);
+    copy->getOperation()->setAttr(kTargetAttrName, targets[i]);
+    copy->getOperation()->setAttr(kProfileAttrName, profiles[i]);
     others.push_back(std::move(copy));
   }
 }

@@ -26,6 +26,7 @@ CompileOptions mlir::tamis::readOptions(const nb::dict &fields) {
   CompileOptions options;
   options.target = nb::cast<std::string>(fields["target"]);
   options.threads = nb::cast<int64_t>(fields["threads"]);
+  options.profile = nb::cast<std::string>(fields["profile"]);
   options.strict = nb::cast<bool>(fields["strict"]);
   options.oracle = nb::cast<bool>(fields["oracle"]);
   options.emit = readEmit(nb::cast<std::string>(fields["emit"]));

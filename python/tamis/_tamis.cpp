@@ -8,7 +8,7 @@
 #include "Session.h"
 #include "tamis/Compress/Sparsity.h"
 #include "tamis/InitAll.h"
-#include "tamis/Pipeline/Compile.h"
+#include "tamis/Pipeline/CompileKernels.h"
 #include "llvm/ADT/StringMap.h"
 #include "llvm/TargetParser/Host.h"
 #include <algorithm>
@@ -58,6 +58,56 @@ std::vector<MessageTuple> compile(std::optional<std::string> path,
   return takeMessages(messages, failed);
 }
 
+/// (key, candidate, all candidates, path of a library or "") of a contraction.
+using KernelTuple =
+    std::tuple<std::string, std::string, std::vector<std::string>, std::string>;
+
+/// Compiles the contractions of a model one by one into `folder`, but those
+/// whose (key, candidate) is among `known`; with the messages of `compile`.
+std::tuple<std::vector<KernelTuple>, std::vector<MessageTuple>>
+compileAlone(std::optional<std::string> path, std::optional<nb::bytes> data,
+             const std::string &folder, const nb::dict &fields,
+             const std::vector<std::tuple<std::string, std::string>> &known) {
+  CompileOptions options = readOptions(fields);
+  ModelInput model;
+  if (path) {
+    model.path = *path;
+  } else {
+    model.bytes = llvm::ArrayRef<char>(data->c_str(), data->size());
+    if (!options.import.allowExternal.empty())
+      options.import.folder = options.import.allowExternal.front();
+  }
+  std::vector<Message> messages;
+  auto sink = [&](Diagnostic &diagnostic) {
+    appendMessage(diagnostic, messages);
+  };
+  auto isKnown = [&](llvm::StringRef key, llvm::StringRef candidate) {
+    return llvm::is_contained(known, std::tuple(key.str(), candidate.str()));
+  };
+  FailureOr<std::vector<CompiledKernel>> kernels = failure();
+  {
+    nb::gil_scoped_release release;
+    kernels = compileKernels(model, folder, options, isKnown, sink);
+  }
+  std::vector<KernelTuple> result;
+  if (succeeded(kernels))
+    for (CompiledKernel &kernel : *kernels)
+      result.emplace_back(kernel.key, kernel.candidate, kernel.candidates,
+                          kernel.path);
+  return {result, takeMessages(messages, failed(kernels))};
+}
+
+/// The profile of the options as the text of a file, and messages.
+std::tuple<std::string, std::vector<MessageTuple>>
+profileText(const nb::dict &fields) {
+  std::vector<Message> messages;
+  FailureOr<std::string> text =
+      getProfileText(readOptions(fields), [&](Diagnostic &diagnostic) {
+        appendMessage(diagnostic, messages);
+      });
+  return {succeeded(text) ? *text : "", takeMessages(messages, failed(text))};
+}
+
 /// The shared library that holds the compiler, for the cache key.
 std::string libraryPath() {
   Dl_info info;
@@ -99,6 +149,10 @@ NB_MODULE(_tamis, m) {
   m.attr("version") = TAMIS_VERSION;
   m.def("compile", &compile, nb::arg("path").none(), nb::arg("data").none(),
         nb::arg("output"), nb::arg("options"));
+  m.def("compile_kernels", &compileAlone, nb::arg("path").none(),
+        nb::arg("data").none(), nb::arg("folder"), nb::arg("options"),
+        nb::arg("known"));
+  m.def("profile_text", &profileText, nb::arg("options"));
   nb::class_<BoundCall>(m, "BoundCall").def("__call__", &BoundCall::call);
   nb::class_<NativeModel>(m, "Model")
       .def(nb::init<const std::string &, int>(), nb::arg("path"),

@@ -46,7 +46,7 @@ def float_layers(source, options, path=None, messages=(), on_message=None):
     if path is None or options.emit != "so" or options.target != "native":
         again, messages = temporary_file(), []
         try:
-            plain = dataclasses.replace(options, emit="so", target="native", require_integer=False, dump_stages="")
+            plain = dataclasses.replace(options, emit="so", target="native", require_integer=False, dump_stages="", profile="")
             _compile_private(source, again, plain, messages.append)
             for message in messages if on_message else ():
                 on_message(message)
@@ -86,7 +86,7 @@ def compile_cached(source, options, folder=None, on_message=None):
             _compile_private(source, path, options, on_message)
         return path, True
     store = cache.Cache(folder)
-    state = source.state(options.allow_external)
+    state = source.state(options.allow_external), options.key()
     key = cache_key(source, options)
     path = store.find(key)
     if path:
@@ -94,8 +94,8 @@ def compile_cached(source, options, folder=None, on_message=None):
     path = store.temporary()
     with _removed_on_error(path):
         _compile_private(source, path, options, on_message)
-        if source.state(options.allow_external) != state:
-            raise Error("the model file changed while it was compiled", file=source.name)
+        if (source.state(options.allow_external), options.key()) != state:
+            raise Error("the model file or the profile changed while it was compiled", file=source.name)
         return store.add(key, path), False
 
 
@@ -104,16 +104,16 @@ class Recipe:
 
     def __init__(self, source, options):
         self._source, self._options = source, options
-        self._state = source.state(options.allow_external)
+        self._state = source.state(options.allow_external), options.key()
 
     def compile_to(self, path):
         """Compile into `path`; Error if the model's files are not what they were."""
         try:
-            same = self._source.state(self._options.allow_external) == self._state
-        except OSError:
+            same = (self._source.state(self._options.allow_external), self._options.key()) == self._state
+        except (OSError, Error):
             same = False
         if not same:
-            raise Error("cannot save: the model file changed after it was compiled", file=self._source.name)
+            raise Error("cannot save: the model file or the profile changed after it was compiled", file=self._source.name)
         compile_to(self._source, path, self._options)
 
 
@@ -137,17 +137,17 @@ def _removed_on_error(path):
 
 
 def compile(model, *, target="native", threads=1, input_dims=None, allow=(), strict=False, require_integer=False,
-            allow_external=None, cache=None, lazy=True, on_message=None):
+            allow_external=None, profile=None, cache=None, lazy=True, on_message=None):
     """Compile a model and load it: `tamis.compile("model.onnx")(x)`.
 
     `model` is a path, ONNX bytes, an onnx.ModelProto or MLIR text. `input_dims` binds open dimensions
     (`{"batch": 1, "seq": (1, 512)}`). Dimensions left open are bound at the first call, once per shape; `lazy=False`
-    compiles right away. `cache` is a folder or "off".
+    compiles right away. `profile` is a file that `--tune` writes. `cache` is a folder or "off".
     """
     from .model import Model
 
     source = model if isinstance(model, Source) else Source(model)
-    options = option_list.make(target, threads, input_dims, allow, strict, require_integer, allow_external)
+    options = option_list.make(target, threads, input_dims, allow, strict, require_integer, allow_external, profile)
     if lazy and source.signature and unbound_dims(source.signature, options):
         return Model.specialised(source, options, cache, on_message)
     recipe = Recipe(source, options)

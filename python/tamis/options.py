@@ -4,6 +4,7 @@ import dataclasses
 import os
 import re
 
+from . import cache
 from .errors import Error
 
 EMIT = {"so": ".so", "obj": ".o", "llvm": ".ll", "mlir": ".mlir", "asm": ".s", "ptx": ".ptx"}
@@ -21,14 +22,20 @@ class Options:
     strict: bool = False
     require_integer: bool = False
     allow_external: str = ""
+    profile: str = ""             # file of what the cost models know of the target (docs/Profile.md)
     emit: str = "so"
     oracle: bool = False          # every contraction by its definition instead of a generated kernel
     dump_stages: str = ""
 
     def key(self):
-        """The part of the cache key that the options make."""
+        """The part of the cache key that the options make: of a profile its bytes. Raises Error if it cannot be read."""
         fields = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
         del fields["dump_stages"]
+        if self.profile:
+            try:
+                fields["profile"] = cache.hash_file(self.profile).hex()
+            except OSError as error:
+                raise Error(f"cannot read the profile: {error.strerror.lower()}", file=self.profile) from None
         return repr(sorted(fields.items()))
 
 
@@ -42,7 +49,7 @@ def parse_dim(text):
 
 
 def make(target="native", threads=1, input_dims=None, allow=(), strict=False, require_integer=False,
-         allow_external=None, emit="so", oracle=False, dump_stages=None):
+         allow_external=None, profile=None, emit="so", oracle=False, dump_stages=None):
     """Checked Options from what a caller wrote."""
     dims = input_dims or {}
     dims = dims.items() if isinstance(dims, dict) else (d if isinstance(d, tuple) else parse_dim(d) for d in dims)
@@ -56,7 +63,7 @@ def make(target="native", threads=1, input_dims=None, allow=(), strict=False, re
     if isinstance(threads, bool) or not isinstance(threads, int) or threads < 1:
         raise Error(f"threads: expected a positive number, got {threads!r}")
     return Options(target, threads, dims, allow, bool(strict), bool(require_integer),
-                   os.fspath(allow_external or ""), emit,
+                   os.fspath(allow_external or ""), os.fspath(profile or ""), emit,
                    bool(oracle), os.fspath(dump_stages or ""))
 
 

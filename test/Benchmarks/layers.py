@@ -25,13 +25,13 @@ def _model(nodes, input_shape, output_shape, initializers):
     return model
 
 
-def products(rows, depth, columns, zeros, count=4, seed=0):
-    """`count` matrix products with a bias and ReLU, depth to columns and back in turn."""
+def products(rows, depth, columns, zeros, count=4, seed=0, block=1):
+    """`count` matrix products with a bias and ReLU, depth to columns and back in turn; zeros in blocks along the depth."""
     rng = np.random.default_rng(seed)
     nodes, initializers, value = [], {}, "x"
     for i in range(count):
         shape = (depth, columns) if i % 2 == 0 else (columns, depth)
-        initializers[f"w{i}"] = draw(rng, shape, zeros)
+        initializers[f"w{i}"] = draw(rng, shape, zeros, block)
         initializers[f"b{i}"] = rng.standard_normal(shape[1]).astype(np.float32)
         nodes += [helper.make_node("MatMul", [value, f"w{i}"], [f"m{i}"]), helper.make_node("Add", [f"m{i}", f"b{i}"], [f"a{i}"]),
                   helper.make_node("Relu", [f"a{i}"], [f"r{i}"])]

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 """Pruning of whole models: patterns hold for every shape, removed channels leave a model that gives what zero channels give."""
+import re
+
 import numpy as np
 import onnx
 import pytest
@@ -207,10 +209,10 @@ def test_a_network_without_heads():
         prune(prepare.prepare(bottleneck(0, 8, 12)[0]).model.SerializeToString(), "pattern=head protect=false")
 
 
-def chosen(weight, options=""):
-    """The pattern that `auto` takes for the second of two layers, and its weight afterwards."""
+def chosen(weight, options="", rows=4):
+    """The pattern that `auto` takes for the first of two layers that see so many rows, and its weight afterwards."""
     made = model([build("MatMul", ["x", "v"], ["h"], "first"), build("Relu", ["h"], ["r"]), build("MatMul", ["r", "w"], ["y"], "second")],
-                 {"v": weight, "w": values(1, weight.shape[1], 40)}, {"x": [4, weight.shape[0]]}, ["y"])
+                 {"v": weight, "w": values(1, weight.shape[1], 40)}, {"x": [rows, weight.shape[0]]}, ["y"])
     session = prune(made, f"pattern=auto protect=false include=first {options}")
     entry, = (r for r in session.delta()["report"] if r["decision"].startswith("pattern "))
     return entry["decision"].removeprefix("pattern "), entry["reason"], session.parameter("v")
@@ -234,6 +236,23 @@ def test_auto_takes_the_coarsest_that_keeps_the_score(mask, pattern):
     found, reason, weight = chosen(faint(mask))
     assert found == pattern and (found == "unstructured" or reason.endswith(f"{pattern} 100.0 %"))
     assert np.mean((weight == 0) != mask) < 0.03
+
+
+@pytest.mark.parametrize("mask, rows, pattern", [
+    (np.broadcast_to(np.arange(128) % 2 == 0, (128, 128)), 128, "channel"),
+    (blocks(32, 4), 128, "1x4"),  # a stream gains as much from the finer blocks
+    (blocks(1, 4), 128, "1x4"),  # four zeros in a row leave an int8 word out
+    (np.broadcast_to(np.arange(128)[:, None] % 4 < 2, (128, 128)), 128, "unstructured"),  # nothing has a storage for 2:4
+    (blocks(32, 4), 1, "unstructured")])  # fewer rows than lanes
+def test_auto_takes_what_the_target_gains_from(mask, rows, pattern):
+    found, reason, weight = chosen(faint(mask), "target=x86-64-v3", rows)
+    assert found == pattern and re.search(r"unstructured \(\d+\.\dx float32, \d+\.\dx int8\)$", reason), reason
+    assert np.mean((weight == 0) != mask) < 0.03
+
+
+def test_auto_for_an_unknown_target():
+    with pytest.raises(tamis.Error, match="unknown target or feature 'pdp11'"):
+        chosen(faint(blocks(1, 4)), "target=pdp11")
 
 
 def test_auto_has_groups_only_where_they_make_the_sparsity():

@@ -117,3 +117,18 @@ func.func private @scheme_offset() attributes {a = #tamis.scheme<bits = 4, isUns
 
 // expected-error@+1 {{exact scheme expected integers, got codebook}}
 func.func private @exact_system() attributes {a = #tamis.scheme<bits = 4, symmetric = true, system = codebook, exact = true>}
+
+// -----
+
+// expected-error@+1 {{profile expected 'dense.share' to be a finite f64 above 0, got -1.000000e+00 : f64}}
+func.func private @profile_fact() attributes {a = #tamis.profile<facts = {dense.share = -1.0 : f64}>}
+
+// -----
+
+// expected-error@+1 {{profile expected times of 'key' by candidate, got 1.000000e+00 : f64}}
+func.func private @profile_times() attributes {a = #tamis.profile<facts = {}, measured = {key = 1.0 : f64}>}
+
+// -----
+
+// expected-error@+1 {{profile expected 'dense 4x3x0' to be a finite f64 above 0, got 1 : i64}}
+func.func private @profile_time() attributes {a = #tamis.profile<facts = {}, measured = {key = {"dense 4x3x0" = 1 : i64}}>}

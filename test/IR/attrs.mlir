@@ -51,3 +51,10 @@ func.func private @schemes() attributes {
 func.func private @storages() attributes {
   a = #tamis.row_stream<positions = 32, entries = 3, pitch = 32>,
   b = #tamis.row_stream<positions = 32, entries = 3, pitch = 56, taps = 3, line = 10>}
+
+// CHECK-LABEL: func.func private @profiles
+// CHECK-SAME: a = #tamis.profile<facts = {dense.share = 9.000000e-01 : f64}>,
+// CHECK-SAME: b = #tamis.profile<facts = {}, measured = {key = {"dense 4x3x0" = 1.500000e+00 : f64}}>
+func.func private @profiles() attributes {
+  a = #tamis.profile<facts = {dense.share = 0.9 : f64}>,
+  b = #tamis.profile<facts = {}, measured = {key = {"dense 4x3x0" = 1.5 : f64}}>}

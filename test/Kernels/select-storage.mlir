@@ -20,7 +20,8 @@ module attributes {tamis.target = #tamis.target<"x86_64", ["avx2", "fma"]>} {
     // CHECK-SAME: tensor<60x128xf32> -> tensor<768x1xf32>, tensor<768xi32>, tensor<129xi32>{{$}}
     // CHECK: tamis_kernel.contract ins(%{{.+}}, %[[V]] : {{.+}}) stream(%[[O]], %[[S]] : {{.+}}) outs
     // CHECK-SAME: by #tamis.vector_fma<lanes = 8, fused = true> tile {{\[}}[[P]], 1, 0]
-    // CHECK-SAME: predicted = {dense = {{.+}} : f64, row_stream = {{.+}} : f64}, storage = #tamis.row_stream<entries = 768, positions = [[P]], pitch = [[P]]>
+    // CHECK-SAME: storage = #tamis.row_stream<entries = 768, positions = [[P]], pitch = [[P]]>,
+    // CHECK-SAME: tamis.choice = {candidates = {"dense {{.+}}" = {predicted = {{.+}} : f64}, {{.*}}"row stream [[P]], 10%" = {predicted = {{.+}} : f64}{{.*}}}, chosen = "row stream [[P]], 10%", key = "64x128x60 f32 x f32 -> f32 #{{.+}}", why = "dense is {{.+}}x slower (predicted)"}
     %y = tamis.contract ins(%x, %w : tensor<64x60xf32>, tensor<60x128xf32>) outs(%e : tensor<64x128xf32>)
            maps [#lhs, #rhs, #out] iterators ["parallel", "parallel", "reduction"] pad [0, 0] accumulator f32 -> tensor<64x128xf32>
     return %y : tensor<64x128xf32>
@@ -45,7 +46,7 @@ module attributes {tamis.target = #tamis.target<"x86_64", ["avx2", "fma"]>} {
   func.func @dense_weights(%x: tensor<64x60xf32>, %e: tensor<64x128xf32>) -> tensor<64x128xf32> {
     %w = arith.constant dense<1.0> : tensor<60x128xf32>
     // CHECK-NOT: pack_stream
-    // CHECK: tamis_kernel.contract {{.+}} {packed, predicted = {dense = {{.+}}, row_stream = {{.+}}}}
+    // CHECK: tamis_kernel.contract {{.+}} {packed, tamis.choice = {{.+}} chosen = "dense {{.+}}why = "a row stream is {{.+}}x slower (predicted)"}}
     %y = tamis.contract ins(%x, %w : tensor<64x60xf32>, tensor<60x128xf32>) outs(%e : tensor<64x128xf32>)
            maps [#lhs, #rhs, #out] iterators ["parallel", "parallel", "reduction"] pad [0, 0] accumulator f32 -> tensor<64x128xf32>
     return %y : tensor<64x128xf32>
@@ -55,7 +56,7 @@ module attributes {tamis.target = #tamis.target<"x86_64", ["avx2", "fma"]>} {
   func.func @nothing_but_zeros(%x: tensor<64x60xf32>, %e: tensor<64x128xf32>) -> tensor<64x128xf32> {
     %w = arith.constant dense<0.0> : tensor<60x128xf32>
     // CHECK-NOT: pack_stream
-    // CHECK: tamis_kernel.contract
+    // CHECK: tamis_kernel.contract{{.+}}why = "no row stream: all weights are zero"
     %y = tamis.contract ins(%x, %w : tensor<64x60xf32>, tensor<60x128xf32>) outs(%e : tensor<64x128xf32>)
            maps [#lhs, #rhs, #out] iterators ["parallel", "parallel", "reduction"] pad [0, 0] accumulator f32 -> tensor<64x128xf32>
     return %y : tensor<64x128xf32>
@@ -64,7 +65,7 @@ module attributes {tamis.target = #tamis.target<"x86_64", ["avx2", "fma"]>} {
   // CHECK-LABEL: func.func @activations_on_the_right
   func.func @activations_on_the_right(%x: tensor<64x60xf32>, %w: tensor<60x128xf32>, %e: tensor<64x128xf32>) -> tensor<64x128xf32> {
     // CHECK-NOT: pack_stream
-    // CHECK: tamis_kernel.contract
+    // CHECK: tamis_kernel.contract{{.+}}why = "no row stream: weights are not known"
     %y = tamis.contract ins(%x, %w : tensor<64x60xf32>, tensor<60x128xf32>) outs(%e : tensor<64x128xf32>)
            maps [#lhs, #rhs, #out] iterators ["parallel", "parallel", "reduction"] pad [0, 0] accumulator f32 -> tensor<64x128xf32>
     return %y : tensor<64x128xf32>
@@ -79,7 +80,7 @@ module attributes {tamis.target = #tamis.target<"x86_64", ["avx2", "fma"]>} {
       tensor.yield %zero : f32
     } : tensor<6x128xf32> to tensor<60x128xf32>
     // CHECK-NOT: pack_stream
-    // CHECK: tamis_kernel.contract
+    // CHECK: tamis_kernel.contract{{.+}}why = "no row stream: fewer rows than lanes"
     %y = tamis.contract ins(%x, %w : tensor<7x60xf32>, tensor<60x128xf32>) outs(%e : tensor<7x128xf32>)
            maps [#lhs, #rhs, #out] iterators ["parallel", "parallel", "reduction"] pad [0, 0] accumulator f32 -> tensor<7x128xf32>
     return %y : tensor<7x128xf32>
@@ -204,7 +205,7 @@ module attributes {tamis.target = #tamis.target<"x86_64", ["avx2", "fma"]>} {
       tensor.yield %zero : i8
     } : tensor<4x130xi8> to tensor<64x130xi8>
     // CHECK-NOT: pack_stream
-    // CHECK: tamis_kernel.contract {{.+}} rhs_zero
+    // CHECK: tamis_kernel.contract {{.+}} rhs_zero{{.+}}why = "no row stream: weights have a zero point"
     %y = tamis.contract ins(%x, %w : tensor<64x64xi8>, tensor<64x130xi8>) rhs_zero(%z : i8) outs(%e : tensor<64x130xi32>)
            maps [#lhs, #rhs, #out] iterators ["parallel", "parallel", "reduction"] pad [0, 0] accumulator i32 -> tensor<64x130xi32>
     return %y : tensor<64x130xi32>

@@ -155,19 +155,22 @@ def test_benchmark_of_a_library_compares_with_its_model(tmp_path, onnx_path):
 
 def test_explain(onnx_path):
     text = works("explain", onnx_path)
-    assert "gemm" in text and "vector_fma" in text and "dense packed" in text
+    assert "gemm" in text and "vector_fma" in text and "* dense" in text and "no row stream" in text
 
 
-def test_explain_says_what_the_other_storage_would_cost(tmp_path, monkeypatch):
-    monkeypatch.setenv("COLUMNS", "200")
+def test_explain_says_what_the_other_candidates_would_cost(tmp_path, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "120")
     path = models.save(models.sparse(), tmp_path / "m.onnx")
-    assert re.search(r"row stream, 6% of words; dense \d+\.\dx slower \(predicted\)", works("explain", path, "--target", "x86-64-v3"))
+    text = works("explain", path, "--target", "x86-64-v3")
+    assert re.search(r"\* row stream \d+, 6\.2% +\d+\.\d +dense is \d+\.\d+x slower \(predicted\)", text)
+    assert re.search(r"  dense \S+ +\d+\.\d ", text)
     layer, = json.loads(works("explain", path, "--target", "x86-64-v3", "--json", "-", "-q"))["layers"]
     assert (layer["node"], layer["storage"], layer["entries"], layer["words"]) == ("sparse", "row stream", 4 * 128, 64 * 128)
-    assert layer["predicted"]["dense"] > layer["predicted"]["row_stream"] > 0
+    times = {name: times["predicted"] for name, times in layer["candidates"].items()}
+    assert layer["chosen"].startswith("row stream") and times[layer["chosen"]] < min(t for name, t in times.items() if "dense" in name)
     full = models.one("MatMul", [models.info("x", [64, 64])], models.info("y", [64, 128]), [models.const("w", np.ones((64, 128), np.float32))])
     text = works("explain", models.save(full, tmp_path / "full.onnx"), "--target", "x86-64-v3")
-    assert re.search(r"dense packed; row stream \d+\.\dx (slower|faster) \(predicted\)", text)
+    assert re.search(r"\* dense \S+ .*a row stream is (only )?\d+\.\d+x (slower|faster) \(predicted\)", text)
 
 
 def test_hardware():

@@ -42,6 +42,27 @@ def Tamis_TargetAttr : Tamis_Attr<"Target", "target"> {
   }];
 }
 
+def Tamis_ProfileAttr : Tamis_Attr<"Profile", "profile"> {
+  let summary = "what the cost models know of a machine";
+  let description = [{
+    `facts` are numbers by name, of which those that are missing have their
+    built-in value (lib/Target/Profile.cpp has the names and units). `measured`
+    holds, by the key of a contraction and the name of a candidate, the
+    microseconds that it took.
+
+    Example: `#tamis.profile<facts = {dense.share = 0.9 : f64}>`
+  }];
+  let parameters = (ins "::mlir::DictionaryAttr":$facts,
+                        OptionalParameter<"::mlir::DictionaryAttr">:$measured);
+  let genVerifyDecl = 1;
+  let assemblyFormat = "`<` struct(params) `>`";
+  let extraClassDeclaration = [{
+    /// Microseconds of `candidate` for the contraction `key`.
+    std::optional<double> getMeasured(::llvm::StringRef key,
+                                      ::llvm::StringRef candidate) const;
+  }];
+}
+
 def Tamis_PolicyAttr : Tamis_Attr<"Policy", "policy"> {
   let summary = "what numeric freedom the passes have";
   let description = [{

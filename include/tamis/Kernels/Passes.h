@@ -20,6 +20,10 @@ namespace tamis {
 /// On a contraction that no instruction takes: why, as text.
 inline constexpr llvm::StringLiteral kReasonAttrName = "tamis.reason";
 
+/// On a contraction with a decision: its candidates and why it is this one, for
+/// the report. No pass decides by it, and equal kernels may differ in it.
+inline constexpr llvm::StringLiteral kChoiceAttrName = "tamis.choice";
+
 /// Lets one-shot bufferization take the operations of `tamis_kernel`.
 void registerKernelExternalModels(DialectRegistry &registry);
 

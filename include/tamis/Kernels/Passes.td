@@ -18,7 +18,9 @@ def SelectInstructions : Pass<"tamis-select-instructions", "::mlir::ModuleOp"> {
     lowering takes them.
 
     The target is the module attribute `tamis.target`; without one, the generic
-    instructions of 128-bit vectors. test/Kernels/select-instructions.mlir
+    instructions of 128-bit vectors. Of the best tiles that one is taken which
+    `tamis.profile` says was measured to be the fastest, or the one expected to
+    be. test/Kernels/select-instructions.mlir
   }];
   let dependentDialects = ["::mlir::arith::ArithDialect",
     "::mlir::tensor::TensorDialect", "::mlir::tamis::kernel::TamisKernelDialect"];
@@ -34,10 +36,12 @@ def SelectStorage : Pass<"tamis-select-storage", "::mlir::ModuleOp"> {
     become `#tamis.row_stream`, whichever the cost model expects to be faster by
     a margin, so that zeros never make a layer slower. The model counts cycles
     of the products, of staging activations and of bytes from L2 on the target's
-    instruction. A stream that takes more bytes than the panels has to gain more.
+    instruction, with the numbers of `tamis.profile`. A stream that takes more
+    bytes than the panels has to gain more. Where the profile has measured times
+    of all candidates, these decide (test/Kernels/select-by-profile.mlir).
 
-    Sets `predicted` on the contraction: cycles of both, which the report shows.
-    test/Kernels/select-storage.mlir
+    Sets `tamis.choice` on the contraction: the candidates, their times and the
+    reason, which the report shows. test/Kernels/select-storage.mlir
   }];
   let dependentDialects = ["::mlir::tamis::kernel::TamisKernelDialect",
     "::mlir::tensor::TensorDialect"];
@@ -50,8 +54,8 @@ def ReportDecisions : Pass<"tamis-report-decisions", "::mlir::ModuleOp"> {
   let description = [{
     Sets the module attribute `tamis.layers`: one dictionary per contraction with
     the node it came from, its shape, multiplications, storage of the weights,
-    instruction, register block and tasks, or the reason why it takes the
-    generic lowering. The artifact carries it; `tamis explain` prints it.
+    instruction, register block and tasks, its candidates and why it is this one,
+    or the reason why it takes the generic lowering. The artifact carries it; `tamis explain` prints it.
     test/Kernels/report-decisions.mlir
   }];
 }

@@ -4,6 +4,7 @@
 #ifndef TAMIS_KERNELS_TILING_H
 #define TAMIS_KERNELS_TILING_H
 
+#include "llvm/ADT/SmallVector.h"
 #include <cstdint>
 
 namespace mlir::tamis {
@@ -44,8 +45,16 @@ struct Tiling {
   int64_t positions;
 };
 
-/// The cheapest block by instruction count, tails included.
-Tiling chooseTiling(const TilingProblem &problem);
+/// A block and what it costs in units that only blocks of one problem share.
+struct RatedTiling {
+  Tiling tiling;
+  double cost;
+};
+
+/// The `count` cheapest blocks by instruction count, tails included, at least
+/// one, the cheapest first.
+llvm::SmallVector<RatedTiling> rateTilings(const TilingProblem &problem,
+                                           unsigned count);
 
 /// The block of an instruction that multiplies 16 x 16 tiles.
 Tiling chooseTileTiling(const TilingProblem &problem);

@@ -20,6 +20,12 @@ namespace mlir::tamis {
 /// or to stderr if it is null.
 std::unique_ptr<MLIRContext> createCompilerContext(DiagnosticSink sink);
 
+/// What is known of each of `targets`: the options' profile, or the built-in
+/// ones.
+FailureOr<SmallVector<ProfileAttr>> getProfiles(MLIRContext &context,
+                                                const CompileOptions &options,
+                                                ArrayRef<TargetAttr> targets);
+
 /// A module on its way through the stages.
 class Compilation {
 public:
@@ -34,11 +40,14 @@ public:
 
   /// One stage, its contract included.
   LogicalResult runStage(const Stage &stage);
-  /// All stages the options ask for, then the artifact.
+  /// All stages the options ask for; one module holds the result.
+  LogicalResult runStages();
+  /// The same, then the artifact.
   LogicalResult run(StringRef output);
 
 private:
-  void split(ArrayRef<TargetAttr> targets);
+  LogicalResult describeTarget();
+  void split();
   SmallVector<ModuleOp> getModules();
   LogicalResult layOutParameters();
   LogicalResult dump(ModuleOp target, const Stage &stage, size_t variant);
@@ -50,6 +59,9 @@ private:
   MLIRContext &context;
   OwningOpRef<ModuleOp> module;
   std::vector<OwningOpRef<ModuleOp>> others;
+  /// The machines of the artifact, and what is known of them.
+  SmallVector<TargetAttr> targets;
+  SmallVector<ProfileAttr> profiles;
   std::optional<ParameterLayout> parameters;
 };
 

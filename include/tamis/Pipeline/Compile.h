@@ -27,6 +27,9 @@ struct CompileOptions {
   /// commas and resolved when the artifact is loaded, or "vulkan" (see
   /// Target.h).
   std::string target = "native";
+  /// File of what cost models know of the target (docs/Profile.md); empty: the
+  /// built-in numbers.
+  std::string profile;
   /// Upper bound of the task split.
   int64_t threads = 1;
   /// Bindings of open dimensions, folders of external data.

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 """What all commands share: output and verbosity, the compile options, inputs from a file or a seed."""
+import dataclasses
 import functools
 import json
 import os
@@ -103,16 +104,31 @@ COMPILE_OPTIONS = (
     click.option("--strict", is_flag=True, help="Equal the reference bit for bit where the contract defines it."),
     click.option("--require-integer", is_flag=True, help="Fail if a quantized operation would run in float."),
     click.option("--allow-external", metavar="DIR", help="Folder that external data may lie in beside the model's own."),
+    click.option("--profile", metavar="FILE", help="What the cost models know of the target, and measured times (--tune writes one)."),
 )
 CACHE_OPTION = click.option("--cache", metavar="DIR|off", help="Folder of compiled libraries (default: the user's cache).")
+TUNE_OPTION = click.option("--tune", "tune_path", metavar="FILE",
+                           help="First time the candidates of each contraction here, write them to this profile, and use it.")
 MODEL_ARGUMENT = click.argument("path", metavar="MODEL")
 INPUT_OPTION = click.option("--input", "input_path", metavar="FILE", help="Inputs as .npz (by name) or .npy; default: random.")
 
 
 def make_options(arguments, **more):
     """Pop the compile options from a command's arguments and check them."""
-    names = ("target", "threads", "input_dims", "allow", "strict", "require_integer", "allow_external")
+    names = ("target", "threads", "input_dims", "allow", "strict", "require_integer", "allow_external", "profile")
     return option_list.make(**{name: arguments.pop(name) for name in names}, **more)
+
+
+def tune(source, options, path, output):
+    """Measure `source`, write the profile to `path`; returns the options that read it. Without a path, the options."""
+    from .. import tuning
+
+    if not path:
+        return options
+    with output.progress() as bar:
+        kernels = tuning.tune(source, options, path, output.message, bar)
+    output.say(f"{path}: {len(kernels)} times of {len({kernel.key for kernel in kernels})} contractions")
+    return dataclasses.replace(options, profile=path)
 
 
 def is_library(path):
@@ -124,12 +140,15 @@ def is_library(path):
         return False
 
 
-def open_model(path, options, cache, output):
+def open_model(path, options, cache, output, tune_path=None):
     """Load a library or compile a model; returns (model, Source or None, seconds)."""
     start = time.perf_counter()
     if is_library(path):
+        if tune_path:
+            raise Error("only a model can be tuned, not a library", file=path)
         return model.load(path, options.threads), None, time.perf_counter() - start
     source = Source(path)
+    options = tune(source, options, tune_path, output)
     if source.signature and compiler.unbound_dims(source.signature, options):
         return model.Model.specialised(source, options, cache, output.message), source, time.perf_counter() - start
     with output.progress() as bar:

@@ -11,12 +11,12 @@ from ..source import Source
 from . import common
 
 
-@common.command("compile", common.MODEL_ARGUMENT, *common.COMPILE_OPTIONS,
+@common.command("compile", common.MODEL_ARGUMENT, *common.COMPILE_OPTIONS, common.TUNE_OPTION,
                 click.option("-o", "--output", "target_path", metavar="FILE", help="Default: the model's name with the suffix of --emit."),
                 click.option("--emit", type=click.Choice(list(option_list.EMIT)), default=None,
                              help="What to write; default: by the suffix of -o, else so."),
                 click.option("--dump-stages", metavar="DIR", help="Write the module after each stage into this folder."))
-def command(output, path, target_path, emit, dump_stages, **arguments):
+def command(output, path, target_path, emit, dump_stages, tune_path, **arguments):
     """Compile MODEL (.onnx, .mlir) to native code.
 
     \b
@@ -31,6 +31,7 @@ def command(output, path, target_path, emit, dump_stages, **arguments):
         raise Error("the output would overwrite the model", file=path)
     if dump_stages:
         os.makedirs(dump_stages, exist_ok=True)
+    options = common.tune(source, options, tune_path, output)
     start = time.perf_counter()
     with output.progress() as bar:
         bar.add_task(f"compiling {os.path.basename(path)}", total=None)

@@ -5,11 +5,12 @@ import importlib.util
 from . import common
 
 
-@common.command("explain", common.MODEL_ARGUMENT, *common.COMPILE_OPTIONS, common.CACHE_OPTION)
-def command(output, path, cache, **arguments):
-    """Show per layer of MODEL (.so, .onnx, .mlir): instruction, tile and the storage of its weights, or the reason for none.
+@common.command("explain", common.MODEL_ARGUMENT, *common.COMPILE_OPTIONS, common.TUNE_OPTION, common.CACHE_OPTION)
+def command(output, path, cache, tune_path, **arguments):
+    """Show per layer of MODEL (.so, .onnx, .mlir) how it could be computed, in microseconds, and why it is as marked (*).
 
-    Where weights could be stored without their zeros, also how much slower the cost model expects the other storage to be.
+    A candidate is a storage of the weights and a tile: dense panels, or a row stream of the words (so many percent) that are
+    not zero. Predicted times are the cost model's, measured ones the profile's, which decide where there are all of them.
 
     For a device (--target vulkan): how many kernels run there, and which stay on the host, with the reason.
 
@@ -17,10 +18,10 @@ def command(output, path, cache, **arguments):
 
     \b
     Example:
-      tamis explain model.onnx --input-dim batch=1
+      tamis explain model.onnx --input-dim batch=1 --tune profile.json
     """
     options = common.make_options(arguments)
-    model, source, _ = common.open_model(path, options, cache, output)
+    model, source, _ = common.open_model(path, options, cache, output, tune_path)
     if source:
         from .. import compiler
 
@@ -37,7 +38,7 @@ def command(output, path, cache, **arguments):
                 pattern, share, _ = zeros[layer["node"]]
                 layer.update(sparsity=round(share, 4), pattern=pattern)
     if layers:
-        output.table("node", "types", "bounds", "instruction", "tile", "storage", "zeros", rows=[_row(layer) for layer in layers])
+        output.table("layer", "  candidate", ">predicted", ">measured", "reason", rows=[row for layer in layers for row in _rows(layer)])
     if "device" in report:
         output.say(f"kernels on the device: {report['device']['kernels']}, on the host: {len(report['device']['host'])}")
         for kernel in report["device"]["host"]:
@@ -48,25 +49,23 @@ def command(output, path, cache, **arguments):
     output.result(report)
 
 
-def _row(layer):
-    zeros = f"{layer['sparsity']:.0%} {layer['pattern']}" if "sparsity" in layer else ""
-    return [layer["node"], layer["types"], _sizes(layer["bounds"]), layer["instruction"], _sizes(layer.get("tile", ())),
-            _storage(layer), zeros]
+def _rows(layer):
+    """Rows of the table: on the left what the layer is, on the right its candidates, the chosen one marked."""
+    left = [layer["node"], layer["types"], f"{_sizes(layer['bounds'])} {layer['instruction']}"]
+    if layer.get("sparsity"):
+        left.append(f"{layer['sparsity']:.0%} zeros, {layer['pattern']}")
+    candidates = sorted(layer.get("candidates", {}).items(), key=lambda item: item[1]["predicted"])
+    right = [("* " if name == layer["chosen"] else "  ") + name for name, _ in candidates]
+    numbers = [(_time(times["predicted"]), _time(times["measured"]) if "measured" in times else "") for _, times in candidates]
+    reasons = [layer.get("reason") or layer.get("why", "")]
+    for lines, empty in ((left, ""), (right, ""), (numbers, ("", "")), (reasons, "")):
+        lines.extend([empty] * (max(len(left), len(right)) - len(lines)))
+    return [[one, other, *times, reason] for one, other, times, reason in zip(left, right, numbers, reasons)]
 
 
 def _sizes(numbers):
     return "x".join(str(number) if number >= 0 else "?" for number in numbers)
 
 
-def _storage(layer):
-    """Storage of the weights and what the cost model says of the other one; of a layer without an instruction, the reason."""
-    if "storage" not in layer:
-        return layer.get("reason", "")
-    text = layer["storage"]
-    if "words" in layer:
-        text += f", {layer['entries'] / layer['words']:.0%} of words"
-    if "predicted" in layer:
-        dense, stream = layer["predicted"]["dense"], layer["predicted"]["row_stream"]
-        other, times = ("dense", dense / stream) if text.startswith("row stream") else ("row stream", stream / dense)
-        text += f"; {other} {times:.1f}x slower (predicted)" if times >= 1 else f"; {other} {1 / times:.1f}x faster (predicted)"
-    return text
+def _time(microseconds):
+    return f"{microseconds:.1f}" if microseconds < 1e3 else f"{microseconds:.0f}"

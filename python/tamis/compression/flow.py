@@ -114,7 +114,7 @@ def prune(request, gradients, labels):
             if options["criterion"] == "gradient":
                 _set_gradients(session, _estimate(request, prepared, selected, labels) if gradients is None else gradients, selected)
             _calibrate(request, session, f"criterion {options['criterion']}")
-            session.run("tamis-prune")
+            session.run(_text("tamis-prune", {"target": f"'{request.target}'"}))
         delta = session.delta()
     # What the model itself quantizes is no news.
     delta = {**delta, "weights": {}, "tensors": {}}

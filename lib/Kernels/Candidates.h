@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// What a contraction could be instead: the candidates of a decision, what the
+// profile says of each, and the note that the report prints.
+#ifndef TAMIS_LIB_KERNELS_CANDIDATES_H
+#define TAMIS_LIB_KERNELS_CANDIDATES_H
+
+#include "tamis/Kernels/Passes.h"
+#include "tamis/Target/Profile.h"
+
+namespace mlir::tamis {
+
+/// Candidates of this many times the least prediction are not in question.
+inline constexpr double kInQuestion = 2;
+
+/// One way to compute a contraction, in microseconds.
+struct KernelCandidate {
+  std::string name;
+  double predicted = 0;
+  std::optional<double> measured;
+};
+
+/// What times of a contraction are filed under: its bounds and element types in
+/// clear, and a hash of these, the maps and the epilogue. Both forms of a
+/// contraction have the same key; where it comes from, what its weights are and
+/// what was decided are no part of it.
+std::string getContractionKey(ContractOp op);
+std::string getContractionKey(kernel::ContractOp op);
+
+/// The name of a row stream with a share `words` of all words.
+std::string getStreamName(int64_t positions, bool overLines, double words);
+
+/// The name of dense panels, or of an operand as it lies, with this tile.
+std::string getDenseName(ArrayRef<int64_t> tile);
+
+/// A candidate that is expected to take `cycles`, with what was measured of it.
+KernelCandidate makeCandidate(ProfileAttr profile, StringRef key,
+                              std::string name, double cycles);
+
+/// The fastest of `candidates` if all of them were measured; none otherwise.
+std::optional<size_t> findFastest(ArrayRef<KernelCandidate> candidates);
+
+/// What was weighed for one contraction.
+struct KernelChoice {
+  std::string key;
+  SmallVector<KernelCandidate> candidates;
+  /// The name of the one that was taken, and why.
+  std::string chosen, reason;
+};
+
+/// Writes the note, and reads it; none where there is none.
+void recordChoice(Operation *op, const KernelChoice &choice);
+std::optional<KernelChoice> getChoice(Operation *op);
+
+} // namespace mlir::tamis
+
+#endif // TAMIS_LIB_KERNELS_CANDIDATES_H

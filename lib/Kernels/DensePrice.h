@@ -1,0 +1,37 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// The cost model of dense panels.
+#ifndef TAMIS_LIB_KERNELS_DENSEPRICE_H
+#define TAMIS_LIB_KERNELS_DENSEPRICE_H
+
+#include "tamis/Target/Profile.h"
+
+namespace mlir::tamis {
+
+/// Rows assumed where only run time knows.
+inline constexpr int64_t kTypicalRows = 128;
+
+/// What the price of a dense contraction depends on.
+struct DenseProblem {
+  /// Multiplications, and elements and bytes of the right operand.
+  double products = 1, weights = 1, bytes = 1;
+  InstructionAttrInterface instruction;
+  ProfileAttr profile;
+  /// Bytes of the caches of the target.
+  int64_t l1 = 0, l2 = 0;
+};
+
+/// The problem of a contraction over `bounds` whose right operand, of elements
+/// `rhs`, is read through `rhsMap`.
+DenseProblem describeDense(ArrayRef<int64_t> bounds, AffineMap rhsMap, Type rhs,
+                           InstructionAttrInterface instruction,
+                           TargetAttr target, ProfileAttr profile);
+
+/// Cycles with register blocks of so many rows, whose arithmetic takes `factor`
+/// times as long as that of the best block: what its products take, or the
+/// bytes of panels that each block of rows reads again.
+double priceDense(const DenseProblem &problem, int64_t rows, double factor = 1);
+
+} // namespace mlir::tamis
+
+#endif // TAMIS_LIB_KERNELS_DENSEPRICE_H

@@ -1,0 +1,240 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// The facts of the cost models, and the file that holds them with measured
+// times. The built-in numbers were measured on AVX2 (Zen 3) with layers of
+// ResNet-50 and MiniLM.
+#include "tamis/Target/Profile.h"
+#include "mlir/IR/Builders.h"
+#include "tamis/Target/Target.h"
+#include "llvm/Support/JSON.h"
+#include <cmath>
+
+using namespace mlir;
+using namespace mlir::tamis;
+
+/// The version of the file's form.
+static constexpr int64_t kVersion = 1;
+/// Before the name of an instruction: cycles of one vector of its products.
+static constexpr StringLiteral kInstruction = "instruction.";
+
+static constexpr std::pair<StringLiteral, double> kFacts[] = {
+    // Cycles in a nanosecond: what a prediction is shown by.
+    {"clock.ghz", 3.0},
+    // Share of its instruction's rate that a dense kernel reaches.
+    {"dense.share", 0.9},
+    // Bytes a cycle from L2, and from what is behind it.
+    {"l2.bytes_per_cycle", 28},
+    {"memory.bytes_per_cycle", 22},
+    // What an entry costs beside its products: two loads, a branch.
+    {"row_stream.entry", 0.5},
+    // A chain of float additions takes this long for every entry.
+    {"row_stream.latency", 4},
+    // Leaving the loop of one column: a mispredicted branch.
+    {"row_stream.column", 20},
+    // A word that is transposed on its way into the stage or out of
+    // accumulators.
+    {"row_stream.transposed", 0.5},
+    // More of it where rows are finished one by one.
+    {"row_stream.finished", 0.5},
+    // A stream has to promise this much of the dense time; less where it takes
+    // more bytes than the panels, which come from memory now and then.
+    {"row_stream.margin", 0.85},
+    {"row_stream.larger_margin", 0.7},
+    // Vectors of products that are worth waking a worker for: some 25 us.
+    {"task.vectors", 25e3 / 0.3},
+};
+
+ProfileAttr mlir::tamis::getDefaultProfile(TargetAttr target) {
+  Builder b(target.getContext());
+  NamedAttrList facts;
+  for (const auto &[name, value] : kFacts)
+    facts.set(name, b.getF64FloatAttr(value));
+  for (InstructionAttrInterface instruction : getInstructions(target, true))
+    facts.set((kInstruction + instruction.getInstructionName()).str(),
+              b.getF64FloatAttr(instruction.getCycles()));
+  return ProfileAttr::get(b.getContext(), facts.getDictionary(b.getContext()),
+                          nullptr);
+}
+
+ProfileAttr mlir::tamis::getProfile(Operation *op, TargetAttr target) {
+  for (; op; op = op->getParentOp())
+    if (auto profile = op->getAttrOfType<ProfileAttr>(kProfileAttrName))
+      return profile;
+  return getDefaultProfile(target);
+}
+
+double mlir::tamis::getFact(ProfileAttr profile, StringRef name) {
+  if (auto fact = profile.getFacts().getAs<FloatAttr>(name))
+    return fact.getValueAsDouble();
+  const auto *known = llvm::find_if(
+      kFacts, [&](const auto &entry) { return entry.first == name; });
+  assert(known != std::end(kFacts) && "a fact without a value");
+  return known->second;
+}
+
+double mlir::tamis::getCycles(ProfileAttr profile,
+                              InstructionAttrInterface instruction) {
+  std::string name = (kInstruction + instruction.getInstructionName()).str();
+  if (auto fact = profile.getFacts().getAs<FloatAttr>(name))
+    return fact.getValueAsDouble();
+  return instruction.getCycles();
+}
+
+//===-- the file ----------------------------------------------------------===//
+
+static std::string joinFeatures(TargetAttr target) {
+  return llvm::join(llvm::map_range(target.getFeatures(),
+                                    [](StringAttr f) { return f.getValue(); }),
+                    ",");
+}
+
+std::string mlir::tamis::writeProfile(TargetAttr target, ProfileAttr profile) {
+  std::string text;
+  llvm::raw_string_ostream stream(text);
+  llvm::json::OStream json(stream, 1);
+  auto writeNumbers = [&](DictionaryAttr numbers) {
+    for (NamedAttribute entry : numbers)
+      json.attribute(entry.getName().getValue(),
+                     cast<FloatAttr>(entry.getValue()).getValueAsDouble());
+  };
+  json.object([&] {
+    json.attribute("tamis_profile", kVersion);
+    json.attribute("arch", target.getArch());
+    json.attribute("features", joinFeatures(target));
+    json.attributeObject("facts", [&] { writeNumbers(profile.getFacts()); });
+    json.attributeObject("measured", [&] {
+      if (DictionaryAttr measured = profile.getMeasured())
+        for (NamedAttribute entry : measured)
+          json.attributeObject(entry.getName().getValue(), [&] {
+            writeNumbers(cast<DictionaryAttr>(entry.getValue()));
+          });
+    });
+  });
+  return text + "\n";
+}
+
+namespace {
+/// What a file says.
+struct ProfileFile {
+  std::string arch;
+  SmallVector<std::string> features;
+  NamedAttrList facts;
+  DictionaryAttr measured;
+};
+
+/// Reads one file; what is wrong with it goes to `emitError`.
+struct Reader {
+  MLIRContext *context;
+  function_ref<InFlightDiagnostic()> emitError;
+
+  FailureOr<ProfileFile> read(StringRef text) {
+    llvm::Expected<llvm::json::Value> parsed = llvm::json::parse(text);
+    if (!parsed)
+      return emitError() << llvm::toString(parsed.takeError());
+    const llvm::json::Object *object = parsed->getAsObject();
+    if (!object || object->getInteger("tamis_profile") != kVersion)
+      return emitError() << "expected an object with \"tamis_profile\": "
+                         << kVersion;
+    ProfileFile file;
+    for (const auto &[key, value] : *object) {
+      StringRef name(key);
+      if (name != "tamis_profile" && failed(readEntry(name, value, file)))
+        return failure();
+    }
+    if (file.arch.empty() || !object->get("features"))
+      return emitError() << "expected the texts 'arch' and 'features'";
+    return file;
+  }
+
+private:
+  LogicalResult readEntry(StringRef name, const llvm::json::Value &value,
+                          ProfileFile &file) {
+    bool isText = name == "arch" || name == "features";
+    if (!isText && name != "facts" && name != "measured")
+      return emitError() << "unknown entry '" << name << "'";
+    std::optional<StringRef> text = value.getAsString();
+    const llvm::json::Object *object = value.getAsObject();
+    if (isText ? !text : !object)
+      return emitError() << "expected '" << name << "' to be "
+                         << (isText ? "a text" : "an object");
+    if (name == "arch") {
+      file.arch = text->str();
+    } else if (name == "features") {
+      for (StringRef feature : llvm::split(*text, ','))
+        file.features.push_back(feature.str());
+    } else if (name == "facts") {
+      return readNumbers(name, *object, file.facts);
+    } else {
+      NamedAttrList measured;
+      for (const auto &[key, times] : *object) {
+        NamedAttrList numbers;
+        const llvm::json::Object *list = times.getAsObject();
+        if (!list)
+          return emitError() << "'" << StringRef(key)
+                             << "' of 'measured' expected times by candidate";
+        if (failed(readNumbers(StringRef(key), *list, numbers)))
+          return failure();
+        measured.set(StringRef(key), numbers.getDictionary(context));
+      }
+      file.measured = measured.getDictionary(context);
+    }
+    return success();
+  }
+
+  LogicalResult readNumbers(StringRef where, const llvm::json::Object &object,
+                            NamedAttrList &numbers) {
+    for (const auto &[key, value] : object) {
+      std::optional<double> number = value.getAsNumber();
+      if (!number || !std::isfinite(*number) || *number <= 0)
+        return emitError() << "'" << StringRef(key) << "' of '" << where
+                           << "' expected a finite number above 0";
+      numbers.set(StringRef(key),
+                  FloatAttr::get(Float64Type::get(context), *number));
+    }
+    return success();
+  }
+};
+} // namespace
+
+/// What tells the file's machine from the target; empty where nothing does.
+static std::string findDifference(const ProfileFile &file, TargetAttr target) {
+  if (target.getArch() != file.arch)
+    return ("of " + file.arch + ", the target is " + target.getArch()).str();
+  for (StringAttr feature : target.getFeatures())
+    if (!llvm::is_contained(file.features, feature.getValue()))
+      return ("without '" + feature.getValue() + "', which the target has")
+          .str();
+  for (StringRef feature : file.features)
+    if (!feature.empty() && !target.hasFeature(feature))
+      return ("with '" + feature + "', which the target does not have").str();
+  return "";
+}
+
+FailureOr<SmallVector<ProfileAttr>>
+mlir::tamis::readProfile(StringRef text, ArrayRef<TargetAttr> targets,
+                         function_ref<InFlightDiagnostic()> emitError) {
+  MLIRContext *context = targets.front().getContext();
+  FailureOr<ProfileFile> file = Reader{context, emitError}.read(text);
+  if (failed(file))
+    return failure();
+  SmallVector<ProfileAttr> profiles;
+  SmallVector<std::string> differences;
+  for (TargetAttr target : targets) {
+    ProfileAttr &profile = profiles.emplace_back(getDefaultProfile(target));
+    std::string difference = findDifference(*file, target);
+    if (!difference.empty()) {
+      differences.push_back(difference);
+      continue;
+    }
+    NamedAttrList facts(profile.getFacts());
+    for (NamedAttribute fact : file->facts)
+      if (!facts.set(fact.getName(), fact.getValue()))
+        return emitError() << "there is no fact '" << fact.getName().getValue()
+                           << "' of this target";
+    profile =
+        ProfileAttr::get(context, facts.getDictionary(context), file->measured);
+  }
+  if (differences.size() == targets.size())
+    return emitError() << "it is of another machine, " << differences.front();
+  return profiles;
+}

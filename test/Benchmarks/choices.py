@@ -1,0 +1,101 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+"""Whether what the cost models choose is ever slower than dense: every candidate of a set of layers, timed.
+
+    choices.py [--only TEXT] [--slack 1.05]
+
+Each layer is compiled without a profile, which gives the choice, then its candidates are measured as `--tune` measures
+them. `chosen / dense` is the time of the choice over that of the faster dense tile; above the slack it is a failure, and
+the command ends with status 1, unless measuring it once more says otherwise. `chosen / best` is what a profile would have
+gained. One core.
+"""
+import argparse
+import os
+import sys
+import tempfile
+
+import layers
+import numpy as np
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.dirname(HERE)), "python"))
+
+import tamis  # noqa: E402
+from tamis import options, tuning  # noqa: E402
+from tamis.source import Source  # noqa: E402
+
+ZEROS = (0.0, 0.3, 0.5, 0.7, 0.8, 0.9, 0.95)
+ROWS = (1, 16, 128, 512)
+SLACK = 1.05  # times of one kernel differ by so much from run to run
+
+
+def cases():
+    """(name, function that makes the model)."""
+    for zeros in ZEROS:
+        for rows in ROWS:
+            yield f"product {rows}x768x768 {zeros:.0%}", lambda r=rows, z=zeros: layers.products(r, 768, 768, z, 1)
+        for channels, size, kernel in ((256, 28, 1), (64, 28, 3), (256, 7, 3)):
+            yield (f"convolution {kernel}x{kernel} {channels} at {size}x{size} {zeros:.0%}",
+                   lambda c=channels, s=size, k=kernel, z=zeros: layers.convolutions(c, s, k, z, 1))
+        for block in (1, 4):
+            yield (f"int8 product 128x768x768 {zeros:.0%} in {block}x1",
+                   lambda b=block, z=zeros: quantized(layers.products(128, 768, 768, z, 1, block=b)))
+
+
+def quantized(model):
+    """The same in int8 throughout, calibrated on one sample."""
+    shape = [d.dim_value for d in model.graph.input[0].type.tensor_type.shape.dim]
+    feed = {"x": np.random.default_rng(1).standard_normal(shape).astype(np.float32)}
+    return tamis.quantize(model, [feed])
+
+
+def measure(model):
+    """[(key, choice, {candidate: microseconds})] of every contraction of an ONNX model."""
+    source = Source(model.SerializeToString())
+    report = tamis.compile(source, cache="off").report()["layers"]
+    with tempfile.TemporaryDirectory() as folder:
+        times = {}
+        for kernel in tuning.tune(source, options.make(), os.path.join(folder, "profile.json")):
+            times.setdefault(kernel.key, {})[kernel.candidate] = kernel.seconds * 1e6
+    return [(layer["key"], layer["chosen"], times[layer["key"]]) for layer in report if layer.get("key") in times]
+
+
+def judge(chosen, times):
+    """(chosen / dense, chosen / best) of the times of one contraction."""
+    dense = min(time for name, time in times.items() if name.startswith("dense"))
+    return times[chosen] / dense, times[chosen] / min(times.values())
+
+
+def judge_all(model, slack):
+    """[(chosen / dense, chosen / best, chosen, times)] of a model's contractions; measured again where one fails."""
+    for _ in range(2):
+        found = [(*judge(chosen, times), chosen, times) for _, chosen, times in measure(model)]
+        if all(ratio <= slack for ratio, *_ in found):
+            break
+    return found
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--only", default="", help="cases whose name holds this")
+    parser.add_argument("--slack", type=float, default=SLACK, help="how much slower than dense is no failure")
+    arguments = parser.parse_args()
+    print("| layer | chosen | us | chosen / dense | chosen / best |", "|---|---|--:|--:|--:|", sep="\n", flush=True)
+    ratios, losses = [], []
+    for name, make in cases():
+        if arguments.only not in name:
+            continue
+        for ratio, loss, chosen, times in judge_all(make(), arguments.slack):
+            ratios.append(ratio)
+            losses.append(loss)
+            mark = " slower than dense" if ratio > arguments.slack else ""
+            print(f"| {name} | {chosen} | {times[chosen]:.1f} | {ratio:.2f}{mark} | {loss:.2f} |", flush=True)
+    wrong = sum(ratio > arguments.slack for ratio in ratios)
+    if ratios:
+        print(f"\n{len(ratios)} choices, {wrong} slower than dense by more than {arguments.slack - 1:.0%}; "
+              f"chosen / best: geometric mean {np.exp(np.mean(np.log(losses))):.3f}, at most {max(losses):.2f}")
+    return 1 if wrong or not ratios else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
