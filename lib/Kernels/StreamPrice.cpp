@@ -35,13 +35,15 @@ static StreamPlan price(const StreamProblem &p, int64_t vectors, bool flat) {
     latency =
         fact("row_stream.latency") / double(vectors >= 4 ? 1 : 4 / vectors);
   double entry = std::max(double(vectors) * p.cycles, latency);
-  // What most of L1 does not hold comes from L2, in whole lines.
+  // Every column walks the whole stage, so that L1 holds all of it or nothing.
+  // Whole lines come from L2; words shorter than a line share one.
   constexpr int64_t lineBytes = 64;
-  double missed =
-      std::max(0.0, 1 - 0.75 * double(p.l1) / (staged * kWordBytes));
-  entry = std::max(
-      entry, missed * double(llvm::alignTo(positions * kWordBytes, lineBytes)) /
-                 fact("l2.bytes_per_cycle"));
+  int64_t bytes = positions * kWordBytes;
+  if (staged * kWordBytes > double(p.l1) * 0.75)
+    entry = std::max(
+        entry,
+        double(bytes < lineBytes ? bytes : llvm::alignTo(bytes, lineBytes)) /
+            fact("l2.bytes_per_cycle"));
   double finished = double(p.columns * positions) *
                     (fact("row_stream.transposed") +
                      (flat ? fact("row_stream.finished") : 0));

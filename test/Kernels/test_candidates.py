@@ -53,3 +53,5 @@ def test_a_choice_is_judged_by_the_faster_dense_tile():
     assert choices.judge("row stream 64, 50%", times) == (2.0, 3.0)
     assert choices.judge("dense 4x3x0", times) == (4 / 3, 2.0)
     assert choices.judge("row stream 32, 50%", times) == (2 / 3, 1.0)
+    assert choices.fails("row stream 64, 50%", 1.1, 1.05) and not choices.fails("row stream 64, 50%", 1.0, 1.05)
+    assert not choices.fails("dense 4x3x0", 1.1, 1.05)
