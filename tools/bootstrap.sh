@@ -135,7 +135,7 @@ suite() {
 run_tests() {
   suite lit .venv/bin/python test/support/run_lit.py build/test
   suite models .venv/bin/python test/Models/run_models.py --fetch --ci
-  suite vulkan .venv/bin/python test/Models/run_models.py --fetch --target vulkan --beside x86-64-v3 --seeds 1 --models "$VULKAN_MODELS"
+  suite vulkan .venv/bin/python test/Models/run_models.py --fetch --target vulkan --beside native --seeds 1 --models "$VULKAN_MODELS"
   suite onnx-nodes .venv/bin/python test/OnnxNode/run_nodes.py --ci
   suite mutations .venv/bin/python test/Robustness/mutate.py --count 200
   printf '%s passed, %s failed\n' "$passed" "$failed"

@@ -153,12 +153,16 @@ static SmallVector<ElementBlock> chooseBlocks(linalg::LinalgOp op) {
   SmallVector<unsigned> parallel;
   op.getParallelDims(parallel);
   SmallVector<int64_t> ranges = op.getStaticLoopRanges();
+  // An open loop has enough for two blocks, as far as anybody knows; elements
+  // are below 2^31.
   int64_t invocations = 1;
-  for (unsigned dim : parallel)
-    if (!ShapedType::isDynamic(ranges[dim]))
-      invocations *= ranges[dim];
-    else
-      invocations *= kFewestInvocations; // enough, as far as anybody knows
+  bool isOpen = false;
+  for (unsigned dim : parallel) {
+    isOpen |= ShapedType::isDynamic(ranges[dim]);
+    invocations *= ShapedType::isDynamic(ranges[dim]) ? 1 : ranges[dim];
+  }
+  if (isOpen)
+    invocations *= kFewestInvocations * kCount * kCount;
   SmallVector<ElementBlock> blocks;
   if (!op.getNumReductionLoops())
     return blocks;

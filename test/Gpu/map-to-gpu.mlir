@@ -31,9 +31,9 @@ func.func private @maps_elementwise(%a: memref<4x40xf32>, %b: memref<4x40xf32>) 
   return
 }
 
-// Four columns of a row read its element once. The sums stay in registers; the
-// size of the result is known at run time. Columns beyond the last are not
-// written.
+// Four columns of four rows read eight elements for sixteen products. The sums
+// stay in registers; the number of rows is known at run time. What is beyond
+// the last row or column is not written.
 // CHECK-LABEL: func.func private @maps_reduction_in_blocks
 // CHECK: %[[ROWS:.+]] = memref.dim %arg0, %c0
 // CHECK: gpu.launch
@@ -42,9 +42,11 @@ func.func private @maps_elementwise(%a: memref<4x40xf32>, %b: memref<4x40xf32>) 
 // CHECK: arith.minui %[[NEXT]], %[[LAST]]
 // CHECK: %[[EXISTS:.+]] = arith.cmpi ule, %[[NEXT]], %[[LAST]]
 // CHECK: %[[OLD:.+]] = memref.load %arg2
-// CHECK: %[[SUM:.+]]:4 = scf.for {{.*}} iter_args(%{{.*}} = %[[OLD]], {{.*}}) -> (i32, i32, i32, i32)
+// CHECK: %[[SUM:.+]]:16 = scf.for {{.*}} iter_args(%{{.*}} = %[[OLD]], {{.*}})
 // CHECK-COUNT-1: memref.load %arg0
 // CHECK-COUNT-4: memref.load %arg1
+// CHECK-COUNT-3: memref.load %arg0
+// CHECK-NOT: memref.load
 // CHECK: memref.store %[[SUM]]#0, %arg2
 // CHECK: scf.if %[[EXISTS]]
 // CHECK-NEXT: memref.store %[[SUM]]#1, %arg2
