@@ -47,7 +47,16 @@ struct LowerToNvvm : public tamis::impl::LowerToNvvmBase<LowerToNvvm> {
     target.addIllegalDialect<gpu::GPUDialect>();
     target.addLegalOp<gpu::GPUModuleOp>();
     if (failed(applyFullConversion(module, target, std::move(patterns))))
-      signalPassFailure();
+      return signalPassFailure();
+    // Of kernels that share memory, one workgroup at a time is enough: without
+    // being told, ptxas rather spills a register than let fewer workgroups in.
+    if (module.getOps<LLVM::GlobalOp>().empty())
+      return;
+    Builder b(context);
+    for (auto function : module.getOps<LLVM::LLVMFuncOp>())
+      if (function->hasAttr(NVVM::NVVMDialect::getKernelFuncAttrName()))
+        function->setAttr(NVVM::NVVMDialect::getMinctasmAttrName(),
+                          b.getI32IntegerAttr(1));
   }
 };
 } // namespace

@@ -7,6 +7,7 @@
 // HOPPER: .target sm_90a
 // CHECK: .target sm_80
 // CHECK: .maxntid 64
+// CHECK: .minnctapersm 1
 // CHECK-NOT: satfinite
 // CHECK-DAG: cp.async.cg.shared.global
 // CHECK-DAG: cp.async.wait_group {{.*}}1;

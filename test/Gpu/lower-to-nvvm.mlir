@@ -3,6 +3,7 @@
 gpu.module @device {
   // CHECK: llvm.mlir.global internal @[[MEMORY:.*]](){{.*}}addr_space = 3
   // CHECK-LABEL: llvm.func @kernel
+  // CHECK-SAME: nvvm.minctasm = 1
   // CHECK-DAG: nvvm.read.ptx.sreg.tid.x
   // CHECK-DAG: llvm.intr.roundeven
   // CHECK-DAG: llvm.intr.sqrt

@@ -111,12 +111,27 @@ def test_bytes(shape):
     matmul(values(np.int8, m, k), values(np.int8, k, n, seed=1)).check(TENSOR, LANES)
 
 
-@pytest.mark.parametrize("x_type, w_type, w_zero", (
-    (np.int8, np.int8, None), (np.uint8, np.int8, -3), (np.int8, np.uint8, 128), (np.uint8, np.uint8, 77), (np.int8, np.uint8, None)))
-def test_zero_points_and_signs(x_type, w_type, w_zero):
+def zero_points(x_type, w_type, w_zero, target, **options):
     x, w = values(x_type, 19, 72), values(w_type, 72, 20, seed=1)
-    matmul(x, w, x_zero=5, w_zero=w_zero).check(TENSOR, LANES)
-    matmul(x, w, x_zero=5, w_zero=w_zero, activations=True).check(TENSOR)
+    matmul(x, w, x_zero=5, w_zero=w_zero, **options).check(target)
+
+
+def test_zero_points_of_signed_weights():
+    zero_points(np.int8, np.int8, None, TENSOR)
+    zero_points(np.uint8, np.int8, -3, TENSOR)
+    zero_points(np.uint8, np.int8, -3, LANES)
+
+
+def test_zero_points_of_unsigned_weights():
+    zero_points(np.int8, np.uint8, 128, TENSOR)
+    zero_points(np.uint8, np.uint8, 77, TENSOR)
+    zero_points(np.int8, np.uint8, None, LANES)
+
+
+def test_zero_points_of_activations():
+    zero_points(np.int8, np.int8, -3, TENSOR, activations=True)
+    zero_points(np.uint8, np.uint8, 77, TENSOR, activations=True)
+    zero_points(np.int8, np.uint8, None, LANES, activations=True)
 
 
 def test_floats():

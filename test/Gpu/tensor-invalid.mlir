@@ -1,0 +1,52 @@
+// RUN: tamis-opt %s --split-input-file --verify-diagnostics
+
+// expected-error @below {{expected i8, f16 or bf16, got 'f32'}}
+func.func private @element() attributes {a = #tamis_gpu.mma<element = f32, emulated = false>}
+
+// -----
+
+// expected-error @below {{expected whole warps in a tile}}
+func.func private @warps() attributes {a = #tamis_gpu.tiles<channels = 48, rows = 32, words = 16, warpChannels = 32, warpRows = 16, stages = 1>}
+
+// -----
+
+// expected-error @below {{words expected a power of two from 4 on, got 12}}
+func.func private @words() attributes {a = #tamis_gpu.tiles<channels = 32, rows = 32, words = 12, warpChannels = 32, warpRows = 16, stages = 1>}
+
+// -----
+
+// expected-error @below {{stages expected at least 1, got 0}}
+func.func private @stages() attributes {a = #tamis_gpu.tiles<channels = 32, rows = 32, words = 16, warpChannels = 32, warpRows = 16, stages = 0>}
+
+// -----
+
+#maps = [affine_map<(m, n, k) -> (m, k)>, affine_map<(m, n, k) -> (k, n)>, affine_map<(m, n, k) -> (m, n)>]
+func.func @metadata(%x: memref<8x64xi8>, %w: memref<1x1x1x1024xi8>, %y: memref<8x32xi32>) {
+  // expected-error @below {{expected metadata if and only if weights are 2:4}}
+  tamis_gpu.contract ins(%x, %w : memref<8x64xi8>, memref<1x1x1x1024xi8>) outs(%y : memref<8x32xi32>)
+    maps #maps bounds [8, 32, 64] accumulator i32 by #tamis_gpu.mma_sparse<emulated = true>
+    tiles <channels = 32, rows = 8, words = 16, warpChannels = 32, warpRows = 8, stages = 1> {packed}
+  return
+}
+
+// -----
+
+#maps = [affine_map<(m, n, k) -> (m, k)>, affine_map<(m, n, k) -> (k, n)>, affine_map<(m, n, k) -> (m, n)>]
+func.func @fragments(%x: memref<8x64xi8>, %w: memref<64x32xi8>, %y: memref<8x32xi32>) {
+  // expected-error @below {{expected tiles of whole fragments}}
+  tamis_gpu.contract ins(%x, %w : memref<8x64xi8>, memref<64x32xi8>) outs(%y : memref<8x32xi32>)
+    maps #maps bounds [8, 32, 64] accumulator i32 by #tamis_gpu.mma<element = i8, emulated = true>
+    tiles <channels = 32, rows = 4, words = 16, warpChannels = 32, warpRows = 4, stages = 1>
+  return
+}
+
+// -----
+
+#maps = [affine_map<(m, n, k) -> (m, k)>, affine_map<(m, n, k) -> (k, n)>, affine_map<(m, n, k) -> (m, n)>]
+func.func @stored(%x: memref<8x64xi8>, %w: memref<64x32xi8>, %y: memref<8x32xf32>) {
+  // expected-error @below {{stores 'i32' into elements of 'f32'}}
+  tamis_gpu.contract ins(%x, %w : memref<8x64xi8>, memref<64x32xi8>) outs(%y : memref<8x32xf32>)
+    maps #maps bounds [8, 32, 64] accumulator i32 by #tamis_gpu.mma<element = i8, emulated = true>
+    tiles <channels = 32, rows = 8, words = 16, warpChannels = 32, warpRows = 8, stages = 1>
+  return
+}
