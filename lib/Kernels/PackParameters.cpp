@@ -113,7 +113,8 @@ pack(kernel::PackOp op, const SourceView &view) {
     packElements(
         op, view, data, [&](int64_t i) { return view.getFloat(i); },
         [](int64_t, int64_t, float) {});
-  } else if (isa<BFloat16Type, Float16Type>(element) && view.element == element) {
+  } else if (isa<BFloat16Type, Float16Type>(element) &&
+             view.element == element) {
     MutableArrayRef<uint16_t> data;
     blob = makeBlob(count, data);
     packElements(
