@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
  *
- * Runs a model's launches on an NVIDIA device through the CUDA driver, opened at
- * run time, so that the artifact loads where there is none. Memory is managed:
- * host and device see it at one address, what stays on the host needs no
- * copies. Launches are one stream; the host waits for it where it must.
+ * Runs a model's launches on an NVIDIA device through the CUDA driver, opened
+ * at run time, so that the artifact loads where there is none. Memory is
+ * managed: host and device see it at one address, what stays on the host needs
+ * no copies. Launches are one stream; the host waits for it where it must.
  */
 #include "Device.h"
 
@@ -29,20 +29,20 @@ typedef struct cu_object *cu_handle;
   X(cuDeviceGet, get, (int *device, int ordinal))                              \
   X(cuDeviceGetName, name, (char *name, int bytes, int device))                \
   X(cuDeviceGetAttribute, attribute, (int *value, int attribute, int device))  \
-  X(cuDevicePrimaryCtxRetain, retain, (cu_handle *context, int device))        \
+  X(cuDevicePrimaryCtxRetain, retain, (cu_handle * context, int device))       \
   X(cuDevicePrimaryCtxRelease_v2, release, (int device))                       \
   X(cuCtxPushCurrent_v2, push, (cu_handle context))                            \
-  X(cuCtxPopCurrent_v2, pop, (cu_handle *context))                             \
-  X(cuStreamCreate, stream_create, (cu_handle *stream, unsigned flags))        \
+  X(cuCtxPopCurrent_v2, pop, (cu_handle * context))                            \
+  X(cuStreamCreate, stream_create, (cu_handle * stream, unsigned flags))       \
   X(cuStreamDestroy_v2, stream_destroy, (cu_handle stream))                    \
   X(cuStreamSynchronize, stream_synchronize, (cu_handle stream))               \
   X(cuMemAllocManaged, allocate,                                               \
     (unsigned long long *address, size_t bytes, unsigned flags))               \
   X(cuMemFree_v2, free, (unsigned long long address))                          \
-  X(cuModuleLoadData, module_load, (cu_handle *module, const void *image))     \
+  X(cuModuleLoadData, module_load, (cu_handle * module, const void *image))    \
   X(cuModuleUnload, module_unload, (cu_handle module))                         \
   X(cuModuleGetFunction, function,                                             \
-    (cu_handle *function, cu_handle module, const char *name))                 \
+    (cu_handle * function, cu_handle module, const char *name))                \
   X(cuLaunchKernel, launch,                                                    \
     (cu_handle function, unsigned x, unsigned y, unsigned z, unsigned threads, \
      unsigned threads_y, unsigned threads_z, unsigned shared,                  \
@@ -151,8 +151,8 @@ static tamis_status open_device(struct tamis_device *device) {
   CHECK(device->push(device->context), "a context");
   CHECK(device->stream_create(&device->stream, 0), "a stream");
   /* All kernels are one text. */
-  cu_result result = device->module_load(&device->module,
-                                         tamis_model_data.kernels[0].code);
+  cu_result result =
+      device->module_load(&device->module, tamis_model_data.kernels[0].code);
   if (result == CU_NO_BINARY_FOR_GPU) {
     int major = 0, minor = 0;
     device->attribute(&major, CU_CAPABILITY_MAJOR, device->device);
@@ -210,14 +210,14 @@ tamis_status tamis_rt_device_create(const tamis_host *host,
 
 static void close_device(struct tamis_device *device) {
   device->push(device->context);
-  cu_buffer *list[] = {&device->weights, &device->workspace,
-                       &device->transfer};
+  cu_buffer *list[] = {&device->weights, &device->workspace, &device->transfer};
   for (int index = 0; index < 3; ++index)
     if (list[index]->base)
       device->free((unsigned long long)(uintptr_t)list[index]->base);
   for (int64_t index = 0; index < device->temporary_capacity; ++index)
     if (device->temporaries[index].base)
-      device->free((unsigned long long)(uintptr_t)device->temporaries[index].base);
+      device->free(
+          (unsigned long long)(uintptr_t)device->temporaries[index].base);
   if (device->module)
     device->module_unload(device->module);
   if (device->stream)
@@ -237,7 +237,8 @@ void tamis_rt_device_destroy(struct tamis_device *device) {
   tamis_rt_host_release(device->host, device);
 }
 
-/*===-- running ------------------------------------------------------------===*/
+/*===-- running
+ * ------------------------------------------------------------===*/
 
 static void fault(tamis_run *run, tamis_status status) {
   atomic_fetch_or(&run->faults, status == TAMIS_ERROR_MEMORY

@@ -14,8 +14,8 @@ int tamis_rt_grow(const tamis_host *host, void *array, int64_t *capacity,
                   int64_t count, int64_t size);
 
 /* Goes over inputs, then outputs, each with its place in a transfer buffer that
-   begins at `base`; returns the size of that. COPY_IN sets `pointers` and copies
-   inputs there, COPY_OUT copies outputs back. */
+   begins at `base`; returns the size of that. COPY_IN sets `pointers` and
+   copies inputs there, COPY_OUT copies outputs back. */
 enum tamis_transfer { TAMIS_MEASURE, TAMIS_COPY_IN, TAMIS_COPY_OUT };
 int64_t tamis_rt_transfer(enum tamis_transfer what, char *base, void **pointers,
                           const int64_t *dims, const void *const *inputs,

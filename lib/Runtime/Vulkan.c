@@ -366,8 +366,8 @@ uint32_t tamis_rt_device_compute(tamis_run *run, int32_t variant,
     tamis_rt_synchronize(run);
     faults |= atomic_load(&run->faults);
     if (!faults)
-      tamis_rt_transfer(TAMIS_COPY_OUT, device->transfer.base,
-                        device->pointers, dims, inputs, outputs);
+      tamis_rt_transfer(TAMIS_COPY_OUT, device->transfer.base, device->pointers,
+                        dims, inputs, outputs);
   }
   device->text = NULL;
   atomic_flag_clear(&device->taken);
