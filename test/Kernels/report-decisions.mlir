@@ -1,6 +1,6 @@
 // RUN: tamis-opt %s --tamis-fold-constants --tamis-select-instructions --tamis-select-storage --tamis-report-decisions | FileCheck %s
 
-// CHECK: tamis.layers = [{bounds = array<i64: 64, 32, 16>, candidates = {"dense 5x2x0" = {predicted = 7.610000e-01 : f64}, "dense 6x2x0" = {predicted = 7.590000e-01 : f64}}, chosen = "dense 6x2x0", instruction = "vector_fma", key = "64x32x16 f32 x f32 -> f32 #{{[0-9a-f]+}}", macs = 32768 : i64, node = "fc1", storage = {{.*}}why = "no row stream: weights are not known"
+// CHECK: tamis.layers = [{bounds = array<i64: 64, 32, 16>, candidates = {"dense 5x2x0" = {predicted = {{[0-9.e+-]+}} : f64}, "dense 6x2x0" = {predicted = {{[0-9.e+-]+}} : f64}}, chosen = "dense 6x2x0", instruction = "vector_fma", key = "64x32x16 f32 x f32 -> f32 #{{[0-9a-f]+}}", macs = 32768 : i64, node = "fc1", storage = {{.*}}why = "no row stream: weights are not known"
 // CHECK-SAME: {{.*}}instruction = "none"{{.*}}node = "wide"{{.*}}reason = "no instruction takes these element types"
 // CHECK-SAME: chosen = "row stream {{[^"]*}}", entries = 768 : i64, instruction = "vector_fma"{{.*}}node = "fc2", storage = "row stream"{{.*}}why = "dense is {{[^"]*}} slower (predicted)", words = 7680 : i64
 #lhs = affine_map<(m, n, k) -> (m, k)>
