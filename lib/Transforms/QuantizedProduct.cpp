@@ -151,14 +151,15 @@ static bool fitsWithoutZeroPoints(DequantizeOp op, const ConstantTensor &values,
                               : static_cast<int8_t>(byte);
   };
   ArrayRef<int64_t> shape = values.type.getShape();
-  int64_t axis = *op.getAxis(), block = op.getBlockSize().value_or(1);
+  int64_t axis = op.getAxis().value_or(0);
+  int64_t block = op.getBlockSize().value_or(1);
   int64_t inner = llvm::product_of(shape.drop_front(axis + 1));
   int64_t blocks = llvm::divideCeil(shape[axis], block);
-  bool whole = typeOf(op.getZeroPoint()).getRank() > 1;
+  int64_t zeroRank = typeOf(op.getZeroPoint()).getRank();
   for (int64_t at = 0, end = values.type.getNumElements(); at < end; ++at) {
     int64_t in = at % inner, along = at / inner % shape[axis];
-    int64_t zero = along / block;
-    if (whole)
+    int64_t zero = zeroRank == 0 ? 0 : along / block;
+    if (zeroRank > 1)
       zero = (at / inner / shape[axis] * blocks + zero) * inner + in;
     int difference = get(values, at) - get(zeros, zero);
     if (difference < -128 || difference > 127)

@@ -34,9 +34,8 @@ struct ExactSum {
 /// The most products of two bytes with zero points that 32 bits hold.
 constexpr int64_t kMostByteProducts = 0x7fffffff / (255 * 255);
 
-/// `value`, of type `type` with parameters shared along `axis`, or in blocks
-/// of it, minus its several constant zero points: null unless every difference
-/// fits in a signed byte. `map` gives the zero point of an element of `value`.
+/// `value`, the integers of `op` or a reshape of them, minus its constant zero
+/// points, one or several: null unless every difference fits in a signed byte. `map` gives the zero point of an element of `value`.
 Value subtractZeroPoints(OpBuilder &b, DequantizeOp op, Value value,
                          AffineMap map, SymbolTable &symbols);
 

@@ -158,6 +158,18 @@ def test_bytes_with_a_scale_per_column(dtype):
         assert (layer["storage"], layer["types"]) == ("dense packed", "f32 x i8 -> f32"), layer
 
 
+@pytest.mark.parametrize("dtype", [np.int8, np.uint8])
+def test_bytes_with_one_scale(dtype):
+    v = Values()
+    x, w, s = v.floats(5, 64), v.integers(dtype, 64, 40) // 2, np.float32(0.01)
+    zero = dtype(60 if dtype == np.uint8 else 3)
+    data = model([node("DequantizeLinear", "w s z", "d"), node("MatMul", "x d")], {"x": x}, {"w": w, "s": s, "z": zero})
+    want = x.astype(np.float64) @ ((w.astype(np.float64) - zero) * s)
+    compiled = tamis.compile(data, cache="off")
+    np.testing.assert_allclose(compiled.run(None, {"x": x})[0], want, rtol=0, atol=3e-6 * np.abs(want).max())
+    assert compiled.report()["layers"][0]["types"] == "f32 x i8 -> f32"
+
+
 def test_a_model_with_both_is_the_same_alone_and_reloaded(tmp_path):
     product = Product(64, 40, level=4)
     x = Values(1).floats(3, 64)
