@@ -46,7 +46,7 @@ public:
     block = main.addEntryBlock();
     b.setInsertionPointToEnd(block);
     SetVector<Value> captured;
-    getUsedValuesDefinedAbove(op.getEpilogue(), captured);
+    getUsedValuesDefinedAbove(op->getRegions(), captured);
     for (Value operand : op->getOperands())
       if (operand != op.getInit())
         take(operand);

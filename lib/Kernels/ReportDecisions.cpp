@@ -55,6 +55,10 @@ struct ReportDecisions : tamis::impl::ReportDecisionsBase<ReportDecisions> {
                                   : chosen.getNibbles() ? "dense nibbles"
                                   : chosen.getPacked()  ? "dense packed"
                                                         : "as it lies"));
+        if (chosen.getNibbles())
+          facts.set("types", b.getStringAttr(
+                                 getTypeText(chosen.getLhs()) + " x i4 -> " +
+                                 getTypeText(chosen.getInit())));
         if (chosen.getBlock())
           facts.set("block", b.getI64IntegerAttr(chosen.getBounds().back()));
         if (std::optional<RowStreamAttr> stream = chosen.getStorage())

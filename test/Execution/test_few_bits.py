@@ -61,8 +61,8 @@ def compare(product, feeds, storage="dense nibbles", **options):
             np.testing.assert_allclose(compiled.run(None, {"x": x})[0], want, rtol=0, atol=3e-6 * np.abs(want).max(),
                                        err_msg=f"{target}, {x.shape}")
         layer, = compiled.report()["layers"]
-        activations = "i8" if product.level == 4 else "f32"
-        assert (layer["storage"], layer["types"]) == (storage, f"{activations} x i8 -> f32"), (target, layer)
+        activations, weights = "i8" if product.level == 4 else "f32", "i4" if storage == "dense nibbles" else "i8"
+        assert (layer["storage"], layer["types"]) == (storage, f"{activations} x {weights} -> f32"), (target, layer)
 
 
 LEVELS = pytest.mark.parametrize("level", [0, 4])

@@ -7,6 +7,7 @@ import re
 import numpy as np
 import pytest
 import tamis as package
+from Import.oracle import Values, model, node
 from onnx import helper
 from support import models
 from support.run import tamis
@@ -115,6 +116,16 @@ def test_open_rows_are_measured_at_a_typical_size(tmp_path):
     kernels = tuned(path, tmp_path / "p.json", input_dims={"rows": (1, 512)})
     assert kernels and all(k.key.startswith("?x128x64 ") for k in kernels)
     assert all("measured" in times for times in layer_of(path, input_dims={"rows": (1, 512)}, profile=tmp_path / "p.json")["candidates"].values())
+
+
+def test_blocks_of_few_bits_are_measured(tmp_path):
+    v = Values()
+    product = node("MatMulNBits", "x b s", domain="com.microsoft", K=64, N=24, bits=4, block_size=32, accuracy_level=4)
+    file = tmp_path / "m.onnx"
+    file.write_bytes(model([product], {"x": v.floats(3, 64)}, {"b": v.integers(np.uint8, 24, 2, 16), "s": v.scales(48)}))
+    kernel, = tuned(file, tmp_path / "p.json")
+    layer = layer_of(file, profile=tmp_path / "p.json")
+    assert layer["storage"] == "dense nibbles" and layer["candidates"][kernel.candidate]["measured"] > 0
 
 
 def test_explain_and_compile_tune(tmp_path, path, monkeypatch):
