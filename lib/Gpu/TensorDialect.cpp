@@ -5,6 +5,7 @@
 #include "mlir/Dialect/Bufferization/IR/DstBufferizableOpInterfaceImpl.h"
 #include "mlir/IR/DialectImplementation.h"
 #include "tamis/Gpu/Tensor.h"
+#include "tamis/IR/Contractions.h"
 #include "llvm/ADT/TypeSwitch.h"
 
 using namespace mlir;
@@ -89,14 +90,7 @@ AffineMap device::ContractOp::getMap(unsigned i) {
 void device::ContractOp::getEffects(
     SmallVectorImpl<SideEffects::EffectInstance<MemoryEffects::Effect>>
         &effects) {
-  for (OpOperand &operand : getOperation()->getOpOperands()) {
-    if (!isa<MemRefType>(operand.get().getType()))
-      continue;
-    if (isDpsInit(&operand))
-      effects.emplace_back(MemoryEffects::Write::get(), &operand);
-    else
-      effects.emplace_back(MemoryEffects::Read::get(), &operand);
-  }
+  addDestinationEffects(*this, effects);
 }
 
 LogicalResult device::ContractOp::verify() {
@@ -121,19 +115,8 @@ LogicalResult device::ContractOp::verify() {
       tiles.getWarpRows() % shape.rows != 0 ||
       tiles.getWords() % shape.words != 0)
     return emitOpError("expected tiles of whole fragments");
-  Type stored = getAccumulator();
-  if (hasEpilogue()) {
-    Block &block = getEpilogue().front();
-    if (block.getNumArguments() != 1 + getExtras().size())
-      return emitOpError("epilogue expected ")
-             << 1 + getExtras().size() << " arguments, got "
-             << block.getNumArguments();
-    stored = block.getTerminator()->getOperand(0).getType();
-  }
-  Type element = cast<ShapedType>(getInit().getType()).getElementType();
-  if (stored != element)
-    return emitOpError("stores ") << stored << " into elements of " << element;
-  return success();
+  return verifyStored(*this, getEpilogue(), getExtras().size(),
+                      getAccumulator(), getInit());
 }
 
 //===-- bufferization -----------------------------------------------------===//
@@ -152,17 +135,7 @@ struct ContractModel : bufferization::DstBufferizableOpInterfaceExternalModel<
   bool bufferizesToElementwiseAccess(Operation *op,
                                      const bufferization::AnalysisState &,
                                      ArrayRef<OpOperand *> operands) const {
-    auto contract = cast<device::ContractOp>(op);
-    unsigned first = contract.getExtras().getBeginOperandIndex();
-    return llvm::all_of(operands, [&](OpOperand *operand) {
-      if (contract.isDpsInit(operand))
-        return true;
-      unsigned number = operand->getOperandNumber();
-      if (number < first || number >= first + contract.getExtras().size())
-        return false;
-      return contract.getExtraMap(number - first) == contract.getOutMap() &&
-             isa<ShapedType>(operand->get().getType());
-    });
+    return readsWhatItWrites(cast<device::ContractOp>(op), operands);
   }
 
   LogicalResult bufferize(Operation *op, RewriterBase &rewriter,

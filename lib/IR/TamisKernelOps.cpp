@@ -3,26 +3,12 @@
 // Verifiers and effects of the internal dialect. Its operations come from our
 // own passes, so the checks guard against passes that disagree, not users.
 #include "mlir/IR/Builders.h"
+#include "tamis/IR/Contractions.h"
 #include "tamis/IR/Tamis.h"
 
 using namespace mlir;
 using namespace mlir::tamis;
 using namespace mlir::tamis::kernel;
-
-/// Reads of memref inputs and writes of memref destinations.
-static void
-addEffects(DestinationStyleOpInterface op,
-           SmallVectorImpl<SideEffects::EffectInstance<MemoryEffects::Effect>>
-               &effects) {
-  for (OpOperand &operand : op->getOpOperands()) {
-    if (!isa<MemRefType>(operand.get().getType()))
-      continue;
-    if (op.isDpsInit(&operand))
-      effects.emplace_back(MemoryEffects::Write::get(), &operand);
-    else
-      effects.emplace_back(MemoryEffects::Read::get(), &operand);
-  }
-}
 
 //===-- pack --------------------------------------------------------------===//
 
@@ -37,7 +23,7 @@ int64_t PackOp::getWidth() {
 void PackOp::getEffects(
     SmallVectorImpl<SideEffects::EffectInstance<MemoryEffects::Effect>>
         &effects) {
-  addEffects(cast<DestinationStyleOpInterface>(getOperation()), effects);
+  addDestinationEffects(*this, effects);
 }
 
 LogicalResult PackOp::verify() {
@@ -50,6 +36,9 @@ LogicalResult PackOp::verify() {
       packed.getDimSize(3) % getStep() != 0)
     return emitOpError("packed width expected a multiple of step ")
            << getStep();
+  if (getNibbles() && !packed.getElementType().isInteger(8))
+    return emitOpError("expected bytes of nibbles, got ")
+           << packed.getElementType();
   if (getSums() && cast<ShapedType>(getSums().getType()).getRank() != 2)
     return emitOpError("sums expected rank 2");
   llvm::SmallBitVector seen(source.getRank());
@@ -117,7 +106,7 @@ Type kernel::ContractOp::getTotalType() {
 void kernel::ContractOp::getEffects(
     SmallVectorImpl<SideEffects::EffectInstance<MemoryEffects::Effect>>
         &effects) {
-  addEffects(cast<DestinationStyleOpInterface>(getOperation()), effects);
+  addDestinationEffects(*this, effects);
 }
 
 LogicalResult kernel::ContractOp::verify() {
@@ -144,6 +133,9 @@ LogicalResult kernel::ContractOp::verify() {
   if (bool(getBlock()) != !getCombine().empty())
     return emitOpError("expected a region combine with a block dimension");
   if (getBlock()) {
+    if (*getBlock() >= dims ||
+        cast<StringAttr>(getIteratorTypes()[*getBlock()]) != "reduction")
+      return emitOpError("expected the block dimension to be a reduction");
     Block &combine = getCombine().front();
     if (combine.getNumArguments() != 2 + getFactors().size())
       return emitOpError("combine expected ")
@@ -160,17 +152,6 @@ LogicalResult kernel::ContractOp::verify() {
     return emitOpError("expected rows, vectors and cache positions in tile");
   if (getTile()[0] <= 0 || getTile()[1] <= 0 || getTile()[2] < 0)
     return emitOpError("expected a positive register block in tile");
-  Type stored = getTotalType();
-  if (hasEpilogue()) {
-    Block &block = getEpilogue().front();
-    if (block.getNumArguments() != 1 + getExtras().size())
-      return emitOpError("epilogue expected ")
-             << 1 + getExtras().size() << " arguments, got "
-             << block.getNumArguments();
-    stored = block.getTerminator()->getOperand(0).getType();
-  }
-  Type element = cast<ShapedType>(getInit().getType()).getElementType();
-  if (stored != element)
-    return emitOpError("stores ") << stored << " into elements of " << element;
-  return success();
+  return verifyStored(*this, getEpilogue(), getExtras().size(), getTotalType(),
+                      getInit());
 }

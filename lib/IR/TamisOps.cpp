@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
 // Verifiers and accessors of the operations.
-#include "tamis/IR/Tamis.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/IR/Builders.h"
 #include "mlir/IR/OpImplementation.h"
+#include "tamis/IR/Contractions.h"
+#include "tamis/IR/Tamis.h"
 
 using namespace mlir;
 using namespace mlir::tamis;
@@ -55,14 +56,7 @@ SmallVector<int64_t> ContractOp::getStaticLoopRanges() {
 void ContractOp::getEffects(
     SmallVectorImpl<SideEffects::EffectInstance<MemoryEffects::Effect>>
         &effects) {
-  for (OpOperand &operand : getOperation()->getOpOperands()) {
-    if (!isa<MemRefType>(operand.get().getType()))
-      continue;
-    if (isDpsInit(&operand))
-      effects.emplace_back(MemoryEffects::Write::get(), &operand);
-    else
-      effects.emplace_back(MemoryEffects::Read::get(), &operand);
-  }
+  addDestinationEffects(*this, effects);
 }
 
 LogicalResult ContractOp::verify() {
@@ -84,9 +78,9 @@ LogicalResult ContractOp::verify() {
   for (auto [i, attr] : llvm::enumerate(getIndexingMaps())) {
     AffineMap map = cast<AffineMapAttr>(attr).getValue();
     if (map.getNumDims() != dims || map.getNumSymbols() != 0)
-      return emitOpError("map #") << i << " expected " << dims
-                                  << " dimensions and no symbols, got "
-                                  << AffineMapAttr::get(map);
+      return emitOpError("map #")
+             << i << " expected " << dims << " dimensions and no symbols, got "
+             << AffineMapAttr::get(map);
   }
   auto checkRank = [&](StringRef name, AffineMap map,
                        ShapedType type) -> LogicalResult {
@@ -101,7 +95,8 @@ LogicalResult ContractOp::verify() {
     return failure();
   if (!getRhsMap().isProjectedPermutation() ||
       !getOutMap().isProjectedPermutation())
-    return emitOpError("expected rhs and init maps to be projected permutations");
+    return emitOpError(
+        "expected rhs and init maps to be projected permutations");
   if (getPad().size() != static_cast<size_t>(lhs.getRank()))
     return emitOpError("expected one pad value per lhs dimension, got ")
            << getPad().size() << " for rank " << lhs.getRank();
@@ -116,9 +111,8 @@ LogicalResult ContractOp::verify() {
         continue;
       int64_t &extent = extents[dim.getPosition()];
       if (!ShapedType::isDynamic(extent) && extent != size)
-        return emitOpError() << name << " has size " << size
-                             << " in dimension " << i << ", expected "
-                             << extent;
+        return emitOpError() << name << " has size " << size << " in dimension "
+                             << i << ", expected " << extent;
       extent = size;
     }
     return success();
@@ -136,31 +130,15 @@ LogicalResult ContractOp::verify() {
   for (auto [i, extra] : llvm::enumerate(getExtras())) {
     auto type = dyn_cast<ShapedType>(extra.getType());
     if (type && type.getRank() != getExtraMap(i).getNumResults())
-      return emitOpError("extra #") << i << " of rank " << type.getRank()
-                                    << " has a map with "
-                                    << getExtraMap(i).getNumResults()
-                                    << " results";
+      return emitOpError("extra #")
+             << i << " of rank " << type.getRank() << " has a map with "
+             << getExtraMap(i).getNumResults() << " results";
   }
-  Type stored = getAccumulator();
-  if (hasEpilogue()) {
-    Block &block = getEpilogue().front();
-    if (block.getNumArguments() != 1 + getExtras().size())
-      return emitOpError("epilogue expected ")
-             << 1 + getExtras().size() << " arguments, got "
-             << block.getNumArguments();
-    if (block.getArgument(0).getType() != getAccumulator())
-      return emitOpError("epilogue's first argument expected ")
-             << getAccumulator() << ", got " << block.getArgument(0).getType();
-    auto yield = cast<YieldOp>(block.getTerminator());
-    if (yield.getValues().size() != 1)
-      return emitOpError("epilogue expected to yield one value");
-    stored = yield.getValues()[0].getType();
-  } else if (!getExtras().empty()) {
+  if (!hasEpilogue() && !getExtras().empty())
     return emitOpError("extra operands need an epilogue that reads them");
-  }
-  if (stored != init.getElementType())
-    return emitOpError("stores ")
-           << stored << " into elements of " << init.getElementType();
+  if (failed(verifyStored(*this, getEpilogue(), getExtras().size(),
+                          getAccumulator(), getInit())))
+    return failure();
   if (isa<FloatType>(lhs.getElementType()) && (getLhsZero() || getRhsZero()))
     return emitOpError("zero points belong to integer operands");
   if (isa<TensorType>(init) && (!getResult() || getResult().getType() != init))
@@ -282,8 +260,7 @@ LogicalResult FakeQuantOp::verify() {
   auto low = static_cast<int64_t>(getLow());
   auto high = static_cast<int64_t>(getHigh());
   if (low >= high)
-    return emitOpError("expected a range, got [")
-           << low << ", " << high << "]";
+    return emitOpError("expected a range, got [") << low << ", " << high << "]";
   if (!isa<FloatType>(
           cast<RankedTensorType>(getZeroPoint().getType()).getElementType()))
     return emitOpError("expected a float zero point");

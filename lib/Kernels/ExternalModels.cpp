@@ -5,6 +5,7 @@
 #include "mlir/Dialect/Bufferization/IR/BufferizableOpInterface.h"
 #include "mlir/Dialect/Bufferization/IR/DstBufferizableOpInterfaceImpl.h"
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
+#include "tamis/IR/Contractions.h"
 #include "tamis/IR/Tamis.h"
 #include "tamis/Kernels/Passes.h"
 
@@ -59,18 +60,7 @@ struct KernelModel
   bool bufferizesToElementwiseAccess(Operation *op, const AnalysisState &,
                                      ArrayRef<OpOperand *> operands) const {
     auto contract = dyn_cast<kernel::ContractOp>(op);
-    if (!contract)
-      return false;
-    unsigned first = contract.getExtras().getBeginOperandIndex();
-    return llvm::all_of(operands, [&](OpOperand *operand) {
-      if (contract.isDpsInit(operand))
-        return true;
-      unsigned number = operand->getOperandNumber();
-      if (number < first || number >= first + contract.getExtras().size())
-        return false;
-      return contract.getExtraMap(number - first) == contract.getOutMap() &&
-             isa<ShapedType>(operand->get().getType());
-    });
+    return contract && readsWhatItWrites(contract, operands);
   }
 
   LogicalResult bufferize(Operation *op, RewriterBase &rewriter,

@@ -355,7 +355,8 @@ static FailureOr<Decision> decide(ContractOp op,
   problem.openReduction = ShapedType::isDynamic(problem.steps);
   problem.l2 = target.getL2();
   describeRows(op, decision, problem);
-  // Blocks are measured by nobody yet.
+  // With blocks, times are filed under the whole kernel: SelectStorage notes
+  // them, and no two tiles are weighed.
   if (!blocks)
     decision.choice.key = getContractionKey(op);
   DenseProblem dense = describeDense(decision.bounds, op.getRhsMap(), rhs,

@@ -1,16 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 """Machines that cannot run a model for NVIDIA devices: what the error says. None of these needs a device."""
-import os
-import shutil
-import subprocess
-
 import pytest
 import tamis
 from support import models, vulkan
 from tamis import compiler
 from tamis.source import Source
-
-HERE = os.path.dirname(os.path.abspath(__file__))
 
 
 def library(folder, target="nvptx:sm_80"):
@@ -22,12 +16,7 @@ def library(folder, target="nvptx:sm_80"):
 @pytest.fixture
 def driver(tmp_path):
     """A folder with a CUDA driver of our own."""
-    compiler = shutil.which("clang-22") or shutil.which("cc")
-    if not compiler:
-        pytest.skip("no C compiler")
-    subprocess.run([compiler, "-shared", "-fPIC", "-Wall", "-Werror", "-o", str(tmp_path / "libcuda.so.1"),
-                    os.path.join(HERE, "Inputs", "fake_cuda.c")], check=True)
-    return str(tmp_path)
+    return vulkan.pretend(tmp_path, "libcuda.so.1", "fake_cuda.c")
 
 
 def test_no_driver(tmp_path):

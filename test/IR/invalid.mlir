@@ -335,3 +335,27 @@ func.func @nibbles_as_they_lie(%x: tensor<8x8xi8>, %w: tensor<8x8xi8>, %e: tenso
     accumulator i32 by #tamis.vector_mul<lanes = 8> tile [1, 1, 0] {nibbles} -> tensor<8x8xi32>
   return %y : tensor<8x8xi32>
 }
+
+// -----
+
+#lhs = affine_map<(m, n, b, k) -> (m, b, k)>
+#rhs = affine_map<(m, n, b, k) -> (n, b, k)>
+#out = affine_map<(m, n, b, k) -> (m, n)>
+func.func @block_that_is_a_row(%x: tensor<1x2x8xi8>, %w: tensor<1x1x4x32xi8>, %e: tensor<1x8xf32>) -> tensor<1x8xf32> {
+  // expected-error @below {{expected the block dimension to be a reduction}}
+  %y = tamis_kernel.contract ins(%x, %w : tensor<1x2x8xi8>, tensor<1x1x4x32xi8>) outs(%e : tensor<1x8xf32>)
+    maps [#lhs, #rhs, #out] iterators ["parallel", "parallel", "reduction", "reduction"] bounds [1, 8, 2, 8]
+    accumulator i32 by #tamis.vector_mul<lanes = 8> tile [1, 1, 0] {packed, block = 0 : i64} combine {
+  ^bb0(%total: f32, %sum: i32):
+    tamis.yield %total : f32
+  } -> tensor<1x8xf32>
+  return %y : tensor<1x8xf32>
+}
+
+// -----
+
+func.func @nibbles_of_floats(%w: tensor<2x4xi8>, %e: tensor<1x1x2x2xf32>) -> tensor<1x1x2x2xf32> {
+  // expected-error @below {{expected bytes of nibbles, got 'f32'}}
+  %p = tamis_kernel.pack ins(%w : tensor<2x4xi8>) outs(%e : tensor<1x1x2x2xf32>) groups [] column 0 reductions [1] run 1 step 1 {nibbles} -> tensor<1x1x2x2xf32>
+  return %p : tensor<1x1x2x2xf32>
+}

@@ -2,6 +2,7 @@
 """Tests that need a Vulkan device, and those that pretend to have one."""
 import functools
 import os
+import shutil
 import subprocess
 import sys
 
@@ -10,6 +11,17 @@ import pytest
 import tamis
 
 from . import models
+
+
+def pretend(folder, library, source):
+    """Put a driver library of our own, compiled from test/Gpu/Inputs, into a folder; the folder."""
+    compiler = shutil.which("clang-22") or shutil.which("cc")
+    if not compiler:
+        pytest.skip("no C compiler")
+    inputs = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "Gpu", "Inputs")
+    subprocess.run([compiler, "-shared", "-fPIC", "-Wall", "-Werror", "-o", os.path.join(folder, library), os.path.join(inputs, source)],
+                   check=True)
+    return str(folder)
 
 
 @functools.cache
