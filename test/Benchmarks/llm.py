@@ -5,8 +5,8 @@
 
 MODEL.onnx is what test/Models/gguf_to_onnx.py writes. Every engine gets the same prompt and then its own best token
 again and again; the tokens are printed, so that one sees whether the engines agree. PYTHON is an interpreter of an
-environment of its own with llama-cpp-python. Figures are medians over all steps of all rounds, in processor time of the
-thread that runs the model.
+environment of its own with xllamacpp (llama.cpp, whose system line is printed); its times are those it reports. Figures are
+medians over all steps of all rounds (llama.cpp: of all rounds), in wall time: nothing else should run on the core.
 """
 import argparse
 import json
@@ -35,9 +35,9 @@ class Step:
             known = next(iter(past.values())).shape[2]
             feed = {"input_ids": now, "seqlens_k": np.int32([known + now.shape[1] - 1]),
                     "total_sequence_length": np.array(known + now.shape[1], np.int32), **past}
-            start = time.thread_time()
+            start = time.perf_counter()
             results = dict(zip(self.outputs, self.run(feed)))
-            times.append(time.thread_time() - start)
+            times.append(time.perf_counter() - start)
             found.append(int(results.pop("logits")[0, 0].argmax()))
             past = {name.replace("present", "past"): value for name, value in results.items()}
             now = np.int64([[found[-1]]])
@@ -61,19 +61,19 @@ def open_onnxruntime(path):
 
 
 LLAMA = """
-import json, sys, time, llama_cpp
-model = llama_cpp.Llama(sys.argv[1], n_ctx=int(sys.argv[2]), n_threads=1, n_threads_batch=1, n_batch=512, verbose=False)
+import json, sys, xllamacpp
+parameters = xllamacpp.CommonParams()
+parameters.model.path, parameters.n_ctx, parameters.n_parallel, parameters.n_batch = sys.argv[1], int(sys.argv[2]), 1, 512
+parameters.cpuparams.n_threads = parameters.cpuparams_batch.n_threads = 1
+server = xllamacpp.Server(parameters)
+print(xllamacpp.get_system_info(), file=sys.stderr)
 for line in sys.stdin:
     prompt, tokens = json.loads(line)
-    model.reset()
-    found, times, now = [], [], prompt
-    for _ in range(tokens + 1):
-        start = time.process_time()
-        model.eval(now)
-        found.append(model.sample(temp=0.0))
-        times.append(time.process_time() - start)
-        now = found[-1:]
-    print(json.dumps([found, times[0], times[1:]]), flush=True)
+    request = {"prompt": prompt, "n_predict": tokens + 1, "temperature": 0, "cache_prompt": False, "ignore_eos": True}
+    times = server.handle_completions(request)["timings"]
+    shown = server.handle_completions({**request, "n_predict": 6, "logprobs": 1})  # untimed: probabilities are sorted for it
+    found = [token["id"] for token in shown["choices"][0]["logprobs"]["content"]]
+    print(json.dumps([found, times["prompt_ms"] / 1e3, [times["predicted_per_token_ms"] / 1e3]]), flush=True)
 """
 
 
