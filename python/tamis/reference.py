@@ -15,13 +15,18 @@ def require(name):
         raise Error(f"the package {name} is needed for this: pip install {name}") from None
 
 
-def session(model, optimised=False, threads=1):
-    """An onnxruntime session of a path or of ONNX bytes."""
+def session(model, optimised=False, threads=1, precise=False):
+    """An onnxruntime session of a path or of ONNX bytes.
+
+    `precise`: its products of bytes do not saturate, even where `saturates`; it refuses some models of signed activations.
+    """
     ort = require("onnxruntime")
     options = ort.SessionOptions()
     options.log_severity_level = 4
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
+    if precise:
+        options.add_session_config_entry("session.x64quantprecision", "1")
     level = ort.GraphOptimizationLevel
     options.graph_optimization_level = level.ORT_ENABLE_ALL if optimised else level.ORT_DISABLE_ALL
     try:
@@ -36,7 +41,7 @@ def saturates():
     """True if ONNX Runtime's products of bytes are wrong here: without VNNI it adds up two of them in 16 bits.
 
     Its unoptimised graph multiplies quantized groups in float and is right; the optimised one, and operators such as
-    ConvInteger with 8-bit signed weights, may not be.
+    QLinearConv with 8-bit signed weights, may not be unless the session is `precise`.
     """
     import numpy as np
 

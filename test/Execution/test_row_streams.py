@@ -4,11 +4,11 @@
 On every machine that this one can play. Where the cost model may choose, weights have so few words left that a stream is far ahead.
 """
 import numpy as np
-import onnxruntime
 import pytest
 import tamis
 from Import.oracle import I32, I8, U8, Values, model, node
 from support import models
+from tamis import reference
 
 with open("/proc/cpuinfo", encoding="utf8") as file:
     FLAGS = set(file.read().split())
@@ -31,11 +31,8 @@ def sparse_bytes(v, share, *shape, block=4, largest=False):
     return values * (sparse(v, share, *shape, block=block) != 0)
 
 
-def reference(data, inputs):
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 4
-    options.add_session_config_entry("session.x64quantprecision", "1")  # without VNNI it saturates otherwise
-    return onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"]).run(None, inputs)
+def run_reference(data, inputs):
+    return reference.session(data, optimised=True, precise=True).run(None, inputs)
 
 
 def compare(data, feeds, wanted, exact=False, stream=True, **options):
@@ -57,7 +54,7 @@ def check(nodes, inputs, parameters, outputs=None, open_dims=False, **options):
     """`inputs` is one feed or, of one open size, several."""
     feeds = inputs if isinstance(inputs, list) else [inputs]
     data = model(nodes, feeds[-1], parameters, outputs, open_dims=open_dims)
-    compare(data, feeds, [reference(data, feed) for feed in feeds], **options)
+    compare(data, feeds, [run_reference(data, feed) for feed in feeds], **options)
 
 
 def turned(value):
@@ -68,7 +65,7 @@ def turned(value):
 def check_quantized(operator, feeds, p, dtype, open_dims=False, **options):
     """Bit for bit. ONNX Runtime's exact kernels take unsigned activations; signed ones and zero points less 128 give the same less 128."""
     data = model(operator, feeds[-1], p, {"y": U8}, open_dims=open_dims)
-    wanted = [reference(data, feed) for feed in feeds]
+    wanted = [run_reference(data, feed) for feed in feeds]
     if dtype == np.int8:
         feeds = [{"x": turned(feed["x"])} for feed in feeds]
         wanted = [[turned(y)] for y, in wanted]

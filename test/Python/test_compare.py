@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from tamis import reference, verification
 from tamis.compare import compare, difference, model_class, scale_of
+from tamis.errors import Error
 
 WANT = np.array([0, 5, 10], np.float32)
 
@@ -72,14 +73,17 @@ def test_range_of_several_calls():
     assert not compare("y", np.array([5e-5], np.float32), calls[0]).agrees
 
 
-@pytest.mark.parametrize("saturates", [True, False])
-def test_a_reference_that_saturates_does_not_widen_the_bound(saturates, monkeypatch):
+@pytest.mark.parametrize("saturates, refuses", [(False, False), (True, False), (True, True)])
+def test_only_a_reference_that_saturates_does_not_widen_the_bound(saturates, refuses, monkeypatch):
     """The optimised graph of a quantized model is three off; a result that is two off agrees only where that counts."""
-    def session(path, optimised=False):
+    def session(path, optimised=False, precise=False):
+        assert precise == (optimised and saturates)
+        if precise and refuses:
+            raise Error("onnxruntime refuses the model")
         return types.SimpleNamespace(off=3 * optimised, get_outputs=lambda: [types.SimpleNamespace(name="y")])
 
     monkeypatch.setattr(reference, "saturates", lambda: saturates)
     monkeypatch.setattr(reference, "session", session)
     monkeypatch.setattr(reference, "run", lambda graph, feed: [WANT + graph.off])
     result, = verification.judge("m.onnx", [{}], [[WANT + 2]], "quantized")
-    assert result.agrees == (not saturates)
+    assert result.agrees == (not refuses)
