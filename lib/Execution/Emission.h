@@ -11,6 +11,7 @@
 #include "llvm/IR/Module.h"
 #include "llvm/Target/TargetMachine.h"
 #include <array>
+#include <functional>
 
 namespace mlir::tamis::emission {
 
@@ -57,6 +58,17 @@ void optimize(llvm::Module &module, llvm::TargetMachine &machine,
 /// Runs LLVM's back end.
 LogicalResult generateCode(llvm::Module &module, llvm::TargetMachine &machine,
                            bool assembly, llvm::raw_pwrite_stream &output);
+
+/// The contents of one ELF file.
+using ObjectCode = llvm::SmallVector<char, 0>;
+
+/// Makes the machine of a module anew, for a thread of its own.
+using MachineFactory = std::function<std::unique_ptr<llvm::TargetMachine>()>;
+
+/// Runs LLVM's back end on parts of `module`, which is left in pieces, several
+/// at a time. What each part holds depends on the module alone.
+FailureOr<std::vector<ObjectCode>>
+generateObjects(llvm::Module &module, const MachineFactory &machine);
 
 /// The relocatable object that declares the weight section (without bytes)
 /// and holds the note.

@@ -105,9 +105,10 @@ static std::string makeNote(const Artifact &artifact, ArrayRef<uint8_t> hash) {
 
 /// The identity of an artifact: of its code and of its weights.
 static FailureOr<std::array<uint8_t, 32>>
-hashArtifact(StringRef object, const ParameterLayout &parameters) {
+hashArtifact(ArrayRef<StringRef> objects, const ParameterLayout &parameters) {
   llvm::BLAKE3 hasher;
-  hasher.update(object);
+  for (StringRef object : objects)
+    hasher.update(object);
   if (failed(parameters.write([&](ArrayRef<char> bytes) {
         hasher.update(StringRef(bytes.data(), bytes.size()));
         return success();
@@ -145,22 +146,23 @@ static RuntimeKind getRuntime(const Artifact &artifact) {
 
 /// Code generation and link into `path`, which may be left incomplete.
 static LogicalResult writeLinked(ModuleOp source, llvm::Module &module,
-                                 llvm::TargetMachine &machine,
+                                 const MachineFactory &machine,
                                  const Artifact &artifact,
                                  const ParameterLayout &parameters,
                                  StringRef path, bool relocatable) {
-  SmallVector<char, 0> object;
-  llvm::raw_svector_ostream stream(object);
-  if (failed(generateCode(module, machine, /*assembly=*/false, stream)))
+  auto code = generateObjects(module, machine);
+  if (failed(code))
     return source.emitError("no object code for this target");
-  StringRef code(object.data(), object.size());
-  auto hash = hashArtifact(code, parameters);
+  std::vector<StringRef> objects;
+  for (const ObjectCode &object : *code)
+    objects.emplace_back(object.data(), object.size());
+  auto hash = hashArtifact(objects, parameters);
   if (failed(hash))
     return source.emitError("the bytes of a parameter are gone");
   int64_t weightBytes = parameters.getTotalBytes();
   std::vector<char> extra = buildWeightObject(
       getWeightSymbol(artifact), weightBytes, makeNote(artifact, *hash));
-  StringRef objects[] = {code, StringRef(extra.data(), extra.size())};
+  objects.emplace_back(extra.data(), extra.size());
   RuntimeKind runtime = getRuntime(artifact);
   if (llvm::Error error =
           relocatable ? linkObject(objects, path, runtime)
@@ -182,7 +184,10 @@ LogicalResult mlir::tamis::emitArtifact(ModuleOp source,
   if (failed(artifact))
     return failure();
   TargetAttr target = artifact->targets.front();
-  auto machine = createMachine(source, getHostArch(target), options.optLevel);
+  auto makeMachine = [&] {
+    return createMachine(source, getHostArch(target), options.optLevel);
+  };
+  auto machine = makeMachine();
   if (!machine)
     return failure();
   llvm::LLVMContext context;
@@ -229,7 +234,7 @@ LogicalResult mlir::tamis::emitArtifact(ModuleOp source,
     }
   }
   if (linked &&
-      failed(writeLinked(source, *module, *machine, *artifact, parameters,
+      failed(writeLinked(source, *module, makeMachine, *artifact, parameters,
                          temporary, options.kind == EmitOptions::Kind::Object)))
     return failure();
   if (std::error_code error = llvm::sys::fs::rename(temporary, outputPath))

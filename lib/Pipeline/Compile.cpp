@@ -59,8 +59,7 @@ static const DialectRegistry &getRegistry() {
 
 std::unique_ptr<MLIRContext>
 mlir::tamis::createCompilerContext(DiagnosticSink sink) {
-  auto context = std::make_unique<MLIRContext>(
-      getRegistry(), MLIRContext::Threading::DISABLED);
+  auto context = std::make_unique<MLIRContext>(getRegistry());
   context->loadDialect<TamisDialect, kernel::TamisKernelDialect,
                        affine::AffineDialect, arith::ArithDialect,
                        func::FuncDialect, linalg::LinalgDialect,

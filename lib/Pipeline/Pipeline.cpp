@@ -138,13 +138,15 @@ static void populateCodegen(OpPassManager &pm, const CompileOptions &options) {
   pm.addPass(createOutlineKernels());
   if (options.device != DeviceKind::None)
     addDeviceKernels(pm);
-  pm.addPass(createLowerContractions());
-  pm.addNestedPass<func::FuncOp>(createVectorizeLoops());
+  // From here on each function for itself, several at a time.
+  OpPassManager &function = pm.nest<func::FuncOp>();
+  function.addPass(createLowerContractions());
+  function.addPass(createVectorizeLoops());
   // While scf is there: far arguments of sin and cos take a branch.
-  pm.addPass(createExpandMath());
+  function.addPass(createExpandMath());
   // What VectorizeLoops has left; before the loops of linalg.
-  pm.addNestedPass<func::FuncOp>(createLowerCopies());
-  pm.addNestedPass<func::FuncOp>(createConvertLinalgToLoopsPass());
+  function.addPass(createLowerCopies());
+  function.addPass(createConvertLinalgToLoopsPass());
   LowerParallelOptions parallel;
   parallel.threads = options.threads;
   pm.addPass(createLowerParallel(parallel));
@@ -193,18 +195,22 @@ static void populateEmit(OpPassManager &pm, const CompileOptions &options) {
     addSpirv(pm, options);
   if (options.device == DeviceKind::Nvptx)
     addNvptx(pm, options);
-  addCleanup(pm);
+  addCleanup(pm.nest<func::FuncOp>());
   pm.addPass(createSymbolDCEPass());
-  pm.addNestedPass<func::FuncOp>(createConvertVectorToSCFPass());
-  pm.addPass(createLowerMasks());
-  pm.addPass(createSCFToControlFlowPass());
+  OpPassManager &function = pm.nest<func::FuncOp>();
+  function.addPass(createConvertVectorToSCFPass());
+  function.addPass(createLowerMasks());
+  function.addPass(createSCFToControlFlowPass());
   // Needs blocks to leave to.
-  pm.addNestedPass<func::FuncOp>(createLeaveOnError());
-  pm.addPass(createLowerViews());
-  pm.addPass(memref::createExpandStridedMetadataPass());
-  pm.addPass(createLowerAffinePass());
-  pm.addPass(arith::createArithExpandOpsPass());
-  pm.addPass(createConvertToLLVMPass());
+  function.addPass(createLeaveOnError());
+  function.addPass(createLowerViews());
+  function.addPass(memref::createExpandStridedMetadataPass());
+  function.addPass(createLowerAffinePass());
+  function.addPass(arith::createArithExpandOpsPass());
+  ConvertToLLVMPassOptions conversion;
+  // No pattern here leaves half a change behind: nothing to undo.
+  conversion.allowPatternRollback = false;
+  pm.addPass(createConvertToLLVMPass(conversion));
   pm.addPass(createReconcileUnrealizedCastsPass());
 }
 
