@@ -184,8 +184,9 @@ private:
   OpFoldResult reducedCount;
 };
 
-/// The most reduction bytes of a tile that divide a run of `length` bytes.
-int64_t getTileDepth(int64_t length);
+/// The most elements of a tile's row that divide a run of `length` elements,
+/// `step` of which are one step.
+int64_t getTileDepth(int64_t length, int64_t step);
 
 /// Generates the loops of one tamis_kernel.pack on memrefs, in front of it.
 void emitPack(PackOp op, RewriterBase &rewriter);

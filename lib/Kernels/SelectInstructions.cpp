@@ -110,20 +110,21 @@ static bool isVectorizable(Region &region) {
 /// Tiles read whole steps of lhs in place and keep no row sums; with few rows
 /// they are mostly empty, and dot products win.
 static bool suitsTiles(ContractOp op, const ContractionDims &dims,
-                       ArrayRef<int64_t> bounds) {
+                       ArrayRef<int64_t> bounds, int64_t step) {
+  constexpr int64_t leastSteps = 8, leastRows = 8;
   if (dims.depthwise || dims.reductions.empty())
     return false;
   int64_t run =
       getProduct(ArrayRef(dims.reductions).take_back(dims.run), bounds);
   if (ShapedType::isDynamic(run) || dims.run > 1 ||
-      kernel::getTileDepth(run) < 32)
+      kernel::getTileDepth(run, step) < leastSteps * step)
     return false;
-  std::optional<int64_t> zero =
-      getConstantZero(op.getRhsZero(), op.getRhsUnsigned());
-  if (zero != (op.getRhsUnsigned() ? 128 : 0))
+  bool isInteger = getElementTypeOrSelf(op.getRhs().getType()).isInteger();
+  if (isInteger && getConstantZero(op.getRhsZero(), op.getRhsUnsigned()) !=
+                       (op.getRhsUnsigned() ? 128 : 0))
     return false;
   int64_t rows = getProduct(dims.rows, bounds);
-  return ShapedType::isDynamic(rows) || rows >= 8;
+  return ShapedType::isDynamic(rows) || rows >= leastRows;
 }
 
 /// True if a constant's elements are 0 to 15, two of which fit into a byte.
@@ -269,8 +270,10 @@ static FailureOr<Decision> decide(ContractOp op,
         op.getLhsMap(), op.getRhsMap(), decision.out, decision.bounds,
         cast<ShapedType>(op.getLhs().getType()).getShape(),
         instruction.getReductionStep(), reason);
-    if (failed(dims) || (instruction.isTile() &&
-                         (blocks || !suitsTiles(op, *dims, decision.bounds))))
+    if (failed(dims) ||
+        (instruction.isTile() &&
+         (blocks || !suitsTiles(op, *dims, decision.bounds,
+                                instruction.getReductionStep()))))
       continue;
     // Both halves of a byte belong to one run.
     decision.nibbles =

@@ -15,9 +15,9 @@ using namespace mlir;
 using namespace mlir::tamis;
 using namespace mlir::tamis::kernel;
 
-/// Most rows of a tile, most bytes of one of its rows.
+/// Most rows of a tile, most reduction steps (32 bits) of one of its rows.
 static constexpr int64_t kTileRows = 16;
-static constexpr int64_t kTileBytes = 64;
+static constexpr int64_t kTileSteps = 16;
 /// Rows of a block of the remainder instruction.
 static constexpr int64_t kRemainderRows = 4;
 
@@ -37,8 +37,9 @@ struct TileReduction {
       : e(e), b(e.b), vectors(vectors),
         tileRows(rows > kTileRows ? rows / 2 : rows), tiles(rows / tileRows) {}
 
-  /// One multiplication of every accumulator, over `bytes` of the reduction.
-  void multiply(OpFoldResult lhs, OpFoldResult rhs, int64_t bytes,
+  /// One multiplication of every accumulator, over `depth` elements of the
+  /// reduction.
+  void multiply(OpFoldResult lhs, OpFoldResult rhs, int64_t depth,
                 MutableArrayRef<Value> acc) {
     auto &instruction = e.instruction;
     Location loc = b.getLoc();
@@ -49,12 +50,12 @@ struct TileReduction {
       OpFoldResult at =
           b.add(lhs, b.multiply(e.rows.back().lhs, b.constant(i * tileRows)));
       Value row = instruction.buildTileLoad(b, loc, e.lhs.flat, b.value(at),
-                                            lhsStride, tileRows, bytes);
+                                            lhsStride, tileRows, depth);
       for (int64_t j = 0; j < vectors; ++j) {
         if (!weights[j]) {
           OpFoldResult from = b.add(rhs, b.constant(j * e.lanes * e.step));
           weights[j] = instruction.buildTileLoad(
-              b, loc, e.rhs.flat, b.value(from), rhsStride, bytes / e.step,
+              b, loc, e.rhs.flat, b.value(from), rhsStride, depth / e.step,
               e.lanes * e.step);
         }
         Value &sum = acc[i * vectors + j];
@@ -75,23 +76,23 @@ struct TileReduction {
                      });
     // The run is static and a multiple of the tile: selection saw to it.
     int64_t length = *getConstantIntValue(loop.extent);
-    int64_t bytes = getTileDepth(length);
-    b.carry(b.constant(0), loop.extent, bytes, acc,
+    int64_t depth = getTileDepth(length, e.step);
+    b.carry(b.constant(0), loop.extent, depth, acc,
             [&](Value k, SmallVectorImpl<Value> &inner) {
               multiply(
                   b.add(lhs, k),
                   b.add(rhs, b.multiply(e.stepStride, b.divide(k, e.step))),
-                  bytes, inner);
+                  depth, inner);
             });
   }
 };
 
 } // namespace mlir::tamis::kernel
 
-int64_t kernel::getTileDepth(int64_t length) {
-  for (int64_t bytes = kTileBytes; bytes > 0; bytes -= 4)
-    if (length % bytes == 0)
-      return bytes;
+int64_t kernel::getTileDepth(int64_t length, int64_t step) {
+  for (int64_t depth = kTileSteps * step; depth > 0; depth -= step)
+    if (length % depth == 0)
+      return depth;
   return 0;
 }
 
@@ -119,7 +120,8 @@ void Emitter::emitTileBlock(const Place &place, int64_t count,
           b.add(b.multiply(r, b.constant(width)), b.constant(j * lanes));
       Value sum = vector::LoadOp::create(
           b, VectorType::get(lanes, op.getAccumulator()), scratch, b.value(at));
-      row.push_back(arith::AddIOp::create(b, sum, columns.initial[j]));
+      row.push_back(
+          isInteger ? arith::AddIOp::create(b, sum, columns.initial[j]) : sum);
     }
     finish(advance(place, rows.back(), r), 1, columns, row);
   });

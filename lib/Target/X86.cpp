@@ -2,7 +2,7 @@
 //
 // Instructions of x86-64: 8-bit dot products (vpmaddwd on widened pairs,
 // vpdpbusd, AMX tiles), which are exact, vpmaddubsw, which is so within a bound
-// that it states, and bfloat16 dot products, for those who allow them.
+// that it states, and bfloat16 products, for those who allow them.
 #include "mlir/Dialect/AMX/AMXDialect.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/LLVMIR/LLVMDialect.h"
@@ -14,6 +14,10 @@ using namespace mlir::tamis;
 
 static bool areBytes(Type lhs, Type rhs, Type accumulator) {
   return lhs.isInteger(8) && rhs.isInteger(8) && accumulator.isInteger(32);
+}
+
+static bool areBfloats(Type lhs, Type rhs, Type accumulator) {
+  return lhs.isBF16() && rhs.isBF16() && accumulator.isF32();
 }
 
 /// The left operand of a dot product: `elements` (8 to 32 bits together) in
@@ -270,7 +274,7 @@ SmallVector<StringRef> X86DotBf16Attr::getRequiredFeatures() const {
 
 bool X86DotBf16Attr::accepts(Type lhs, Type rhs, Type accumulator, bool,
                              bool) const {
-  return lhs.isBF16() && rhs.isBF16() && accumulator.isF32();
+  return areBfloats(lhs, rhs, accumulator);
 }
 
 int64_t X86DotBf16Attr::getReductionStep() const { return 2; }
@@ -303,6 +307,23 @@ Value X86DotBf16Attr::buildMultiplyAccumulate(OpBuilder &b, Location loc,
 
 //===-- AMX ---------------------------------------------------------------===//
 
+/// A tile product is 16 rows of 16 vectors.
+static constexpr double kTileCycles = 16.0 / (16 * 16);
+
+static Value buildAmxZero(OpBuilder &b, Location loc, int64_t rows,
+                          int64_t columns, Type element) {
+  return amx::TileZeroOp::create(b, loc,
+                                 amx::TileType::get({rows, columns}, element));
+}
+
+static Value buildAmxLoad(OpBuilder &b, Location loc, Value flat, Value offset,
+                          Value stride, int64_t rows, int64_t columns,
+                          Type element) {
+  return amx::TileLoadOp::create(b, loc,
+                                 amx::TileType::get({rows, columns}, element),
+                                 flat, offset, stride);
+}
+
 StringRef X86AmxInt8Attr::getInstructionName() const { return "x86_amx_int8"; }
 
 SmallVector<StringRef> X86AmxInt8Attr::getRequiredFeatures() const {
@@ -316,34 +337,10 @@ bool X86AmxInt8Attr::accepts(Type lhs, Type rhs, Type accumulator, bool,
 
 int64_t X86AmxInt8Attr::getReductionStep() const { return 4; }
 
-int64_t X86AmxInt8Attr::getLanes() const { return 16; }
-
-int64_t X86AmxInt8Attr::getMaxAccumulators() const { return 4; }
-
-int64_t X86AmxInt8Attr::getLhsOffset(bool) const { return 0; }
-
-bool X86AmxInt8Attr::isTile() const { return true; }
-
-double X86AmxInt8Attr::getCycles() const {
-  return 16.0 / (16 * 16); // a tile product is 16 rows of 16 vectors
-}
+double X86AmxInt8Attr::getCycles() const { return kTileCycles; }
 
 Type X86AmxInt8Attr::getPackedType(Type rhs) const {
   return IntegerType::get(rhs.getContext(), 8);
-}
-
-Value X86AmxInt8Attr::buildLhs(OpBuilder &, Location, Value elements,
-                               bool) const {
-  return elements;
-}
-
-Value X86AmxInt8Attr::buildRhs(OpBuilder &, Location, Value loaded) const {
-  return loaded;
-}
-
-Value X86AmxInt8Attr::buildMultiplyAccumulate(OpBuilder &, Location, Value,
-                                              Value, Value acc) const {
-  return acc;
 }
 
 InstructionAttrInterface X86AmxInt8Attr::getRemainderInstruction() const {
@@ -352,16 +349,14 @@ InstructionAttrInterface X86AmxInt8Attr::getRemainderInstruction() const {
 
 Value X86AmxInt8Attr::buildTileZero(OpBuilder &b, Location loc, int64_t rows,
                                     int64_t columns) const {
-  return amx::TileZeroOp::create(
-      b, loc, amx::TileType::get({rows, columns}, b.getI32Type()));
+  return buildAmxZero(b, loc, rows, columns, b.getI32Type());
 }
 
 Value X86AmxInt8Attr::buildTileLoad(OpBuilder &b, Location loc, Value flat,
                                     Value offset, Value stride, int64_t rows,
-                                    int64_t bytes) const {
-  return amx::TileLoadOp::create(
-      b, loc, amx::TileType::get({rows, bytes}, b.getI8Type()), flat, offset,
-      stride);
+                                    int64_t columns) const {
+  return buildAmxLoad(b, loc, flat, offset, stride, rows, columns,
+                      b.getI8Type());
 }
 
 Value X86AmxInt8Attr::buildTileMultiply(OpBuilder &b, Location loc, Value lhs,
@@ -372,6 +367,50 @@ Value X86AmxInt8Attr::buildTileMultiply(OpBuilder &b, Location loc, Value lhs,
 }
 
 void X86AmxInt8Attr::buildTileStore(OpBuilder &b, Location loc, Value tile,
+                                    Value scratch, Value offset,
+                                    Value stride) const {
+  amx::TileStoreOp::create(b, loc, scratch, offset, tile, stride);
+}
+
+StringRef X86AmxBf16Attr::getInstructionName() const { return "x86_amx_bf16"; }
+
+SmallVector<StringRef> X86AmxBf16Attr::getRequiredFeatures() const {
+  return {"amx-tile", "amx-bf16", "avx512f", "avx512bw", "avx512bf16"};
+}
+
+bool X86AmxBf16Attr::accepts(Type lhs, Type rhs, Type accumulator, bool,
+                             bool) const {
+  return areBfloats(lhs, rhs, accumulator);
+}
+
+int64_t X86AmxBf16Attr::getReductionStep() const { return 2; }
+
+double X86AmxBf16Attr::getCycles() const { return kTileCycles; }
+
+Type X86AmxBf16Attr::getPackedType(Type rhs) const { return rhs; }
+
+InstructionAttrInterface X86AmxBf16Attr::getRemainderInstruction() const {
+  return X86DotBf16Attr::get(getContext());
+}
+
+Value X86AmxBf16Attr::buildTileZero(OpBuilder &b, Location loc, int64_t rows,
+                                    int64_t columns) const {
+  return buildAmxZero(b, loc, rows, columns, b.getF32Type());
+}
+
+Value X86AmxBf16Attr::buildTileLoad(OpBuilder &b, Location loc, Value flat,
+                                    Value offset, Value stride, int64_t rows,
+                                    int64_t columns) const {
+  return buildAmxLoad(b, loc, flat, offset, stride, rows, columns,
+                      b.getBF16Type());
+}
+
+Value X86AmxBf16Attr::buildTileMultiply(OpBuilder &b, Location loc, Value lhs,
+                                        Value rhs, Value acc, bool) const {
+  return amx::TileMulFOp::create(b, loc, acc.getType(), lhs, rhs, acc);
+}
+
+void X86AmxBf16Attr::buildTileStore(OpBuilder &b, Location loc, Value tile,
                                     Value scratch, Value offset,
                                     Value stride) const {
   amx::TileStoreOp::create(b, loc, scratch, offset, tile, stride);
@@ -391,6 +430,10 @@ void mlir::tamis::appendX86Instructions(
       table.push_back(instruction);
   };
   add(X86AmxInt8Attr::get(context));
+  if (allowBf16) {
+    add(X86AmxBf16Attr::get(context));
+    add(X86DotBf16Attr::get(context));
+  }
   // Of weights of 4 bits only.
   add(X86VnniAttr::get(context, 16, /*swapped=*/true));
   add(X86VnniAttr::get(context, 8, /*swapped=*/true));
@@ -403,6 +446,4 @@ void mlir::tamis::appendX86Instructions(
   add(X86MaddAttr::get(context, 16));
   add(X86MaddAttr::get(context, 8));
   add(X86MaddAttr::get(context, 4));
-  if (allowBf16)
-    add(X86DotBf16Attr::get(context));
 }

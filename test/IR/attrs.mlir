@@ -26,6 +26,7 @@ func.func private @policies() attributes {
 // CHECK-SAME: e = #tamis.x86_amx_int8
 // CHECK-SAME: f = #tamis.x86_dot_bf16
 // CHECK-SAME: g = #tamis.x86_maddubs<lanes = 8>
+// CHECK-SAME: h = #tamis.x86_amx_bf16
 func.func private @instructions() attributes {
   a = #tamis.vector_fma<lanes = 16, fused = true>,
   b = #tamis.vector_mul<lanes = 4>,
@@ -33,7 +34,8 @@ func.func private @instructions() attributes {
   d = #tamis.x86_vnni<lanes = 16>,
   e = #tamis.x86_amx_int8,
   f = #tamis.x86_dot_bf16,
-  g = #tamis.x86_maddubs<lanes = 8>
+  g = #tamis.x86_maddubs<lanes = 8>,
+  h = #tamis.x86_amx_bf16
 }
 
 // CHECK-LABEL: func.func private @schemes

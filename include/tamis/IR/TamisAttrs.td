@@ -270,15 +270,47 @@ def Tamis_X86DotBf16Attr : Tamis_InstructionAttr<"X86DotBf16", "x86_dot_bf16"> {
   let assemblyFormat = "";
 }
 
-def Tamis_X86AmxInt8Attr : Tamis_Attr<"X86AmxInt8", "x86_amx_int8", [
+/// An instruction of AMX: its products are built tile by tile.
+class Tamis_TileInstructionAttr<string name, string mnemonic>
+    : Tamis_Attr<name, mnemonic, [
     DeclareAttrInterfaceMethods<InstructionAttrInterface, [
       "getLhsOffset", "isTile", "getCycles", "getRemainderInstruction", "buildTileZero", "buildTileLoad",
       "buildTileMultiply", "buildTileStore"]>]> {
+  let extraClassDefinition = [{
+    bool $cppClass::isTile() const { return true; }
+    int64_t $cppClass::getLanes() const { return 16; }
+    int64_t $cppClass::getMaxAccumulators() const { return 4; }
+    int64_t $cppClass::getLhsOffset(bool) const { return 0; }
+    ::mlir::Value $cppClass::buildLhs(::mlir::OpBuilder &, ::mlir::Location,
+        ::mlir::Value elements, bool) const { return elements; }
+    ::mlir::Value $cppClass::buildRhs(::mlir::OpBuilder &, ::mlir::Location,
+        ::mlir::Value loaded) const { return loaded; }
+    ::mlir::Value $cppClass::buildMultiplyAccumulate(::mlir::OpBuilder &,
+        ::mlir::Location, ::mlir::Value, ::mlir::Value,
+        ::mlir::Value acc) const { return acc; }
+  }];
+}
+
+def Tamis_X86AmxInt8Attr
+    : Tamis_TileInstructionAttr<"X86AmxInt8", "x86_amx_int8"> {
   let summary = "16x16x64 int8 tiles, tdpb[su][su]d";
   let description = [{
     Any sign combination, exact. Weights lie in the vpdpbusd order.
 
     Example: `#tamis.x86_amx_int8`
+  }];
+  let assemblyFormat = "";
+}
+
+def Tamis_X86AmxBf16Attr
+    : Tamis_TileInstructionAttr<"X86AmxBf16", "x86_amx_bf16"> {
+  let summary = "16x16x32 bfloat16 tiles, tdpbf16ps";
+  let description = [{
+    Subnormals count as zero and the two products of a step are summed up in
+    columns of their own, so it is in the table only where the policy allows
+    bfloat16. Weights lie in the vdpbf16ps order.
+
+    Example: `#tamis.x86_amx_bf16`
   }];
   let assemblyFormat = "";
 }

@@ -117,12 +117,12 @@ def InstructionAttrInterface : AttrInterface<"InstructionAttrInterface"> {
     (ins "::mlir::OpBuilder &":$builder, "::mlir::Location":$loc,
          "int64_t":$rows, "int64_t":$columns), "", "return {};">,
     InterfaceMethod<[{
-      Tile instructions: reads `rows` rows of `bytes` bytes, `stride` elements
-      apart, from element `offset` of a flat operand.
+      Tile instructions: reads `rows` rows of `columns` elements, `stride`
+      elements apart, from element `offset` of a flat operand.
     }], "::mlir::Value", "buildTileLoad",
     (ins "::mlir::OpBuilder &":$builder, "::mlir::Location":$loc,
          "::mlir::Value":$flat, "::mlir::Value":$offset,
-         "::mlir::Value":$stride, "int64_t":$rows, "int64_t":$bytes),
+         "::mlir::Value":$stride, "int64_t":$rows, "int64_t":$columns),
     "", "return {};">,
     InterfaceMethod<[{
       Tile instructions: `acc + lhs * rhs`.
