@@ -1,0 +1,90 @@
+# SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+"""Kernels of AMX, VNNI and bfloat16 on machines without them: instructions in scalar C (support/emulation.py), all else as compiled.
+
+Integers equal the exact result; bfloat16 products equal a sum in double precision of the rounded operands, closely.
+"""
+import numpy as np
+import pytest
+from Import.oracle import U8, Values, microsoft, model, node
+from support.emulation import Emulated
+
+AMX, VNNI, V4, AVX_VNNI = "amx", "x86-64-v4,avx512vnni", "x86-64-v4", "x86-64-v3,avxvnni"
+BYTES = {AMX: {"tdpbusd.internal", "avx512.vpdpbusd.512"}, VNNI: {"avx512.vpdpbusd.512"}, V4: {"avx512.pmaddw.d.512"},
+         AVX_VNNI: {"avx512.vpdpbusd.256"}}
+# Whole tiles and pairs of them, rows of the remainder, columns that fill no vector, a tile of few steps.
+SHAPES = [(64, 256, 128), (37, 96, 80), (9, 128, 23), (33, 80, 48)]
+
+
+def round_bf16(x):
+    """Nearest bfloat16, half to even."""
+    bits = x.view(np.uint32)
+    return ((bits + 0x7FFF + (bits >> 16 & 1)) & 0xFFFF0000).astype(np.uint32).view(np.float32)
+
+
+def quantized(v, name, sums, scale, **weights):
+    """The node `name` from uint8 to uint8 and its parameters, and what it makes of exact sums."""
+    parameters = {"xs": np.float32(0.02), "xz": np.uint8(121), "ws": np.float32(0.01), "wz": np.int8(0), "ys": np.float32(scale),
+                  "yz": np.uint8(110), **weights}
+    made = node(name[0], "x xs xz w ws wz ys yz", **name[1])
+    wanted = np.clip(np.rint(sums * np.float32(np.float32(0.02) * np.float32(0.01) / np.float32(scale))) + 110, 0, 255).astype(np.uint8)
+    return made, parameters, wanted
+
+
+@pytest.mark.parametrize("target", BYTES)
+@pytest.mark.parametrize("rows, depth, columns", SHAPES)
+def test_products_of_bytes(target, rows, depth, columns):
+    v = Values()
+    x, w = v.integers(np.uint8, rows, depth), v.integers(np.int8, depth, columns)
+    sums = (x.astype(np.int64) - 121) @ w.astype(np.int64)
+    made, parameters, wanted = quantized(v, ("QLinearMatMul", {}), sums, 0.2, w=w)
+    emulated = Emulated(model(made, {"x": x}, parameters, {"y": U8}), target)
+    assert emulated.instructions & BYTES[target] and (target != AMX or "tdpbusd.internal" in emulated.instructions)
+    got, = emulated.run([x], [np.zeros((rows, columns), np.uint8)])
+    assert (got == wanted).all()
+
+
+@pytest.mark.parametrize("target", BYTES)
+def test_convolution_of_bytes(target):
+    v = Values(1)
+    x, w = v.integers(np.uint8, 1, 64, 14, 14), v.integers(np.int8, 40, 64, 3, 3)
+    padded = np.pad(x.astype(np.int64) - 121, ((0, 0), (0, 0), (1, 1), (1, 1)))
+    windows = np.lib.stride_tricks.sliding_window_view(padded, (3, 3), axis=(2, 3))
+    sums = np.einsum("nchwij,ocij->nohw", windows, w.astype(np.int64), optimize=True)
+    made, parameters, wanted = quantized(v, ("QLinearConv", {"pads": [1, 1, 1, 1]}), sums, 0.4, w=w)
+    emulated = Emulated(model(made, {"x": x}, parameters, {"y": U8}), target)
+    assert emulated.instructions & BYTES[target]
+    got, = emulated.run([x], [np.zeros(wanted.shape, np.uint8)])
+    assert (got == wanted).all()
+
+
+@pytest.mark.parametrize("target, instruction", [(AMX, "tdpbf16ps.internal"), ("x86-64-v4,avx512bf16", "avx512bf16.dpbf16ps.512")])
+@pytest.mark.parametrize("rows, depth, columns", SHAPES)
+def test_products_in_bfloat16(target, instruction, rows, depth, columns):
+    v = Values(2)
+    x, w = v.floats(rows, depth), v.floats(depth, columns)
+    emulated = Emulated(model(node("MatMul", "x w"), {"x": x}, {"w": w}), target, allow="bf16")
+    assert instruction in emulated.instructions
+    got, = emulated.run([x], [np.zeros((rows, columns), np.float32)])
+    a, b = round_bf16(x).astype(np.float64), round_bf16(w).astype(np.float64)
+    assert (np.abs(got - a @ b) <= 1e-6 * (np.abs(a) @ np.abs(b))).all()
+
+
+@pytest.mark.parametrize("target", [AMX, VNNI, AVX_VNNI])
+@pytest.mark.parametrize("rows", [1, 16])
+def test_weights_of_four_bits(target, rows):
+    """MatMulNBits of accuracy level 4: activations are rounded to bytes in the blocks of the weights."""
+    v = Values(3)
+    depth, columns, block = 256, 48, 32
+    x, codes = v.floats(rows, depth), v.random.integers(0, 16, (columns, depth))
+    scales = v.scales(columns, depth // block)
+    packed = (codes[:, ::2] | codes[:, 1::2] << 4).astype(np.uint8).reshape(columns, depth // block, block // 2)
+    made = microsoft("MatMulNBits", "x b s", K=depth, N=columns, bits=4, block_size=block, accuracy_level=4)
+    emulated = Emulated(model(made, {"x": x}, {"b": packed, "s": scales}), target)
+    assert any("vpdpbusd" in name for name in emulated.instructions)
+    got, = emulated.run([x], [np.zeros((rows, columns), np.float32)])
+    blocks = x.reshape(rows, -1, block)
+    steps = np.abs(blocks).max(-1, keepdims=True) / np.float32(127)
+    rounded = np.rint(blocks * (1 / steps)) * steps
+    weights = (codes.reshape(columns, -1, block) - 8) * scales[..., None]
+    wanted = np.einsum("rbk,cbk->rc", rounded.astype(np.float64), weights.astype(np.float64))
+    assert np.abs(got - wanted).max() <= 2e-3 * np.abs(wanted).max()
