@@ -215,8 +215,7 @@ static void chooseTile(Decision &decision, const TilingProblem &problem,
     if (cost > kInQuestion * rated.front().cost)
       break;
     choice.candidates.push_back(makeCandidate(
-        dense.profile, choice.key,
-        getDenseName({tiling.rows, tiling.vectors, tiling.positions}),
+        dense.profile, choice.key, getDenseName(tiling.getTile()),
         priceDense(dense, tiling.rows, cost / rated.front().cost)));
   }
   std::optional<size_t> fastest = findFastest(choice.candidates);
@@ -353,6 +352,11 @@ static FailureOr<Decision> decide(ContractOp op,
   problem.totals = bool(blocks);
   problem.widened = isa<FloatType>(lhs) && isa<IntegerType>(packedType);
   problem.openReduction = ShapedType::isDynamic(problem.steps);
+  problem.canCut =
+      isa<FloatType>(lhs) && !blocks && instruction.getReductionStep() == 1 &&
+      !dims.depthwise && dims.reductions.size() == 1 &&
+      !problem.openReduction &&
+      getElementTypeOrSelf(op.getInit().getType()) == op.getAccumulator();
   problem.l2 = target.getL2();
   describeRows(op, decision, problem);
   // With blocks, times are filed under the whole kernel: SelectStorage notes
