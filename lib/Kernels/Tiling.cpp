@@ -57,14 +57,14 @@ struct CacheBlock {
 };
 } // namespace
 
-/// Pieces of the sum, so that all rows of a block stay in a third of L2 however
+/// Pieces of the sum, so that all rows of a block stay in half of L2 however
 /// long the sum is.
 static CacheBlock chooseCut(const TilingProblem &problem, int64_t rows,
                             double lhs, double weights, double count,
                             bool isOpen) {
   /// Shorter pieces spend their time on the sums that wait; more rows gain no
   /// more.
-  constexpr int64_t kShortest = 256, kMostPositions = 512, kUnit = 8;
+  constexpr int64_t kShortest = 384, kMostPositions = 512, kUnit = 8;
   CacheBlock best{0, std::numeric_limits<double>::infinity()};
   int64_t bytes =
       std::max<int64_t>(1, problem.bytesPerPosition / problem.steps);
@@ -74,7 +74,7 @@ static CacheBlock chooseCut(const TilingProblem &problem, int64_t rows,
     int64_t positions =
         std::min<int64_t>(most, int64_t(llvm::alignTo(int64_t(count), rows)));
     positions = std::max(rows, positions / rows * rows);
-    int64_t depth = problem.l2 / 3 / (positions * bytes);
+    int64_t depth = problem.l2 / 2 / (positions * bytes);
     int64_t pieces =
         llvm::divideCeil(problem.steps, std::max<int64_t>(1, depth));
     // About equal pieces of whole unrolled steps.
