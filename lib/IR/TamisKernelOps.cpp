@@ -148,10 +148,20 @@ LogicalResult kernel::ContractOp::verify() {
   } else if (!getFactors().empty()) {
     return emitOpError("factors need a block dimension");
   }
-  if (getTile().size() != 3)
+  ArrayRef<int64_t> tile = getTile();
+  if (tile.size() < 3 || tile.size() > 5)
     return emitOpError("expected rows, vectors and cache positions in tile");
-  if (getTile()[0] <= 0 || getTile()[1] <= 0 || getTile()[2] < 0)
+  if (tile[0] <= 0 || tile[1] <= 0 ||
+      llvm::any_of(tile, [](int64_t size) { return size < 0; }))
     return emitOpError("expected a positive register block in tile");
+  // A sum in pieces waits in the result.
+  Type stored = getElementTypeOrSelf(getInit().getType());
+  if (tile.size() > 3 && tile[3] > 0 &&
+      (!isa<FloatType>(stored) || stored != getAccumulator() || getBlock() ||
+       getStorage() || getInstruction().isTile()))
+    return emitOpError("a sum in pieces expected a result of its own float "
+                       "type, got ")
+           << stored;
   return verifyStored(*this, getEpilogue(), getExtras().size(), getTotalType(),
                       getInit());
 }

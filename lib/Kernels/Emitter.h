@@ -79,6 +79,7 @@ private:
   void emitGroups(unsigned level, Place place);
   void emitOuterRows(unsigned level, Place place);
   void emitCacheBlocks(Place place);
+  void emitPieces(Place place, OpFoldResult lower, OpFoldResult upper);
   void emitPanels(Place place, OpFoldResult lower, OpFoldResult upper);
   void emitPanel(Place place, Columns columns, OpFoldResult lower,
                  OpFoldResult upper);
@@ -127,6 +128,14 @@ private:
 
   // Epilogue.cpp
   bool hasLongEpilogue();
+  void forEachSum(const Place &place, int64_t rows, const Columns &columns,
+                  function_ref<void(int64_t, OpFoldResult, Value)> body);
+  void prefetchWaiting(const Place &place, int64_t rows,
+                       const Columns &columns);
+  void addWaiting(const Place &place, int64_t rows, const Columns &columns,
+                  SmallVectorImpl<Value> &accumulators);
+  void storeWaiting(const Place &place, int64_t rows, const Columns &columns,
+                    ArrayRef<Value> accumulators);
   void finishRowByRow(const Place &place, int64_t rows, const Columns &columns,
                       MutableArrayRef<Value> accumulators);
   void finish(const Place &place, int64_t rows, const Columns &columns,
@@ -172,6 +181,10 @@ private:
   /// The first row of the block, or the first position where lines are one
   /// loop.
   OpFoldResult firstPosition;
+
+  /// Where the sum is cut, whether this is not the first piece and whether it
+  /// is the last; null elsewhere.
+  Value continues, ends;
 
   /// What the current task walks: of the outermost group, of the cache-blocked
   /// rows, of the panels.

@@ -6,6 +6,7 @@
 #include "Emitter.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/Math/IR/Math.h"
+#include "mlir/Dialect/SCF/IR/SCF.h"
 #include "mlir/Dialect/Vector/IR/VectorOps.h"
 
 using namespace mlir;
@@ -112,6 +113,64 @@ bool Emitter::hasLongEpilogue() {
                 ? kFunction
                 : 1;
   return cost >= kLong;
+}
+
+/// Calls `body` for each vector of sums of `count` rows: its number, where it
+/// goes in the destination, and its mask.
+void Emitter::forEachSum(
+    const Place &place, int64_t count, const Columns &columns,
+    function_ref<void(int64_t, OpFoldResult, Value)> body) {
+  for (int64_t r = 0; r < count; ++r)
+    for (int64_t j = 0; j < columns.vectors; ++j) {
+      OpFoldResult row = b.multiply(rows.back().out, b.constant(r));
+      body(r * columns.vectors + j,
+           b.add(b.add(place.out, row), b.constant(j * lanes)),
+           columns.masks[j]);
+    }
+}
+
+/// Asks for the sums that wait in the destination while others are made.
+void Emitter::prefetchWaiting(const Place &place, int64_t count,
+                              const Columns &columns) {
+  forEachSum(place, count, columns, [&](int64_t, OpFoldResult at, Value) {
+    memref::PrefetchOp::create(b, out.flat, b.value(at),
+                               /*isWrite=*/true,
+                               /*localityHint=*/3,
+                               /*isDataCache=*/true);
+  });
+}
+
+/// Adds what waits to `accumulators`, unless this is the first piece.
+void Emitter::addWaiting(const Place &place, int64_t count,
+                         const Columns &columns,
+                         SmallVectorImpl<Value> &accumulators) {
+  auto branch = scf::IfOp::create(b, ValueRange(accumulators).getTypes(),
+                                  continues, /*withElseRegion=*/true);
+  OpBuilder::InsertionGuard guard(b);
+  b.setInsertionPointToStart(branch.elseBlock());
+  scf::YieldOp::create(b, accumulators);
+  b.setInsertionPointToStart(branch.thenBlock());
+  SmallVector<Value> sums(accumulators.begin(), accumulators.end());
+  forEachSum(
+      place, count, columns, [&](int64_t i, OpFoldResult at, Value mask) {
+        Value waiting = loadExtra(b, out, at, b.constant(1), lanes, mask);
+        sums[i] = arith::AddFOp::create(b, waiting, sums[i]);
+      });
+  scf::YieldOp::create(b, sums);
+  accumulators.assign(branch.getResults().begin(), branch.getResults().end());
+}
+
+void Emitter::storeWaiting(const Place &place, int64_t count,
+                           const Columns &columns,
+                           ArrayRef<Value> accumulators) {
+  forEachSum(
+      place, count, columns, [&](int64_t i, OpFoldResult at, Value mask) {
+        if (mask)
+          vector::MaskedStoreOp::create(b, out.flat, b.value(at), mask,
+                                        accumulators[i]);
+        else
+          vector::StoreOp::create(b, accumulators[i], out.flat, b.value(at));
+      });
 }
 
 void Emitter::finishRowByRow(const Place &place, int64_t count,

@@ -8,6 +8,7 @@
 #include "tamis/IR/Contractions.h"
 #include "tamis/IR/Tamis.h"
 #include "tamis/Kernels/Passes.h"
+#include "tamis/Kernels/Tiling.h"
 
 using namespace mlir;
 using namespace mlir::bufferization;
@@ -60,7 +61,9 @@ struct KernelModel
   bool bufferizesToElementwiseAccess(Operation *op, const AnalysisState &,
                                      ArrayRef<OpOperand *> operands) const {
     auto contract = dyn_cast<kernel::ContractOp>(op);
-    return contract && readsWhatItWrites(contract, operands);
+    // Sums in pieces are written before extra operands are read.
+    return contract && Tiling::get(contract.getTile()).depth == 0 &&
+           readsWhatItWrites(contract, operands);
   }
 
   LogicalResult bufferize(Operation *op, RewriterBase &rewriter,

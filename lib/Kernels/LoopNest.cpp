@@ -7,6 +7,7 @@
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/SCF/IR/SCF.h"
 #include "mlir/Dialect/Vector/IR/VectorOps.h"
+#include "tamis/Kernels/Tiling.h"
 
 using namespace mlir;
 using namespace mlir::tamis;
@@ -248,6 +249,13 @@ LogicalResult Emitter::emit() {
 }
 
 void Emitter::makeScratch() {
+  // Once a call, however often a loop around the kernel comes here.
+  OpBuilder::InsertionGuard guard(b);
+  Operation *scope = b.getInsertionBlock()->getParentOp();
+  while (isa<scf::ForOp, scf::ExecuteRegionOp>(scope))
+    scope = scope->getParentOp();
+  if (scope != b.getInsertionBlock()->getParentOp())
+    b.setInsertionPointToStart(&scope->getRegion(0).front());
   if (op.getStorage())
     return makeStream();
   makeStage();
@@ -326,10 +334,35 @@ void Emitter::emitCacheBlocks(Place place) {
   auto [lower, upper] = rowRange;
   auto known = getConstantIntValue(b.subtract(upper, lower));
   if (positions == 0 || (known && *known <= positions))
-    return emitPanels(place, lower, upper);
+    return emitPieces(place, lower, upper);
   b.loop(lower, upper, positions, [&, upper = upper](OpFoldResult i) {
-    emitPanels(place, i, b.minimum(b.add(i, b.constant(positions)), upper));
+    emitPieces(place, i, b.minimum(b.add(i, b.constant(positions)), upper));
   });
+}
+
+/// A piece of the sum of all rows of a cache block before the next piece: its
+/// part of them stays in L2 while all panels pass.
+void Emitter::emitPieces(Place place, OpFoldResult lower, OpFoldResult upper) {
+  int64_t depth = Tiling::get(op.getTile()).depth;
+  if (depth == 0)
+    return emitPanels(place, lower, upper);
+  Loop whole = reductions.back();
+  OpFoldResult zero = b.constant(0);
+  auto isWhole = getConstantIntValue(b.remainder(whole.extent, depth)) == 0;
+  b.loop(zero, whole.extent, depth, [&](OpFoldResult k) {
+    OpFoldResult end = b.minimum(b.add(k, b.constant(depth)), whole.extent);
+    reductions.back().extent = isWhole ? b.constant(depth) : b.subtract(end, k);
+    continues = arith::CmpIOp::create(b, arith::CmpIPredicate::ne, b.value(k),
+                                      b.value(zero));
+    ends = arith::CmpIOp::create(b, arith::CmpIPredicate::eq, b.value(end),
+                                 b.value(whole.extent));
+    Place piece = place;
+    piece.lhs = b.add(place.lhs, b.multiply(whole.lhs, k));
+    piece.rhs = b.add(place.rhs, b.multiply(whole.rhs, k));
+    emitPanels(piece, lower, upper);
+  });
+  reductions.back() = whole;
+  continues = ends = Value();
 }
 
 void Emitter::emitPanels(Place place, OpFoldResult lower, OpFoldResult upper) {
@@ -467,7 +500,17 @@ void Emitter::emitBlock(const Place &place, int64_t count,
                         const Columns &columns) {
   if (instruction.isTile())
     return emitTileBlock(place, count, columns);
+  if (continues)
+    prefetchWaiting(place, count, columns);
   SmallVector<Value> accumulators = reduce(place, count, columns);
+  OpBuilder::InsertionGuard guard(b);
+  if (continues) {
+    addWaiting(place, count, columns, accumulators);
+    auto branch = scf::IfOp::create(b, ends, /*withElseRegion=*/true);
+    b.setInsertionPointToStart(branch.elseBlock());
+    storeWaiting(place, count, columns, accumulators);
+    b.setInsertionPointToStart(branch.thenBlock());
+  }
   if (scratch && !instruction.isTile() && count > 1)
     return finishRowByRow(place, count, columns, accumulators);
   finish(place, count, columns, accumulators);

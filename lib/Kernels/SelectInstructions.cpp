@@ -47,6 +47,84 @@ static bool hasContiguousColumns(ContractOp op, const ContractionDims &dims,
   return false;
 }
 
+/// Lets `op` read its rhs as it was before a transpose: what moves the columns
+/// is part of the packing.
+static void readThroughTranspose(ContractOp op) {
+  auto transpose = op.getRhs().getDefiningOp<linalg::TransposeOp>();
+  if (!transpose || isParameter(op.getRhs()))
+    return;
+  SmallVector<Attribute> maps(op.getIndexingMaps().getValue());
+  AffineMap map = op.getRhsMap();
+  maps[1] = AffineMapAttr::get(AffineMap::get(
+      map.getNumDims(), 0,
+      applyPermutation(map.getResults(),
+                       invertPermutationVector(transpose.getPermutation())),
+      op.getContext()));
+  op.setIndexingMapsAttr(ArrayAttr::get(op.getContext(), maps));
+  op.getRhsMutable().assign(transpose.getInput());
+  if (transpose->use_empty())
+    transpose->erase();
+}
+
+/// The size of a dimension by the value it was made with, null if that is not
+/// plain to see.
+static Value getSizeValue(Value tensor, int64_t dim) {
+  auto type = cast<RankedTensorType>(tensor.getType());
+  while (auto result = dyn_cast<OpResult>(tensor)) {
+    Operation *def = result.getOwner();
+    if (auto empty = dyn_cast<tensor::EmptyOp>(def))
+      return empty.getDynamicSize(type.getDynamicDimIndex(dim));
+    auto destination = dyn_cast<DestinationStyleOpInterface>(def);
+    if (!destination)
+      return nullptr;
+    tensor = destination.getTiedOpOperand(result)->get();
+  }
+  return nullptr;
+}
+
+/// True if a right operand that could be read where it lies is better packed:
+/// its lines are far apart, enough rows read each of them, and they do not stay
+/// in L1 anyway.
+static bool paysToPack(ContractOp op, const ContractionDims &dims,
+                       ArrayRef<int64_t> bounds, int64_t lanes, int64_t l1) {
+  /// Rows that are worth a copy, vectors that a line may be longer than a
+  /// panel.
+  constexpr int64_t kFewestRows = 32, kMostVectors = 4;
+  if (dims.reductions.size() != 1 || dims.rows.empty())
+    return false;
+  unsigned reduction = dims.reductions.front(), row = dims.rows.back();
+  int64_t pitch = 1;
+  bool inside = false;
+  for (AffineExpr expr : op.getRhsMap().getResults()) {
+    unsigned d = cast<AffineDimExpr>(expr).getPosition();
+    if (inside)
+      pitch = ShapedType::isDynamic(bounds[d]) || ShapedType::isDynamic(pitch)
+                  ? ShapedType::kDynamic
+                  : pitch * bounds[d];
+    inside |= d == reduction;
+  }
+  if (!ShapedType::isDynamic(pitch) && pitch <= kMostVectors * lanes)
+    return false;
+  int64_t elements = getProduct({dims.column, reduction}, bounds);
+  int64_t bytes =
+      cast<ShapedType>(op.getRhs().getType()).getElementTypeBitWidth() / 8;
+  if (!ShapedType::isDynamic(elements) && elements * bytes <= l1 / 2)
+    return false;
+  int64_t rows = getProduct(dims.rows, bounds);
+  if (!ShapedType::isDynamic(rows))
+    return rows >= kFewestRows;
+  // As many rows as lines, whatever their number.
+  auto places = op.getLhsMap();
+  auto rowAt = places.getResultPosition(getAffineDimExpr(row, op.getContext()));
+  auto sumAt =
+      places.getResultPosition(getAffineDimExpr(reduction, op.getContext()));
+  if (!rowAt || !sumAt || !ShapedType::isDynamic(bounds[row]) ||
+      !ShapedType::isDynamic(bounds[reduction]))
+    return false;
+  Value size = getSizeValue(op.getLhs(), *rowAt);
+  return size && size == getSizeValue(op.getLhs(), *sumAt);
+}
+
 /// Rows as the code generator will see them if buffers are contiguous: the
 /// innermost dimensions that are contiguous in lhs and out count as one.
 static void describeRows(ContractOp op, const Decision &decision,
@@ -216,8 +294,7 @@ static void chooseTile(Decision &decision, const TilingProblem &problem,
     if (cost > kInQuestion * rated.front().cost)
       break;
     choice.candidates.push_back(makeCandidate(
-        dense.profile, choice.key,
-        getDenseName({tiling.rows, tiling.vectors, tiling.positions}),
+        dense.profile, choice.key, getDenseName(tiling.getTile()),
         priceDense(dense, tiling.rows, cost / rated.front().cost)));
   }
   std::optional<size_t> fastest = findFastest(choice.candidates);
@@ -341,7 +418,9 @@ static FailureOr<Decision> decide(ContractOp op,
   decision.packed = isa<IntegerType>(lhs) || dims.depthwise ||
                     instruction.getReductionStep() > 1 ||
                     isParameter(op.getRhs()) ||
-                    !hasContiguousColumns(op, dims, decision.bounds);
+                    !hasContiguousColumns(op, dims, decision.bounds) ||
+                    paysToPack(op, dims, decision.bounds,
+                               instruction.getLanes(), target.getL1());
 
   TilingProblem problem;
   problem.columns = decision.bounds[dims.column];
@@ -356,6 +435,11 @@ static FailureOr<Decision> decide(ContractOp op,
   problem.totals = bool(blocks);
   problem.widened = isa<FloatType>(lhs) && isa<IntegerType>(packedType);
   problem.openReduction = ShapedType::isDynamic(problem.steps);
+  problem.canCut =
+      isa<FloatType>(lhs) && !blocks && instruction.getReductionStep() == 1 &&
+      !dims.depthwise && dims.reductions.size() == 1 &&
+      !problem.openReduction &&
+      getElementTypeOrSelf(op.getInit().getType()) == op.getAccumulator();
   problem.l2 = target.getL2();
   describeRows(op, decision, problem);
   // With blocks, times are filed under the whole kernel: SelectStorage notes
@@ -387,6 +471,7 @@ struct SelectInstructions
       TargetAttr target = getTarget(op);
       if (!target)
         target = generic;
+      readThroughTranspose(op);
       std::string reason;
       ProfileAttr profile = getProfile(op, target);
       FailureOr<Decision> decision = failure();

@@ -8,6 +8,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 
 using namespace mlir;
 using namespace mlir::tamis;
@@ -29,16 +30,72 @@ static double stepCost(int64_t rows, int64_t vectors, bool depthwise) {
   return std::max({products, loads, 4.0}) + 0.1 * loads;
 }
 
+Tiling Tiling::get(ArrayRef<int64_t> tile) {
+  Tiling tiling{tile[0], tile[1], tile[2]};
+  tiling.depth = tile.size() > 3 ? tile[3] : 0;
+  tiling.strip = tile.size() > 4 ? tile[4] : 0;
+  return tiling;
+}
+
+SmallVector<int64_t> Tiling::getTile() const {
+  SmallVector<int64_t> tile{rows, vectors, positions, depth, strip};
+  while (tile.size() > 3 && tile.back() == 0)
+    tile.pop_back();
+  return tile;
+}
+
 namespace {
-/// How the rows are cut, and the bytes that have to come from behind L2 then.
+/// How rows and sums are cut, the bytes that have to come from behind L2 then,
+/// and the vectors that wait in the result on the way.
 struct CacheBlock {
   int64_t positions;
   double traffic;
+  int64_t depth = 0;
+  double waiting = 0;
+
+  double getCost() const { return traffic / kFarBytesPerCycle + waiting; }
 };
 } // namespace
 
+/// Pieces of the sum, so that all rows of a block stay in half of L2 however
+/// long the sum is.
+static CacheBlock chooseCut(const TilingProblem &problem, int64_t rows,
+                            double lhs, double weights, double count,
+                            bool isOpen) {
+  /// Shorter pieces spend their time on the sums that wait; more rows gain no
+  /// more.
+  constexpr int64_t kShortest = 384, kMostPositions = 512, kUnit = 8;
+  CacheBlock best{0, std::numeric_limits<double>::infinity()};
+  int64_t bytes =
+      std::max<int64_t>(1, problem.bytesPerPosition / problem.steps);
+  int64_t columns = ShapedType::isDynamic(problem.columns) ? kTypicalExtents[0]
+                                                           : problem.columns;
+  for (int64_t most = 32; most <= kMostPositions; most *= 2) {
+    int64_t positions =
+        std::min<int64_t>(most, int64_t(llvm::alignTo(int64_t(count), rows)));
+    positions = std::max(rows, positions / rows * rows);
+    int64_t depth = problem.l2 / 2 / (positions * bytes);
+    int64_t pieces =
+        llvm::divideCeil(problem.steps, std::max<int64_t>(1, depth));
+    // About equal pieces of whole unrolled steps.
+    depth =
+        int64_t(llvm::alignTo(llvm::divideCeil(problem.steps, pieces), kUnit));
+    if (depth < kShortest || depth >= problem.steps)
+      continue;
+    double passes = std::ceil(count / double(positions));
+    double sums = 2.0 * double(llvm::divideCeil(problem.steps, depth) - 1) *
+                  count * double(columns);
+    CacheBlock block{isOpen || count > double(positions) ? positions : 0,
+                     lhs + weights * passes + sums * double(bytes), depth,
+                     sums / double(problem.lanes)};
+    if (block.getCost() < best.getCost())
+      best = block;
+  }
+  return best;
+}
+
 /// Either the rows of a block stay in a third of L2 while all panels pass, or a
-/// panel stays in half of it while all rows pass.
+/// panel stays in half of it while all rows pass, or the sum is cut.
 static CacheBlock chooseCacheBlock(const TilingProblem &problem, int64_t rows,
                                    int64_t vectors) {
   bool single = problem.outerExtent == 1;
@@ -59,10 +116,16 @@ static CacheBlock chooseCacheBlock(const TilingProblem &problem, int64_t rows,
   double passes = std::ceil(count / double(fits));
   CacheBlock byRows{isOpen || extent > fits ? fits : 0,
                     lhs + panel * panels * passes};
+  if (!single || problem.openReduction)
+    return byRows;
+  CacheBlock best = byRows;
   CacheBlock byPanels{0, lhs * panels + panel * panels};
-  bool staysIn = panel > 0 && panel <= double(problem.l2) / 2;
-  return single && staysIn && byPanels.traffic < byRows.traffic ? byPanels
-                                                                : byRows;
+  if (panel <= double(problem.l2) / 2 && byPanels.traffic < byRows.traffic)
+    best = byPanels;
+  if (!problem.canCut)
+    return best;
+  CacheBlock cut = chooseCut(problem, rows, lhs, panel * panels, count, isOpen);
+  return cut.getCost() < best.getCost() ? cut : best;
 }
 
 SmallVector<RatedTiling> mlir::tamis::rateTilings(const TilingProblem &problem,
@@ -115,11 +178,11 @@ SmallVector<RatedTiling> mlir::tamis::rateTilings(const TilingProblem &problem,
         cost += rowsCost(tailVectors);
       CacheBlock block = chooseCacheBlock(problem, rows, vectors);
       if (!problem.openReduction)
-        cost = cost * double(problem.steps) / kProductsPerCycle +
-               block.traffic / kFarBytesPerCycle;
+        cost =
+            cost * double(problem.steps) / kProductsPerCycle + block.getCost();
       // Sums in another order are no other cost.
       cost = std::round(cost * 1e6) / 1e6;
-      all.push_back({{rows, vectors, block.positions}, cost});
+      all.push_back({{rows, vectors, block.positions, block.depth}, cost});
     }
   }
   // Fewer than a hundred; of equal ones the first.
@@ -152,7 +215,7 @@ Tiling mlir::tamis::chooseTileTiling(const TilingProblem &problem) {
   // Two tiles one above the other are told from one by more than 16 rows.
   two &= 2 * tileRows > 16;
   int64_t rows = two ? 2 * tileRows : tileRows;
-  Tiling tiling{rows, columns > 16 ? 2 : 1, 0};
+  Tiling tiling{rows, columns > 16 ? 2 : 1};
   tiling.positions = chooseCacheBlock(problem, rows, tiling.vectors).positions;
   return tiling;
 }

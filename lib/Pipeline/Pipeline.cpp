@@ -84,6 +84,8 @@ static void populatePlan(OpPassManager &pm, const CompileOptions &options) {
     pm.addPass(createSelectInstructions());
     // After it: a stream has to be faster than the panels that were chosen.
     pm.addPass(createSelectStorage());
+    // Asks which contractions have a kernel.
+    pm.addNestedPass<func::FuncOp>(createSelectAttention());
   } else {
     pm.addPass(createSelectFragments());
   }
@@ -128,9 +130,12 @@ static void populateCodegen(OpPassManager &pm, const CompileOptions &options) {
   pm.addPass(createBufferize());
   addCleanup(pm);
   // On plain buffers: before the memory plan, which then counts fewer. A device
-  // has more to do at once in the steps of a row one by one.
-  if (options.device == DeviceKind::None)
+  // has more to do at once in the steps of a row one by one. Strips first:
+  // their rows are fused like others.
+  if (options.device == DeviceKind::None) {
+    pm.addNestedPass<func::FuncOp>(createFuseAttention());
     pm.addNestedPass<func::FuncOp>(createFuseRows());
+  }
   // Needs %workspace; before outlining, which passes the error word along.
   pm.addPass(createLowerChecks());
   pm.addPass(createPlanMemory());

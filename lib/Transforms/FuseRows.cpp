@@ -50,6 +50,13 @@ static Value getBase(Value value) {
   return value;
 }
 
+static bool isInKernel(Operation *op) {
+  while ((op = op->getParentOp()))
+    if (op->hasAttr("tamis.kernel"))
+      return true;
+  return false;
+}
+
 static bool isRowOp(Operation *op) {
   auto linalgOp = dyn_cast<linalg::LinalgOp>(op);
   return linalgOp && linalgOp.hasPureBufferSemantics() &&
@@ -362,7 +369,7 @@ struct FuseRows : public tamis::impl::FuseRowsBase<FuseRows> {
     }
     // A single row needs no loop, but stays one kernel.
     Operation *kernel = nullptr;
-    if (!loops) {
+    if (!loops && !isInKernel(last)) {
       auto region = scf::ExecuteRegionOp::create(b, loc, TypeRange());
       region.setNoInline(true);
       kernel = region;
@@ -373,7 +380,8 @@ struct FuseRows : public tamis::impl::FuseRowsBase<FuseRows> {
     SmallVector<Value> rows;
     Value zero = arith::ConstantIndexOp::create(b, loc, 0);
     Value one = arith::ConstantIndexOp::create(b, loc, 1);
-    int64_t tasks = loops ? countTasks(group) : 1;
+    // Within a kernel the tasks are made.
+    int64_t tasks = loops && !isInKernel(last) ? countTasks(group) : 1;
     for (Value size : sizes) {
       if (getConstantIntValue(size) == 1) {
         rows.push_back(zero);
@@ -402,7 +410,8 @@ struct FuseRows : public tamis::impl::FuseRowsBase<FuseRows> {
       rows.push_back(loop.getInductionVar());
       b.setInsertionPoint(loop.getBody()->getTerminator());
     }
-    kernel->setAttr("tamis.kernel", b.getUnitAttr());
+    if (!isInKernel(last))
+      kernel->setAttr("tamis.kernel", b.getUnitAttr());
     slices.clear();
     for (linalg::LinalgOp op : group.ops)
       divideByReciprocal(group, op);

@@ -359,3 +359,40 @@ func.func @nibbles_of_floats(%w: tensor<2x4xi8>, %e: tensor<1x1x2x2xf32>) -> ten
   %p = tamis_kernel.pack ins(%w : tensor<2x4xi8>) outs(%e : tensor<1x1x2x2xf32>) groups [] column 0 reductions [1] run 1 step 1 {nibbles} -> tensor<1x1x2x2xf32>
   return %p : tensor<1x1x2x2xf32>
 }
+
+// -----
+
+func.func @tile_without_positions(%x: memref<4x8xf32>, %w: memref<8x16xf32>, %y: memref<4x16xf32>) {
+  // expected-error @below {{expected rows, vectors and cache positions in tile}}
+  tamis_kernel.contract ins(%x, %w : memref<4x8xf32>, memref<8x16xf32>) outs(%y : memref<4x16xf32>)
+    maps [affine_map<(m, n, k) -> (m, k)>, affine_map<(m, n, k) -> (k, n)>, affine_map<(m, n, k) -> (m, n)>]
+    iterators ["parallel", "parallel", "reduction"] bounds [4, 16, 8]
+    accumulator f32 by #tamis.vector_fma<lanes = 8, fused = true> tile [4, 2]
+  return
+}
+
+// -----
+
+func.func @negative_depth(%x: memref<4x8xf32>, %w: memref<8x16xf32>, %y: memref<4x16xf32>) {
+  // expected-error @below {{expected a positive register block in tile}}
+  tamis_kernel.contract ins(%x, %w : memref<4x8xf32>, memref<8x16xf32>) outs(%y : memref<4x16xf32>)
+    maps [affine_map<(m, n, k) -> (m, k)>, affine_map<(m, n, k) -> (k, n)>, affine_map<(m, n, k) -> (m, n)>]
+    iterators ["parallel", "parallel", "reduction"] bounds [4, 16, 8]
+    accumulator f32 by #tamis.vector_fma<lanes = 8, fused = true> tile [4, 2, 0, -8]
+  return
+}
+
+// -----
+
+func.func @pieces_of_another_type(%x: memref<4x8xf32>, %w: memref<8x16xf32>, %y: memref<4x16xi8>) {
+  // expected-error @below {{a sum in pieces expected a result of its own float type, got 'i8'}}
+  tamis_kernel.contract ins(%x, %w : memref<4x8xf32>, memref<8x16xf32>) outs(%y : memref<4x16xi8>)
+    maps [affine_map<(m, n, k) -> (m, k)>, affine_map<(m, n, k) -> (k, n)>, affine_map<(m, n, k) -> (m, n)>]
+    iterators ["parallel", "parallel", "reduction"] bounds [4, 16, 8]
+    accumulator f32 by #tamis.vector_fma<lanes = 8, fused = true> tile [4, 2, 0, 4] epilogue {
+  ^bb0(%a: f32):
+    %0 = arith.fptosi %a : f32 to i8
+    tamis.yield %0 : i8
+  }
+  return
+}

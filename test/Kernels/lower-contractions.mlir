@@ -220,3 +220,49 @@ func.func @blocks_of_nibbles(%x: memref<1x2x32xi8>, %w: memref<1x1x8x32xi8>, %s:
   }
   return
 }
+
+// Each piece of the sum is added to what waits in the result; the epilogue sees the last.
+// CHECK-LABEL: func.func @sums_in_pieces
+// CHECK: scf.for %[[K:.*]] = %c0 to %c640 step %c160
+// CHECK: %[[CONTINUES:.*]] = arith.cmpi ne, %[[K]], %c0
+// CHECK: %[[ENDS:.*]] = arith.cmpi eq, %{{.*}}, %c640
+// CHECK: memref.prefetch
+// CHECK: vector.fma
+// CHECK: scf.if %[[CONTINUES]]
+// CHECK: vector.load
+// CHECK: arith.addf
+// CHECK: scf.if %[[ENDS]]
+// CHECK: arith.maximumf
+// CHECK: else
+// CHECK-NOT: arith.maximumf
+// CHECK: vector.store
+// CHECK: return
+func.func @sums_in_pieces(%x: memref<2x640xf32>, %w: memref<1x1x640x16xf32>, %o: memref<2x16xf32>) {
+  tamis_kernel.contract ins(%x, %w : memref<2x640xf32>, memref<1x1x640x16xf32>) outs(%o : memref<2x16xf32>)
+    maps [#lhs, #rhs, #out] iterators ["parallel", "parallel", "reduction"] bounds [2, 16, 640]
+    accumulator f32 by #tamis.vector_fma<lanes = 16, fused = true> tile [2, 1, 0, 160] {packed} epilogue {
+  ^bb0(%acc: f32):
+    %z = arith.constant 0.0 : f32
+    %r = arith.maximumf %acc, %z : f32
+    tamis.yield %r : f32
+  }
+  return
+}
+
+// Scratch of a kernel within a loop is taken once.
+// CHECK-LABEL: func.func @scratch_around_loops
+// CHECK: memref.alloca
+// CHECK: scf.for
+// CHECK-NOT: memref.alloca
+// CHECK: return
+func.func @scratch_around_loops(%x: memref<8x64xi8>, %w: memref<1x1x32x32xi8>, %o: memref<8x16xi32>) {
+  %c0 = arith.constant 0 : index
+  %c1 = arith.constant 1 : index
+  %c3 = arith.constant 3 : index
+  scf.for %i = %c0 to %c3 step %c1 {
+    tamis_kernel.contract ins(%x, %w : memref<8x64xi8>, memref<1x1x32x32xi8>) outs(%o : memref<8x16xi32>)
+      maps [#lhs, #rhs, #out] iterators ["parallel", "parallel", "reduction"] bounds [8, 16, 64]
+      accumulator i32 by #tamis.x86_madd<lanes = 8> tile [2, 2, 0] {packed}
+  }
+  return
+}

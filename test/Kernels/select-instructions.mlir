@@ -230,3 +230,81 @@ module attributes {tamis.target = #tamis.target<"x86_64", ["avx2", "fma"]>} {
     return %y : tensor<3x16xf32>
   }
 }
+
+// -----
+
+#lhs = affine_map<(m, n, k) -> (m, k)>
+#rhs = affine_map<(m, n, k) -> (k, n)>
+#out = affine_map<(m, n, k) -> (m, n)>
+module attributes {tamis.target = #tamis.target<"x86_64", ["avx2", "fma"]>} {
+  // 128 rows of 8192 elements do not fit into L2, pieces of them do.
+  // CHECK-LABEL: func.func @long_sums_are_cut
+  // CHECK: tile [{{[0-9]+, [0-9]+, 0, [0-9]+}}]
+  func.func @long_sums_are_cut(%x: tensor<128x8192xf32>, %e: tensor<128x2048xf32>) -> tensor<128x2048xf32> {
+    %w = arith.constant dense<1.0> : tensor<8192x2048xf32>
+    %y = tamis.contract ins(%x, %w : tensor<128x8192xf32>, tensor<8192x2048xf32>) outs(%e : tensor<128x2048xf32>)
+           maps [#lhs, #rhs, #out] iterators ["parallel", "parallel", "reduction"] pad [0, 0] accumulator f32 -> tensor<128x2048xf32>
+    return %y : tensor<128x2048xf32>
+  }
+
+  // CHECK-LABEL: func.func @of_open_rows_too
+  // CHECK: tile [{{[0-9]+, [0-9]+, [1-9][0-9]*, [0-9]+}}]
+  func.func @of_open_rows_too(%x: tensor<?x8192xf32>, %e: tensor<?x2048xf32>) -> tensor<?x2048xf32> {
+    %w = arith.constant dense<1.0> : tensor<8192x2048xf32>
+    %y = tamis.contract ins(%x, %w : tensor<?x8192xf32>, tensor<8192x2048xf32>) outs(%e : tensor<?x2048xf32>)
+           maps [#lhs, #rhs, #out] iterators ["parallel", "parallel", "reduction"] pad [0, 0] accumulator f32 -> tensor<?x2048xf32>
+    return %y : tensor<?x2048xf32>
+  }
+
+  // One row is read once.
+  // CHECK-LABEL: func.func @one_row_is_not_cut
+  // CHECK: tile [{{[0-9]+, [0-9]+, 0}}]
+  func.func @one_row_is_not_cut(%x: tensor<1x8192xf32>, %e: tensor<1x2048xf32>) -> tensor<1x2048xf32> {
+    %w = arith.constant dense<1.0> : tensor<8192x2048xf32>
+    %y = tamis.contract ins(%x, %w : tensor<1x8192xf32>, tensor<8192x2048xf32>) outs(%e : tensor<1x2048xf32>)
+           maps [#lhs, #rhs, #out] iterators ["parallel", "parallel", "reduction"] pad [0, 0] accumulator f32 -> tensor<1x2048xf32>
+    return %y : tensor<1x2048xf32>
+  }
+
+  // Float sums cannot wait in bytes.
+  // CHECK-LABEL: func.func @bytes_hold_no_sums
+  // CHECK: tile [{{[0-9]+, [0-9]+, [0-9]+}}]
+  func.func @bytes_hold_no_sums(%x: tensor<128x8192xf32>, %e: tensor<128x2048xi8>) -> tensor<128x2048xi8> {
+    %w = arith.constant dense<1.0> : tensor<8192x2048xf32>
+    %y = tamis.contract ins(%x, %w : tensor<128x8192xf32>, tensor<8192x2048xf32>) outs(%e : tensor<128x2048xi8>)
+           maps [#lhs, #rhs, #out] iterators ["parallel", "parallel", "reduction"] pad [0, 0] accumulator f32 epilogue {
+    ^bb0(%a: f32):
+      %0 = arith.fptosi %a : f32 to i8
+      tamis.yield %0 : i8
+    } -> tensor<128x2048xi8>
+    return %y : tensor<128x2048xi8>
+  }
+}
+
+// -----
+
+module attributes {tamis.target = #tamis.target<"x86_64", ["avx2", "fma"]>} {
+  // The packer reads keys as they were before the transpose; values of 256
+  // lines far apart are packed, of 64 they stay in L1.
+  // CHECK-LABEL: func.func @keys_and_values
+  // CHECK-NOT: linalg.transpose
+  // CHECK: tamis_kernel.pack ins(%arg1 : tensor<256x12x32xf32>)
+  // CHECK: tamis_kernel.pack ins(%arg1 : tensor<256x12x32xf32>)
+  // CHECK-NOT: tamis_kernel.pack
+  // CHECK: return
+  func.func @keys_and_values(%q: tensor<128x12x32xf32>, %k: tensor<256x12x32xf32>, %e: tensor<12x128x256xf32>, %t: tensor<12x32x256xf32>,
+                             %o: tensor<128x12x32xf32>, %short: tensor<64x12x32xf32>, %p: tensor<12x128x64xf32>)
+      -> (tensor<128x12x32xf32>, tensor<128x12x32xf32>) {
+    %turned = linalg.transpose ins(%k : tensor<256x12x32xf32>) outs(%t : tensor<12x32x256xf32>) permutation = [1, 2, 0]
+    %s = tamis.contract ins(%q, %turned : tensor<128x12x32xf32>, tensor<12x32x256xf32>) outs(%e : tensor<12x128x256xf32>)
+           maps [affine_map<(h, m, n, k) -> (m, h, k)>, affine_map<(h, m, n, k) -> (h, k, n)>, affine_map<(h, m, n, k) -> (h, m, n)>]
+           iterators ["parallel", "parallel", "parallel", "reduction"] pad [0, 0, 0] accumulator f32 -> tensor<12x128x256xf32>
+    %y = tamis.contract ins(%s, %k : tensor<12x128x256xf32>, tensor<256x12x32xf32>) outs(%o : tensor<128x12x32xf32>)
+           maps [affine_map<(h, m, n, k) -> (h, m, k)>, affine_map<(h, m, n, k) -> (k, h, n)>, affine_map<(h, m, n, k) -> (m, h, n)>]
+           iterators ["parallel", "parallel", "parallel", "reduction"] pad [0, 0, 0] accumulator f32 -> tensor<128x12x32xf32>
+    %z = tamis.contract ins(%p, %short : tensor<12x128x64xf32>, tensor<64x12x32xf32>) outs(%o : tensor<128x12x32xf32>)
+           maps [affine_map<(h, m, n, k) -> (h, m, k)>, affine_map<(h, m, n, k) -> (k, h, n)>, affine_map<(h, m, n, k) -> (m, h, n)>]
+           iterators ["parallel", "parallel", "parallel", "reduction"] pad [0, 0, 0] accumulator f32 -> tensor<128x12x32xf32>
+    return %y, %z : tensor<128x12x32xf32>, tensor<128x12x32xf32>
+  }
+}

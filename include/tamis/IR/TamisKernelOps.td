@@ -157,9 +157,9 @@ def TamisKernel_ContractOp : TamisKernel_Op<"contract", [
     dimensions. Factors that follow column and block are packed like `rhs`, by
     steps of one.
 
-    `instruction` multiplies; `tile` is rows and vectors of the register block
-    and positions of the second-innermost row dimension in a cache block (0:
-    all of them); `tasks` is the number of pieces that may run at the same time.
+    `instruction` multiplies; `tile` is rows and vectors of the register block,
+    then (0: all) positions of a cache block, elements of a piece of the sum, rows
+    of a strip; `tasks` is the number of pieces that may run at the same time.
 
     Example:
     ```mlir

@@ -49,6 +49,48 @@ def SelectStorage : Pass<"tamis-select-storage", "::mlir::ModuleOp"> {
     Statistic<"numStreams", "streams", "Weights stored as row streams">];
 }
 
+def SelectAttention : Pass<"tamis-select-attention", "::mlir::func::FuncOp"> {
+  let summary = "decides which scores never become a whole tensor";
+  let description = [{
+    A selected contraction of floats, operations on the rows of its result
+    (softmax, masks) and a second contraction that reads the rows are attention,
+    or anything that is made alike. Both contractions get a `strip`: the number
+    of rows for which all of it is done before the next, so that these rows stay
+    in a quarter of L2. `--tamis-fuse-attention` makes the loop.
+
+    Left alone: rows that something else reads too, operations that mix rows,
+    and scores that fit into L1 whole. test/Kernels/select-attention.mlir
+  }];
+  let dependentDialects = ["::mlir::tamis::kernel::TamisKernelDialect"];
+  let statistics = [
+    Statistic<"numSelected", "selected", "pairs of contractions given a strip">,
+    Statistic<"numShared", "shared", "rows that something else reads too">,
+    Statistic<"numMixed", "mixed", "operations in between that mix rows">,
+    Statistic<"numSmall", "small", "scores that fit into L1">];
+}
+
+def FuseAttention : Pass<"tamis-fuse-attention", "::mlir::func::FuncOp"> {
+  let summary = "contraction, row operations, contraction: a strip at a time";
+  let description = [{
+    Input: operations on buffers, before `--tamis-fuse-rows`. Two contractions
+    with a `strip` and the operations between them become one loop over strips,
+    marked `tamis.kernel`, in which each works on slices. Buffers that hold the
+    rows in between and nothing that is read later become buffers of one strip
+    for each task. Strips do not depend on the number of tasks.
+
+    Left alone, without a `strip` from then on: what cannot be moved past an
+    operation in between because of a buffer that both touch.
+    test/Kernels/fuse-attention.mlir
+  }];
+  let dependentDialects = ["::mlir::arith::ArithDialect",
+    "::mlir::linalg::LinalgDialect", "::mlir::memref::MemRefDialect",
+    "::mlir::scf::SCFDialect", "::mlir::tamis::kernel::TamisKernelDialect"];
+  let statistics = [
+    Statistic<"numFused", "fused", "loops over strips made">,
+    Statistic<"numLocal", "local", "buffers that became one strip">,
+    Statistic<"numLeft", "left", "marked contractions left as they were">];
+}
+
 def ReportDecisions : Pass<"tamis-report-decisions", "::mlir::ModuleOp"> {
   let summary = "writes down what was decided for each contraction";
   let description = [{

@@ -4,6 +4,7 @@
 #ifndef TAMIS_KERNELS_TILING_H
 #define TAMIS_KERNELS_TILING_H
 
+#include "llvm/ADT/ArrayRef.h"
 #include "llvm/ADT/SmallVector.h"
 #include <cstdint>
 
@@ -35,14 +36,24 @@ struct TilingProblem {
   /// Only run time knows how far rows are apart: every row then has a pointer
   /// of its own, and LLVM's scheduler loads all broadcasts before the products.
   bool openReduction = false;
+  /// Sums may wait in the result, so that they can be cut.
+  bool canCut = false;
   int64_t l2 = 1 << 20;
 };
 
-/// Register block (rows x vectors) and cache block (positions, 0: all).
+/// What `tile` of a tamis_kernel.contract says: register block (rows x
+/// vectors), positions of a cache block, elements of a piece of the sum, rows
+/// of a strip. The last three are 0 where there is one of all.
 struct Tiling {
-  int64_t rows;
-  int64_t vectors;
-  int64_t positions;
+  int64_t rows = 1;
+  int64_t vectors = 1;
+  int64_t positions = 0;
+  int64_t depth = 0;
+  int64_t strip = 0;
+
+  /// Reads the attribute, and writes it: depth and strip only where set.
+  static Tiling get(llvm::ArrayRef<int64_t> tile);
+  llvm::SmallVector<int64_t> getTile() const;
 };
 
 /// A block and what it costs in units that only blocks of one problem share.
