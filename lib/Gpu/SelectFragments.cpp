@@ -189,6 +189,15 @@ static std::string refuse(tamis::ContractOp op, const Decision &decision) {
   return "";
 }
 
+/// The element type of weights as kernels read them: packing widens floats to
+/// those of lhs.
+static Type getStoredType(tamis::ContractOp op, bool packed) {
+  Type lhs = getElementTypeOrSelf(op.getLhs().getType());
+  Type rhs = getElementTypeOrSelf(op.getRhs().getType());
+  bool widens = packed && lhs.isF32() && rhs.isF16();
+  return widens ? lhs : rhs;
+}
+
 static FailureOr<Decision> decide(tamis::ContractOp op, TargetAttr target,
                                   SymbolTable &symbols, std::string &reason) {
   Decision decision;
@@ -213,7 +222,7 @@ static FailureOr<Decision> decide(tamis::ContractOp op, TargetAttr target,
       !ShapedType::isDynamic(product(dims->reductions, decision.bounds));
   decideZeros(op, decision);
   Type lhs = getElementTypeOrSelf(op.getLhs().getType());
-  Type rhs = getElementTypeOrSelf(op.getRhs().getType());
+  Type rhs = getStoredType(op, decision.packed);
   for (FragmentAttrInterface instruction : getFragments(target)) {
     if (!instruction.accepts(lhs, rhs, op.getAccumulator(), op.getLhsUnsigned(),
                              op.getRhsUnsigned()))
@@ -238,7 +247,7 @@ static std::pair<Value, Value> packRhs(ImplicitLocOpBuilder &b,
                                        tamis::ContractOp op,
                                        const Decision &decision) {
   RhsOrder order(op, decision.dims);
-  Type element = getElementTypeOrSelf(op.getRhs().getType());
+  Type element = getStoredType(op, decision.packed);
   int64_t step =
       decision.tiles.getWords() * 32 / element.getIntOrFloatBitWidth();
   int64_t width = decision.tiles.getChannels();

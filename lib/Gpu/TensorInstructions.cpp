@@ -283,3 +283,14 @@ SmallVector<FragmentAttrInterface> device::getFragments(TargetAttr target) {
   table.push_back(LaneFmaAttr::get(context));
   return table;
 }
+
+bool device::multipliesHalf(TargetAttr target) {
+  if (getDevice(target) == DeviceKind::None)
+    return false;
+  Type f16 = Float16Type::get(target.getContext());
+  Type f32 = Float32Type::get(target.getContext());
+  return llvm::any_of(
+      getFragments(target), [&](FragmentAttrInterface instruction) {
+        return instruction.accepts(f16, f16, f32, false, false);
+      });
+}

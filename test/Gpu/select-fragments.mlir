@@ -68,6 +68,36 @@ module attributes {tamis.target = #tamis.target<"nvptx64", ["mma", "mma-sp"]>} {
     return %y : tensor<8x40xf32>
   }
 
+  // Products of float16 need it on both sides; float32 rows take their weights
+  // widened while packing.
+  // CHECK-LABEL: @halves
+  // CHECK: tamis_kernel.pack {{.*}} step 32 -> tensor<1x2x2x1024xf16>
+  // CHECK: by #tamis_gpu.mma<element = f16, emulated = false>
+  func.func @halves(%x: tensor<8x64xf16>, %e: tensor<8x40xf32>) -> tensor<8x40xf32> {
+    %w = arith.constant dense<2.0> : tensor<64x40xf16>
+    %y = tamis.contract ins(%x, %w : tensor<8x64xf16>, tensor<64x40xf16>) outs(%e : tensor<8x40xf32>)
+      maps [#lhs, #rhs, #out] iterators ["parallel", "parallel", "reduction"] pad [0, 0] accumulator f32 -> tensor<8x40xf32>
+    return %y : tensor<8x40xf32>
+  }
+
+  // CHECK-LABEL: @half_weights
+  // CHECK: tamis_kernel.pack {{.*}} step 16 -> tensor<1x2x4x512xf32>
+  // CHECK: by #tamis_gpu.lane_fma
+  func.func @half_weights(%x: tensor<8x64xf32>, %e: tensor<8x40xf32>) -> tensor<8x40xf32> {
+    %w = arith.constant dense<2.0> : tensor<64x40xf16>
+    %y = tamis.contract ins(%x, %w : tensor<8x64xf32>, tensor<64x40xf16>) outs(%e : tensor<8x40xf32>)
+      maps [#lhs, #rhs, #out] iterators ["parallel", "parallel", "reduction"] pad [0, 0] accumulator f32 -> tensor<8x40xf32>
+    return %y : tensor<8x40xf32>
+  }
+
+  // CHECK-LABEL: @half_weights_of_activations
+  // CHECK: tamis.contract {{.*}}tamis.reason = "no fragment instruction takes these element types"
+  func.func @half_weights_of_activations(%x: tensor<8x64xf32>, %w: tensor<64x40xf16>, %e: tensor<8x40xf32>) -> tensor<8x40xf32> {
+    %y = tamis.contract ins(%x, %w : tensor<8x64xf32>, tensor<64x40xf16>) outs(%e : tensor<8x40xf32>)
+      maps [#lhs, #rhs, #out] iterators ["parallel", "parallel", "reduction"] pad [0, 0] accumulator f32 -> tensor<8x40xf32>
+    return %y : tensor<8x40xf32>
+  }
+
   // CHECK-LABEL: @wide_integers
   // CHECK: tamis.contract {{.*}}tamis.reason = "no fragment instruction takes these element types"
   func.func @wide_integers(%x: tensor<8x64xi32>, %w: tensor<64x40xi32>, %e: tensor<8x40xi32>) -> tensor<8x40xi32> {

@@ -27,6 +27,10 @@ namespace tamis::device {
 /// emulated.
 SmallVector<FragmentAttrInterface> getFragments(TargetAttr target);
 
+/// True if a fragment of `target`, which may be null, multiplies float16 by
+/// float16: models then keep it from the first operation to the last.
+bool multipliesHalf(TargetAttr target);
+
 /// Lets one-shot bufferization take contractions.
 void registerTensorExternalModels(DialectRegistry &registry);
 
