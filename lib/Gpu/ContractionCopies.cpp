@@ -22,7 +22,8 @@ void ContractionKernel::copyTiles(OpFoldResult tile, OpFoldResult slot) {
   OpFoldResult firstChannel =
       b.multiply(panel, b.constant(tiles.getChannels()));
   if (op.getPacked())
-    copyPacked(op.getRhs(), weights, weightSource.pitch, tile, slot);
+    copyPacked(op.getRhs(), weights, codes ? 0 : weightSource.pitch, tile,
+               slot);
   else
     copyStrided(weightSource, weights, firstChannel, tile, slot);
   if (op.getMetadata())
@@ -144,18 +145,18 @@ Value ContractionKernel::loadStridedWord(const TileSource &source,
 }
 
 /// A tile of a packed operand lies as it will lie in workgroup memory, but for
-/// the exchange of chunks, which `pitch` 0 does without.
+/// the exchange of chunks, which `pitch` 0, what lies in the order of lanes,
+/// does without.
 void ContractionKernel::copyPacked(Value memref, const Stage &stage,
                                    int64_t pitch, OpFoldResult tile,
                                    OpFoldResult slot) {
-  bool isWeights = pitch != 0;
   int64_t perWord =
       32 / cast<MemRefType>(memref.getType()).getElementTypeBitWidth();
   forEachChunk(stage.words / kChunk, [&](OpFoldResult chunk) {
     OpFoldResult firstWord = b.multiply(chunk, b.constant(kChunk));
-    OpFoldResult at = isWeights ? place(b.divide(firstWord, pitch),
-                                        b.remainder(firstWord, pitch), pitch)
-                                : firstWord;
+    OpFoldResult at = pitch != 0 ? place(b.divide(firstWord, pitch),
+                                         b.remainder(firstWord, pitch), pitch)
+                                 : firstWord;
     OpFoldResult to = b.add(b.multiply(slot, b.constant(stage.words)), at);
     OpFoldResult first = b.multiply(firstWord, b.constant(perWord));
     OpFoldResult position[] = {group, panel, tile, first};

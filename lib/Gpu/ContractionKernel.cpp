@@ -29,6 +29,8 @@ ContractionKernel::ContractionKernel(OpBuilder &builder, ContractOp op)
   elementsPerWord = 32 / element.getIntOrFloatBitWidth();
   wordType = element.isF32() ? element : b.getI32Type();
   weightsUnsigned = op.getRhsUnsigned() && !op.getPacked();
+  if (std::optional<CodesAttr> attr = op.getCodes())
+    codes.emplace(instruction, *attr, elementsPerWord);
 }
 
 void ContractionKernel::build() {
@@ -46,10 +48,12 @@ void ContractionKernel::build() {
     memory.push_back(MemRefType::get({words}, type, AffineMap(), space));
   };
   weights.words = tiles.getChannels() * weightSource.pitch;
+  if (codes)
+    weights.words = weights.words * elementsPerWord * codes->bits / 32;
   rows.words = tiles.getRows() * rowSource.pitch;
   metadata.words = instruction.isSparse() ? weights.words / 4 : 0;
   int64_t stages = tiles.getStages();
-  reserve(weights.words * stages, wordType);
+  reserve(weights.words * stages, codes ? b.getI32Type() : wordType);
   reserve(rows.words * stages, wordType);
   if (instruction.isSparse())
     reserve(metadata.words * stages, b.getI32Type());
@@ -216,52 +220,75 @@ void ContractionKernel::buildBody() {
 
 /// The order of sums: fragments by channels, then rows, then registers; after
 /// them row sums and column sums where they are needed.
-SmallVector<Value> ContractionKernel::reduceTiles() {
+SmallVector<Value> ContractionKernel::makeSums() {
   int64_t fragments = channelFragments * rowFragments;
   if (needsRowSums())
     fragments += rowFragments;
   if (needsColumnSums())
     fragments += channelFragments;
   Value zero = arith::ConstantOp::create(b, b.getZeroAttr(op.getAccumulator()));
-  SmallVector<Value> sums(fragments * shape.sumRegisters, zero);
-  int64_t stages = tiles.getStages();
+  return SmallVector<Value>(fragments * shape.sumRegisters, zero);
+}
+
+/// The sums of all tiles, or where blocks have their own, the totals.
+SmallVector<Value> ContractionKernel::reduceTiles() {
   auto zeroIndex = b.constant(0);
-  if (stages == 1) {
-    b.carry(zeroIndex, tileCount, 1, sums,
+  for (int64_t stage = 0; stage + 1 < tiles.getStages(); ++stage)
+    copyAhead(b.constant(stage), b.constant(stage));
+  auto reduce = [&](OpFoldResult first, OpFoldResult count) {
+    SmallVector<Value> sums = makeSums();
+    b.carry(zeroIndex, count, 1, sums,
             [&](Value tile, SmallVectorImpl<Value> &inner) {
-              // What is overwritten has been multiplied by all.
-              gpu::BarrierOp::create(b);
-              copyTiles(tile, zeroIndex);
-              gpu::BarrierOp::create(b);
-              multiplyTile(zeroIndex, inner);
+              walkTile(b.add(first, tile), inner);
             });
     return sums;
-  }
-  auto copyAhead = [&](OpFoldResult tile, OpFoldResult slot) {
-    Value exists = arith::CmpIOp::create(b, arith::CmpIPredicate::ult,
-                                         b.value(tile), b.value(tileCount));
-    auto branch = scf::IfOp::create(b, exists, /*withElseRegion=*/false);
-    {
-      OpBuilder::InsertionGuard guard(b);
-      b.setInsertionPointToStart(branch.thenBlock());
-      copyTiles(tile, slot);
-    }
-    // A group for each tile, copied or not, so that waiting can count them.
-    commitCopies();
   };
-  for (int64_t stage = 0; stage + 1 < stages; ++stage)
-    copyAhead(b.constant(stage), b.constant(stage));
-  b.carry(zeroIndex, tileCount, 1, sums,
-          [&](Value tile, SmallVectorImpl<Value> &inner) {
-            waitForCopies(stages - 2);
-            // Everyone's copies of this tile are there, and everyone has
-            // multiplied the tile before it, whose memory is free now.
-            gpu::BarrierOp::create(b);
-            OpFoldResult ahead = b.add(tile, b.constant(stages - 1));
-            copyAhead(ahead, b.remainder(ahead, stages));
-            multiplyTile(b.remainder(tile, stages), inner);
+  if (!op.getBlock())
+    return reduce(zeroIndex, tileCount);
+  int64_t blocks = op.getBounds()[*op.getBlock()];
+  OpFoldResult tilesOfBlock = b.divide(tileCount, blocks);
+  Value zero = arith::ConstantOp::create(b, b.getZeroAttr(op.getTotalType()));
+  SmallVector<Value> totals(
+      channelFragments * rowFragments * shape.sumRegisters, zero);
+  b.carry(zeroIndex, b.constant(blocks), 1, totals,
+          [&](Value block, SmallVectorImpl<Value> &inner) {
+            OpFoldResult first = b.multiply(block, tilesOfBlock);
+            combine(block, reduce(first, tilesOfBlock), inner);
           });
-  return sums;
+  return totals;
+}
+
+/// Begins to copy `tile` if there is such a one.
+void ContractionKernel::copyAhead(OpFoldResult tile, OpFoldResult slot) {
+  Value exists = arith::CmpIOp::create(b, arith::CmpIPredicate::ult,
+                                       b.value(tile), b.value(tileCount));
+  auto branch = scf::IfOp::create(b, exists, /*withElseRegion=*/false);
+  {
+    OpBuilder::InsertionGuard guard(b);
+    b.setInsertionPointToStart(branch.thenBlock());
+    copyTiles(tile, slot);
+  }
+  // A group for each tile, copied or not, so that waiting can count them.
+  commitCopies();
+}
+
+void ContractionKernel::walkTile(OpFoldResult tile,
+                                 SmallVectorImpl<Value> &sums) {
+  int64_t stages = tiles.getStages();
+  if (stages == 1) {
+    // What is overwritten has been multiplied by all.
+    gpu::BarrierOp::create(b);
+    copyTiles(tile, b.constant(0));
+    gpu::BarrierOp::create(b);
+    return multiplyTile(b.constant(0), sums);
+  }
+  waitForCopies(stages - 2);
+  // Everyone's copies of this tile are there, and everyone has multiplied the
+  // tile before it, whose memory is free now.
+  gpu::BarrierOp::create(b);
+  OpFoldResult ahead = b.add(tile, b.constant(stages - 1));
+  copyAhead(ahead, b.remainder(ahead, stages));
+  multiplyTile(b.remainder(tile, stages), sums);
 }
 
 void ContractionKernel::multiplyTile(OpFoldResult slot,
@@ -269,13 +296,14 @@ void ContractionKernel::multiplyTile(OpFoldResult slot,
   /// More steps than this are a loop.
   constexpr int64_t kUnrolled = 4;
   int64_t steps = tiles.getWords() / shape.words;
+  int64_t units = steps / (codes ? codes->steps : 1);
   if (steps > kUnrolled)
-    return b.carry(b.constant(0), b.constant(steps), 1, sums,
-                   [&](Value step, SmallVectorImpl<Value> &inner) {
-                     multiplyStep(slot, step, inner);
+    return b.carry(b.constant(0), b.constant(units), 1, sums,
+                   [&](Value unit, SmallVectorImpl<Value> &inner) {
+                     multiplyUnit(slot, unit, inner);
                    });
-  for (int64_t step = 0; step < steps; ++step)
-    multiplyStep(slot, b.constant(step), sums);
+  for (int64_t unit = 0; unit < units; ++unit)
+    multiplyUnit(slot, b.constant(unit), sums);
 }
 
 /// Rows of a tile follow each other without gaps. Chunks of 16 bytes are
@@ -302,32 +330,93 @@ Value ContractionKernel::loadWord(const Stage &stage, OpFoldResult slot,
   return memref::LoadOp::create(b, stage.memory, b.value(at));
 }
 
-void ContractionKernel::multiplyStep(OpFoldResult slot, OpFoldResult step,
+SmallVector<Value>
+ContractionKernel::loadFragment(const Stage &stage, const TileSource &source,
+                                OpFoldResult slot, OpFoldResult outer,
+                                OpFoldResult word, int64_t registers,
+                                function_ref<FragmentPlace(int64_t)> place) {
+  SmallVector<Value> fragment;
+  for (int64_t i = 0; i < registers; ++i) {
+    FragmentPlace at = place(i);
+    fragment.push_back(loadWord(stage, slot, b.add(outer, at.first),
+                                b.add(word, at.second), source.pitch));
+  }
+  return fragment;
+}
+
+/// The weight registers of all steps of a unit, of the fragment that begins at
+/// channel `first`.
+SmallVector<Value> ContractionKernel::loadCodes(OpFoldResult slot,
+                                                OpFoldResult first,
+                                                OpFoldResult unit) {
+  int64_t units = tiles.getWords() / (shape.words * codes->steps);
+  OpFoldResult index = b.add(
+      b.multiply(b.divide(first, shape.channels), b.constant(units)), unit);
+  // Lanes of a channel follow each other.
+  OpFoldResult stored = b.divide(lane, kLanes / codes->lanes);
+  OpFoldResult at =
+      b.add(b.multiply(slot, b.constant(weights.words)),
+            b.add(b.multiply(index, b.constant(codes->words * codes->lanes)),
+                  stored));
+  SmallVector<Value> words;
+  for (int64_t i = 0; i < codes->words; ++i)
+    words.push_back(memref::LoadOp::create(
+        b, weights.memory, b.value(b.add(at, b.constant(i * codes->lanes)))));
+  Value mask = arith::ConstantOp::create(
+      b, b.getI32IntegerAttr(static_cast<int32_t>(codes->getMask())));
+  SmallVector<Value> registers;
+  for (int64_t r = 0; r < codes->steps * shape.weightRegisters; ++r) {
+    Value word = words[r / codes->registers];
+    Value shift = arith::ConstantOp::create(
+        b, b.getI32IntegerAttr(static_cast<int32_t>(codes->getShift(r))));
+    word = arith::ShRUIOp::create(b, word, shift);
+    word = arith::AndIOp::create(b, word, mask);
+    registers.push_back(instruction.buildDecode(
+        b, b.getLoc(), word, static_cast<int64_t>(op.getCodes()->getLow())));
+  }
+  return registers;
+}
+
+/// As many steps as a word of codes has, else one.
+void ContractionKernel::multiplyUnit(OpFoldResult slot, OpFoldResult unit,
                                      SmallVectorImpl<Value> &sums) {
-  auto loadFragment = [&](const Stage &stage, const TileSource &source,
-                          OpFoldResult first, int64_t words, int64_t registers,
-                          auto buildPlace) {
-    SmallVector<Value> fragment;
-    for (int64_t i = 0; i < registers; ++i) {
-      FragmentPlace at = buildPlace(i);
-      fragment.push_back(loadWord(
-          stage, slot, b.add(first, at.first),
-          b.add(b.multiply(step, b.constant(words)), at.second), source.pitch));
-    }
-    return fragment;
+  auto channelAt = [&](int64_t i) {
+    return b.add(warpChannel, b.constant(i * shape.channels));
   };
-  SmallVector<SmallVector<Value>> weightFragments, rowFragmentsOfStep;
+  SmallVector<SmallVector<Value>> fragments;
+  if (!codes) {
+    for (int64_t i = 0; i < channelFragments; ++i)
+      fragments.push_back(loadFragment(
+          weights, weightSource, slot, channelAt(i),
+          b.multiply(unit, b.constant(shape.storedWords)),
+          shape.weightRegisters, [&](int64_t r) {
+            return instruction.getWeightPlace(r).build(b, b.getLoc(), lane);
+          }));
+    return multiplyStep(slot, unit, fragments, sums);
+  }
+  SmallVector<SmallVector<Value>> decoded;
+  for (int64_t i = 0; i < channelFragments; ++i)
+    decoded.push_back(loadCodes(slot, channelAt(i), unit));
+  for (int64_t s = 0; s < codes->steps; ++s) {
+    fragments.clear();
+    for (ArrayRef<Value> registers : decoded)
+      fragments.emplace_back(
+          registers.slice(s * shape.weightRegisters, shape.weightRegisters));
+    multiplyStep(
+        slot, b.add(b.multiply(unit, b.constant(codes->steps)), b.constant(s)),
+        fragments, sums);
+  }
+}
+
+void ContractionKernel::multiplyStep(
+    OpFoldResult slot, OpFoldResult step,
+    ArrayRef<SmallVector<Value>> weightFragments,
+    SmallVectorImpl<Value> &sums) {
+  SmallVector<SmallVector<Value>> rowFragmentsOfStep;
   SmallVector<Value> places;
-  for (int64_t i = 0; i < channelFragments; ++i) {
+  // Words of metadata lie in the order of fragments and lanes.
+  for (int64_t i = 0; instruction.isSparse() && i < channelFragments; ++i) {
     OpFoldResult first = b.add(warpChannel, b.constant(i * shape.channels));
-    weightFragments.push_back(loadFragment(
-        weights, weightSource, first, shape.storedWords, shape.weightRegisters,
-        [&](int64_t r) {
-          return instruction.buildWeightPlace(b, b.getLoc(), lane, r);
-        }));
-    if (!instruction.isSparse())
-      continue;
-    // Words of metadata lie in the order of fragments and lanes.
     int64_t steps = tiles.getWords() / shape.words;
     OpFoldResult fragment = b.add(
         b.multiply(b.divide(first, shape.channels), b.constant(steps)), step);
@@ -338,8 +427,9 @@ void ContractionKernel::multiplyStep(OpFoldResult slot, OpFoldResult step,
   }
   for (int64_t j = 0; j < rowFragments; ++j)
     rowFragmentsOfStep.push_back(loadFragment(
-        rows, rowSource, b.add(warpRow, b.constant(j * shape.rows)),
-        shape.words, shape.rowRegisters, [&](int64_t r) {
+        rows, rowSource, slot, b.add(warpRow, b.constant(j * shape.rows)),
+        b.multiply(step, b.constant(shape.words)), shape.rowRegisters,
+        [&](int64_t r) {
           return instruction.buildRowPlace(b, b.getLoc(), lane, r);
         }));
 

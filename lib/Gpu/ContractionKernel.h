@@ -33,6 +33,13 @@ struct TileSource {
   SmallVector<int64_t> strides;
 };
 
+/// One sum of a lane: register `index` of all, where it ends, and which of the
+/// channel's and the row's registers belong to it.
+struct SumPlace {
+  int64_t index, channelRegister, rowRegister;
+  OpFoldResult column, row;
+};
+
 /// A piece of workgroup memory that holds a tile in each stage.
 struct Stage {
   Value memory;
@@ -55,9 +62,21 @@ private:
   // In the kernel.
   void buildBody();
   SmallVector<Value> reduceTiles();
+  SmallVector<Value> makeSums();
+  void copyAhead(OpFoldResult tile, OpFoldResult slot);
+  void walkTile(OpFoldResult tile, SmallVectorImpl<Value> &sums);
   void multiplyTile(OpFoldResult stage, SmallVectorImpl<Value> &sums);
-  void multiplyStep(OpFoldResult stage, OpFoldResult step,
+  void multiplyUnit(OpFoldResult stage, OpFoldResult unit,
                     SmallVectorImpl<Value> &sums);
+  void multiplyStep(OpFoldResult stage, OpFoldResult step,
+                    ArrayRef<SmallVector<Value>> weightFragments,
+                    SmallVectorImpl<Value> &sums);
+  SmallVector<Value> loadFragment(const Stage &stage, const TileSource &source,
+                                  OpFoldResult slot, OpFoldResult outer,
+                                  OpFoldResult word, int64_t registers,
+                                  function_ref<FragmentPlace(int64_t)> place);
+  SmallVector<Value> loadCodes(OpFoldResult slot, OpFoldResult first,
+                               OpFoldResult unit);
   Value loadWord(const Stage &stage, OpFoldResult slot, OpFoldResult outer,
                  OpFoldResult word, int64_t pitch);
   /// Where word `word` of outer index `outer` lies in a tile.
@@ -83,6 +102,9 @@ private:
   void waitForCopies(int64_t pending);
 
   // ContractionEpilogue.cpp.
+  void forEachSum(function_ref<void(const SumPlace &)> body);
+  void combine(OpFoldResult block, ArrayRef<Value> sums,
+               MutableArrayRef<Value> totals);
   void finish(MutableArrayRef<Value> sums);
   void finishElement(Value sum, Value rowSum, Value columnTerm,
                      OpFoldResult column, OpFoldResult row);
@@ -109,6 +131,8 @@ private:
   Type wordType;
   /// Whether weights are unsigned as the instruction reads them.
   bool weightsUnsigned;
+  /// Of weights that are codes.
+  std::optional<CodeLayout> codes;
 
   SmallVector<OpFoldResult> extents;
   OpFoldResult rowCount, reducedCount, tileCount;

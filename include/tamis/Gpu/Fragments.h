@@ -28,6 +28,16 @@ struct FragmentPlace {
   Value first, second;
 };
 
+/// A place that follows the lane in a fixed way: (lane / 4 + first,
+/// lane % 4 * step + second).
+struct LanePlace {
+  int64_t first, step, second;
+
+  int64_t getFirst(int64_t lane) const { return lane / 4 + first; }
+  int64_t getSecond(int64_t lane) const { return lane % 4 * step + second; }
+  FragmentPlace build(OpBuilder &builder, Location loc, Value lane) const;
+};
+
 /// Workgroup memory through which the lanes of an emulated product read each
 /// other's registers: words from `base` on belong to this warp, whose `lane`
 /// is the invocation's own.

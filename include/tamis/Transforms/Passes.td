@@ -147,6 +147,7 @@ def LowerQAT : Pass<"tamis-lower-qat", "::mlir::func::FuncOp"> {
     Doctest: test/Transforms/lower-qat.mlir
   }];
   let dependentDialects = ["::mlir::tamis::TamisDialect",
+                           "::mlir::tamis::device::TamisGpuDialect",
                            "::mlir::arith::ArithDialect",
                            "::mlir::math::MathDialect",
                            "::mlir::linalg::LinalgDialect",
