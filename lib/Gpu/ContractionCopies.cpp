@@ -182,9 +182,8 @@ void ContractionKernel::copyPacked(Value memref, const Stage &stage,
 
 //===-- asynchronous ------------------------------------------------------===//
 
-/// The address of element `index` of a buffer without gaps.
-static Value buildAddress(kernel::IndexBuilder &b, Value buffer,
-                          OpFoldResult index, unsigned space) {
+Value ContractionKernel::buildAddress(Value buffer, OpFoldResult index,
+                                      unsigned space) {
   auto type = cast<MemRefType>(buffer.getType());
   Value base = memref::ExtractAlignedPointerAsIndexOp::create(b, buffer);
   OpFoldResult bytes =
@@ -198,11 +197,11 @@ static Value buildAddress(kernel::IndexBuilder &b, Value buffer,
 void ContractionKernel::copyAsync(Value memref, OpFoldResult element,
                                   const Stage &stage, OpFoldResult word,
                                   Value inside) {
-  Value to = buildAddress(b, stage.memory, word,
-                          unsigned(NVVM::NVVMMemorySpace::Shared));
+  Value to =
+      buildAddress(stage.memory, word, unsigned(NVVM::NVVMMemorySpace::Shared));
   // Generic addresses of the device's memory are its global addresses.
   Value from =
-      buildAddress(b, memref, element, unsigned(NVVM::NVVMMemorySpace::Global));
+      buildAddress(memref, element, unsigned(NVVM::NVVMMemorySpace::Global));
   Value bytes;
   if (inside) {
     Value all = arith::ConstantOp::create(b, b.getI32IntegerAttr(kChunkBytes));

@@ -55,7 +55,8 @@ void ContractionKernel::forEachSum(function_ref<void(const SumPlace &)> body) {
   for (int64_t i = 0; i < channelFragments; ++i)
     for (int64_t j = 0; j < rowFragments; ++j)
       for (int64_t r = 0; r < registers; ++r) {
-        FragmentPlace at = instruction.buildSumPlace(b, b.getLoc(), lane, r);
+        FragmentPlace at =
+            instruction.getSumPlace(r).build(b, b.getLoc(), lane);
         OpFoldResult column =
             b.add(b.add(firstColumn, b.constant(i * shape.channels)), at.first);
         OpFoldResult row =
@@ -65,40 +66,53 @@ void ContractionKernel::forEachSum(function_ref<void(const SumPlace &)> body) {
       }
 }
 
-/// Adds the sums of `block` to the totals. Elements that do not exist read the
-/// factors of the last one that does.
-void ContractionKernel::combine(OpFoldResult block, ArrayRef<Value> sums,
-                                MutableArrayRef<Value> totals) {
-  Block &body = op.getCombine().front();
+/// What does not move with the column or the row has one element for all.
+FactorKey ContractionKernel::getFactorKey(unsigned i, const SumPlace &place) {
+  AffineMap map = op.getFactorMap(i);
+  auto moves = [&](unsigned dim) { return map.isFunctionOfDim(dim); };
+  return {i, moves(dims.column) ? place.channelRegister : -1,
+          llvm::any_of(dims.rows, moves) ? place.rowRegister : -1};
+}
+
+/// The elements that the lane's sums of `block` meet. Sums that do not exist
+/// read those of the last one that does.
+DenseMap<FactorKey, Value> ContractionKernel::loadFactors(OpFoldResult block) {
   auto clamp = [&](OpFoldResult index, OpFoldResult extent) {
     return b.minimum(index, b.subtract(extent, b.constant(1)));
   };
-  // What does not move with the column or the row is read once for all.
-  DenseMap<std::tuple<unsigned, int64_t, int64_t>, Value> known;
-  auto load = [&](unsigned i, const SumPlace &place) -> Value {
-    Value factor = op.getFactors()[i];
-    if (!isa<MemRefType>(factor.getType()))
-      return factor;
-    AffineMap map = op.getFactorMap(i);
-    auto moves = [&](unsigned dim) { return map.isFunctionOfDim(dim); };
-    Value &value =
-        known[{i, moves(dims.column) ? place.channelRegister : -1,
-               llvm::any_of(dims.rows, moves) ? place.rowRegister : -1}];
-    if (value)
-      return value;
-    SmallVector<OpFoldResult> indices = origin;
-    delinearize(clamp(place.row, rowCount), dims.rows, indices);
-    indices[dims.column] = clamp(place.column, extents[dims.column]);
-    indices[*op.getBlock()] = block;
-    return value = memref::LoadOp::create(b, factor, applyMap(map, indices));
-  };
+  DenseMap<FactorKey, Value> loaded;
+  forEachSum([&](const SumPlace &place) {
+    for (auto [i, factor] : llvm::enumerate(op.getFactors())) {
+      Value &value = loaded[getFactorKey(i, place)];
+      if (value)
+        continue;
+      value = factor;
+      if (!isa<MemRefType>(factor.getType()))
+        continue;
+      SmallVector<OpFoldResult> indices = origin;
+      delinearize(clamp(place.row, rowCount), dims.rows, indices);
+      indices[dims.column] = clamp(place.column, extents[dims.column]);
+      indices[*op.getBlock()] = block;
+      value = memref::LoadOp::create(b, factor,
+                                     applyMap(op.getFactorMap(i), indices));
+    }
+  });
+  return loaded;
+}
+
+/// Adds the sums of a block to the totals.
+void ContractionKernel::combine(const DenseMap<FactorKey, Value> &factors,
+                                ArrayRef<Value> sums,
+                                MutableArrayRef<Value> totals) {
+  Block &body = op.getCombine().front();
   forEachSum([&](const SumPlace &place) {
     IRMapping mapping;
     Value &total = totals[place.index];
     mapping.map(body.getArgument(0), total);
     mapping.map(body.getArgument(1), sums[place.index]);
     for (unsigned i = 0; i < op.getFactors().size(); ++i)
-      mapping.map(body.getArgument(2 + i), load(i, place));
+      mapping.map(body.getArgument(2 + i),
+                  factors.lookup(getFactorKey(i, place)));
     for (Operation &inner : body.without_terminator())
       b.clone(inner, mapping);
     total = mapping.lookupOrDefault(body.getTerminator()->getOperand(0));

@@ -15,11 +15,6 @@ using namespace mlir;
 using namespace mlir::tamis;
 using namespace mlir::tamis::device;
 
-/// Words that a workgroup memory serves at once: one in each bank.
-static constexpr int64_t kBanks = 32;
-/// Words of one copy of 16 bytes.
-static constexpr int64_t kChunk = 4;
-
 ContractionKernel::ContractionKernel(OpBuilder &builder, ContractOp op)
     : op(op), b(op.getLoc(), builder), instruction(op.getInstruction()),
       shape(instruction.getShape()), tiles(op.getTiles()) {
@@ -252,8 +247,10 @@ SmallVector<Value> ContractionKernel::reduceTiles() {
       channelFragments * rowFragments * shape.sumRegisters, zero);
   b.carry(zeroIndex, b.constant(blocks), 1, totals,
           [&](Value block, SmallVectorImpl<Value> &inner) {
+            // Early, while tiles are on their way.
+            DenseMap<FactorKey, Value> factors = loadFactors(block);
             OpFoldResult first = b.multiply(block, tilesOfBlock);
-            combine(block, reduce(first, tilesOfBlock), inner);
+            combine(factors, reduce(first, tilesOfBlock), inner);
           });
   return totals;
 }
@@ -306,113 +303,39 @@ void ContractionKernel::multiplyTile(OpFoldResult slot,
     multiplyUnit(slot, b.constant(unit), sums);
 }
 
-/// Rows of a tile follow each other without gaps. Chunks of 16 bytes are
-/// exchanged within a row by its number, so that lanes that read the same chunk
-/// of neighbouring rows meet different banks.
-OpFoldResult ContractionKernel::place(OpFoldResult outer, OpFoldResult word,
-                                      int64_t pitch) {
-  int64_t chunks = pitch / kChunk;
-  int64_t rowsPerTurn = std::max<int64_t>(1, kBanks / pitch);
-  OpFoldResult turn = b.remainder(b.divide(outer, rowsPerTurn), chunks);
-  OpFoldResult chunk = b.divide(word, kChunk);
-  OpFoldResult moved =
-      arith::XOrIOp::create(b, b.value(chunk), b.value(turn)).getResult();
-  OpFoldResult inRow =
-      b.add(b.multiply(moved, b.constant(kChunk)), b.remainder(word, kChunk));
-  return b.add(b.multiply(outer, b.constant(pitch)), inRow);
-}
-
-Value ContractionKernel::loadWord(const Stage &stage, OpFoldResult slot,
-                                  OpFoldResult outer, OpFoldResult word,
-                                  int64_t pitch) {
-  OpFoldResult at = b.add(b.multiply(slot, b.constant(stage.words)),
-                          place(outer, word, pitch));
-  return memref::LoadOp::create(b, stage.memory, b.value(at));
-}
-
-SmallVector<Value>
-ContractionKernel::loadFragment(const Stage &stage, const TileSource &source,
-                                OpFoldResult slot, OpFoldResult outer,
-                                OpFoldResult word, int64_t registers,
-                                function_ref<FragmentPlace(int64_t)> place) {
-  SmallVector<Value> fragment;
-  for (int64_t i = 0; i < registers; ++i) {
-    FragmentPlace at = place(i);
-    fragment.push_back(loadWord(stage, slot, b.add(outer, at.first),
-                                b.add(word, at.second), source.pitch));
-  }
-  return fragment;
-}
-
-/// The weight registers of all steps of a unit, of the fragment that begins at
-/// channel `first`.
-SmallVector<Value> ContractionKernel::loadCodes(OpFoldResult slot,
-                                                OpFoldResult first,
-                                                OpFoldResult unit) {
-  int64_t units = tiles.getWords() / (shape.words * codes->steps);
-  OpFoldResult index = b.add(
-      b.multiply(b.divide(first, shape.channels), b.constant(units)), unit);
-  // Lanes of a channel follow each other.
-  OpFoldResult stored = b.divide(lane, kLanes / codes->lanes);
-  OpFoldResult at =
-      b.add(b.multiply(slot, b.constant(weights.words)),
-            b.add(b.multiply(index, b.constant(codes->words * codes->lanes)),
-                  stored));
-  SmallVector<Value> words;
-  for (int64_t i = 0; i < codes->words; ++i)
-    words.push_back(memref::LoadOp::create(
-        b, weights.memory, b.value(b.add(at, b.constant(i * codes->lanes)))));
-  Value mask = arith::ConstantOp::create(
-      b, b.getI32IntegerAttr(static_cast<int32_t>(codes->getMask())));
-  SmallVector<Value> registers;
-  for (int64_t r = 0; r < codes->steps * shape.weightRegisters; ++r) {
-    Value word = words[r / codes->registers];
-    Value shift = arith::ConstantOp::create(
-        b, b.getI32IntegerAttr(static_cast<int32_t>(codes->getShift(r))));
-    word = arith::ShRUIOp::create(b, word, shift);
-    word = arith::AndIOp::create(b, word, mask);
-    registers.push_back(instruction.buildDecode(
-        b, b.getLoc(), word, static_cast<int64_t>(op.getCodes()->getLow())));
-  }
-  return registers;
-}
-
 /// As many steps as a word of codes has, else one.
 void ContractionKernel::multiplyUnit(OpFoldResult slot, OpFoldResult unit,
                                      SmallVectorImpl<Value> &sums) {
-  auto channelAt = [&](int64_t i) {
-    return b.add(warpChannel, b.constant(i * shape.channels));
-  };
-  SmallVector<SmallVector<Value>> fragments;
   if (!codes) {
+    SmallVector<LanePlace> places;
     for (int64_t i = 0; i < channelFragments; ++i)
-      fragments.push_back(loadFragment(
-          weights, weightSource, slot, channelAt(i),
-          b.multiply(unit, b.constant(shape.storedWords)),
-          shape.weightRegisters, [&](int64_t r) {
-            return instruction.getWeightPlace(r).build(b, b.getLoc(), lane);
-          }));
-    return multiplyStep(slot, unit, fragments, sums);
+      for (int64_t r = 0; r < shape.weightRegisters; ++r) {
+        places.push_back(instruction.getWeightPlace(r));
+        places.back().first += i * shape.channels;
+      }
+    return multiplyStep(
+        slot, unit,
+        loadRegisters(weights, weightSource, slot, warpChannel,
+                      b.multiply(unit, b.constant(shape.storedWords)), places),
+        sums);
   }
   SmallVector<SmallVector<Value>> decoded;
   for (int64_t i = 0; i < channelFragments; ++i)
-    decoded.push_back(loadCodes(slot, channelAt(i), unit));
+    decoded.push_back(loadCodes(
+        slot, b.add(warpChannel, b.constant(i * shape.channels)), unit));
   for (int64_t s = 0; s < codes->steps; ++s) {
-    fragments.clear();
-    for (ArrayRef<Value> registers : decoded)
-      fragments.emplace_back(
-          registers.slice(s * shape.weightRegisters, shape.weightRegisters));
-    multiplyStep(
-        slot, b.add(b.multiply(unit, b.constant(codes->steps)), b.constant(s)),
-        fragments, sums);
+    SmallVector<Value> registers;
+    for (ArrayRef<Value> fragment : decoded)
+      llvm::append_range(registers, fragment.slice(s * shape.weightRegisters,
+                                                   shape.weightRegisters));
+    OpFoldResult first = b.multiply(unit, b.constant(codes->steps));
+    multiplyStep(slot, b.add(first, b.constant(s)), registers, sums);
   }
 }
 
-void ContractionKernel::multiplyStep(
-    OpFoldResult slot, OpFoldResult step,
-    ArrayRef<SmallVector<Value>> weightFragments,
-    SmallVectorImpl<Value> &sums) {
-  SmallVector<SmallVector<Value>> rowFragmentsOfStep;
+void ContractionKernel::multiplyStep(OpFoldResult slot, OpFoldResult step,
+                                     ArrayRef<Value> weightRegisters,
+                                     SmallVectorImpl<Value> &sums) {
   SmallVector<Value> places;
   // Words of metadata lie in the order of fragments and lanes.
   for (int64_t i = 0; instruction.isSparse() && i < channelFragments; ++i) {
@@ -425,13 +348,23 @@ void ContractionKernel::multiplyStep(
               b.add(b.multiply(fragment, b.constant(kLanes)), lane));
     places.push_back(memref::LoadOp::create(b, metadata.memory, b.value(at)));
   }
+  SmallVector<LanePlace> rowPlaces;
   for (int64_t j = 0; j < rowFragments; ++j)
-    rowFragmentsOfStep.push_back(loadFragment(
-        rows, rowSource, slot, b.add(warpRow, b.constant(j * shape.rows)),
-        b.multiply(step, b.constant(shape.words)), shape.rowRegisters,
-        [&](int64_t r) {
-          return instruction.buildRowPlace(b, b.getLoc(), lane, r);
-        }));
+    for (int64_t r = 0; r < shape.rowRegisters; ++r) {
+      rowPlaces.push_back(instruction.getRowPlace(r));
+      rowPlaces.back().first += j * shape.rows;
+    }
+  SmallVector<Value> rowRegisters =
+      loadRegisters(rows, rowSource, slot, warpRow,
+                    b.multiply(step, b.constant(shape.words)), rowPlaces);
+  auto weightsOf = [&](int64_t i) {
+    return weightRegisters.slice(i * shape.weightRegisters,
+                                 shape.weightRegisters);
+  };
+  auto rowsOf = [&](int64_t j) {
+    return ArrayRef(rowRegisters)
+        .slice(j * shape.rowRegisters, shape.rowRegisters);
+  };
 
   MutableArrayRef<Value> rest(sums);
   auto multiply = [&](ArrayRef<Value> a, ArrayRef<Value> r, Value places,
@@ -446,9 +379,8 @@ void ContractionKernel::multiplyStep(
   };
   for (int64_t i = 0; i < channelFragments; ++i)
     for (int64_t j = 0; j < rowFragments; ++j)
-      multiply(weightFragments[i], rowFragmentsOfStep[j],
-               places.empty() ? Value() : places[i], weightsUnsigned,
-               op.getLhsUnsigned());
+      multiply(weightsOf(i), rowsOf(j), places.empty() ? Value() : places[i],
+               weightsUnsigned, op.getLhsUnsigned());
   if (rest.empty())
     return;
   // Sums of one operand are its products with ones.
@@ -457,11 +389,11 @@ void ContractionKernel::multiplyStep(
   SmallVector<Value> oneRows(shape.rowRegisters, ones);
   if (needsRowSums())
     for (int64_t j = 0; j < rowFragments; ++j)
-      multiply(oneWeights, rowFragmentsOfStep[j], Value(), weightsUnsigned,
+      multiply(oneWeights, rowsOf(j), Value(), weightsUnsigned,
                op.getLhsUnsigned());
   if (needsColumnSums())
     for (int64_t i = 0; i < channelFragments; ++i)
-      multiply(weightFragments[i], oneRows, Value(), weightsUnsigned,
+      multiply(weightsOf(i), oneRows, Value(), weightsUnsigned,
                op.getLhsUnsigned());
 }
 

@@ -70,6 +70,15 @@ static int64_t product(ArrayRef<unsigned> dims, ArrayRef<int64_t> bounds) {
   return result;
 }
 
+/// Where copies run ahead and tiles are small, more of them at once, since
+/// their bytes have to keep the memory busy.
+static int64_t chooseStages(const Limits &limits, int64_t bytes) {
+  constexpr int64_t kMost = 8, kBytes = 24 << 10;
+  if (limits.stages == 1)
+    return 1;
+  return std::clamp(kBytes / bytes, limits.stages, kMost);
+}
+
 /// Tiles as large as registers and workgroup memory allow, smaller where the
 /// result is, and where large ones would leave most of the device idle. They
 /// have `words` words of the reduction, a warp at most `mostWarpRows` rows.
@@ -107,8 +116,9 @@ static TilesAttr chooseTiles(MLIRContext *context, FragmentShape shape,
   int64_t along = std::clamp<int64_t>(limits.warps / across, 1, 2);
   int64_t warpRows = std::max(tileRows / along, shape.rows);
   warpRows = std::min({warpRows, tileRows, mostWarpRows});
-  return TilesAttr::get(context, channels, tileRows, words, kWarpChannels,
-                        warpRows, limits.stages);
+  return TilesAttr::get(
+      context, channels, tileRows, words, kWarpChannels, warpRows,
+      chooseStages(limits, 4 * words * (channels + tileRows)));
 }
 
 /// Whether of four consecutive elements along the reductions, as they are

@@ -23,10 +23,11 @@ using kernel::IndexBuilder;
 FragmentPlace LanePlace::build(OpBuilder &builder, Location loc,
                                Value lane) const {
   IndexBuilder b(loc, builder);
-  OpFoldResult group = b.add(b.divide(lane, 4), b.constant(first));
-  OpFoldResult inGroup = b.add(
-      b.multiply(b.remainder(lane, 4), b.constant(step)), b.constant(second));
-  return {b.value(group), b.value(inGroup)};
+  OpFoldResult group = b.divide(lane, 4), inGroup = b.remainder(lane, 4);
+  OpFoldResult outer = b.add(inner ? inGroup : group, b.constant(first));
+  OpFoldResult word =
+      b.add(b.multiply(inGroup, b.constant(step)), b.constant(second));
+  return {b.value(outer), b.value(word)};
 }
 
 //===-- lane_fma ----------------------------------------------------------===//
@@ -34,11 +35,9 @@ FragmentPlace LanePlace::build(OpBuilder &builder, Location loc,
 /// One product of each lane: eight channels and four rows.
 static FragmentShape getLaneShape() { return {8, 4, 1, 1, 1, 1, 1}; }
 
-/// Row lane % 4 and the one word there is.
-static FragmentPlace placeOfRow(OpBuilder &b, Location loc, Value lane) {
-  FragmentPlace place = LanePlace{0, 1, 0}.build(b, loc, lane);
-  return {place.second, arith::ConstantIndexOp::create(b, loc, 0)};
-}
+/// The one word of channel lane / 4, of row lane % 4, and their sum.
+static constexpr LanePlace kLaneWeight{0, 0, 0}, kLaneRow{0, 0, 0, true},
+    kLaneSum{0, 1, 0};
 
 StringRef LaneFmaAttr::getInstructionName() const { return "lane_fma"; }
 
@@ -50,17 +49,11 @@ bool LaneFmaAttr::accepts(Type lhs, Type rhs, Type accumulator, bool,
 
 FragmentShape LaneFmaAttr::getShape() const { return getLaneShape(); }
 
-LanePlace LaneFmaAttr::getWeightPlace(int64_t) const { return {0, 0, 0}; }
+LanePlace LaneFmaAttr::getWeightPlace(int64_t) const { return kLaneWeight; }
 
-FragmentPlace LaneFmaAttr::buildRowPlace(OpBuilder &b, Location loc, Value lane,
-                                         int64_t) const {
-  return placeOfRow(b, loc, lane);
-}
+LanePlace LaneFmaAttr::getRowPlace(int64_t) const { return kLaneRow; }
 
-FragmentPlace LaneFmaAttr::buildSumPlace(OpBuilder &b, Location loc, Value lane,
-                                         int64_t) const {
-  return LanePlace{0, 1, 0}.build(b, loc, lane);
-}
+LanePlace LaneFmaAttr::getSumPlace(int64_t) const { return kLaneSum; }
 
 Value LaneFmaAttr::buildDecode(OpBuilder &b, Location loc, Value codes,
                                int64_t low) const {
@@ -99,17 +92,11 @@ bool LaneDotAttr::accepts(Type lhs, Type rhs, Type accumulator, bool,
 
 FragmentShape LaneDotAttr::getShape() const { return getLaneShape(); }
 
-LanePlace LaneDotAttr::getWeightPlace(int64_t) const { return {0, 0, 0}; }
+LanePlace LaneDotAttr::getWeightPlace(int64_t) const { return kLaneWeight; }
 
-FragmentPlace LaneDotAttr::buildRowPlace(OpBuilder &b, Location loc, Value lane,
-                                         int64_t) const {
-  return placeOfRow(b, loc, lane);
-}
+LanePlace LaneDotAttr::getRowPlace(int64_t) const { return kLaneRow; }
 
-FragmentPlace LaneDotAttr::buildSumPlace(OpBuilder &b, Location loc, Value lane,
-                                         int64_t) const {
-  return LanePlace{0, 1, 0}.build(b, loc, lane);
-}
+LanePlace LaneDotAttr::getSumPlace(int64_t) const { return kLaneSum; }
 
 SmallVector<Value>
 LaneDotAttr::buildMultiply(OpBuilder &b, Location loc,
@@ -134,6 +121,17 @@ LaneDotAttr::buildMultiply(OpBuilder &b, Location loc,
 
 //===-- mma ---------------------------------------------------------------===//
 
+// Tensor cores' registers, of all types, dense or not.
+static LanePlace placeWeight(int64_t index) {
+  return {8 * (index % 2), 1, 4 * (index / 2)};
+}
+
+static LanePlace placeRow(int64_t index) { return {0, 1, 4 * index}; }
+
+static LanePlace placeSum(int64_t index) {
+  return {8 * (index / 2), 2, index % 2};
+}
+
 StringRef MmaAttr::getInstructionName() const {
   return getElement().isInteger(8) ? "mma_s8"
          : getElement().isBF16()   ? "mma_bf16"
@@ -156,18 +154,12 @@ int64_t MmaAttr::getExchangeWords() const {
 }
 
 LanePlace MmaAttr::getWeightPlace(int64_t index) const {
-  return {8 * (index % 2), 1, 4 * (index / 2)};
+  return placeWeight(index);
 }
 
-FragmentPlace MmaAttr::buildRowPlace(OpBuilder &b, Location loc, Value lane,
-                                     int64_t index) const {
-  return LanePlace{0, 1, 4 * index}.build(b, loc, lane);
-}
+LanePlace MmaAttr::getRowPlace(int64_t index) const { return placeRow(index); }
 
-FragmentPlace MmaAttr::buildSumPlace(OpBuilder &b, Location loc, Value lane,
-                                     int64_t index) const {
-  return LanePlace{8 * (index / 2), 2, index % 2}.build(b, loc, lane);
-}
+LanePlace MmaAttr::getSumPlace(int64_t index) const { return placeSum(index); }
 
 static NVVM::MMATypes getByteType(bool isUnsigned) {
   return isUnsigned ? NVVM::MMATypes::u8 : NVVM::MMATypes::s8;
@@ -255,17 +247,15 @@ int64_t MmaSparseAttr::getExchangeWords() const {
 }
 
 LanePlace MmaSparseAttr::getWeightPlace(int64_t index) const {
-  return {8 * (index % 2), 1, 4 * (index / 2)};
+  return placeWeight(index);
 }
 
-FragmentPlace MmaSparseAttr::buildRowPlace(OpBuilder &b, Location loc,
-                                           Value lane, int64_t index) const {
-  return LanePlace{0, 1, 4 * index}.build(b, loc, lane);
+LanePlace MmaSparseAttr::getRowPlace(int64_t index) const {
+  return placeRow(index);
 }
 
-FragmentPlace MmaSparseAttr::buildSumPlace(OpBuilder &b, Location loc,
-                                           Value lane, int64_t index) const {
-  return LanePlace{8 * (index / 2), 2, index % 2}.build(b, loc, lane);
+LanePlace MmaSparseAttr::getSumPlace(int64_t index) const {
+  return placeSum(index);
 }
 
 SmallVector<Value>

@@ -7,6 +7,7 @@
 // CHECK-DAG: and.b32 {{.*}}, 983055;
 // CHECK-DAG: or.b32 {{.*}}, 1677747200;
 // CHECK-DAG: add.rn.f16x2
+// CHECK-DAG: ldmatrix.sync.aligned.m8n8.x4.shared.b16
 // CHECK-DAG: mma.sync.aligned.m16n8k16.row.col.f32.f16.f16.f32
 // CHECK-DAG: cp.async.cg.shared.global
 // CHECK-DAG: or.b32 {{.*}}, 1258291200;

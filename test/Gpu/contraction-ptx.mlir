@@ -10,7 +10,8 @@
 // CHECK: .minnctapersm 1
 // CHECK-NOT: satfinite
 // CHECK-DAG: cp.async.cg.shared.global
-// CHECK-DAG: cp.async.wait_group {{.*}}1;
+// CHECK-DAG: cp.async.wait_group {{.*}}4;
+// CHECK-DAG: ldmatrix.sync.aligned.m8n8.x4.shared.b16
 // CHECK-DAG: mma.sync.aligned.m16n8k32.row.col.s32.s8.u8.s32
 // CHECK-DAG: mma.sp::ordered_metadata.sync.aligned.m16n8k64.row.col.s32.s8.s8.s32
 // CHECK-DAG: mma.sync.aligned.m16n8k16.row.col.f32.f16.f16.f32

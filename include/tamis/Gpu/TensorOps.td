@@ -59,15 +59,11 @@ def FragmentAttrInterface : AttrInterface<"FragmentAttrInterface"> {
     }], "::mlir::tamis::device::LanePlace", "getWeightPlace",
     (ins "int64_t":$index)>,
     InterfaceMethod<[{
-      Row and word that activation register `index` of `lane` holds.
-    }], "::mlir::tamis::device::FragmentPlace", "buildRowPlace",
-    (ins "::mlir::OpBuilder &":$builder, "::mlir::Location":$loc,
-         "::mlir::Value":$lane, "int64_t":$index)>,
+      Row and word that activation register `index` of a lane holds.
+    }], "::mlir::tamis::device::LanePlace", "getRowPlace", (ins "int64_t":$index)>,
     InterfaceMethod<[{
-      Channel and row whose sum register `index` of `lane` holds.
-    }], "::mlir::tamis::device::FragmentPlace", "buildSumPlace",
-    (ins "::mlir::OpBuilder &":$builder, "::mlir::Location":$loc,
-         "::mlir::Value":$lane, "int64_t":$index)>,
+      Channel and row whose sum register `index` of a lane holds.
+    }], "::mlir::tamis::device::LanePlace", "getSumPlace", (ins "int64_t":$index)>,
     InterfaceMethod<[{
       Builds a weight register of elements `code + low`; `codes` is a word with
       an unsigned code in the lowest bits of each element. Only where `accepts`
