@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// Packed 2:4 weights lose half of their bytes while compiling. A chunk of four
+// Packed weights become smaller while compiling. Of 2:4 weights a chunk of four
 // elements keeps two; where fewer are not zero, the first free places join
 // them, since equal places are no metadata (PTX ISA, "Sparse matrix storage").
+// Weights of few bits become codes in the order of the lanes that read them.
 #include "mlir/Dialect/MLProgram/IR/MLProgram.h"
 #include "mlir/IR/AsmState.h"
 #include "tamis/Gpu/Passes.h"
@@ -59,6 +60,46 @@ static bool compress(ArrayRef<int8_t> packed, int64_t words,
   return true;
 }
 
+/// Writes codes word by word: tiles, fragments of channels, steps, words,
+/// lanes.
+static void encode(EncodeOp op, ArrayRef<int8_t> packed,
+                   MutableArrayRef<uint32_t> encoded) {
+  CodeLayout layout = op.getLayout();
+  FragmentAttrInterface instruction = op.getInstruction();
+  FragmentShape shape = instruction.getShape();
+  auto step = static_cast<int64_t>(op.getStep());
+  int64_t fragments = packed.size() / (step * shape.channels);
+  int64_t units =
+      static_cast<int64_t>(op.getWords()) / (shape.words * layout.steps);
+  auto low = static_cast<int8_t>(op.getCodes().getLow());
+  uint32_t mask = (uint32_t(1) << layout.bits) - 1;
+  auto *to = encoded.begin();
+  auto buildWord = [&](const int8_t *fragment, int64_t unit, int64_t word,
+                       int64_t lane) {
+    uint32_t result = 0;
+    for (int64_t i = 0; i < layout.registers; ++i) {
+      int64_t at = word * layout.registers + i;
+      LanePlace place = instruction.getWeightPlace(at % shape.weightRegisters);
+      int64_t product = unit * layout.steps + at / shape.weightRegisters;
+      int64_t from = product * shape.words + place.getSecond(lane);
+      for (int64_t slot = 0; slot < layout.slots; ++slot) {
+        auto code = static_cast<uint8_t>(
+            fragment[place.getFirst(lane) * step + from * layout.slots + slot] -
+            low);
+        result |= (code & mask)
+                  << (layout.getShift(at) + 32 / layout.slots * slot);
+      }
+    }
+    return result;
+  };
+  for (int64_t fragment = 0; fragment < fragments; ++fragment)
+    for (int64_t unit = 0; unit < units; ++unit)
+      for (int64_t word = 0; word < layout.words; ++word)
+        for (int64_t lane = 0; lane < layout.lanes; ++lane)
+          *to++ = buildWord(packed.data() + fragment * step * shape.channels,
+                            unit, word, lane * kLanes / layout.lanes);
+}
+
 template <typename T>
 static AsmResourceBlob makeZeros(int64_t count, MutableArrayRef<T> &data) {
   AsmResourceBlob blob = HeapAsmResourceBlob::allocate(count * sizeof(T), 64,
@@ -75,52 +116,73 @@ struct CompressWeights : tamis::impl::CompressWeightsBase<CompressWeights> {
     ModuleOp module = getOperation();
     SymbolTable symbols(module);
     ConstantWriter writer(module, symbols);
-    SmallVector<CompressOp> ops;
-    module.walk([&](CompressOp op) { ops.push_back(op); });
-    for (CompressOp op : ops) {
-      std::optional<ConstantTensor> packed =
-          getConstantTensor(op.getPacked(), symbols);
+    SmallVector<Operation *> ops;
+    module.walk([&](Operation *op) {
+      if (isa<CompressOp, EncodeOp>(op))
+        ops.push_back(op);
+    });
+    for (Operation *op : ops) {
+      Value source = op->getOperand(0);
+      std::optional<ConstantTensor> packed = getConstantTensor(source, symbols);
       if (!packed) {
-        op.emitOpError("expected constant weights");
+        op->emitOpError("expected constant weights");
         return signalPassFailure();
       }
-      if (failed(replace(op, *packed, writer)))
+      std::vector<int8_t> bytes = spread(*packed);
+      if (auto encode = dyn_cast<EncodeOp>(op))
+        replace(encode, bytes, packed->global, writer);
+      else if (failed(replace(cast<CompressOp>(op), bytes, packed->global,
+                              writer)))
         return signalPassFailure();
+      op->erase();
+      if (Operation *made = source.getDefiningOp(); made && made->use_empty())
+        made->erase();
       ++numCompressed;
     }
   }
 
-  static LogicalResult replace(CompressOp op, const ConstantTensor &packed,
+  /// All elements, also of a splat.
+  static std::vector<int8_t> spread(const ConstantTensor &packed) {
+    std::vector<int8_t> bytes(packed.type.getNumElements());
+    if (packed.splat)
+      std::fill(bytes.begin(), bytes.end(), int8_t(packed.bytes.front()));
+    else
+      std::memcpy(bytes.data(), packed.bytes.data(), bytes.size());
+    return bytes;
+  }
+
+  static void replace(EncodeOp op, ArrayRef<int8_t> packed,
+                      ml_program::GlobalOp like, ConstantWriter &writer) {
+    auto type = cast<RankedTensorType>(op.getEncoded().getType());
+    MutableArrayRef<uint32_t> words;
+    AsmResourceBlob blob = makeZeros(type.getNumElements(), words);
+    encode(op, packed, words);
+    OpBuilder b(op);
+    op.getEncoded().replaceAllUsesWith(writer.write(
+        b, op.getLoc(), type, std::move(blob), /*splat=*/false, like));
+  }
+
+  static LogicalResult replace(CompressOp op, ArrayRef<int8_t> packed,
+                               ml_program::GlobalOp like,
                                ConstantWriter &writer) {
     auto valueType = cast<RankedTensorType>(op.getValues().getType());
     auto metadataType = cast<RankedTensorType>(op.getMetadata().getType());
-    // A splat of 2:4 weights is zero everywhere.
-    std::vector<int8_t> spread(packed.type.getNumElements());
-    if (packed.splat)
-      std::fill(spread.begin(), spread.end(), int8_t(packed.bytes.front()));
-    else
-      std::memcpy(spread.data(), packed.bytes.data(), spread.size());
     MutableArrayRef<int8_t> values;
     MutableArrayRef<uint32_t> metadata;
     AsmResourceBlob valueBlob = makeZeros(valueType.getNumElements(), values);
     AsmResourceBlob metadataBlob =
         makeZeros(metadataType.getNumElements(), metadata);
-    if (!compress(spread, static_cast<int64_t>(op.getWords()), values,
+    if (!compress(packed, static_cast<int64_t>(op.getWords()), values,
                   metadata))
       return op.emitOpError("expected two zeros among four consecutive "
                             "elements");
     OpBuilder b(op);
     Location loc = op.getLoc();
-    op.getValues().replaceAllUsesWith(
-        writer.write(b, loc, valueType, std::move(valueBlob), /*splat=*/false,
-                     packed.global));
-    op.getMetadata().replaceAllUsesWith(
-        writer.write(b, loc, metadataType, std::move(metadataBlob),
-                     /*splat=*/false, packed.global));
-    Operation *source = op.getPacked().getDefiningOp();
-    op.erase();
-    if (source && source->use_empty())
-      source->erase();
+    op.getValues().replaceAllUsesWith(writer.write(
+        b, loc, valueType, std::move(valueBlob), /*splat=*/false, like));
+    op.getMetadata().replaceAllUsesWith(writer.write(b, loc, metadataType,
+                                                     std::move(metadataBlob),
+                                                     /*splat=*/false, like));
     return success();
   }
 };

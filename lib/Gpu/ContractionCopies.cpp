@@ -22,7 +22,8 @@ void ContractionKernel::copyTiles(OpFoldResult tile, OpFoldResult slot) {
   OpFoldResult firstChannel =
       b.multiply(panel, b.constant(tiles.getChannels()));
   if (op.getPacked())
-    copyPacked(op.getRhs(), weights, weightSource.pitch, tile, slot);
+    copyPacked(op.getRhs(), weights, codes ? 0 : weightSource.pitch, tile,
+               slot);
   else
     copyStrided(weightSource, weights, firstChannel, tile, slot);
   if (op.getMetadata())
@@ -144,18 +145,18 @@ Value ContractionKernel::loadStridedWord(const TileSource &source,
 }
 
 /// A tile of a packed operand lies as it will lie in workgroup memory, but for
-/// the exchange of chunks, which `pitch` 0 does without.
+/// the exchange of chunks, which `pitch` 0, what lies in the order of lanes,
+/// does without.
 void ContractionKernel::copyPacked(Value memref, const Stage &stage,
                                    int64_t pitch, OpFoldResult tile,
                                    OpFoldResult slot) {
-  bool isWeights = pitch != 0;
   int64_t perWord =
       32 / cast<MemRefType>(memref.getType()).getElementTypeBitWidth();
   forEachChunk(stage.words / kChunk, [&](OpFoldResult chunk) {
     OpFoldResult firstWord = b.multiply(chunk, b.constant(kChunk));
-    OpFoldResult at = isWeights ? place(b.divide(firstWord, pitch),
-                                        b.remainder(firstWord, pitch), pitch)
-                                : firstWord;
+    OpFoldResult at = pitch != 0 ? place(b.divide(firstWord, pitch),
+                                         b.remainder(firstWord, pitch), pitch)
+                                 : firstWord;
     OpFoldResult to = b.add(b.multiply(slot, b.constant(stage.words)), at);
     OpFoldResult first = b.multiply(firstWord, b.constant(perWord));
     OpFoldResult position[] = {group, panel, tile, first};
@@ -181,9 +182,8 @@ void ContractionKernel::copyPacked(Value memref, const Stage &stage,
 
 //===-- asynchronous ------------------------------------------------------===//
 
-/// The address of element `index` of a buffer without gaps.
-static Value buildAddress(kernel::IndexBuilder &b, Value buffer,
-                          OpFoldResult index, unsigned space) {
+Value ContractionKernel::buildAddress(Value buffer, OpFoldResult index,
+                                      unsigned space) {
   auto type = cast<MemRefType>(buffer.getType());
   Value base = memref::ExtractAlignedPointerAsIndexOp::create(b, buffer);
   OpFoldResult bytes =
@@ -197,11 +197,11 @@ static Value buildAddress(kernel::IndexBuilder &b, Value buffer,
 void ContractionKernel::copyAsync(Value memref, OpFoldResult element,
                                   const Stage &stage, OpFoldResult word,
                                   Value inside) {
-  Value to = buildAddress(b, stage.memory, word,
-                          unsigned(NVVM::NVVMMemorySpace::Shared));
+  Value to =
+      buildAddress(stage.memory, word, unsigned(NVVM::NVVMMemorySpace::Shared));
   // Generic addresses of the device's memory are its global addresses.
   Value from =
-      buildAddress(b, memref, element, unsigned(NVVM::NVVMMemorySpace::Global));
+      buildAddress(memref, element, unsigned(NVVM::NVVMMemorySpace::Global));
   Value bytes;
   if (inside) {
     Value all = arith::ConstantOp::create(b, b.getI32IntegerAttr(kChunkBytes));

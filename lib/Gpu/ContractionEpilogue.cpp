@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// What happens to a sum after its whole reduction: zero points are accounted
-// for, the epilogue region runs once, the element is stored where it exists.
+// What happens to a sum: that of a block is added to a total; after its whole
+// reduction zero points are accounted for, the epilogue region runs once, the
+// element is stored where it exists.
 //
 //   Σ(a-za)(w-zw) = Σaw - za·(Σw - K·zw) - zw·Σa
 #include "ContractionKernel.h"
@@ -45,6 +46,79 @@ Value ContractionKernel::buildColumnTerm(OpFoldResult column, Value columnSum) {
   return arith::MulIOp::create(b, zero, columnSum);
 }
 
+void ContractionKernel::forEachSum(function_ref<void(const SumPlace &)> body) {
+  int64_t registers = shape.sumRegisters;
+  OpFoldResult firstColumn =
+      b.add(b.multiply(panel, b.constant(tiles.getChannels())), warpChannel);
+  OpFoldResult firstRow =
+      b.add(b.multiply(rowTile, b.constant(tiles.getRows())), warpRow);
+  for (int64_t i = 0; i < channelFragments; ++i)
+    for (int64_t j = 0; j < rowFragments; ++j)
+      for (int64_t r = 0; r < registers; ++r) {
+        FragmentPlace at =
+            instruction.getSumPlace(r).build(b, b.getLoc(), lane);
+        OpFoldResult column =
+            b.add(b.add(firstColumn, b.constant(i * shape.channels)), at.first);
+        OpFoldResult row =
+            b.add(b.add(firstRow, b.constant(j * shape.rows)), at.second);
+        body({(i * rowFragments + j) * registers + r, i * registers + r,
+              j * registers + r, column, row});
+      }
+}
+
+/// What does not move with the column or the row has one element for all.
+FactorKey ContractionKernel::getFactorKey(unsigned i, const SumPlace &place) {
+  AffineMap map = op.getFactorMap(i);
+  auto moves = [&](unsigned dim) { return map.isFunctionOfDim(dim); };
+  return {i, moves(dims.column) ? place.channelRegister : -1,
+          llvm::any_of(dims.rows, moves) ? place.rowRegister : -1};
+}
+
+/// The elements that the lane's sums of `block` meet. Sums that do not exist
+/// read those of the last one that does.
+DenseMap<FactorKey, Value> ContractionKernel::loadFactors(OpFoldResult block) {
+  auto clamp = [&](OpFoldResult index, OpFoldResult extent) {
+    return b.minimum(index, b.subtract(extent, b.constant(1)));
+  };
+  DenseMap<FactorKey, Value> loaded;
+  forEachSum([&](const SumPlace &place) {
+    for (auto [i, factor] : llvm::enumerate(op.getFactors())) {
+      Value &value = loaded[getFactorKey(i, place)];
+      if (value)
+        continue;
+      value = factor;
+      if (!isa<MemRefType>(factor.getType()))
+        continue;
+      SmallVector<OpFoldResult> indices = origin;
+      delinearize(clamp(place.row, rowCount), dims.rows, indices);
+      indices[dims.column] = clamp(place.column, extents[dims.column]);
+      indices[*op.getBlock()] = block;
+      value = memref::LoadOp::create(b, factor,
+                                     applyMap(op.getFactorMap(i), indices));
+    }
+  });
+  return loaded;
+}
+
+/// Adds the sums of a block to the totals.
+void ContractionKernel::combine(const DenseMap<FactorKey, Value> &factors,
+                                ArrayRef<Value> sums,
+                                MutableArrayRef<Value> totals) {
+  Block &body = op.getCombine().front();
+  forEachSum([&](const SumPlace &place) {
+    IRMapping mapping;
+    Value &total = totals[place.index];
+    mapping.map(body.getArgument(0), total);
+    mapping.map(body.getArgument(1), sums[place.index]);
+    for (unsigned i = 0; i < op.getFactors().size(); ++i)
+      mapping.map(body.getArgument(2 + i),
+                  factors.lookup(getFactorKey(i, place)));
+    for (Operation &inner : body.without_terminator())
+      b.clone(inner, mapping);
+    total = mapping.lookupOrDefault(body.getTerminator()->getOperand(0));
+  });
+}
+
 void ContractionKernel::finish(MutableArrayRef<Value> sums) {
   int64_t registers = shape.sumRegisters;
   MutableArrayRef<Value> rest =
@@ -56,34 +130,24 @@ void ContractionKernel::finish(MutableArrayRef<Value> sums) {
   }
   if (needsColumnSums())
     columnSums = rest;
-  OpFoldResult firstColumn =
-      b.add(b.multiply(panel, b.constant(tiles.getChannels())), warpChannel);
-  OpFoldResult firstRow =
-      b.add(b.multiply(rowTile, b.constant(tiles.getRows())), warpRow);
   auto isBelow = [&](OpFoldResult index, OpFoldResult extent) {
     return arith::CmpIOp::create(b, arith::CmpIPredicate::ult, b.value(index),
                                  b.value(extent));
   };
-  for (int64_t i = 0; i < channelFragments; ++i)
-    for (int64_t j = 0; j < rowFragments; ++j)
-      for (int64_t r = 0; r < registers; ++r) {
-        FragmentPlace at = instruction.buildSumPlace(b, b.getLoc(), lane, r);
-        OpFoldResult column =
-            b.add(b.add(firstColumn, b.constant(i * shape.channels)), at.first);
-        OpFoldResult row =
-            b.add(b.add(firstRow, b.constant(j * shape.rows)), at.second);
-        Value exists = arith::AndIOp::create(
-            b, isBelow(column, extents[dims.column]), isBelow(row, rowCount));
-        auto branch = scf::IfOp::create(b, exists, /*withElseRegion=*/false);
-        OpBuilder::InsertionGuard guard(b);
-        b.setInsertionPointToStart(branch.thenBlock());
-        Value columnTerm = buildColumnTerm(
-            column,
-            columnSums.empty() ? Value() : columnSums[i * registers + r]);
-        finishElement(sums[(i * rowFragments + j) * registers + r],
-                      rowSums.empty() ? Value() : rowSums[j * registers + r],
-                      columnTerm, column, row);
-      }
+  forEachSum([&](const SumPlace &place) {
+    Value exists =
+        arith::AndIOp::create(b, isBelow(place.column, extents[dims.column]),
+                              isBelow(place.row, rowCount));
+    auto branch = scf::IfOp::create(b, exists, /*withElseRegion=*/false);
+    OpBuilder::InsertionGuard guard(b);
+    b.setInsertionPointToStart(branch.thenBlock());
+    Value columnTerm = buildColumnTerm(
+        place.column,
+        columnSums.empty() ? Value() : columnSums[place.channelRegister]);
+    finishElement(sums[place.index],
+                  rowSums.empty() ? Value() : rowSums[place.rowRegister],
+                  columnTerm, place.column, place.row);
+  });
 }
 
 void ContractionKernel::finishElement(Value sum, Value rowSum, Value columnTerm,

@@ -15,11 +15,6 @@ using namespace mlir;
 using namespace mlir::tamis;
 using namespace mlir::tamis::device;
 
-/// Words that a workgroup memory serves at once: one in each bank.
-static constexpr int64_t kBanks = 32;
-/// Words of one copy of 16 bytes.
-static constexpr int64_t kChunk = 4;
-
 ContractionKernel::ContractionKernel(OpBuilder &builder, ContractOp op)
     : op(op), b(op.getLoc(), builder), instruction(op.getInstruction()),
       shape(instruction.getShape()), tiles(op.getTiles()) {
@@ -29,6 +24,8 @@ ContractionKernel::ContractionKernel(OpBuilder &builder, ContractOp op)
   elementsPerWord = 32 / element.getIntOrFloatBitWidth();
   wordType = element.isF32() ? element : b.getI32Type();
   weightsUnsigned = op.getRhsUnsigned() && !op.getPacked();
+  if (std::optional<CodesAttr> attr = op.getCodes())
+    codes.emplace(instruction, *attr, elementsPerWord);
 }
 
 void ContractionKernel::build() {
@@ -46,10 +43,12 @@ void ContractionKernel::build() {
     memory.push_back(MemRefType::get({words}, type, AffineMap(), space));
   };
   weights.words = tiles.getChannels() * weightSource.pitch;
+  if (codes)
+    weights.words = weights.words * elementsPerWord * codes->bits / 32;
   rows.words = tiles.getRows() * rowSource.pitch;
   metadata.words = instruction.isSparse() ? weights.words / 4 : 0;
   int64_t stages = tiles.getStages();
-  reserve(weights.words * stages, wordType);
+  reserve(weights.words * stages, codes ? b.getI32Type() : wordType);
   reserve(rows.words * stages, wordType);
   if (instruction.isSparse())
     reserve(metadata.words * stages, b.getI32Type());
@@ -216,52 +215,77 @@ void ContractionKernel::buildBody() {
 
 /// The order of sums: fragments by channels, then rows, then registers; after
 /// them row sums and column sums where they are needed.
-SmallVector<Value> ContractionKernel::reduceTiles() {
+SmallVector<Value> ContractionKernel::makeSums() {
   int64_t fragments = channelFragments * rowFragments;
   if (needsRowSums())
     fragments += rowFragments;
   if (needsColumnSums())
     fragments += channelFragments;
   Value zero = arith::ConstantOp::create(b, b.getZeroAttr(op.getAccumulator()));
-  SmallVector<Value> sums(fragments * shape.sumRegisters, zero);
-  int64_t stages = tiles.getStages();
+  return SmallVector<Value>(fragments * shape.sumRegisters, zero);
+}
+
+/// The sums of all tiles, or where blocks have their own, the totals.
+SmallVector<Value> ContractionKernel::reduceTiles() {
   auto zeroIndex = b.constant(0);
-  if (stages == 1) {
-    b.carry(zeroIndex, tileCount, 1, sums,
+  for (int64_t stage = 0; stage + 1 < tiles.getStages(); ++stage)
+    copyAhead(b.constant(stage), b.constant(stage));
+  auto reduce = [&](OpFoldResult first, OpFoldResult count) {
+    SmallVector<Value> sums = makeSums();
+    b.carry(zeroIndex, count, 1, sums,
             [&](Value tile, SmallVectorImpl<Value> &inner) {
-              // What is overwritten has been multiplied by all.
-              gpu::BarrierOp::create(b);
-              copyTiles(tile, zeroIndex);
-              gpu::BarrierOp::create(b);
-              multiplyTile(zeroIndex, inner);
+              walkTile(b.add(first, tile), inner);
             });
     return sums;
-  }
-  auto copyAhead = [&](OpFoldResult tile, OpFoldResult slot) {
-    Value exists = arith::CmpIOp::create(b, arith::CmpIPredicate::ult,
-                                         b.value(tile), b.value(tileCount));
-    auto branch = scf::IfOp::create(b, exists, /*withElseRegion=*/false);
-    {
-      OpBuilder::InsertionGuard guard(b);
-      b.setInsertionPointToStart(branch.thenBlock());
-      copyTiles(tile, slot);
-    }
-    // A group for each tile, copied or not, so that waiting can count them.
-    commitCopies();
   };
-  for (int64_t stage = 0; stage + 1 < stages; ++stage)
-    copyAhead(b.constant(stage), b.constant(stage));
-  b.carry(zeroIndex, tileCount, 1, sums,
-          [&](Value tile, SmallVectorImpl<Value> &inner) {
-            waitForCopies(stages - 2);
-            // Everyone's copies of this tile are there, and everyone has
-            // multiplied the tile before it, whose memory is free now.
-            gpu::BarrierOp::create(b);
-            OpFoldResult ahead = b.add(tile, b.constant(stages - 1));
-            copyAhead(ahead, b.remainder(ahead, stages));
-            multiplyTile(b.remainder(tile, stages), inner);
+  if (!op.getBlock())
+    return reduce(zeroIndex, tileCount);
+  int64_t blocks = op.getBounds()[*op.getBlock()];
+  OpFoldResult tilesOfBlock = b.divide(tileCount, blocks);
+  Value zero = arith::ConstantOp::create(b, b.getZeroAttr(op.getTotalType()));
+  SmallVector<Value> totals(
+      channelFragments * rowFragments * shape.sumRegisters, zero);
+  b.carry(zeroIndex, b.constant(blocks), 1, totals,
+          [&](Value block, SmallVectorImpl<Value> &inner) {
+            // Early, while tiles are on their way.
+            DenseMap<FactorKey, Value> factors = loadFactors(block);
+            OpFoldResult first = b.multiply(block, tilesOfBlock);
+            combine(factors, reduce(first, tilesOfBlock), inner);
           });
-  return sums;
+  return totals;
+}
+
+/// Begins to copy `tile` if there is such a one.
+void ContractionKernel::copyAhead(OpFoldResult tile, OpFoldResult slot) {
+  Value exists = arith::CmpIOp::create(b, arith::CmpIPredicate::ult,
+                                       b.value(tile), b.value(tileCount));
+  auto branch = scf::IfOp::create(b, exists, /*withElseRegion=*/false);
+  {
+    OpBuilder::InsertionGuard guard(b);
+    b.setInsertionPointToStart(branch.thenBlock());
+    copyTiles(tile, slot);
+  }
+  // A group for each tile, copied or not, so that waiting can count them.
+  commitCopies();
+}
+
+void ContractionKernel::walkTile(OpFoldResult tile,
+                                 SmallVectorImpl<Value> &sums) {
+  int64_t stages = tiles.getStages();
+  if (stages == 1) {
+    // What is overwritten has been multiplied by all.
+    gpu::BarrierOp::create(b);
+    copyTiles(tile, b.constant(0));
+    gpu::BarrierOp::create(b);
+    return multiplyTile(b.constant(0), sums);
+  }
+  waitForCopies(stages - 2);
+  // Everyone's copies of this tile are there, and everyone has multiplied the
+  // tile before it, whose memory is free now.
+  gpu::BarrierOp::create(b);
+  OpFoldResult ahead = b.add(tile, b.constant(stages - 1));
+  copyAhead(ahead, b.remainder(ahead, stages));
+  multiplyTile(b.remainder(tile, stages), sums);
 }
 
 void ContractionKernel::multiplyTile(OpFoldResult slot,
@@ -269,65 +293,53 @@ void ContractionKernel::multiplyTile(OpFoldResult slot,
   /// More steps than this are a loop.
   constexpr int64_t kUnrolled = 4;
   int64_t steps = tiles.getWords() / shape.words;
+  int64_t units = steps / (codes ? codes->steps : 1);
   if (steps > kUnrolled)
-    return b.carry(b.constant(0), b.constant(steps), 1, sums,
-                   [&](Value step, SmallVectorImpl<Value> &inner) {
-                     multiplyStep(slot, step, inner);
+    return b.carry(b.constant(0), b.constant(units), 1, sums,
+                   [&](Value unit, SmallVectorImpl<Value> &inner) {
+                     multiplyUnit(slot, unit, inner);
                    });
-  for (int64_t step = 0; step < steps; ++step)
-    multiplyStep(slot, b.constant(step), sums);
+  for (int64_t unit = 0; unit < units; ++unit)
+    multiplyUnit(slot, b.constant(unit), sums);
 }
 
-/// Rows of a tile follow each other without gaps. Chunks of 16 bytes are
-/// exchanged within a row by its number, so that lanes that read the same chunk
-/// of neighbouring rows meet different banks.
-OpFoldResult ContractionKernel::place(OpFoldResult outer, OpFoldResult word,
-                                      int64_t pitch) {
-  int64_t chunks = pitch / kChunk;
-  int64_t rowsPerTurn = std::max<int64_t>(1, kBanks / pitch);
-  OpFoldResult turn = b.remainder(b.divide(outer, rowsPerTurn), chunks);
-  OpFoldResult chunk = b.divide(word, kChunk);
-  OpFoldResult moved =
-      arith::XOrIOp::create(b, b.value(chunk), b.value(turn)).getResult();
-  OpFoldResult inRow =
-      b.add(b.multiply(moved, b.constant(kChunk)), b.remainder(word, kChunk));
-  return b.add(b.multiply(outer, b.constant(pitch)), inRow);
-}
-
-Value ContractionKernel::loadWord(const Stage &stage, OpFoldResult slot,
-                                  OpFoldResult outer, OpFoldResult word,
-                                  int64_t pitch) {
-  OpFoldResult at = b.add(b.multiply(slot, b.constant(stage.words)),
-                          place(outer, word, pitch));
-  return memref::LoadOp::create(b, stage.memory, b.value(at));
+/// As many steps as a word of codes has, else one.
+void ContractionKernel::multiplyUnit(OpFoldResult slot, OpFoldResult unit,
+                                     SmallVectorImpl<Value> &sums) {
+  if (!codes) {
+    SmallVector<LanePlace> places;
+    for (int64_t i = 0; i < channelFragments; ++i)
+      for (int64_t r = 0; r < shape.weightRegisters; ++r) {
+        places.push_back(instruction.getWeightPlace(r));
+        places.back().first += i * shape.channels;
+      }
+    return multiplyStep(
+        slot, unit,
+        loadRegisters(weights, weightSource, slot, warpChannel,
+                      b.multiply(unit, b.constant(shape.storedWords)), places),
+        sums);
+  }
+  SmallVector<SmallVector<Value>> decoded;
+  for (int64_t i = 0; i < channelFragments; ++i)
+    decoded.push_back(loadCodes(
+        slot, b.add(warpChannel, b.constant(i * shape.channels)), unit));
+  for (int64_t s = 0; s < codes->steps; ++s) {
+    SmallVector<Value> registers;
+    for (ArrayRef<Value> fragment : decoded)
+      llvm::append_range(registers, fragment.slice(s * shape.weightRegisters,
+                                                   shape.weightRegisters));
+    OpFoldResult first = b.multiply(unit, b.constant(codes->steps));
+    multiplyStep(slot, b.add(first, b.constant(s)), registers, sums);
+  }
 }
 
 void ContractionKernel::multiplyStep(OpFoldResult slot, OpFoldResult step,
+                                     ArrayRef<Value> weightRegisters,
                                      SmallVectorImpl<Value> &sums) {
-  auto loadFragment = [&](const Stage &stage, const TileSource &source,
-                          OpFoldResult first, int64_t words, int64_t registers,
-                          auto buildPlace) {
-    SmallVector<Value> fragment;
-    for (int64_t i = 0; i < registers; ++i) {
-      FragmentPlace at = buildPlace(i);
-      fragment.push_back(loadWord(
-          stage, slot, b.add(first, at.first),
-          b.add(b.multiply(step, b.constant(words)), at.second), source.pitch));
-    }
-    return fragment;
-  };
-  SmallVector<SmallVector<Value>> weightFragments, rowFragmentsOfStep;
   SmallVector<Value> places;
-  for (int64_t i = 0; i < channelFragments; ++i) {
+  // Words of metadata lie in the order of fragments and lanes.
+  for (int64_t i = 0; instruction.isSparse() && i < channelFragments; ++i) {
     OpFoldResult first = b.add(warpChannel, b.constant(i * shape.channels));
-    weightFragments.push_back(loadFragment(
-        weights, weightSource, first, shape.storedWords, shape.weightRegisters,
-        [&](int64_t r) {
-          return instruction.buildWeightPlace(b, b.getLoc(), lane, r);
-        }));
-    if (!instruction.isSparse())
-      continue;
-    // Words of metadata lie in the order of fragments and lanes.
     int64_t steps = tiles.getWords() / shape.words;
     OpFoldResult fragment = b.add(
         b.multiply(b.divide(first, shape.channels), b.constant(steps)), step);
@@ -336,12 +348,23 @@ void ContractionKernel::multiplyStep(OpFoldResult slot, OpFoldResult step,
               b.add(b.multiply(fragment, b.constant(kLanes)), lane));
     places.push_back(memref::LoadOp::create(b, metadata.memory, b.value(at)));
   }
+  SmallVector<LanePlace> rowPlaces;
   for (int64_t j = 0; j < rowFragments; ++j)
-    rowFragmentsOfStep.push_back(loadFragment(
-        rows, rowSource, b.add(warpRow, b.constant(j * shape.rows)),
-        shape.words, shape.rowRegisters, [&](int64_t r) {
-          return instruction.buildRowPlace(b, b.getLoc(), lane, r);
-        }));
+    for (int64_t r = 0; r < shape.rowRegisters; ++r) {
+      rowPlaces.push_back(instruction.getRowPlace(r));
+      rowPlaces.back().first += j * shape.rows;
+    }
+  SmallVector<Value> rowRegisters =
+      loadRegisters(rows, rowSource, slot, warpRow,
+                    b.multiply(step, b.constant(shape.words)), rowPlaces);
+  auto weightsOf = [&](int64_t i) {
+    return weightRegisters.slice(i * shape.weightRegisters,
+                                 shape.weightRegisters);
+  };
+  auto rowsOf = [&](int64_t j) {
+    return ArrayRef(rowRegisters)
+        .slice(j * shape.rowRegisters, shape.rowRegisters);
+  };
 
   MutableArrayRef<Value> rest(sums);
   auto multiply = [&](ArrayRef<Value> a, ArrayRef<Value> r, Value places,
@@ -356,9 +379,8 @@ void ContractionKernel::multiplyStep(OpFoldResult slot, OpFoldResult step,
   };
   for (int64_t i = 0; i < channelFragments; ++i)
     for (int64_t j = 0; j < rowFragments; ++j)
-      multiply(weightFragments[i], rowFragmentsOfStep[j],
-               places.empty() ? Value() : places[i], weightsUnsigned,
-               op.getLhsUnsigned());
+      multiply(weightsOf(i), rowsOf(j), places.empty() ? Value() : places[i],
+               weightsUnsigned, op.getLhsUnsigned());
   if (rest.empty())
     return;
   // Sums of one operand are its products with ones.
@@ -367,11 +389,11 @@ void ContractionKernel::multiplyStep(OpFoldResult slot, OpFoldResult step,
   SmallVector<Value> oneRows(shape.rowRegisters, ones);
   if (needsRowSums())
     for (int64_t j = 0; j < rowFragments; ++j)
-      multiply(oneWeights, rowFragmentsOfStep[j], Value(), weightsUnsigned,
+      multiply(oneWeights, rowsOf(j), Value(), weightsUnsigned,
                op.getLhsUnsigned());
   if (needsColumnSums())
     for (int64_t i = 0; i < channelFragments; ++i)
-      multiply(weightFragments[i], oneRows, Value(), weightsUnsigned,
+      multiply(weightsOf(i), oneRows, Value(), weightsUnsigned,
                op.getLhsUnsigned());
 }
 

@@ -2,7 +2,8 @@
 //
 // The generator of contraction kernels for GPUs, shared by
 // ContractionKernel.cpp (launch, walk, products), ContractionCopies.cpp (tiles
-// into workgroup memory) and ContractionEpilogue.cpp (sums to results).
+// into workgroup memory), ContractionFragments.cpp (from there to registers)
+// and ContractionEpilogue.cpp (sums to results).
 #ifndef TAMIS_LIB_GPU_CONTRACTIONKERNEL_H
 #define TAMIS_LIB_GPU_CONTRACTIONKERNEL_H
 
@@ -33,6 +34,17 @@ struct TileSource {
   SmallVector<int64_t> strides;
 };
 
+/// One sum of a lane: register `index` of all, where it ends, and which of the
+/// channel's and the row's registers belong to it.
+struct SumPlace {
+  int64_t index, channelRegister, rowRegister;
+  OpFoldResult column, row;
+};
+
+/// An element of a factor that a lane reads: which factor, and the channel's
+/// and the row's registers it belongs to, -1 for all.
+using FactorKey = std::tuple<unsigned, int64_t, int64_t>;
+
 /// A piece of workgroup memory that holds a tile in each stage.
 struct Stage {
   Value memory;
@@ -55,19 +67,44 @@ private:
   // In the kernel.
   void buildBody();
   SmallVector<Value> reduceTiles();
+  SmallVector<Value> makeSums();
+  void copyAhead(OpFoldResult tile, OpFoldResult slot);
+  void walkTile(OpFoldResult tile, SmallVectorImpl<Value> &sums);
   void multiplyTile(OpFoldResult stage, SmallVectorImpl<Value> &sums);
-  void multiplyStep(OpFoldResult stage, OpFoldResult step,
+  void multiplyUnit(OpFoldResult stage, OpFoldResult unit,
                     SmallVectorImpl<Value> &sums);
-  Value loadWord(const Stage &stage, OpFoldResult slot, OpFoldResult outer,
-                 OpFoldResult word, int64_t pitch);
-  /// Where word `word` of outer index `outer` lies in a tile.
-  OpFoldResult place(OpFoldResult outer, OpFoldResult word, int64_t pitch);
+  void multiplyStep(OpFoldResult stage, OpFoldResult step,
+                    ArrayRef<Value> weightRegisters,
+                    SmallVectorImpl<Value> &sums);
   void delinearize(OpFoldResult index, ArrayRef<unsigned> dims,
                    SmallVectorImpl<OpFoldResult> &indices);
   /// The element that `map`, of sums of multiples, finds at `indices`.
   SmallVector<Value> applyMap(AffineMap map, ArrayRef<OpFoldResult> indices);
 
+  // ContractionFragments.cpp.
+  Value loadWord(const Stage &stage, OpFoldResult slot, OpFoldResult outer,
+                 OpFoldResult word, int64_t pitch);
+  /// Where word `word` of outer index `outer` lies in a tile.
+  OpFoldResult place(OpFoldResult outer, OpFoldResult word, int64_t pitch);
+  /// The registers at `places`, of the lines from `outer` and the words from
+  /// `word` on.
+  SmallVector<Value> loadRegisters(const Stage &stage, const TileSource &source,
+                                   OpFoldResult slot, OpFoldResult outer,
+                                   OpFoldResult word,
+                                   ArrayRef<LanePlace> places);
+  OpFoldResult buildLine(const Stage &stage, const TileSource &source,
+                         OpFoldResult slot, OpFoldResult outer,
+                         OpFoldResult word, ArrayRef<LanePlace> matrices,
+                         OpFoldResult line);
+  void loadMatrices(const Stage &stage, int64_t count,
+                    function_ref<OpFoldResult(OpFoldResult)> lineAt,
+                    SmallVectorImpl<Value> &registers);
+  SmallVector<Value> loadCodes(OpFoldResult slot, OpFoldResult first,
+                               OpFoldResult unit);
+
   // ContractionCopies.cpp.
+  /// The address of element `index` of a buffer without gaps.
+  Value buildAddress(Value buffer, OpFoldResult index, unsigned space);
   void copyTiles(OpFoldResult tile, OpFoldResult slot);
   void forEachChunk(int64_t chunks, function_ref<void(OpFoldResult)> body);
   void copyStrided(const TileSource &source, const Stage &stage,
@@ -83,6 +120,11 @@ private:
   void waitForCopies(int64_t pending);
 
   // ContractionEpilogue.cpp.
+  void forEachSum(function_ref<void(const SumPlace &)> body);
+  FactorKey getFactorKey(unsigned i, const SumPlace &place);
+  DenseMap<FactorKey, Value> loadFactors(OpFoldResult block);
+  void combine(const DenseMap<FactorKey, Value> &factors, ArrayRef<Value> sums,
+               MutableArrayRef<Value> totals);
   void finish(MutableArrayRef<Value> sums);
   void finishElement(Value sum, Value rowSum, Value columnTerm,
                      OpFoldResult column, OpFoldResult row);
@@ -109,6 +151,8 @@ private:
   Type wordType;
   /// Whether weights are unsigned as the instruction reads them.
   bool weightsUnsigned;
+  /// Of weights that are codes.
+  std::optional<CodeLayout> codes;
 
   SmallVector<OpFoldResult> extents;
   OpFoldResult rowCount, reducedCount, tileCount;

@@ -42,6 +42,15 @@ LogicalResult MmaAttr::verify(function_ref<InFlightDiagnostic()> emitError,
   return success();
 }
 
+LogicalResult CodesAttr::verify(function_ref<InFlightDiagnostic()> emitError,
+                                int64_t bits, int64_t low) {
+  if (bits != 4 && bits != 8)
+    return emitError() << "expected 4 or 8 bits, got " << bits;
+  if (low < -128 || low > 255)
+    return emitError() << "low expected a value of 8 bits, got " << low;
+  return success();
+}
+
 LogicalResult TilesAttr::verify(function_ref<InFlightDiagnostic()> emitError,
                                 int64_t channels, int64_t rows, int64_t words,
                                 int64_t warpChannels, int64_t warpRows,
@@ -81,6 +90,39 @@ LogicalResult CompressOp::verify() {
   return success();
 }
 
+//===-- encode ------------------------------------------------------------===//
+
+CodeLayout EncodeOp::getLayout() {
+  return CodeLayout(getInstruction(), getCodes(),
+                    static_cast<int64_t>(getStep() / getWords()));
+}
+
+LogicalResult EncodeOp::verify() {
+  auto packed = cast<RankedTensorType>(getPacked().getType());
+  auto encoded = cast<RankedTensorType>(getEncoded().getType());
+  auto step = static_cast<int64_t>(getStep());
+  auto words = static_cast<int64_t>(getWords());
+  if (!packed.hasStaticShape() || packed.getRank() != 4 ||
+      !packed.getElementType().isInteger(8))
+    return emitOpError("expected packed i8 weights of static shape and rank 4");
+  if (words <= 0 || step % words != 0 || 4 % (step / words) != 0)
+    return emitOpError("expected 1, 2 or 4 elements in a word, got ")
+           << step << " in " << words << " words";
+  CodeLayout layout = getLayout();
+  FragmentShape shape = getInstruction().getShape();
+  SmallVector<int64_t> sizes(packed.getShape());
+  if (words % (shape.words * layout.steps) != 0 ||
+      sizes[3] % (step * shape.channels) != 0)
+    return emitOpError("expected tiles of whole fragments, got ")
+           << sizes[3] << " elements";
+  sizes[3] = sizes[3] * layout.bits / 32;
+  if (encoded.getShape() != ArrayRef(sizes) ||
+      !encoded.getElementType().isInteger(32))
+    return emitOpError("encoded expected ")
+           << sizes[3] << " words of 32 bits for a tile";
+  return success();
+}
+
 //===-- contract ----------------------------------------------------------===//
 
 AffineMap device::ContractOp::getMap(unsigned i) {
@@ -93,12 +135,17 @@ void device::ContractOp::getEffects(
   addDestinationEffects(*this, effects);
 }
 
+Type device::ContractOp::getTotalType() {
+  return getCombine().empty() ? getAccumulator()
+                              : getCombine().front().getArgument(0).getType();
+}
+
 LogicalResult device::ContractOp::verify() {
   size_t dims = getBounds().size();
-  if (getIndexingMaps().size() != 3 + getExtras().size())
+  size_t maps = 3 + getExtras().size() + getFactors().size();
+  if (getIndexingMaps().size() != maps)
     return emitOpError("expected ")
-           << 3 + getExtras().size() << " indexing maps, got "
-           << getIndexingMaps().size();
+           << maps << " indexing maps, got " << getIndexingMaps().size();
   for (unsigned i = 0; i < getIndexingMaps().size(); ++i)
     if (getMap(i).getNumDims() != dims)
       return emitOpError("map #") << i << " expected " << dims << " dimensions";
@@ -109,14 +156,22 @@ LogicalResult device::ContractOp::verify() {
     return emitOpError("expected metadata if and only if weights are 2:4");
   if (instruction.isSparse() && (!getPacked() || getRhsZero()))
     return emitOpError("expected packed 2:4 weights without a zero point");
+  if (getCodes() && (!getPacked() || getMetadata()))
+    return emitOpError("expected codes of packed dense weights");
+  if (getBlock() && (getLhsZero() || getRhsZero()))
+    return emitOpError("expected no zero points beside sums of blocks");
   FragmentShape shape = instruction.getShape();
   TilesAttr tiles = getTiles();
   if (tiles.getWarpChannels() % shape.channels != 0 ||
       tiles.getWarpRows() % shape.rows != 0 ||
       tiles.getWords() % shape.words != 0)
     return emitOpError("expected tiles of whole fragments");
-  return verifyStored(*this, getEpilogue(), getExtras().size(),
-                      getAccumulator(), getInit());
+  if (failed(verifyBlocks(*this, getBlock(), dims, getCombine(),
+                          getFactors().size(), getAccumulator(),
+                          getTotalType())))
+    return failure();
+  return verifyStored(*this, getEpilogue(), getExtras().size(), getTotalType(),
+                      getInit());
 }
 
 //===-- bufferization -----------------------------------------------------===//
@@ -161,7 +216,8 @@ struct ContractModel : bufferization::DstBufferizableOpInterfaceExternalModel<
     newState.addOperands(operands);
     newState.propertiesAttr = op->getPropertiesAsAttribute();
     newState.addAttributes(op->getDiscardableAttrDictionary().getValue());
-    newState.addRegion()->takeBody(op->getRegion(0));
+    for (Region &region : op->getRegions())
+      newState.addRegion()->takeBody(region);
     rewriter.create(newState);
     bufferization::replaceOpWithBufferizedValues(rewriter, op, results);
     return success();

@@ -77,6 +77,20 @@ Value device::buildWordProduct(OpBuilder &b, Location loc, Type element,
   return sum;
 }
 
+Value device::buildHalvesDifference(OpBuilder &b, Location loc, Value word,
+                                    double base) {
+  Value subtrahend = arith::ConstantOp::create(b, loc, b.getF32FloatAttr(base));
+  auto subtract = [&](int64_t index) -> Value {
+    Value half = buildHalf(b, loc, b.getF16Type(), word, index);
+    half = arith::SubFOp::create(b, loc, half, subtrahend);
+    half = arith::TruncFOp::create(b, loc, b.getF16Type(), half);
+    half = arith::BitcastOp::create(b, loc, b.getI16Type(), half);
+    return arith::ExtUIOp::create(b, loc, b.getI32Type(), half);
+  };
+  Value high = arith::ShLIOp::create(b, loc, subtract(1), constant(b, loc, 16));
+  return arith::OrIOp::create(b, loc, subtract(0), high);
+}
+
 int64_t device::countExchangeWords(FragmentAttrInterface instruction) {
   FragmentShape shape = instruction.getShape();
   int64_t registers = shape.weightRegisters + shape.rowRegisters +

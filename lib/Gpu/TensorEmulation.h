@@ -13,6 +13,10 @@ Value buildWordProduct(OpBuilder &b, Location loc, Type element, Value weights,
                        Value rows, Value sum, bool weightsUnsigned,
                        bool rowsUnsigned);
 
+/// The two float16 of `word` minus `base`, as tensor cores' words have them.
+Value buildHalvesDifference(OpBuilder &b, Location loc, Value word,
+                            double base);
+
 /// Words through which a warp exchanges the registers of `instruction`.
 int64_t countExchangeWords(FragmentAttrInterface instruction);
 

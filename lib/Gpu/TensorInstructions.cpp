@@ -13,21 +13,21 @@
 #include "tamis/Gpu/Tensor.h"
 #include "tamis/Kernels/IndexBuilder.h"
 #include "tamis/Target/Target.h"
+#include "llvm/ADT/bit.h"
 
 using namespace mlir;
 using namespace mlir::tamis;
 using namespace mlir::tamis::device;
 using kernel::IndexBuilder;
 
-/// `first` lanes share a channel: (lane / 4 + a, (lane % 4) * b + c).
-static FragmentPlace placeOf(OpBuilder &builder, Location loc, Value lane,
-                             int64_t a, int64_t b, int64_t c) {
-  IndexBuilder index(loc, builder);
-  OpFoldResult group = index.add(index.divide(lane, 4), index.constant(a));
-  OpFoldResult inGroup =
-      index.add(index.multiply(index.remainder(lane, 4), index.constant(b)),
-                index.constant(c));
-  return {index.value(group), index.value(inGroup)};
+FragmentPlace LanePlace::build(OpBuilder &builder, Location loc,
+                               Value lane) const {
+  IndexBuilder b(loc, builder);
+  OpFoldResult group = b.divide(lane, 4), inGroup = b.remainder(lane, 4);
+  OpFoldResult outer = b.add(inner ? inGroup : group, b.constant(first));
+  OpFoldResult word =
+      b.add(b.multiply(inGroup, b.constant(step)), b.constant(second));
+  return {b.value(outer), b.value(word)};
 }
 
 //===-- lane_fma ----------------------------------------------------------===//
@@ -35,36 +35,37 @@ static FragmentPlace placeOf(OpBuilder &builder, Location loc, Value lane,
 /// One product of each lane: eight channels and four rows.
 static FragmentShape getLaneShape() { return {8, 4, 1, 1, 1, 1, 1}; }
 
-/// (lane / 4, 0) or (lane % 4, 0).
-static FragmentPlace placeOfLane(OpBuilder &b, Location loc, Value lane,
-                                 bool isRow) {
-  FragmentPlace place = placeOf(b, loc, lane, 0, 1, 0);
-  return {isRow ? place.second : place.first,
-          arith::ConstantIndexOp::create(b, loc, 0)};
-}
+/// The one word of channel lane / 4, of row lane % 4, and their sum.
+static constexpr LanePlace kLaneWeight{0, 0, 0}, kLaneRow{0, 0, 0, true},
+    kLaneSum{0, 1, 0};
 
 StringRef LaneFmaAttr::getInstructionName() const { return "lane_fma"; }
 
 bool LaneFmaAttr::accepts(Type lhs, Type rhs, Type accumulator, bool,
                           bool) const {
-  return lhs.isF32() && rhs.isF32() && accumulator.isF32();
+  return lhs.isF32() && (rhs.isF32() || rhs.isInteger(8)) &&
+         accumulator.isF32();
 }
 
 FragmentShape LaneFmaAttr::getShape() const { return getLaneShape(); }
 
-FragmentPlace LaneFmaAttr::buildWeightPlace(OpBuilder &b, Location loc,
-                                            Value lane, int64_t) const {
-  return placeOfLane(b, loc, lane, /*isRow=*/false);
-}
+LanePlace LaneFmaAttr::getWeightPlace(int64_t) const { return kLaneWeight; }
 
-FragmentPlace LaneFmaAttr::buildRowPlace(OpBuilder &b, Location loc, Value lane,
-                                         int64_t) const {
-  return placeOfLane(b, loc, lane, /*isRow=*/true);
-}
+LanePlace LaneFmaAttr::getRowPlace(int64_t) const { return kLaneRow; }
 
-FragmentPlace LaneFmaAttr::buildSumPlace(OpBuilder &b, Location loc, Value lane,
-                                         int64_t) const {
-  return placeOf(b, loc, lane, 0, 1, 0);
+LanePlace LaneFmaAttr::getSumPlace(int64_t) const { return kLaneSum; }
+
+Value LaneFmaAttr::buildDecode(OpBuilder &b, Location loc, Value codes,
+                               int64_t low) const {
+  // A code in the lowest bits of 2^23 is as much more than 2^23.
+  constexpr float kBase = 0x1p23f;
+  auto bits = b.getI32IntegerAttr(llvm::bit_cast<int32_t>(kBase));
+  Value biased = arith::OrIOp::create(b, loc, codes,
+                                      arith::ConstantOp::create(b, loc, bits));
+  Value base =
+      arith::ConstantOp::create(b, loc, b.getF32FloatAttr(kBase - low));
+  return arith::SubFOp::create(
+      b, loc, arith::BitcastOp::create(b, loc, b.getF32Type(), biased), base);
 }
 
 SmallVector<Value>
@@ -91,20 +92,11 @@ bool LaneDotAttr::accepts(Type lhs, Type rhs, Type accumulator, bool,
 
 FragmentShape LaneDotAttr::getShape() const { return getLaneShape(); }
 
-FragmentPlace LaneDotAttr::buildWeightPlace(OpBuilder &b, Location loc,
-                                            Value lane, int64_t) const {
-  return placeOfLane(b, loc, lane, /*isRow=*/false);
-}
+LanePlace LaneDotAttr::getWeightPlace(int64_t) const { return kLaneWeight; }
 
-FragmentPlace LaneDotAttr::buildRowPlace(OpBuilder &b, Location loc, Value lane,
-                                         int64_t) const {
-  return placeOfLane(b, loc, lane, /*isRow=*/true);
-}
+LanePlace LaneDotAttr::getRowPlace(int64_t) const { return kLaneRow; }
 
-FragmentPlace LaneDotAttr::buildSumPlace(OpBuilder &b, Location loc, Value lane,
-                                         int64_t) const {
-  return placeOf(b, loc, lane, 0, 1, 0);
-}
+LanePlace LaneDotAttr::getSumPlace(int64_t) const { return kLaneSum; }
 
 SmallVector<Value>
 LaneDotAttr::buildMultiply(OpBuilder &b, Location loc,
@@ -129,6 +121,17 @@ LaneDotAttr::buildMultiply(OpBuilder &b, Location loc,
 
 //===-- mma ---------------------------------------------------------------===//
 
+// Tensor cores' registers, of all types, dense or not.
+static LanePlace placeWeight(int64_t index) {
+  return {8 * (index % 2), 1, 4 * (index / 2)};
+}
+
+static LanePlace placeRow(int64_t index) { return {0, 1, 4 * index}; }
+
+static LanePlace placeSum(int64_t index) {
+  return {8 * (index / 2), 2, index % 2};
+}
+
 StringRef MmaAttr::getInstructionName() const {
   return getElement().isInteger(8) ? "mma_s8"
          : getElement().isBF16()   ? "mma_bf16"
@@ -138,7 +141,10 @@ StringRef MmaAttr::getInstructionName() const {
 bool MmaAttr::accepts(Type lhs, Type rhs, Type accumulator, bool, bool) const {
   if (getElement().isInteger(8))
     return isByteProduct(lhs, rhs, accumulator);
-  return lhs == getElement() && rhs == getElement() && accumulator.isF32();
+  // A code of 8 bits fits in the mantissa of float16.
+  bool isCode = getElement().isF16() && rhs.isInteger(8);
+  return lhs == getElement() && (rhs == getElement() || isCode) &&
+         accumulator.isF32();
 }
 
 FragmentShape MmaAttr::getShape() const { return {16, 8, 8, 8, 4, 2, 4}; }
@@ -147,20 +153,13 @@ int64_t MmaAttr::getExchangeWords() const {
   return getEmulated() ? countExchangeWords(*this) : 0;
 }
 
-FragmentPlace MmaAttr::buildWeightPlace(OpBuilder &b, Location loc, Value lane,
-                                        int64_t index) const {
-  return placeOf(b, loc, lane, 8 * (index % 2), 1, 4 * (index / 2));
+LanePlace MmaAttr::getWeightPlace(int64_t index) const {
+  return placeWeight(index);
 }
 
-FragmentPlace MmaAttr::buildRowPlace(OpBuilder &b, Location loc, Value lane,
-                                     int64_t index) const {
-  return placeOf(b, loc, lane, 0, 1, 4 * index);
-}
+LanePlace MmaAttr::getRowPlace(int64_t index) const { return placeRow(index); }
 
-FragmentPlace MmaAttr::buildSumPlace(OpBuilder &b, Location loc, Value lane,
-                                     int64_t index) const {
-  return placeOf(b, loc, lane, 8 * (index / 2), 2, index % 2);
-}
+LanePlace MmaAttr::getSumPlace(int64_t index) const { return placeSum(index); }
 
 static NVVM::MMATypes getByteType(bool isUnsigned) {
   return isUnsigned ? NVVM::MMATypes::u8 : NVVM::MMATypes::s8;
@@ -177,6 +176,24 @@ static SmallVector<Value> unpack(OpBuilder &b, Location loc, Value result) {
 static Type getSumStruct(Type sum) {
   return LLVM::LLVMStructType::getLiteral(sum.getContext(),
                                           SmallVector<Type>(4, sum));
+}
+
+Value MmaAttr::buildDecode(OpBuilder &b, Location loc, Value codes,
+                           int64_t low) const {
+  // A code in the lowest bits of 1024, a float16, is as much more than 1024.
+  constexpr int32_t kBases = 0x64006400;
+  Value biased = arith::OrIOp::create(
+      b, loc, codes,
+      arith::ConstantOp::create(b, loc, b.getI32IntegerAttr(kBases)));
+  double base = 1024 - low;
+  if (getEmulated())
+    return buildHalvesDifference(b, loc, biased, base);
+  auto pair = VectorType::get(2, getElement());
+  Value bases = arith::ConstantOp::create(
+      b, loc, DenseElementsAttr::get(pair, b.getF16FloatAttr(base).getValue()));
+  Value difference = arith::SubFOp::create(
+      b, loc, LLVM::BitcastOp::create(b, loc, pair, biased), bases);
+  return LLVM::BitcastOp::create(b, loc, b.getI32Type(), difference);
 }
 
 SmallVector<Value>
@@ -229,19 +246,16 @@ int64_t MmaSparseAttr::getExchangeWords() const {
   return getEmulated() ? countExchangeWords(*this) : 0;
 }
 
-FragmentPlace MmaSparseAttr::buildWeightPlace(OpBuilder &b, Location loc,
-                                              Value lane, int64_t index) const {
-  return placeOf(b, loc, lane, 8 * (index % 2), 1, 4 * (index / 2));
+LanePlace MmaSparseAttr::getWeightPlace(int64_t index) const {
+  return placeWeight(index);
 }
 
-FragmentPlace MmaSparseAttr::buildRowPlace(OpBuilder &b, Location loc,
-                                           Value lane, int64_t index) const {
-  return placeOf(b, loc, lane, 0, 1, 4 * index);
+LanePlace MmaSparseAttr::getRowPlace(int64_t index) const {
+  return placeRow(index);
 }
 
-FragmentPlace MmaSparseAttr::buildSumPlace(OpBuilder &b, Location loc,
-                                           Value lane, int64_t index) const {
-  return placeOf(b, loc, lane, 8 * (index / 2), 2, index % 2);
+LanePlace MmaSparseAttr::getSumPlace(int64_t index) const {
+  return placeSum(index);
 }
 
 SmallVector<Value>
@@ -266,6 +280,24 @@ MetadataPlace device::getMetadataPlace(int64_t channel, int64_t chunk) {
   return {channel % 8 * 4 + channel / 8 + 2 * (chunk / 8), chunk % 8 * 4};
 }
 
+//===-- codes -------------------------------------------------------------===//
+
+CodeLayout::CodeLayout(FragmentAttrInterface instruction, CodesAttr codes,
+                       int64_t slots)
+    : bits(codes.getBits()), slots(slots), registers(32 / (bits * slots)) {
+  FragmentShape shape = instruction.getShape();
+  steps = std::max<int64_t>(1, registers / shape.weightRegisters);
+  words = steps * shape.weightRegisters / registers;
+  lanes = instruction.getWeightPlace(0).step == 0 ? kLanes / 4 : kLanes;
+}
+
+uint32_t CodeLayout::getMask() const {
+  uint32_t mask = 0;
+  for (int64_t slot = 0; slot < slots; ++slot)
+    mask |= ((uint32_t(1) << bits) - 1) << (32 / slots * slot);
+  return mask;
+}
+
 //===-- table -------------------------------------------------------------===//
 
 SmallVector<FragmentAttrInterface> device::getFragments(TargetAttr target) {
@@ -282,4 +314,26 @@ SmallVector<FragmentAttrInterface> device::getFragments(TargetAttr target) {
   table.push_back(LaneDotAttr::get(context, native));
   table.push_back(LaneFmaAttr::get(context));
   return table;
+}
+
+/// True if a fragment of `target` multiplies `lhs` by `rhs` into float32.
+static bool multiplies(TargetAttr target, Type lhs, Type rhs) {
+  if (getDevice(target) == DeviceKind::None)
+    return false;
+  Type f32 = Float32Type::get(target.getContext());
+  return llvm::any_of(getFragments(target),
+                      [&](FragmentAttrInterface instruction) {
+                        return instruction.accepts(lhs, rhs, f32, false, false);
+                      });
+}
+
+bool device::multipliesHalf(TargetAttr target) {
+  if (!target)
+    return false;
+  Type f16 = Float16Type::get(target.getContext());
+  return multiplies(target, f16, f16);
+}
+
+bool device::multipliesCodes(TargetAttr target, Type lhs) {
+  return multiplies(target, lhs, IntegerType::get(lhs.getContext(), 8));
 }

@@ -20,6 +20,27 @@ void tamis::addDestinationEffects(
   }
 }
 
+LogicalResult tamis::verifyBlocks(Operation *op, std::optional<uint64_t> block,
+                                  size_t dims, Region &combine, size_t factors,
+                                  Type accumulator, Type total) {
+  if (block.has_value() == combine.empty())
+    return op->emitOpError("expected a region combine with a block dimension");
+  if (!block)
+    return factors == 0 ? success()
+                        : op->emitOpError("factors need a block dimension");
+  if (*block >= dims)
+    return op->emitOpError("expected the block dimension to be a reduction");
+  Block &body = combine.front();
+  if (body.getNumArguments() != 2 + factors)
+    return op->emitOpError("combine expected ")
+           << 2 + factors << " arguments, got " << body.getNumArguments();
+  if (body.getArgument(1).getType() != accumulator ||
+      body.getTerminator()->getOperand(0).getType() != total)
+    return op->emitOpError("combine expected to add ")
+           << accumulator << " to a total of " << total;
+  return success();
+}
+
 LogicalResult tamis::verifyStored(Operation *op, Region &epilogue,
                                   size_t extras, Type sum, Value init) {
   Type stored = sum;

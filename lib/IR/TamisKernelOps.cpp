@@ -99,8 +99,8 @@ bool kernel::ContractOp::isFactorPacked(unsigned i) {
 }
 
 Type kernel::ContractOp::getTotalType() {
-  return getBlock() ? getCombine().front().getArgument(0).getType()
-                    : getAccumulator();
+  return getCombine().empty() ? getAccumulator()
+                              : getCombine().front().getArgument(0).getType();
 }
 
 void kernel::ContractOp::getEffects(
@@ -130,24 +130,9 @@ LogicalResult kernel::ContractOp::verify() {
     return emitOpError("expected either packed panels or a storage");
   if (getNibbles() && !getPacked())
     return emitOpError("expected nibbles to be packed");
-  if (bool(getBlock()) != !getCombine().empty())
-    return emitOpError("expected a region combine with a block dimension");
-  if (getBlock()) {
-    if (*getBlock() >= dims ||
-        cast<StringAttr>(getIteratorTypes()[*getBlock()]) != "reduction")
-      return emitOpError("expected the block dimension to be a reduction");
-    Block &combine = getCombine().front();
-    if (combine.getNumArguments() != 2 + getFactors().size())
-      return emitOpError("combine expected ")
-             << 2 + getFactors().size() << " arguments, got "
-             << combine.getNumArguments();
-    if (combine.getArgument(1).getType() != getAccumulator() ||
-        combine.getTerminator()->getOperand(0).getType() != getTotalType())
-      return emitOpError("combine expected to add ")
-             << getAccumulator() << " to a total of " << getTotalType();
-  } else if (!getFactors().empty()) {
-    return emitOpError("factors need a block dimension");
-  }
+  if (getBlock() && *getBlock() < dims &&
+      cast<StringAttr>(getIteratorTypes()[*getBlock()]) != "reduction")
+    return emitOpError("expected the block dimension to be a reduction");
   ArrayRef<int64_t> tile = getTile();
   if (tile.size() < 3 || tile.size() > 5)
     return emitOpError("expected rows, vectors and cache positions in tile");
@@ -162,6 +147,10 @@ LogicalResult kernel::ContractOp::verify() {
     return emitOpError("a sum in pieces expected a result of its own float "
                        "type, got ")
            << stored;
+  if (failed(verifyBlocks(*this, getBlock(), dims, getCombine(),
+                          getFactors().size(), getAccumulator(),
+                          getTotalType())))
+    return failure();
   return verifyStored(*this, getEpilogue(), getExtras().size(), getTotalType(),
                       getInit());
 }

@@ -4,7 +4,7 @@
 // sum for each block, and a generic that adds these up in float. Apart they
 // need memory for all the sums; a kernel that knows both keeps them in
 // registers.
-#include "BlockSums.h"
+#include "tamis/Kernels/BlockSums.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/Tensor/IR/Tensor.h"
 #include "mlir/IR/IRMapping.h"
@@ -113,7 +113,7 @@ void BlockSums::buildCombine(OpBuilder &b, ContractOp op, Region &combine,
       mapping.map(argument, sum);
       continue;
     }
-    Type narrow = narrowed[next++];
+    Type narrow = narrowed.empty() ? Type() : narrowed[next++];
     Value element =
         body->addArgument(narrow ? narrow : argument.getType(), loc);
     if (narrow)

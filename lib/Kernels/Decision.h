@@ -5,9 +5,9 @@
 #ifndef TAMIS_LIB_KERNELS_DECISION_H
 #define TAMIS_LIB_KERNELS_DECISION_H
 
-#include "BlockSums.h"
 #include "Candidates.h"
 #include "mlir/IR/PatternMatch.h"
+#include "tamis/Kernels/BlockSums.h"
 #include "tamis/Kernels/Classify.h"
 #include "tamis/Kernels/Tiling.h"
 

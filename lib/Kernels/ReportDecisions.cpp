@@ -25,14 +25,15 @@ std::string getTypeText(Value value) {
   return text;
 }
 
-/// What both forms of a contraction have: node, types and work.
+/// What all forms of a contraction have: node, types and work. `weights` is the
+/// element type of the right operand.
 NamedAttrList describe(Builder &b, std::optional<StringRef> origin, Value lhs,
-                       Value rhs, Value init, ArrayRef<int64_t> bounds) {
+                       const std::string &weights, Value init,
+                       ArrayRef<int64_t> bounds) {
   NamedAttrList facts;
   facts.set("node", b.getStringAttr(origin.value_or("")));
-  facts.set("types",
-            b.getStringAttr(getTypeText(lhs) + " x " + getTypeText(rhs) +
-                            " -> " + getTypeText(init)));
+  facts.set("types", b.getStringAttr(getTypeText(lhs) + " x " + weights +
+                                     " -> " + getTypeText(init)));
   facts.set("bounds", b.getDenseI64ArrayAttr(bounds));
   int64_t products = 1;
   for (int64_t bound : bounds)
@@ -48,17 +49,15 @@ struct ReportDecisions : tamis::impl::ReportDecisionsBase<ReportDecisions> {
     getOperation().walk([&](Operation *op) {
       NamedAttrList facts;
       if (auto chosen = dyn_cast<kernel::ContractOp>(op)) {
-        facts = describe(b, chosen.getOrigin(), chosen.getLhs(),
-                         chosen.getRhs(), chosen.getInit(), chosen.getBounds());
+        facts =
+            describe(b, chosen.getOrigin(), chosen.getLhs(),
+                     chosen.getNibbles() ? "i4" : getTypeText(chosen.getRhs()),
+                     chosen.getInit(), chosen.getBounds());
         facts.set("storage",
                   b.getStringAttr(chosen.getStorage()   ? "row stream"
                                   : chosen.getNibbles() ? "dense nibbles"
                                   : chosen.getPacked()  ? "dense packed"
                                                         : "as it lies"));
-        if (chosen.getNibbles())
-          facts.set("types", b.getStringAttr(
-                                 getTypeText(chosen.getLhs()) + " x i4 -> " +
-                                 getTypeText(chosen.getInit())));
         if (chosen.getBlock())
           facts.set("block", b.getI64IntegerAttr(chosen.getBounds().back()));
         if (std::optional<RowStreamAttr> stream = chosen.getStorage())
@@ -77,12 +76,21 @@ struct ReportDecisions : tamis::impl::ReportDecisionsBase<ReportDecisions> {
         facts.set("tile", b.getDenseI64ArrayAttr(chosen.getTile()));
         facts.set("tasks", b.getI64IntegerAttr(chosen.getTasks()));
       } else if (auto chosen = dyn_cast<device::ContractOp>(op)) {
+        std::optional<device::CodesAttr> codes = chosen.getCodes();
+        bool isNibbles = codes && codes->getBits() == 4;
         facts = describe(b, chosen.getOrigin(), chosen.getLhs(),
-                         chosen.getRhs(), chosen.getInit(), chosen.getBounds());
+                         isNibbles ? "i4"
+                         : codes   ? "i8"
+                                   : getTypeText(chosen.getRhs()),
+                         chosen.getInit(), chosen.getBounds());
         facts.set("storage",
                   b.getStringAttr(chosen.getMetadata() ? "2:4 packed"
+                                  : isNibbles          ? "dense nibbles"
                                   : chosen.getPacked() ? "dense packed"
                                                        : "as it lies"));
+        if (chosen.getBlock())
+          facts.set("block", b.getI64IntegerAttr(
+                                 chosen.getBounds()[*chosen.getBlock()]));
         facts.set(
             "instruction",
             b.getStringAttr(chosen.getInstruction().getInstructionName()));
@@ -91,8 +99,9 @@ struct ReportDecisions : tamis::impl::ReportDecisionsBase<ReportDecisions> {
                               {tiles.getRows(), tiles.getChannels(), 0}));
         facts.set("tasks", b.getI64IntegerAttr(1));
       } else if (auto left = dyn_cast<ContractOp>(op)) {
-        facts = describe(b, left.getOrigin(), left.getLhs(), left.getRhs(),
-                         left.getInit(), left.getStaticLoopRanges());
+        facts = describe(b, left.getOrigin(), left.getLhs(),
+                         getTypeText(left.getRhs()), left.getInit(),
+                         left.getStaticLoopRanges());
         facts.set("instruction", b.getStringAttr("none"));
         if (auto reason = left->getAttrOfType<StringAttr>(kReasonAttrName))
           facts.set("reason", reason);

@@ -11,6 +11,8 @@
 // Runtime and the products of llama.cpp are of this kind.
 #include "QuantizedProduct.h"
 #include "QuantizedTail.h"
+#include "tamis/Gpu/Tensor.h"
+#include "tamis/Target/Target.h"
 #include "tamis/Transforms/ConstantTensor.h"
 
 using namespace mlir;
@@ -30,7 +32,10 @@ struct Codes {
 };
 } // namespace
 
+/// Where the zero point `zero` is known and all integers without it are signed
+/// bytes, codes without it, else those that need one.
 static std::optional<Codes> makeCodes(OpBuilder &b, DequantizeOp w,
+                                      std::optional<int64_t> zero,
                                       SymbolTable &symbols) {
   auto constant = getConstantTensor(w.getInput(), symbols);
   if (!constant || !constant->type.getElementType().isInteger(8) ||
@@ -44,7 +49,9 @@ static std::optional<Codes> makeCodes(OpBuilder &b, DequantizeOp w,
     high = std::max(high, value);
   }
   Codes codes{w.getInput(), isUnsigned, 0};
-  if (high - low <= 15) {
+  if (zero && low - *zero >= -128 && high - *zero <= 127) {
+    codes = {w.getInput(), false, -*zero};
+  } else if (high - low <= 15) {
     codes.isUnsigned = true;
     codes.shift = low >= 0 && high <= 15   ? 0
                   : low >= -8 && high <= 7 ? 8
@@ -74,6 +81,25 @@ static bool hasPlainRows(ContractOp op) {
          llvm::all_of(op.getPad(), [](int64_t pad) { return pad == 0; });
 }
 
+/// What `value` was before it was widened from float16, if `target` multiplies
+/// that by codes.
+static Value dropWidening(Value value, TargetAttr target) {
+  auto generic = value.getDefiningOp<linalg::GenericOp>();
+  if (!generic || generic.getNumDpsInputs() != 1 ||
+      !llvm::all_of(generic.getIndexingMapsArray(),
+                    [](AffineMap map) { return map.isIdentity(); }))
+    return value;
+  auto widening = generic.getBody()
+                      ->getTerminator()
+                      ->getOperand(0)
+                      .getDefiningOp<arith::ExtFOp>();
+  if (!widening || widening.getIn() != generic.getRegionInputArgs()[0] ||
+      !widening.getIn().getType().isF16() ||
+      !device::multipliesCodes(target, widening.getIn().getType()))
+    return value;
+  return generic.getDpsInputs()[0];
+}
+
 /// The sums of `value` along dimension `axis`: float32, or i32 of bytes.
 static Value sumRows(OpBuilder &b, Location loc, Value value, int64_t axis,
                      bool isUnsigned) {
@@ -95,6 +121,8 @@ static Value sumRows(OpBuilder &b, Location loc, Value value, int64_t axis,
              [&](OpBuilder &b, Location loc, ValueRange args) {
                Value x = args[0];
                Value sum;
+               if (x.getType().isF16())
+                 x = arith::ExtFOp::create(b, loc, element, x);
                if (!isInteger)
                  sum = arith::AddFOp::create(b, loc, args[1], x);
                else
@@ -134,6 +162,7 @@ struct Zeros {
 };
 } // namespace
 
+/// Of the codes that are `shift` more than the model's integers.
 static Zeros findZeros(DequantizeOp w, int64_t shift, SymbolTable &symbols) {
   Zeros zeros;
   zeros.isUnsigned = w.getIsUnsigned();
@@ -175,7 +204,8 @@ bool tamis::lowerCodes(ContractOp op, DequantizeOp x, DequantizeOp w,
                        int64_t lhsAxis, SymbolTable &symbols) {
   if (!hasPlainRows(op) || !typeOf(w.getScale()).getElementType().isF32())
     return false;
-  Value lhs = x ? x.getInput() : op.getLhs();
+  TargetAttr target = getTarget(op);
+  Value lhs = x ? x.getInput() : dropWidening(op.getLhs(), target);
   int64_t block = *w.getBlockSize();
   // Scales of x: one, one per index of another dimension, or in the same
   // blocks.
@@ -187,12 +217,16 @@ bool tamis::lowerCodes(ContractOp op, DequantizeOp x, DequantizeOp w,
         !typeOf(x.getScale()).getElementType().isF32() ||
         (!hasBlocks && (x.getBlockSize() || x.getAxis() == lhsAxis)))
       return false;
-  } else if (!typeOf(lhs).getElementType().isF32()) {
+  } else if (!typeOf(op.getLhs()).getElementType().isF32()) {
     return false;
   }
   OpBuilder b(op);
   Location loc = op.getLoc();
-  std::optional<Codes> codes = makeCodes(b, w, symbols);
+  // Fragments decode signed codes as fast; what stays is one kernel.
+  std::optional<int64_t> common;
+  if (device::multipliesCodes(target, typeOf(lhs).getElementType()))
+    common = findZeros(w, 0, symbols).common;
+  std::optional<Codes> codes = makeCodes(b, w, common, symbols);
   if (!codes)
     return false;
   BlockLoops blocks = makeBlockLoops(b, op, w, lhsAxis);
@@ -315,10 +349,10 @@ bool tamis::lowerColumnCodes(ContractOp op, DequantizeOp w,
       return false;
   }
   SmallVector<OpFoldResult> sizes = tensor::getMixedSizes(b, loc, op.getInit());
-  Value sums =
-      buildProduct(b, op, op.getLhs(), codes, false, false,
-                   {op.getIndexingMapsAttr(), op.getIteratorTypesAttr(),
-                    op.getPadAttr(), sizes});
+  Value sums = buildProduct(
+      b, op, dropWidening(op.getLhs(), getTarget(op)), codes, false, false,
+      {op.getIndexingMapsAttr(), op.getIteratorTypesAttr(), op.getPadAttr(),
+       sizes});
   Value result =
       buildGeneric(b, loc, sizes, b.getF32Type(), {sums, w.getScale()},
                    {b.getMultiDimIdentityMap(rank),

@@ -10,6 +10,7 @@
 #include "mlir/IR/Matchers.h"
 #include "mlir/Interfaces/SideEffectInterfaces.h"
 #include "mlir/Transforms/GreedyPatternRewriteDriver.h"
+#include "tamis/Gpu/Tensor.h"
 #include "tamis/Support/QuantMath.h"
 #include "tamis/Target/Target.h"
 #include "tamis/Transforms/ConstantTensor.h"
@@ -137,10 +138,12 @@ static bool hasManyRows(ContractOp op) {
 }
 
 /// Multiplies floats by the codes of `w` instead of what they stand for, where
-/// the policy leaves roundings open and rows are few or not known.
+/// the policy leaves roundings open and rows are few or not known, or fragments
+/// read codes.
 bool LowerQAT::lowerFloatProduct(ContractOp op, DequantizeOp w) {
+  Type lhs = getType(op.getLhs()).getElementType();
   if (isStrict(op) || op.hasEpilogue() || !op.getAccumulator().isF32() ||
-      hasManyRows(op))
+      (hasManyRows(op) && !device::multipliesCodes(getTarget(op), lhs)))
     return false;
   if (w.getBlockSize())
     return !lowerBlocks(op, nullptr, w, *symbols);

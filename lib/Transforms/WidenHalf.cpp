@@ -4,12 +4,14 @@
 // and converting each scalar again where it is broadcast, costs more than the
 // memory that narrow activations save, so activations stay float32 from the
 // first operation to the last and only inputs, outputs and weights are narrow.
-// Results are at least as accurate as the model's own arithmetic.
+// Results are at least as accurate as the model's own arithmetic. Machines that
+// multiply float16 themselves want it in memory instead.
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/Linalg/IR/Linalg.h"
 #include "mlir/Dialect/MLProgram/IR/MLProgram.h"
 #include "mlir/Dialect/Tensor/IR/Tensor.h"
 #include "mlir/IR/IRMapping.h"
+#include "tamis/Gpu/Tensor.h"
 #include "tamis/IR/Tamis.h"
 #include "tamis/Target/Target.h"
 #include "tamis/Transforms/Passes.h"
@@ -59,7 +61,8 @@ static Value convert(OpBuilder &b, Value value, Type element) {
 namespace {
 struct WidenHalf : tamis::impl::WidenHalfBase<WidenHalf> {
   void runOnOperation() override {
-    if (isStrict(getOperation()))
+    if (isStrict(getOperation()) ||
+        device::multipliesHalf(getTarget(getOperation())))
       return;
     SmallVector<Operation *> ops;
     getOperation().walk<WalkOrder::PreOrder>([&](Operation *op) {

@@ -1,4 +1,4 @@
-// Products that models do not reach: float16, bfloat16 and dp4a, as PTX.
+// Products of 16 bits, and dp4a, which no target reaches, as PTX.
 // RUN: rm -rf %t && mkdir %t
 // RUN: tamis-opt %s --pass-pipeline='builtin.module(tamis-map-to-gpu,gpu-launch-sink-index-computations,gpu-kernel-outlining,tamis-flatten-launches{pointers},canonicalize,cse,gpu.module(convert-scf-to-cf,tamis-lower-to-nvvm),tamis-embed-kernels{folder=%t})' | FileCheck %s --check-prefix=HOST
 // RUN: FileCheck %s < %t/kernels.ptx

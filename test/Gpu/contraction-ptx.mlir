@@ -10,9 +10,12 @@
 // CHECK: .minnctapersm 1
 // CHECK-NOT: satfinite
 // CHECK-DAG: cp.async.cg.shared.global
-// CHECK-DAG: cp.async.wait_group {{.*}}1;
+// CHECK-DAG: cp.async.wait_group {{.*}}4;
+// CHECK-DAG: ldmatrix.sync.aligned.m8n8.x4.shared.b16
 // CHECK-DAG: mma.sync.aligned.m16n8k32.row.col.s32.s8.u8.s32
 // CHECK-DAG: mma.sp::ordered_metadata.sync.aligned.m16n8k64.row.col.s32.s8.s8.s32
+// CHECK-DAG: mma.sync.aligned.m16n8k16.row.col.f32.f16.f16.f32
+// CHECK-DAG: cvt.rn.f16.f32
 // CHECK-DAG: fma.rn.f32
 // CHECK-DAG: mul.rn.f32
 // CHECK-DAG: cvt.rni.f32.f32
@@ -20,8 +23,8 @@
 #lhs = affine_map<(m, n, k) -> (m, k)>
 #rhs = affine_map<(m, n, k) -> (k, n)>
 #out = affine_map<(m, n, k) -> (m, n)>
-func.func @main(%x: tensor<?x64xi8>, %s: tensor<?x8xi8>, %f: tensor<?x64xf32>)
-    -> (tensor<?x16xf32>, tensor<?x1xi32>, tensor<?x16xf32>) {
+func.func @main(%x: tensor<?x64xi8>, %s: tensor<?x8xi8>, %f: tensor<?x64xf32>, %h: tensor<?x64xf16>)
+    -> (tensor<?x16xf32>, tensor<?x1xi32>, tensor<?x16xf32>, tensor<?x16xf16>) {
   %c0 = arith.constant 0 : index
   %m = tensor.dim %x, %c0 : tensor<?x64xi8>
   %e = tensor.empty(%m) : tensor<?x16xf32>
@@ -45,5 +48,14 @@ func.func @main(%x: tensor<?x64xi8>, %s: tensor<?x8xi8>, %f: tensor<?x64xf32>)
   %wf = arith.constant dense<3.0> : tensor<64x16xf32>
   %yf = tamis.contract ins(%f, %wf : tensor<?x64xf32>, tensor<64x16xf32>) outs(%ef : tensor<?x16xf32>)
     maps [#lhs, #rhs, #out] iterators ["parallel", "parallel", "reduction"] pad [0, 0] accumulator f32 -> tensor<?x16xf32>
-  return %y, %ys, %yf : tensor<?x16xf32>, tensor<?x1xi32>, tensor<?x16xf32>
+  %mh = tensor.dim %h, %c0 : tensor<?x64xf16>
+  %eh = tensor.empty(%mh) : tensor<?x16xf16>
+  %wh = arith.constant dense<3.0> : tensor<64x16xf16>
+  %yh = tamis.contract ins(%h, %wh : tensor<?x64xf16>, tensor<64x16xf16>) outs(%eh : tensor<?x16xf16>)
+    maps [#lhs, #rhs, #out] iterators ["parallel", "parallel", "reduction"] pad [0, 0] accumulator f32 epilogue {
+    ^bb0(%acc: f32):
+      %half = arith.truncf %acc : f32 to f16
+      tamis.yield %half : f16
+    } -> tensor<?x16xf16>
+  return %y, %ys, %yf, %yh : tensor<?x16xf32>, tensor<?x1xi32>, tensor<?x16xf32>, tensor<?x16xf16>
 }

@@ -50,3 +50,35 @@ func.func @stored(%x: memref<8x64xi8>, %w: memref<64x32xi8>, %y: memref<8x32xf32
     tiles <channels = 32, rows = 8, words = 16, warpChannels = 32, warpRows = 8, stages = 1>
   return
 }
+
+// -----
+
+// expected-error @below {{expected 4 or 8 bits, got 2}}
+func.func private @bits() attributes {a = #tamis_gpu.codes<bits = 2, low = 0>}
+
+// -----
+
+// expected-error @below {{low expected a value of 8 bits, got 256}}
+func.func private @low() attributes {a = #tamis_gpu.codes<bits = 4, low = 256>}
+
+// -----
+
+#maps = [affine_map<(m, n, k) -> (m, k)>, affine_map<(m, n, k) -> (n, k)>, affine_map<(m, n, k) -> (m, n)>]
+func.func @codes(%x: memref<8x64xf16>, %w: memref<32x64xi8>, %y: memref<8x32xf32>) {
+  // expected-error @below {{expected codes of packed dense weights}}
+  tamis_gpu.contract ins(%x, %w : memref<8x64xf16>, memref<32x64xi8>) outs(%y : memref<8x32xf32>)
+    maps #maps bounds [8, 32, 64] accumulator f32 by #tamis_gpu.mma<element = f16, emulated = true>
+    tiles <channels = 32, rows = 8, words = 16, warpChannels = 32, warpRows = 8, stages = 1> codes <bits = 4, low = 0>
+  return
+}
+
+// -----
+
+#maps = [affine_map<(m, n, k) -> (m, k)>, affine_map<(m, n, k) -> (n, k)>, affine_map<(m, n, k) -> (m, n)>]
+func.func @block(%x: memref<8x64xf16>, %w: memref<32x64xf16>, %y: memref<8x32xf32>) {
+  // expected-error @below {{expected a region combine with a block dimension}}
+  tamis_gpu.contract ins(%x, %w : memref<8x64xf16>, memref<32x64xf16>) outs(%y : memref<8x32xf32>)
+    maps #maps bounds [8, 32, 64] accumulator f32 by #tamis_gpu.mma<element = f16, emulated = true>
+    tiles <channels = 32, rows = 8, words = 16, warpChannels = 32, warpRows = 8, stages = 1> {block = 2}
+  return
+}

@@ -96,3 +96,35 @@ module attributes {tamis.policy = #tamis.policy<strict = true>} {
     return %r : tensor<8xf16>
   }
 }
+
+// -----
+
+// Tensor cores multiply float16, emulated ones too; a device without them does
+// not.
+#lhs = affine_map<(m, n, k) -> (m, k)>
+#rhs = affine_map<(m, n, k) -> (k, n)>
+#out = affine_map<(m, n, k) -> (m, n)>
+module attributes {tamis.target = #tamis.target<"vulkan", ["mma"]>} {
+  // CHECK-LABEL: func.func @multiplied
+  // CHECK-NEXT: tamis.contract ins(%{{.*}}, %{{.*}} : tensor<8x4xf16>, tensor<4x4xf16>)
+  func.func @multiplied(%x: tensor<8x4xf16>, %w: tensor<4x4xf16>, %e: tensor<8x4xf32>) -> tensor<8x4xf32> {
+    %c = tamis.contract ins(%x, %w : tensor<8x4xf16>, tensor<4x4xf16>) outs(%e : tensor<8x4xf32>)
+      maps [#lhs, #rhs, #out] iterators ["parallel", "parallel", "reduction"] pad [0, 0] accumulator f32 -> tensor<8x4xf32>
+    return %c : tensor<8x4xf32>
+  }
+}
+
+// -----
+
+#lhs = affine_map<(m, n, k) -> (m, k)>
+#rhs = affine_map<(m, n, k) -> (k, n)>
+#out = affine_map<(m, n, k) -> (m, n)>
+module attributes {tamis.target = #tamis.target<"vulkan", []>} {
+  // CHECK-LABEL: func.func @not_multiplied
+  // CHECK: tamis.contract ins(%{{.*}}, %{{.*}} : tensor<8x4xf32>, tensor<4x4xf32>)
+  func.func @not_multiplied(%x: tensor<8x4xf16>, %w: tensor<4x4xf16>, %e: tensor<8x4xf32>) -> tensor<8x4xf32> {
+    %c = tamis.contract ins(%x, %w : tensor<8x4xf16>, tensor<4x4xf16>) outs(%e : tensor<8x4xf32>)
+      maps [#lhs, #rhs, #out] iterators ["parallel", "parallel", "reduction"] pad [0, 0] accumulator f32 -> tensor<8x4xf32>
+    return %c : tensor<8x4xf32>
+  }
+}

@@ -28,6 +28,23 @@ struct FragmentPlace {
   Value first, second;
 };
 
+/// A place that follows the lane in a fixed way: (lane / 4 + first,
+/// lane % 4 * step + second); `inner` counts the lane % 4 first instead, and no
+/// lane moves the second.
+struct LanePlace {
+  int64_t first, step, second;
+  bool inner = false;
+
+  int64_t getFirst(int64_t lane) const {
+    return (inner ? lane % 4 : lane / 4) + first;
+  }
+  int64_t getSecond(int64_t lane) const { return lane % 4 * step + second; }
+  FragmentPlace build(OpBuilder &builder, Location loc, Value lane) const;
+  /// Whether all lanes together have eight lines of four words, as one
+  /// instruction loads them.
+  bool isMatrix() const { return !inner && step == 1 && second % 4 == 0; }
+};
+
 /// Workgroup memory through which the lanes of an emulated product read each
 /// other's registers: words from `base` on belong to this warp, whose `lane`
 /// is the invocation's own.

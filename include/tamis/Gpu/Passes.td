@@ -15,7 +15,8 @@ def SelectFragments : Pass<"tamis-select-fragments", "::mlir::ModuleOp"> {
     best fragment instruction the target has (include/tamis/Gpu/TensorOps.td);
     constant right operands are brought into the order of its tiles by
     `tamis_kernel.pack`, those of two zeros among four by `tamis_gpu.compress`
-    too, others are read where they lie. Padding becomes `tensor.pad`.
+    too, integers beside floats by `tamis_gpu.encode`; others are read where they
+    lie. Sums of blocks and what adds them up become one contraction. Padding becomes `tensor.pad`.
     Contractions it cannot take stay with the reason why; the generic lowering
     takes them. test/Gpu/select-fragments.mlir
   }];
@@ -28,10 +29,11 @@ def SelectFragments : Pass<"tamis-select-fragments", "::mlir::ModuleOp"> {
 }
 
 def CompressWeights : Pass<"tamis-compress-weights", "::mlir::ModuleOp"> {
-  let summary = "leaves out the zeros of 2:4 weights at compile time";
+  let summary = "makes packed weights smaller at compile time";
   let description = [{
     `tamis_gpu.compress` of packed constants becomes two parameters: the values
-    that are left and the metadata that says where they were. It runs after
+    that are left and the metadata that says where they were; `tamis_gpu.encode`
+    one of codes of few bits in the order of lanes. It runs after
     `--tamis-pack-parameters`. test/Gpu/compress-weights.mlir
   }];
   let dependentDialects = ["::mlir::arith::ArithDialect",

@@ -12,6 +12,29 @@
 
 #include "tamis/Gpu/TensorInterfaces.h.inc"
 
+namespace mlir::tamis::device {
+class CodesAttr;
+
+/// How codes lie in words of 32 bits. A word holds `registers` consecutive
+/// weight registers of one lane: element `slot` of register `r` is in the bits
+/// from `bits * r + 32 / slots * slot` on, so that a shift and a mask bring all
+/// elements of a register into their places. `steps` products of a fragment
+/// take `words` words of each lane. Words are ordered by fragments of channels,
+/// then steps, words and lanes; where four lanes share a channel and its words,
+/// `lanes` of them are stored.
+struct CodeLayout {
+  int64_t bits, slots, registers, steps, words, lanes;
+
+  /// Of the weights of `instruction` that has `slots` elements in a word.
+  CodeLayout(FragmentAttrInterface instruction, CodesAttr codes, int64_t slots);
+  int64_t getShift(int64_t weightRegister) const {
+    return bits * (weightRegister % registers);
+  }
+  /// The lowest `bits` of every element of a word.
+  uint32_t getMask() const;
+};
+} // namespace mlir::tamis::device
+
 #define GET_ATTRDEF_CLASSES
 #include "tamis/Gpu/TensorAttrs.h.inc"
 
@@ -26,6 +49,14 @@ namespace tamis::device {
 /// `mma-sp` are tensor cores; where its device is not NVIDIA's they are
 /// emulated.
 SmallVector<FragmentAttrInterface> getFragments(TargetAttr target);
+
+/// True if a fragment of `target`, which may be null, multiplies float16 by
+/// float16: models then keep it from the first operation to the last.
+bool multipliesHalf(TargetAttr target);
+
+/// True if a fragment of `target`, which may be null, multiplies floats of type
+/// `lhs` by constant integers as they are.
+bool multipliesCodes(TargetAttr target, Type lhs);
 
 /// Lets one-shot bufferization take contractions.
 void registerTensorExternalModels(DialectRegistry &registry);

@@ -40,6 +40,7 @@ def FragmentAttrInterface : AttrInterface<"FragmentAttrInterface"> {
     InterfaceMethod<[{
       True if it multiplies these element types exactly as the numeric contract
       asks. `lhsUnsigned`/`rhsUnsigned` give the meaning of 8-bit operands.
+      Integers of rhs beside floats are constant: they come as codes.
     }], "bool", "accepts", (ins "::mlir::Type":$lhs, "::mlir::Type":$rhs,
         "::mlir::Type":$accumulator, "bool":$lhsUnsigned, "bool":$rhsUnsigned)>,
     InterfaceMethod<[{
@@ -54,20 +55,23 @@ def FragmentAttrInterface : AttrInterface<"FragmentAttrInterface"> {
       where the product needs none.
     }], "int64_t", "getExchangeWords", (ins), "", "return 0;">,
     InterfaceMethod<[{
-      Channel and stored word that weight register `index` of `lane` holds.
-    }], "::mlir::tamis::device::FragmentPlace", "buildWeightPlace",
-    (ins "::mlir::OpBuilder &":$builder, "::mlir::Location":$loc,
-         "::mlir::Value":$lane, "int64_t":$index)>,
+      Channel and stored word that weight register `index` of a lane holds.
+    }], "::mlir::tamis::device::LanePlace", "getWeightPlace",
+    (ins "int64_t":$index)>,
     InterfaceMethod<[{
-      Row and word that activation register `index` of `lane` holds.
-    }], "::mlir::tamis::device::FragmentPlace", "buildRowPlace",
-    (ins "::mlir::OpBuilder &":$builder, "::mlir::Location":$loc,
-         "::mlir::Value":$lane, "int64_t":$index)>,
+      Row and word that activation register `index` of a lane holds.
+    }], "::mlir::tamis::device::LanePlace", "getRowPlace", (ins "int64_t":$index)>,
     InterfaceMethod<[{
-      Channel and row whose sum register `index` of `lane` holds.
-    }], "::mlir::tamis::device::FragmentPlace", "buildSumPlace",
+      Channel and row whose sum register `index` of a lane holds.
+    }], "::mlir::tamis::device::LanePlace", "getSumPlace", (ins "int64_t":$index)>,
+    InterfaceMethod<[{
+      Builds a weight register of elements `code + low`; `codes` is a word with
+      an unsigned code in the lowest bits of each element. Only where `accepts`
+      takes integers beside floats.
+    }], "::mlir::Value", "buildDecode",
     (ins "::mlir::OpBuilder &":$builder, "::mlir::Location":$loc,
-         "::mlir::Value":$lane, "int64_t":$index)>,
+         "::mlir::Value":$codes, "int64_t":$low), "",
+    "llvm_unreachable(\"multiplies no codes\");">,
     InterfaceMethod<[{
       Builds `sums + weights * rows`; all lanes of the workgroup get here
       together. Returns the new sums.
@@ -85,7 +89,8 @@ class TamisGpu_Fragment<string name, string mnemonic_, list<string> methods = []
   let mnemonic = mnemonic_;
 }
 
-def TamisGpu_LaneFmaAttr : TamisGpu_Fragment<"LaneFma", "lane_fma"> {
+def TamisGpu_LaneFmaAttr : TamisGpu_Fragment<"LaneFma", "lane_fma",
+    ["buildDecode"]> {
   let summary = "float32 multiply-add, one sum of each lane";
   let description = [{
     Lane `l` has channel `l / 4` and row `l % 4`.
@@ -106,7 +111,8 @@ def TamisGpu_LaneDotAttr : TamisGpu_Fragment<"LaneDot", "lane_dot"> {
   let assemblyFormat = "`<` struct(params) `>`";
 }
 
-def TamisGpu_MmaAttr : TamisGpu_Fragment<"Mma", "mma", ["getExchangeWords"]> {
+def TamisGpu_MmaAttr : TamisGpu_Fragment<"Mma", "mma",
+    ["buildDecode", "getExchangeWords"]> {
   let summary = "tensor core product of 16 channels and 8 rows, mma.sync";
   let description = [{
     m16n8k32 of 8-bit integers, whose sums wrap, m16n8k16 of float16 and
@@ -155,6 +161,21 @@ def TamisGpu_TilesAttr : AttrDef<TamisGpu_Dialect, "Tiles"> {
   }];
 }
 
+def TamisGpu_CodesAttr : AttrDef<TamisGpu_Dialect, "Codes"> {
+  let mnemonic = "codes";
+  let summary = "constant weights of few bits";
+  let description = [{
+    An element is `low` plus an unsigned code of `bits`, 4 or 8. In memory codes
+    have the order in which the lanes of a fragment want them, see `CodeLayout`
+    (include/tamis/Gpu/Tensor.h).
+
+    Example: `#tamis_gpu.codes<bits = 4, low = -8>`
+  }];
+  let parameters = (ins "int64_t":$bits, "int64_t":$low);
+  let assemblyFormat = "`<` struct(params) `>`";
+  let genVerifyDecl = 1;
+}
+
 //===-- operations --------------------------------------------------------===//
 
 class TamisGpu_Op<string mnemonic, list<Trait> traits = []>
@@ -185,6 +206,35 @@ def TamisGpu_CompressOp : TamisGpu_Op<"compress", [Pure]> {
   let hasVerifier = 1;
 }
 
+def TamisGpu_EncodeOp : TamisGpu_Op<"encode", [Pure]> {
+  let summary = "packed integers as codes in the order of lanes";
+  let description = [{
+    `packed` are bytes in tiles, `step` elements of the reduction for each
+    channel, which `words` words of `instruction`'s elements hold once they are
+    decoded. `encoded` are the same tiles in words of 32 bits by `CodeLayout`,
+    each code modulo two to the power of its bits.
+
+    `--tamis-compress-weights` does it to constants; others do not occur.
+
+    Example:
+    ```mlir
+    %c = tamis_gpu.encode %p by #tamis_gpu.mma<element = f16, emulated = false> codes <bits = 4, low = -8> step 32 words 16 : tensor<1x1x4x1024xi8> -> tensor<1x1x4x128xi32>
+    ```
+  }];
+  let arguments = (ins AnyRankedTensor:$packed,
+    FragmentAttrInterface:$instruction, TamisGpu_CodesAttr:$codes, I64Attr:$step,
+    I64Attr:$words);
+  let results = (outs AnyRankedTensor:$encoded);
+  let assemblyFormat = [{
+    $packed `by` $instruction `codes` $codes `step` $step `words` $words attr-dict
+    `:` type($packed) `->` type($encoded)
+  }];
+  let hasVerifier = 1;
+  let extraClassDeclaration = [{
+    ::mlir::tamis::device::CodeLayout getLayout();
+  }];
+}
+
 def TamisGpu_ContractOp : TamisGpu_Op<"contract", [
     AttrSizedOperandSegments, DestinationStyleOpInterface,
     DeclareOpInterfaceMethods<MemoryEffectsOpInterface>,
@@ -199,6 +249,12 @@ def TamisGpu_ContractOp : TamisGpu_Op<"contract", [
     from the pack. `bounds` are the iteration bounds, dynamic ones follow from
     `init` and `lhs`.
 
+    With `codes`, `rhs` comes from `tamis_gpu.encode`. With a `block` dimension,
+    the outermost reduction, each of its steps has a sum of its own, which the
+    region `combine` adds to a total as in `tamis_kernel.contract`: its arguments
+    are the total, the sum and elements of `factors`, read through the last maps.
+    A block is a whole number of tiles.
+
     Example:
     ```mlir
     %y = tamis_gpu.contract ins(%x, %p : tensor<?x72xi8>, tensor<1x1x2x2048xi8>) outs(%e : tensor<?x32xi32>)
@@ -210,13 +266,14 @@ def TamisGpu_ContractOp : TamisGpu_Op<"contract", [
   let arguments = (ins AnyShaped:$lhs, AnyShaped:$rhs,
     Optional<AnyShaped>:$metadata, Optional<AnyShaped>:$sums,
     Optional<AnySignlessInteger>:$lhs_zero, Optional<AnySignlessInteger>:$rhs_zero,
-    Variadic<AnyType>:$extras, AnyShaped:$init, AffineMapArrayAttr:$indexing_maps,
-    DenseI64ArrayAttr:$bounds, TypeAttr:$accumulator,
+    Variadic<AnyType>:$extras, Variadic<AnyType>:$factors, AnyShaped:$init,
+    AffineMapArrayAttr:$indexing_maps, DenseI64ArrayAttr:$bounds, TypeAttr:$accumulator,
     FragmentAttrInterface:$instruction, TamisGpu_TilesAttr:$tiles,
-    UnitAttr:$packed, UnitAttr:$lhs_unsigned, UnitAttr:$rhs_unsigned,
+    UnitAttr:$packed, OptionalAttr<TamisGpu_CodesAttr>:$codes,
+    OptionalAttr<I64Attr>:$block, UnitAttr:$lhs_unsigned, UnitAttr:$rhs_unsigned,
     OptionalAttr<StrAttr>:$origin);
   let results = (outs Optional<AnyRankedTensor>:$result);
-  let regions = (region MaxSizedRegion<1>:$epilogue);
+  let regions = (region MaxSizedRegion<1>:$combine, MaxSizedRegion<1>:$epilogue);
   let assemblyFormat = [{
     `ins` `(` $lhs `,` $rhs `:` type($lhs) `,` type($rhs) `)`
     (`metadata` `(` $metadata^ `:` type($metadata) `)`)?
@@ -224,9 +281,11 @@ def TamisGpu_ContractOp : TamisGpu_Op<"contract", [
     (`lhs_zero` `(` $lhs_zero^ `:` type($lhs_zero) `)`)?
     (`rhs_zero` `(` $rhs_zero^ `:` type($rhs_zero) `)`)?
     (`extras` `(` $extras^ `:` type($extras) `)`)?
+    (`factors` `(` $factors^ `:` type($factors) `)`)?
     `outs` `(` $init `:` type($init) `)`
     `maps` $indexing_maps `bounds` $bounds `accumulator` $accumulator
-    `by` $instruction `tiles` $tiles attr-dict (`epilogue` $epilogue^)?
+    `by` $instruction `tiles` $tiles (`codes` $codes^)? attr-dict
+    (`combine` $combine^)? (`epilogue` $epilogue^)?
     (`->` type($result)^)?
   }];
   let hasVerifier = 1;
@@ -238,7 +297,13 @@ def TamisGpu_ContractOp : TamisGpu_Op<"contract", [
     ::mlir::AffineMap getOutMap() { return getMap(2); }
     /// The map through which extra operand `i` is read.
     ::mlir::AffineMap getExtraMap(unsigned i) { return getMap(3 + i); }
+    /// The map through which factor `i` is read.
+    ::mlir::AffineMap getFactorMap(unsigned i) {
+      return getMap(3 + getExtras().size() + i);
+    }
     bool hasEpilogue() { return !getEpilogue().empty(); }
+    /// What the epilogue sees: the total of all blocks or the accumulator.
+    ::mlir::Type getTotalType();
   }];
 }
 

@@ -21,6 +21,13 @@ void addDestinationEffects(
 LogicalResult verifyStored(Operation *op, Region &epilogue, size_t extras,
                            Type sum, Value init);
 
+/// Checks the sums of blocks: with a dimension `block` of `dims`, `combine`
+/// adds an `accumulator` and elements of `factors` factors to a `total`;
+/// without one neither is there.
+LogicalResult verifyBlocks(Operation *op, std::optional<uint64_t> block,
+                           size_t dims, Region &combine, size_t factors,
+                           Type accumulator, Type total);
+
 /// True if `operands` of `contract` are its destination and extra operands that
 /// are read through the destination's map: each element is read just before it
 /// is written, so that they may be one buffer.

@@ -147,6 +147,7 @@ def LowerQAT : Pass<"tamis-lower-qat", "::mlir::func::FuncOp"> {
     Doctest: test/Transforms/lower-qat.mlir
   }];
   let dependentDialects = ["::mlir::tamis::TamisDialect",
+                           "::mlir::tamis::device::TamisGpuDialect",
                            "::mlir::arith::ArithDialect",
                            "::mlir::math::MathDialect",
                            "::mlir::linalg::LinalgDialect",
@@ -233,9 +234,11 @@ def WidenHalf : Pass<"tamis-widen-half", "::mlir::func::FuncOp"> {
     tensors; inputs are extended, results rounded, and no rounding is left in
     between. Weights of contractions stay float16, since packing extends them.
     Loops and other operations get float16 through conversions. Does nothing
-    under a strict policy. Doctest: test/Transforms/widen-half.mlir
+    under a strict policy, nor where the target has fragments that multiply
+    float16 (include/tamis/Gpu/TensorOps.td). Doctest: test/Transforms/widen-half.mlir
   }];
   let dependentDialects = ["::mlir::tamis::TamisDialect",
+    "::mlir::tamis::device::TamisGpuDialect",
     "::mlir::arith::ArithDialect", "::mlir::linalg::LinalgDialect",
     "::mlir::tensor::TensorDialect"];
   let statistics = [Statistic<"numWidened", "widened", "operations rewritten">];

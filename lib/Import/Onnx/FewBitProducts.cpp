@@ -217,18 +217,18 @@ LogicalResult importMatMulNBits(Importer &im, const Node &node) {
   FailureOr<Value> w = dequantizeWeights(im, node, s);
   if (failed(w))
     return failure();
-  Value x = convert(im, im.tensor(a), f32);
+  Value x = im.tensor(a);
   if (rankOf(x) < 1 ||
       failed(im.requireEqual(node, im.dim(x, rankOf(x) - 1), im.shape.attr(s.k),
                              "the last dimension of A")))
     return failure();
-  // As rows, so that nothing stands between rounding and product.
+  // As rows, so that nothing stands between widening, rounding and product.
   Sizes sizes = im.dims(x);
   sizes.back() = im.shape.attr(s.n);
   OpFoldResult rows = im.shape.attr(1);
   for (int64_t i = 0; i + 1 < rankOf(x); ++i)
     rows = im.shape.mul(rows, im.dim(x, i));
-  x = im.reshape(x, {rows, im.shape.attr(s.k)});
+  x = convert(im, im.reshape(x, {rows, im.shape.attr(s.k)}), f32);
   if (im.getInt(node, "accuracy_level", 0) == kIntegerActivations) {
     x = roundToBytes(im, node, x, s.k, s.block);
     if (!x)

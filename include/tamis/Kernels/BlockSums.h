@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
 // Contractions whose result is the sums of blocks, and the addition of them.
-#ifndef TAMIS_LIB_KERNELS_BLOCKSUMS_H
-#define TAMIS_LIB_KERNELS_BLOCKSUMS_H
+#ifndef TAMIS_KERNELS_BLOCKSUMS_H
+#define TAMIS_KERNELS_BLOCKSUMS_H
 
 #include "mlir/Dialect/Linalg/IR/Linalg.h"
 #include "tamis/IR/Tamis.h"
@@ -27,9 +27,10 @@ struct BlockSums {
   /// Iterator names with the blocks among the reductions.
   ArrayAttr getIterators(ContractOp op) const;
   /// Fills `combine`, (total, sum, factors) to the next total. A factor whose
-  /// element type is `narrowed[i]`, where that is not null, is widened first.
+  /// element type is `narrowed[i]`, where that is there and not null, is
+  /// widened first.
   void buildCombine(OpBuilder &b, ContractOp op, Region &combine,
-                    ArrayRef<Type> narrowed) const;
+                    ArrayRef<Type> narrowed = {}) const;
 };
 
 /// The addition behind `op`, or nullopt where its result is none of blocks.
@@ -37,4 +38,4 @@ std::optional<BlockSums> findBlockSums(ContractOp op);
 
 } // namespace mlir::tamis
 
-#endif // TAMIS_LIB_KERNELS_BLOCKSUMS_H
+#endif // TAMIS_KERNELS_BLOCKSUMS_H
