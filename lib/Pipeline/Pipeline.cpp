@@ -174,7 +174,7 @@ static void addSpirv(OpPassManager &pm, const CompileOptions &options) {
   pm.addPass(createEmbedKernels(embedding));
 }
 
-/// Device functions to PTX inside the host's module.
+/// Device functions to PTX and a cubin inside the host's module.
 static void addNvptx(OpPassManager &pm, const CompileOptions &options) {
   FlattenLaunchesOptions flatten;
   flatten.pointers = true;
@@ -185,6 +185,8 @@ static void addNvptx(OpPassManager &pm, const CompileOptions &options) {
   device.addPass(createLowerToNvvm());
   EmbedKernelsOptions embedding;
   embedding.folder = options.dumpStages;
+  embedding.assemble = options.emit != EmitKind::Ptx;
+  embedding.ptxas = options.ptxas;
   pm.addPass(createEmbedKernels(embedding));
 }
 

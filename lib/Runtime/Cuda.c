@@ -150,9 +150,13 @@ static tamis_status open_device(struct tamis_device *device) {
   device->has_context = 1;
   CHECK(device->push(device->context), "a context");
   CHECK(device->stream_create(&device->stream, 0), "a stream");
-  /* All kernels are one text. */
-  cu_result result =
-      device->module_load(&device->module, tamis_model_data.kernels[0].code);
+  /* All kernels are one text, and one binary of it for one chip. */
+  const tamis_kernel *first = &tamis_model_data.kernels[0];
+  cu_result result = CU_NO_BINARY_FOR_GPU;
+  if (first->binary)
+    result = device->module_load(&device->module, first->binary);
+  if (result && result != CU_OUT_OF_MEMORY)
+    result = device->module_load(&device->module, first->code);
   if (result == CU_NO_BINARY_FOR_GPU) {
     int major = 0, minor = 0;
     device->attribute(&major, CU_CAPABILITY_MAJOR, device->device);

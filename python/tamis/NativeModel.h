@@ -52,6 +52,8 @@ public:
   nanobind::dict getMetadata() const;
   const std::string &getProducer() const;
   std::string getReport() const;
+  /// The same of the library at `path`, which need not run here.
+  static std::string readReport(const std::string &path);
 
   /// The shape of each output for these inputs; -1 where the data decides.
   std::vector<std::vector<int64_t>>

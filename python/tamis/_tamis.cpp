@@ -166,6 +166,8 @@ NB_MODULE(_tamis, m) {
       .def("run", &NativeModel::run)
       .def("bind", &NativeModel::bind);
   bindSession(m);
+  m.def("read_report", &NativeModel::readReport, nb::arg("path"),
+        nb::call_guard<nb::gil_scoped_release>());
   m.def("recognize_sparsity", &findPattern, nb::arg("matrix"),
         nb::arg("rows"), nb::arg("columns"));
   m.def("library_path", &libraryPath);

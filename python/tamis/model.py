@@ -314,6 +314,14 @@ class SpecialisedModel(Model):
         return self._single("report").report()
 
 
+def read_report(path):
+    """What `report()` says of the library at `path`, which may be for another processor or a device that is not here."""
+    try:
+        return json.loads(_tamis.read_report(os.path.abspath(path)))
+    except RuntimeError as error:
+        raise Error(str(error), file=path) from None
+
+
 def load(path, threads=None):
     """Load a library that `tamis compile` wrote. A library is code: load only what you trust."""
     path = os.fspath(path)

@@ -50,6 +50,9 @@ public:
 
   static llvm::Expected<std::unique_ptr<CompiledModel>>
   load(StringRef path, const LoadOptions &options = {});
+  /// The JSON text of the `describe` of the library at `path`, for which this
+  /// machine need not have the processor or the device.
+  static llvm::Expected<std::string> readDescription(StringRef path);
   ~CompiledModel();
   CompiledModel(const CompiledModel &) = delete;
   CompiledModel &operator=(const CompiledModel &) = delete;
@@ -84,7 +87,9 @@ private:
   struct Instance;
 
   CompiledModel() = default;
+  llvm::Error open(StringRef path);
   llvm::Error bind(StringRef path, const LoadOptions &options);
+  llvm::Error bindSymbol(StringRef path, StringRef symbol, auto &function);
   llvm::Error checkDims(ArrayRef<int64_t> dims, int64_t expected) const;
 
   ModelInterface interface;

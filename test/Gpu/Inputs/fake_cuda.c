@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
  *
  * A CUDA driver without a device behind it: memory is the host's, kernels do
- * nothing. FAKE_CUDA names what fails.
+ * nothing. FAKE_CUDA names what fails: of kernels `cubin`, `ptx` or both, `chip`.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -63,8 +63,11 @@ int cuMemFree_v2(unsigned long long address) {
   return 0;
 }
 int cuModuleLoadData(void **module, const void *image) {
+  int cubin = !memcmp(image, "\x7f" "ELF", 4);
+  if (fails("chip") || fails(cubin ? "cubin" : "ptx"))
+    return 209;
   *module = malloc(1);
-  return fails("chip") ? 209 : strstr(image, ".version") ? 0 : 218;
+  return cubin || strstr(image, ".version") ? 0 : 218;
 }
 int cuModuleUnload(void *module) {
   free(module);
