@@ -13,6 +13,7 @@
 #include "tamis/Conversion/Workspace.h"
 #include "tamis/Gpu/Mapping.h"
 #include "tamis/Gpu/Passes.h"
+#include "tamis/Gpu/Tensor.h"
 #include "tamis/IR/Tamis.h"
 #include "llvm/ADT/StringSet.h"
 
@@ -26,8 +27,11 @@ using namespace mlir::tamis;
 
 ArrayRef<GpuMapping> mlir::tamis::getGpuMappings() {
   static const GpuMapping mappings[] = {
-      {"fragments", refuseFragments, buildFragments},
-      {"elements", refuseElements, buildElements},
+      {"fragments", [](Operation *op) { return isa<device::ContractOp>(op); },
+       refuseFragments, buildFragments},
+      {"rows", areRows, refuseRows, buildRows},
+      {"elements", [](Operation *op) { return isa<linalg::LinalgOp>(op); },
+       refuseElements, buildElements},
   };
   return mappings;
 }
@@ -41,9 +45,13 @@ static SmallVector<Operation *> getComputations(func::FuncOp function) {
   return list;
 }
 
-/// The first mapping that takes `op`; null with the reason of the last.
+/// The first mapping that takes `op`; null with the reason of the last that is
+/// for operations like it.
 static const GpuMapping *findMapping(Operation *op, std::string &reason) {
+  reason = ("'" + op->getName().getStringRef() + "' has no device form").str();
   for (const GpuMapping &mapping : getGpuMappings()) {
+    if (!mapping.handles(op))
+      continue;
     reason = mapping.refuse(op);
     if (reason.empty())
       return &mapping;

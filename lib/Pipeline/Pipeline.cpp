@@ -127,10 +127,10 @@ static void populateCodegen(OpPassManager &pm, const CompileOptions &options) {
   pm.addPass(bufferization::createEmptyTensorEliminationPass());
   pm.addPass(createBufferize());
   addCleanup(pm);
-  // On plain buffers: before the memory plan, which then counts fewer. A device
-  // has more to do at once in the steps of a row one by one.
-  if (options.device == DeviceKind::None)
-    pm.addNestedPass<func::FuncOp>(createFuseRows());
+  // On plain buffers: before the memory plan, which then counts fewer.
+  FuseRowsOptions rows;
+  rows.lanes = options.device != DeviceKind::None;
+  pm.addNestedPass<func::FuncOp>(createFuseRows(rows));
   // Needs %workspace; before outlining, which passes the error word along.
   pm.addPass(createLowerChecks());
   pm.addPass(createPlanMemory());

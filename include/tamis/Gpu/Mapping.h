@@ -33,6 +33,8 @@ inline constexpr llvm::StringLiteral kWaitName = "tamis_device_wait";
 /// workgroup memory is a workgroup attribution.
 struct GpuMapping {
   llvm::StringLiteral name;
+  /// Whether it is for operations like `op`.
+  bool (*handles)(Operation *op);
   /// Why the mapping does not take `op`; empty if it does.
   std::string (*refuse)(Operation *op);
   void (*build)(OpBuilder &b, Operation *op);
@@ -45,6 +47,12 @@ ArrayRef<GpuMapping> getGpuMappings();
 /// of the result, reductions in sequence.
 std::string refuseElements(Operation *op);
 void buildElements(OpBuilder &b, Operation *op);
+
+/// Rows (lib/Gpu/MapRows.cpp): what `--tamis-fuse-rows=lanes` put together
+/// becomes one launch, in which the lanes of a row work on its elements.
+bool areRows(Operation *op);
+std::string refuseRows(Operation *op);
+void buildRows(OpBuilder &b, Operation *op);
 
 /// Contractions that carry fragments (lib/Gpu/ContractionKernel.cpp): tiles
 /// through workgroup memory, products of warps, the epilogue on registers.
