@@ -6,7 +6,7 @@
 #define TAMIS_LIB_KERNELS_DECISION_H
 
 #include "BlockSums.h"
-#include "Candidates.h"
+#include "tamis/Kernels/Candidates.h"
 #include "mlir/IR/PatternMatch.h"
 #include "tamis/Kernels/Classify.h"
 #include "tamis/Kernels/Tiling.h"

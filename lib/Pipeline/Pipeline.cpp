@@ -86,6 +86,7 @@ static void populatePlan(OpPassManager &pm, const CompileOptions &options) {
     pm.addPass(createSelectStorage());
   } else {
     pm.addPass(createSelectFragments());
+    pm.addPass(createPriceFragments());
   }
   pm.addPass(createReportDecisions());
 }

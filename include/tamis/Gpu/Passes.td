@@ -27,6 +27,18 @@ def SelectFragments : Pass<"tamis-select-fragments", "::mlir::ModuleOp"> {
     Statistic<"numLeft", "left", "Contractions left to the generic lowering">];
 }
 
+def PriceFragments : Pass<"tamis-price-fragments", "::mlir::ModuleOp"> {
+  let summary = "notes what fragments are expected to take";
+  let description = [{
+    Each `tamis_gpu.contract` gets the note that the report shows: every fragment
+    instruction that takes its types, with microseconds from the facts of the
+    device in `#tamis.profile`; 2:4 where its weights are. Nothing where the
+    profile does not know the device. test/Gpu/price-fragments.mlir
+  }];
+  let statistics = [
+    Statistic<"numPriced", "priced", "Contractions with predictions">];
+}
+
 def CompressWeights : Pass<"tamis-compress-weights", "::mlir::ModuleOp"> {
   let summary = "leaves out the zeros of 2:4 weights at compile time";
   let description = [{
