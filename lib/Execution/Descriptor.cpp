@@ -254,6 +254,11 @@ static void addPublicFunctions(llvm::Module &module, const Artifact &artifact,
   add("destroy", none, {pointer});
   if (artifact.hasRunStatic)
     add("run_static", i32, {pointer, pointer, pointer});
+  if (artifact.hasDevice) {
+    llvm::Type *real = llvm::Type::getDoubleTy(context);
+    add("device_seconds", real, {pointer});
+    add("device_copy", real, {pointer, i64});
+  }
   llvm::internalizeModule(module, [&](const llvm::GlobalValue &value) {
     return kept.contains(&value);
   });

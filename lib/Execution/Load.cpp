@@ -153,6 +153,9 @@ llvm::Error CompiledModel::bind(StringRef path, const LoadOptions &options) {
     return error;
   if (llvm::Error error = bindSymbol(path, "destroy", destroy))
     return error;
+  // Only models for a device have these.
+  llvm::consumeError(bindSymbol(path, "device_seconds", deviceSeconds));
+  llvm::consumeError(bindSymbol(path, "device_copy", deviceCopy));
   llvm::Expected<ModelInterface> described = parseInterface(describe());
   if (!described)
     return createStringError("'" + path +
@@ -182,6 +185,14 @@ CompiledModel::load(StringRef path, const LoadOptions &options) {
   if (llvm::Error error = model->bind(path, options))
     return std::move(error);
   return model;
+}
+
+double CompiledModel::getDeviceSeconds() const {
+  return deviceSeconds ? deviceSeconds(instance) : -1;
+}
+
+double CompiledModel::measureDeviceCopy(int64_t bytes) const {
+  return deviceCopy ? deviceCopy(instance, bytes) : -1;
 }
 
 CompiledModel::~CompiledModel() {

@@ -64,6 +64,11 @@ public:
   std::vector<std::tuple<nanobind::object, std::vector<int64_t>>>
   run(const std::vector<InputArray> &inputs) const;
 
+  double getDeviceSeconds() const { return model->getDeviceSeconds(); }
+  double measureDeviceCopy(int64_t bytes) const {
+    return model->measureDeviceCopy(bytes);
+  }
+
   std::unique_ptr<BoundCall> bind(const std::vector<InputArray> &inputs,
                                   const std::vector<OutputArray> &outputs);
 

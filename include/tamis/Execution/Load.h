@@ -83,6 +83,11 @@ public:
   llvm::Expected<std::vector<Output>> run(ArrayRef<const void *> inputs,
                                           ArrayRef<int64_t> inputDims) const;
 
+  /// Seconds of the last run by the device's clock, once asked before it, and
+  /// bytes a second of copies on the device; below 0 where there is none.
+  double getDeviceSeconds() const;
+  double measureDeviceCopy(int64_t bytes) const;
+
 private:
   struct Instance;
 
@@ -106,6 +111,9 @@ private:
                          void *) = nullptr;
   const char *(*lastError)(const Instance *) = nullptr;
   void (*destroy)(Instance *) = nullptr;
+  /// Null in models for the CPU.
+  double (*deviceSeconds)(Instance *) = nullptr;
+  double (*deviceCopy)(Instance *, int64_t) = nullptr;
 };
 
 } // namespace mlir::tamis
