@@ -82,7 +82,8 @@ std::string emission::describe(const Artifact &artifact) {
       {"run_static", artifact.hasRunStatic}};
   if (DictionaryAttr device = artifact.device) {
     llvm::json::Object facts = describeFacts(device);
-    facts["host"] = describeLayers(device.getAs<ArrayAttr>("host"));
+    for (StringRef list : {"host", "others"})
+      facts[list] = describeLayers(device.getAs<ArrayAttr>(list));
     object["device"] = std::move(facts);
   }
   return llvm::formatv("{0}", llvm::json::Value(std::move(object))).str();

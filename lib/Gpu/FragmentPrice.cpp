@@ -10,12 +10,25 @@ using namespace mlir;
 using namespace mlir::tamis;
 using namespace mlir::tamis::device;
 
-/// Rows assumed where only run time knows.
-static constexpr int64_t kTypicalRows = 128;
-
 static std::optional<double> findFact(ProfileAttr profile, const Twine &name) {
   auto fact = profile.getFacts().getAs<FloatAttr>(name.str());
   return fact ? std::optional(fact.getValueAsDouble()) : std::nullopt;
+}
+
+double device::getTypicalBytes(ShapedType type) {
+  double bytes = std::max(1.0, type.getElementTypeBitWidth() / 8.0);
+  for (int64_t size : type.getShape())
+    bytes *= double(ShapedType::isDynamic(size) ? kTypicalRows : size);
+  return bytes;
+}
+
+std::optional<double> device::priceBytes(ProfileAttr profile, double bytes) {
+  std::optional<double> memory = findFact(profile, "device.gigabytes_per_s");
+  std::optional<double> launch = findFact(profile, "device.launch_us");
+  std::optional<double> share = findFact(profile, "device.share");
+  if (!memory || !launch || !share)
+    return std::nullopt;
+  return *launch + bytes / (*memory * 1e3 * *share);
 }
 
 std::optional<double> device::priceFragment(ProfileAttr profile,
@@ -25,11 +38,11 @@ std::optional<double> device::priceFragment(ProfileAttr profile,
                                             const FragmentProblem &problem) {
   std::optional<double> rate =
       findFact(profile, "fragment." + instruction.getInstructionName());
-  std::optional<double> memory = findFact(profile, "device.gigabytes_per_s");
   std::optional<double> processors = findFact(profile, "device.processors");
   std::optional<double> launch = findFact(profile, "device.launch_us");
   std::optional<double> share = findFact(profile, "device.share");
-  if (!rate || !memory || !processors || !launch || !share)
+  std::optional<double> memory = priceBytes(profile, problem.bytes);
+  if (!rate || !processors || !launch || !share || !memory)
     return std::nullopt;
   double workgroups = problem.groups *
                       std::ceil(problem.rows / double(tileRows)) *
@@ -40,7 +53,7 @@ std::optional<double> device::priceFragment(ProfileAttr profile,
   double ofProcessor = *rate * 1e6 * *share / *processors;
   double products =
       std::max(1.0, workgroups / *processors) * operations / ofProcessor;
-  return *launch + std::max(products, problem.bytes / (*memory * 1e3 * *share));
+  return std::max(*launch + products, *memory);
 }
 
 double device::predictTwoOfFourGain(TargetAttr target, const LayerShape &shape,

@@ -16,20 +16,15 @@ using namespace mlir;
 using namespace mlir::tamis;
 using namespace mlir::tamis::device;
 
-static double getBytes(Value value, int64_t open) {
-  auto type = cast<ShapedType>(value.getType());
-  double bytes = type.getElementTypeBitWidth() / 8.0;
-  for (int64_t size : type.getShape())
-    bytes *= double(ShapedType::isDynamic(size) ? open : size);
-  return bytes;
+static double getBytes(Value value) {
+  return getTypicalBytes(cast<ShapedType>(value.getType()));
 }
 
 /// Of dynamic bounds the typical one.
 static FragmentProblem describe(device::ContractOp op, double &weights) {
-  constexpr int64_t kOpen = 128;
   FragmentProblem problem;
   for (auto [dim, bound] : llvm::enumerate(op.getBounds())) {
-    double size = double(ShapedType::isDynamic(bound) ? kOpen : bound);
+    double size = double(ShapedType::isDynamic(bound) ? kTypicalRows : bound);
     bool isRow = op.getLhsMap().isFunctionOfDim(dim);
     bool isColumn = op.getRhsMap().isFunctionOfDim(dim);
     bool isResult = op.getOutMap().isFunctionOfDim(dim);
@@ -38,13 +33,13 @@ static FragmentProblem describe(device::ContractOp op, double &weights) {
      : isColumn          ? problem.columns
                          : problem.rows) *= size;
   }
-  weights = getBytes(op.getRhs(), kOpen);
+  weights = getBytes(op.getRhs());
   if (op.getMetadata())
-    weights += getBytes(op.getMetadata(), kOpen);
-  problem.bytes = getBytes(op.getLhs(), kOpen) + getBytes(op.getInit(), kOpen);
+    weights += getBytes(op.getMetadata());
+  problem.bytes = getBytes(op.getLhs()) + getBytes(op.getInit());
   for (Value extra : op.getExtras())
     if (isa<ShapedType>(extra.getType()))
-      problem.bytes += getBytes(extra, kOpen);
+      problem.bytes += getBytes(extra);
   return problem;
 }
 

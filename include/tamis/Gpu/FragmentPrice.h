@@ -9,6 +9,13 @@
 
 namespace mlir::tamis::device {
 
+/// The bytes of `type`, open sizes taken as kTypicalRows.
+double getTypicalBytes(ShapedType type);
+
+/// Microseconds of a kernel that does little but read and write so many bytes;
+/// none where the profile does not know the device.
+std::optional<double> priceBytes(ProfileAttr profile, double bytes);
+
 /// A contraction for a device: its work, and the bytes that operands and result
 /// have in memory.
 struct FragmentProblem {

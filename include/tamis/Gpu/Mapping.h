@@ -15,7 +15,9 @@ namespace mlir::tamis {
 
 /// The module attribute that says what `--tamis-map-to-gpu` has decided:
 /// `kernels` is the number of functions with device code, `host` lists the
-/// others as dictionaries of `kernel` and `reason`.
+/// others as dictionaries of `kernel` and `reason`. Where the profile knows the
+/// device, `others` lists the kernels that are no contractions: `kernel`,
+/// `mapping`, `calls`, `predicted` (microseconds of a call).
 inline constexpr llvm::StringLiteral kDeviceAttrName = "tamis.device";
 
 /// A function without arguments that stands for waiting until all launches are

@@ -45,6 +45,9 @@ def command(output, path, cache, tune_path, **arguments):
         output.say(f"kernels on the device: {report['device']['kernels']}, on the host: {len(report['device']['host'])}")
         if "code" in report["device"]:
             output.say(f"their code: {report['device']['code']}")
+        if report["device"]["others"]:
+            output.table("kernel", "mapping", ">calls", ">predicted", rows=[
+                (k["kernel"], k["mapping"], str(k["calls"]), _time(k["predicted"])) for k in report["device"]["others"]])
         for kernel in report["device"]["host"]:
             output.say(f"  {kernel['kernel']}: {kernel['reason']}")
     for key, value in report.items():
