@@ -115,11 +115,16 @@ static bool addsUnits(tensor::ExpandShapeOp expand) {
 }
 
 /// An elementwise operation does without them, so that what follows reads rows
-/// of the same shape.
+/// of the same shape: unless an operand would have to lose dimensions for it,
+/// which would come back as other reshapes move.
 static bool shouldDropUnits(OpOperand *operand) {
-  auto expand = operand->get().getDefiningOp<tensor::ExpandShapeOp>();
   auto consumer = dyn_cast<linalg::GenericOp>(operand->getOwner());
-  return expand && consumer && isElementwise(consumer) && addsUnits(expand);
+  return consumer && isElementwise(consumer) &&
+         llvm::all_of(consumer.getDpsInputs(), [](Value input) {
+           auto expand = input.getDefiningOp<tensor::ExpandShapeOp>();
+           return !isa<RankedTensorType>(input.getType()) ||
+                  (expand && addsUnits(expand));
+         });
 }
 
 /// A reshape is worth removing where an elementwise operation waits on its
