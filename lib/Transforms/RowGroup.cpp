@@ -139,7 +139,7 @@ bool RowGroup::add(linalg::LinalgOp op, bool atEnd) {
                 written.contains(y) || stores.contains(y)))
         return false;
 
-  if (lanes && !addForLanes(op, dims, stores))
+  if (lanes && (!fitsBuffers(mine) || !addForLanes(op, dims, stores)))
     return false;
   for (auto &[value, positions] : touched)
     axes.try_emplace(value, positions);
@@ -148,6 +148,16 @@ bool RowGroup::add(linalg::LinalgOp op, bool atEnd) {
   rowDims[op] = dims;
   ops.insert(atEnd ? ops.end() : ops.begin(), op);
   return true;
+}
+
+/// Devices bind few buffers to a kernel at once.
+bool RowGroup::fitsBuffers(ArrayRef<Value> more) const {
+  constexpr size_t kMost = 15;
+  llvm::SmallDenseSet<Value> all(irregular.begin(), irregular.end());
+  for (auto &[value, positions] : axes)
+    all.insert(value);
+  all.insert(more.begin(), more.end());
+  return all.size() <= kMost;
 }
 
 /// Lanes do not wait for each other between operations: what one writes no

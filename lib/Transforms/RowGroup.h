@@ -30,6 +30,7 @@ struct RowGroup {
   bool add(linalg::LinalgOp op, bool atEnd);
 
 private:
+  bool fitsBuffers(ArrayRef<Value> more) const;
   bool addForLanes(linalg::LinalgOp op, ArrayRef<unsigned> dims,
                    const llvm::SmallDenseSet<Value> &stores);
 };

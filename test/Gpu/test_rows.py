@@ -91,6 +91,13 @@ def test_one_row(length):
     check(graph([helper.make_node("ReduceMean", ["x"], ["y"], axes=[0], keepdims=0)], feed, ["y"]), feed, 1)
 
 
+def test_more_buffers_than_a_kernel_binds():
+    feed = {f"x{i}": values(5, 33) for i in range(12)}
+    nodes = [helper.make_node("Sum", list(feed), ["s"]), helper.make_node("Softmax", ["s"], ["p"]), *(
+        helper.make_node("Mul", ["p", name], ["y" + name]) for name in feed)]
+    check(graph(nodes, feed, ["y" + name for name in feed]), feed)
+
+
 def test_rows_without_elements():
     feed = {"x": values(3, 0)}
     got = check(graph([helper.make_node("ReduceProd", ["x"], ["y"], axes=[1], keepdims=0)], feed, ["y"]), feed)
