@@ -95,6 +95,8 @@ static std::string applyOption(StringRef option, CompileOptions &options) {
     options.prefix = value.str();
   } else if (key == "profile") {
     options.profile = value.str();
+  } else if (key == "ptxas") {
+    options.ptxas = value.str();
   } else if (key == "dump-stages") {
     options.dumpStages = value.str();
   } else {

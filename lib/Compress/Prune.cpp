@@ -5,6 +5,7 @@
 #include "ChannelPruning.h"
 #include "InputMoments.h"
 #include "PruneSelection.h"
+#include "tamis/Gpu/Tensor.h"
 #include "tamis/Compress/Passes.h"
 #include "tamis/Target/Target.h"
 #include <cmath>
@@ -21,6 +22,12 @@ namespace {
 
 struct Prune : ConfiguredPass<tamis::impl::PruneBase<Prune>> {
   using ConfiguredPass::ConfiguredPass;
+
+  /// Of devices, whose fragments pattern auto asks about.
+  void getDependentDialects(DialectRegistry &registry) const override {
+    PruneBase::getDependentDialects(registry);
+    registry.insert<device::TamisGpuDialect>();
+  }
 
   void runOnOperation() override {
     ModuleOp module = getOperation();

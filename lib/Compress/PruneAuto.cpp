@@ -4,6 +4,7 @@
 // of the scores as dropping the least weights one by one would, and that the
 // target gains more from than from a finer one.
 #include "ChannelPruning.h"
+#include "tamis/Gpu/FragmentPrice.h"
 #include "tamis/Kernels/PredictGain.h"
 #include "tamis/Target/Target.h"
 #include "llvm/ADT/StringExtras.h"
@@ -130,6 +131,22 @@ private:
       if (int64_t word = getWordElements(machine, type);
           word > 0 && matrix.channels % word == 0)
         gain = predictGain(machine, shape, type, getWordShare(drop, word));
+      else if (getDevice(machine) != DeviceKind::None && isTwoOfFour(drop))
+        gain = device::predictTwoOfFourGain(machine, shape, type);
+  }
+
+  /// Whether of four consecutive weights of a channel two are not there.
+  bool isTwoOfFour(ArrayRef<uint8_t> drop) const {
+    if (matrix.channels % 4 != 0)
+      return false;
+    for (size_t i = 0; i < drop.size(); i += 4) {
+      int kept = 0;
+      for (size_t j = i; j < i + 4; ++j)
+        kept += !drop[j] && values[j] != 0;
+      if (kept > 2)
+        return false;
+    }
+    return true;
   }
 
   /// Positions that the weights are multiplied with.

@@ -5,6 +5,8 @@
 #include "ExpandMathCalculator.h"
 #include "tamis/Conversion/Passes.h"
 #include "tamis/IR/Tamis.h"
+#include "tamis/Target/Target.h"
+#include "tamis/Transforms/RowLanes.h"
 #include "mlir/Dialect/SCF/IR/SCF.h"
 #include "mlir/Dialect/Vector/IR/VectorOps.h"
 #include "mlir/IR/Matchers.h"
@@ -80,6 +82,18 @@ static Value expand(Operation *op, Calculator &c, ValueRange x) {
       .Default(Value());
 }
 
+/// Whether lanes of a device put their parts of a reduction together by `op`.
+/// The mapping has to recognize it; the kernel it makes comes here again.
+static bool isLaneCombiner(Operation *op) {
+  auto structured = dyn_cast<linalg::LinalgOp>(op->getParentOp());
+  if (!structured || getDevice(getTarget(op)) == DeviceKind::None)
+    return false;
+  for (unsigned i = 0; i < structured.getNumDpsInits(); ++i)
+    if (getLaneCombiner(structured, i) == op)
+      return true;
+  return false;
+}
+
 namespace {
 struct ExpandMath : public tamis::impl::ExpandMathBase<ExpandMath> {
   using ExpandMathBase::ExpandMathBase;
@@ -96,7 +110,7 @@ struct ExpandMath : public tamis::impl::ExpandMathBase<ExpandMath> {
       bool floats = llvm::all_of(op->getOperandTypes(), [&](Type type) {
         return getElementTypeOrSelf(type) == element;
       });
-      if (narrow && floats)
+      if (narrow && floats && !(extremum && isLaneCombiner(op)))
         ops.push_back(op);
     });
     for (Operation *op : ops) {

@@ -82,7 +82,8 @@ std::string emission::describe(const Artifact &artifact) {
       {"run_static", artifact.hasRunStatic}};
   if (DictionaryAttr device = artifact.device) {
     llvm::json::Object facts = describeFacts(device);
-    facts["host"] = describeLayers(device.getAs<ArrayAttr>("host"));
+    for (StringRef list : {"host", "others"})
+      facts[list] = describeLayers(device.getAs<ArrayAttr>(list));
     object["device"] = std::move(facts);
   }
   return llvm::formatv("{0}", llvm::json::Value(std::move(object))).str();
@@ -254,6 +255,11 @@ static void addPublicFunctions(llvm::Module &module, const Artifact &artifact,
   add("destroy", none, {pointer});
   if (artifact.hasRunStatic)
     add("run_static", i32, {pointer, pointer, pointer});
+  if (artifact.hasDevice) {
+    llvm::Type *real = llvm::Type::getDoubleTy(context);
+    add("device_seconds", real, {pointer});
+    add("device_copy", real, {pointer, i64});
+  }
   llvm::internalizeModule(module, [&](const llvm::GlobalValue &value) {
     return kept.contains(&value);
   });

@@ -4,6 +4,7 @@
 #ifndef TAMIS_LIB_EXECUTION_EMISSION_H
 #define TAMIS_LIB_EXECUTION_EMISSION_H
 
+#include "tamis/Execution/CodeGeneration.h"
 #include "tamis/Execution/Emit.h"
 #include "tamis/Execution/Interface.h"
 #include "tamis/IR/Tamis.h"
@@ -50,14 +51,6 @@ std::string describe(const Artifact &artifact);
 /// The TargetMachine for `arch` ("x86_64"); null with an error at `source`.
 std::unique_ptr<llvm::TargetMachine>
 createMachine(ModuleOp source, StringRef arch, unsigned optLevel);
-
-/// Runs LLVM's middle end.
-void optimize(llvm::Module &module, llvm::TargetMachine &machine,
-              unsigned optLevel);
-
-/// Runs LLVM's back end.
-LogicalResult generateCode(llvm::Module &module, llvm::TargetMachine &machine,
-                           bool assembly, llvm::raw_pwrite_stream &output);
 
 /// The contents of one ELF file.
 using ObjectCode = llvm::SmallVector<char, 0>;

@@ -246,7 +246,7 @@ LogicalResult mlir::tamis::emitArtifact(ModuleOp source,
   SmallString<128> headerPath(outputPath);
   llvm::sys::path::replace_extension(headerPath, "h");
   HeaderFacts facts{artifact->prefix, artifact->workspaceBytes,
-                    artifact->hasRunStatic};
+                    artifact->hasRunStatic, artifact->hasDevice};
   if (llvm::Error error = emitHeader(artifact->interface, facts, headerPath)) {
     (void)llvm::sys::fs::remove(outputPath);
     return source.emitError("'")

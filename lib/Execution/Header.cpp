@@ -67,6 +67,17 @@ int32_t @p@_run_static(const void *const *inputs, void **outputs,
                        void *workspace);
 )";
 
+static constexpr StringLiteral kDevice = R"(
+/** Seconds that the last run took by the device's own clock, from its first
+    launch to its last, once this has been called before that run; below 0
+    without such a clock. */
+double @p@_device_seconds(@p@_instance *instance);
+
+/** Bytes a second, read and written, of copies of so many bytes in the memory
+    the model uses on the device; below 0 if that fails. */
+double @p@_device_copy(@p@_instance *instance, int64_t bytes);
+)";
+
 static void writeTensors(llvm::raw_ostream &stream, StringRef kind,
                          const std::vector<InterfaceTensor> &tensors,
                          int64_t &position) {
@@ -126,6 +137,8 @@ std::string mlir::tamis::makeHeader(const ModelInterface &interface,
   paste(kPrototypes);
   if (facts.hasRunStatic)
     paste(kRunStatic);
+  if (facts.hasDevice)
+    paste(kDevice);
   stream << "\n#ifdef __cplusplus\n}\n#endif\n\n#endif\n";
   return text;
 }

@@ -91,11 +91,7 @@ static llvm::Expected<ModelInterface> parseInterface(StringRef text) {
 }
 
 /// Refuses what this process cannot execute, naming the reason.
-static llvm::Error checkNote(StringRef path, const ArtifactNote &note) {
-  if (note.abiVersion != TAMIS_ABI_VERSION)
-    return createStringError(
-        "'" + path + "': expected ABI version " + Twine(TAMIS_ABI_VERSION) +
-        ", got " + Twine(note.abiVersion) + "; compile the model again");
+static llvm::Error checkFeatures(StringRef path, const ArtifactNote &note) {
   std::string missing;
   for (const std::vector<std::string> &features : note.variants) {
     std::string lacking = findMissingFeature(features);
@@ -109,44 +105,57 @@ static llvm::Error checkNote(StringRef path, const ArtifactNote &note) {
                            "' the model was compiled for");
 }
 
-llvm::Error CompiledModel::bind(StringRef path, const LoadOptions &options) {
+llvm::Error CompiledModel::bindSymbol(StringRef path, StringRef symbol,
+                                      auto &function) {
+  std::string full = note.prefix + "_" + symbol.str();
+  function = reinterpret_cast<std::remove_reference_t<decltype(function)>>(
+      dlsym(library, full.c_str()));
+  if (function)
+    return llvm::Error::success();
+  return createStringError("'" + path + "': expected a function '" + full +
+                           "'");
+}
+
+llvm::Error CompiledModel::open(StringRef path) {
   llvm::Expected<ArtifactNote> found = readNote(path);
   if (!found)
     return found.takeError();
   note = std::move(*found);
-  if (llvm::Error error = checkNote(path, note))
-    return error;
+  if (note.abiVersion != TAMIS_ABI_VERSION)
+    return createStringError(
+        "'" + path + "': expected ABI version " + Twine(TAMIS_ABI_VERSION) +
+        ", got " + Twine(note.abiVersion) + "; compile the model again");
   llvm::Expected<std::string> name = makeLoadName(path);
   if (!name)
     return name.takeError();
   library = dlopen(name->c_str(), RTLD_NOW | RTLD_LOCAL);
   if (!library)
     return createStringError(Twine("'") + path + "': " + dlerror());
-  auto bindSymbol = [&](StringRef symbol, auto &function) -> llvm::Error {
-    std::string full = note.prefix + "_" + symbol.str();
-    function = reinterpret_cast<std::remove_reference_t<decltype(function)>>(
-        dlsym(library, full.c_str()));
-    if (function)
-      return llvm::Error::success();
-    return createStringError("'" + path + "': expected a function '" + full +
-                             "'");
-  };
-  if (llvm::Error error = bindSymbol("abi_version", abiVersion))
+  return bindSymbol(path, "describe", describe);
+}
+
+llvm::Error CompiledModel::bind(StringRef path, const LoadOptions &options) {
+  if (llvm::Error error = open(path))
     return error;
-  if (llvm::Error error = bindSymbol("describe", describe))
+  if (llvm::Error error = checkFeatures(path, note))
     return error;
-  if (llvm::Error error = bindSymbol("workspace_size", workspaceSize))
+  if (llvm::Error error = bindSymbol(path, "abi_version", abiVersion))
     return error;
-  if (llvm::Error error = bindSymbol("output_dims", outputDims))
+  if (llvm::Error error = bindSymbol(path, "workspace_size", workspaceSize))
     return error;
-  if (llvm::Error error = bindSymbol("create", create))
+  if (llvm::Error error = bindSymbol(path, "output_dims", outputDims))
     return error;
-  if (llvm::Error error = bindSymbol("run", runInstance))
+  if (llvm::Error error = bindSymbol(path, "create", create))
     return error;
-  if (llvm::Error error = bindSymbol("last_error", lastError))
+  if (llvm::Error error = bindSymbol(path, "run", runInstance))
     return error;
-  if (llvm::Error error = bindSymbol("destroy", destroy))
+  if (llvm::Error error = bindSymbol(path, "last_error", lastError))
     return error;
+  if (llvm::Error error = bindSymbol(path, "destroy", destroy))
+    return error;
+  // Only models for a device have these.
+  llvm::consumeError(bindSymbol(path, "device_seconds", deviceSeconds));
+  llvm::consumeError(bindSymbol(path, "device_copy", deviceCopy));
   llvm::Expected<ModelInterface> described = parseInterface(describe());
   if (!described)
     return createStringError("'" + path +
@@ -163,12 +172,27 @@ llvm::Error CompiledModel::bind(StringRef path, const LoadOptions &options) {
   return llvm::Error::success();
 }
 
+llvm::Expected<std::string> CompiledModel::readDescription(StringRef path) {
+  CompiledModel model;
+  if (llvm::Error error = model.open(path))
+    return std::move(error);
+  return std::string(model.describe());
+}
+
 llvm::Expected<std::unique_ptr<CompiledModel>>
 CompiledModel::load(StringRef path, const LoadOptions &options) {
   std::unique_ptr<CompiledModel> model(new CompiledModel);
   if (llvm::Error error = model->bind(path, options))
     return std::move(error);
   return model;
+}
+
+double CompiledModel::getDeviceSeconds() const {
+  return deviceSeconds ? deviceSeconds(instance) : -1;
+}
+
+double CompiledModel::measureDeviceCopy(int64_t bytes) const {
+  return deviceCopy ? deviceCopy(instance, bytes) : -1;
 }
 
 CompiledModel::~CompiledModel() {

@@ -7,10 +7,12 @@
 #include "mlir/Dialect/SPIRV/IR/SPIRVOps.h"
 #include "mlir/Support/FileUtilities.h"
 #include "mlir/Target/SPIRV/Serialization.h"
+#include "tamis/Gpu/Mapping.h"
 #include "tamis/Gpu/Passes.h"
 #include "tamis/Runtime/Runtime.h"
 #include "tamis/Target/Target.h"
 #include "llvm/Support/Path.h"
+#include "llvm/Support/Program.h"
 #include "llvm/Support/ToolOutputFile.h"
 
 namespace mlir::tamis {
@@ -112,9 +114,10 @@ struct EmbedKernels : public tamis::impl::EmbedKernelsBase<EmbedKernels> {
   LogicalResult embedPtx(ArrayRef<gpu::GPUModuleOp> sources, TargetAttr target,
                          SmallVectorImpl<SmallVector<Attribute>> &entries) {
     FailureOr<std::string> text = device::serializePtx(sources, target);
-    if (failed(text) ||
-        failed(write(sources.front(), "kernels.ptx",
-                     ArrayRef<char>(text->data(), text->size()))))
+    if (failed(text) || failed(write(sources.front(), "kernels.ptx", *text)))
+      return failure();
+    FailureOr<Attribute> cubin = embedCubin(sources.front(), target, *text);
+    if (failed(cubin))
       return failure();
     // The driver reads up to the first zero.
     text->resize(llvm::alignTo(text->size() + 1, 4), '\0');
@@ -134,7 +137,7 @@ struct EmbedKernels : public tamis::impl::EmbedKernelsBase<EmbedKernels> {
         // Operands begin at the pointers that the kernel is given.
         SmallVector<uint32_t> bytes(buffers, 1);
         entries.push_back({addName(function.getName()), code,
-                           b->getI64IntegerAttr(text->size()),
+                           b->getI64IntegerAttr(text->size()), *cubin,
                            addConstant((function.getName() + "_elements").str(),
                                        ArrayRef(bytes)),
                            b->getI32IntegerAttr(buffers),
@@ -145,8 +148,45 @@ struct EmbedKernels : public tamis::impl::EmbedKernelsBase<EmbedKernels> {
     return success();
   }
 
+  /// The cubin of `ptx`, or a null pointer where nothing assembles it: only an
+  /// assembler that was asked for has to.
+  FailureOr<Attribute> embedCubin(gpu::GPUModuleOp source, TargetAttr target,
+                                  StringRef ptx) {
+    if (!assemble)
+      return nullPointer();
+    StringRef chip = device::getChip(target);
+    std::string found = ptxas, error;
+    if (found.empty())
+      if (auto path = llvm::sys::findProgramByName("ptxas"))
+        found = *path;
+    if (found.empty()) {
+      setCode("PTX, for the driver to compile: there is no ptxas on PATH");
+      return nullPointer();
+    }
+    FailureOr<std::string> cubin = device::assemble(found, chip, ptx, error);
+    if (failed(cubin)) {
+      if (!ptxas.empty())
+        return source.emitError("ptxas '") << found << "': " << error;
+      source.emitWarning("no cubin: ptxas '") << found << "': " << error;
+      setCode("PTX, for the driver to compile: ptxas failed");
+      return nullPointer();
+    }
+    if (failed(write(source, "kernels.cubin", *cubin)))
+      return failure();
+    setCode("cubin of " + chip + ", and PTX for other chips");
+    return Attribute(addText(kCubinName, *cubin));
+  }
+
+  /// What the report says of the kernels' form.
+  void setCode(const Twine &text) {
+    ModuleOp module = getOperation();
+    NamedAttrList facts(module->getAttrOfType<DictionaryAttr>(kDeviceAttrName));
+    facts.set("code", b->getStringAttr(text));
+    module->setAttr(kDeviceAttrName, facts.getDictionary(&getContext()));
+  }
+
   /// Adds the constants of one module and what the table says of its kernels:
-  /// symbols for the pointers, integers for the rest.
+  /// symbols for the pointers (nothing: null), integers for the rest.
   LogicalResult embed(gpu::GPUModuleOp source, spirv::ModuleOp binary,
                       SmallVectorImpl<SmallVector<Attribute>> &entries) {
     FailureOr<int32_t> features = getFeatures(binary);
@@ -159,8 +199,8 @@ struct EmbedKernels : public tamis::impl::EmbedKernelsBase<EmbedKernels> {
     if (failed(spirv::serialize(binary, words, options)))
       return failure();
     if (failed(write(source, (source.getName() + ".spv").str(),
-                     ArrayRef(reinterpret_cast<const char *>(words.data()),
-                              words.size() * 4))))
+                     StringRef(reinterpret_cast<const char *>(words.data()),
+                               words.size() * 4))))
       return failure();
     std::string name = source.getName().str();
     auto code = addConstant(name + "_code", ArrayRef(words));
@@ -173,7 +213,7 @@ struct EmbedKernels : public tamis::impl::EmbedKernelsBase<EmbedKernels> {
       int64_t count = cast<MemRefType>(types.back()).getDimSize(0);
       entries.push_back(
           {addName(function.getName()), code,
-           b->getI64IntegerAttr(words.size() * 4),
+           b->getI64IntegerAttr(words.size() * 4), nullPointer(),
            addConstant((function.getName() + "_elements").str(),
                        ArrayRef(bytes)),
            b->getI32IntegerAttr(bytes.size()), b->getI32IntegerAttr(count),
@@ -183,7 +223,7 @@ struct EmbedKernels : public tamis::impl::EmbedKernelsBase<EmbedKernels> {
   }
 
   LogicalResult write(gpu::GPUModuleOp source, StringRef name,
-                      ArrayRef<char> bytes) {
+                      StringRef bytes) {
     if (folder.empty())
       return success();
     SmallString<128> path(folder);
@@ -192,7 +232,7 @@ struct EmbedKernels : public tamis::impl::EmbedKernelsBase<EmbedKernels> {
     auto file = openOutputFile(path, &error);
     if (!file)
       return source.emitError(error);
-    file->os().write(bytes.data(), bytes.size());
+    file->os() << bytes;
     file->keep();
     return success();
   }
@@ -213,6 +253,8 @@ struct EmbedKernels : public tamis::impl::EmbedKernelsBase<EmbedKernels> {
                            words.size() * 4)));
   }
 
+  static Attribute nullPointer() { return Attribute(); }
+
   FlatSymbolRefAttr addText(StringRef name, StringRef text) {
     return addGlobal(name,
                      LLVM::LLVMArrayType::get(b->getI8Type(), text.size()),
@@ -226,7 +268,8 @@ struct EmbedKernels : public tamis::impl::EmbedKernelsBase<EmbedKernels> {
 
   void buildTable(Location loc, ArrayRef<SmallVector<Attribute>> entries) {
     auto entryType = LLVM::LLVMStructType::getLiteral(
-        &getContext(), {ptr, ptr, b->getI64Type(), ptr, i32, i32, i32, i32});
+        &getContext(),
+        {ptr, ptr, b->getI64Type(), ptr, ptr, i32, i32, i32, i32});
     auto type = LLVM::LLVMArrayType::get(entryType, entries.size());
     auto table = LLVM::GlobalOp::create(*b, loc, type, /*isConstant=*/true,
                                         LLVM::Linkage::Internal,
@@ -237,7 +280,9 @@ struct EmbedKernels : public tamis::impl::EmbedKernelsBase<EmbedKernels> {
     for (auto [i, entry] : llvm::enumerate(entries))
       for (auto [field, attribute] : llvm::enumerate(entry)) {
         Value value;
-        if (auto symbol = dyn_cast<FlatSymbolRefAttr>(attribute))
+        if (!attribute)
+          value = LLVM::ZeroOp::create(inside, loc, ptr);
+        else if (auto symbol = dyn_cast<FlatSymbolRefAttr>(attribute))
           value = LLVM::AddressOfOp::create(inside, loc, ptr, symbol);
         else
           value = LLVM::ConstantOp::create(

@@ -4,81 +4,20 @@
 // element of the results, or a small block where that spares loads, walking the
 // reductions in sequence with the accumulators in registers. Neighbouring
 // invocations take neighbouring elements of the innermost parallel loop.
-#include "mlir/Dialect/Affine/Utils.h"
+#include "LinalgBody.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/Arith/Utils/Utils.h"
 #include "mlir/Dialect/Linalg/IR/Linalg.h"
-#include "mlir/Dialect/Math/IR/Math.h"
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
 #include "mlir/Dialect/SCF/IR/SCF.h"
-#include "mlir/IR/IRMapping.h"
 #include "tamis/Gpu/Mapping.h"
 
 using namespace mlir;
 using namespace mlir::tamis;
+using namespace mlir::tamis::device;
 
 /// Invocations of one workgroup; a multiple of every device's subgroup.
 static constexpr int64_t kGroup = 64;
-/// Workgroups along x before a second dimension is used: every device has at
-/// least 65535.
-static constexpr int64_t kMaxGroups = 32768;
-
-static std::string describe(Type type) {
-  std::string text;
-  llvm::raw_string_ostream(text) << type;
-  return text;
-}
-
-/// Whether device code computes with scalars of `type`.
-static bool hasDeviceForm(Type type) {
-  if (auto integer = dyn_cast<IntegerType>(type))
-    return llvm::is_contained({1u, 8u, 16u, 32u, 64u}, integer.getWidth());
-  return isa<IndexType, Float32Type, Float16Type>(type);
-}
-
-/// Whether a buffer of `type` looks the same from both sides. An index has
-/// eight bytes on the host and four on the device.
-static bool hasDeviceForm(MemRefType type) {
-  return hasDeviceForm(type.getElementType()) &&
-         !type.getElementType().isIndex() && type.isStrided();
-}
-
-/// SPIR-V computes with truth values, not with integers of one bit.
-static bool isTruthOfDevice(Operation *op) {
-  if (auto compare = dyn_cast<arith::CmpIOp>(op))
-    return compare.getPredicate() <= arith::CmpIPredicate::ne ||
-           compare.getPredicate() >= arith::CmpIPredicate::ult;
-  return isa<arith::AndIOp, arith::OrIOp, arith::XOrIOp, arith::SelectOp,
-             arith::MaxUIOp, arith::MinUIOp, arith::ExtUIOp, arith::ExtSIOp,
-             arith::TruncIOp, arith::UIToFPOp, arith::IndexCastOp,
-             arith::IndexCastUIOp, arith::ConstantOp>(op);
-}
-
-/// Whether a device computes `op` as the host does. What `--tamis-expand-math`
-/// knows has become arithmetic; the device's own functions are less exact.
-static bool hasDeviceForm(Operation *op) {
-  if (isa<linalg::YieldOp, linalg::IndexOp, memref::LoadOp>(op))
-    return true;
-  if (isa<scf::IfOp, scf::ForOp, scf::YieldOp>(op))
-    return true;
-  // Results of two words.
-  if (isa<arith::MulSIExtendedOp, arith::MulUIExtendedOp,
-          arith::AddUIExtendedOp>(op))
-    return false;
-  if (auto compare = dyn_cast<arith::CmpFOp>(op))
-    return compare.getPredicate() != arith::CmpFPredicate::AlwaysFalse &&
-           compare.getPredicate() != arith::CmpFPredicate::AlwaysTrue;
-  if (isa<arith::ArithDialect>(op->getDialect())) {
-    auto isBit = [](Type type) { return type.isInteger(1); };
-    bool reads = llvm::any_of(op->getOperandTypes(), isBit);
-    bool makes = llvm::any_of(op->getResultTypes(), isBit);
-    return isTruthOfDevice(op) ||
-           !(reads || (makes && !isa<arith::CmpIOp>(op)));
-  }
-  return isa<math::AbsFOp, math::AbsIOp, math::CeilOp, math::CopySignOp,
-             math::FloorOp, math::FmaOp, math::IsInfOp, math::IsNaNOp,
-             math::RoundOp, math::RoundEvenOp, math::SqrtOp>(op);
-}
 
 /// Whether `map` names every parallel loop once, so that two invocations never
 /// write the same element.
@@ -108,32 +47,7 @@ std::string mlir::tamis::refuseElements(Operation *op) {
     if (!isDisjoint(map, parallel))
       return "invocations would write the same element";
   }
-  for (Value operand : op->getOperands()) {
-    auto type = dyn_cast<MemRefType>(operand.getType());
-    if (type ? !hasDeviceForm(type) : !hasDeviceForm(operand.getType()))
-      return describe(operand.getType()) + " has no device form";
-    int64_t elements = 1;
-    for (int64_t size : type ? type.getShape() : ArrayRef<int64_t>())
-      if (llvm::MulOverflow(elements, ShapedType::isDynamic(size) ? 1 : size,
-                            elements) ||
-          elements > INT32_MAX)
-        return describe(operand.getType()) + " has more than 2^31 elements";
-  }
-  std::string reason;
-  structured.getBlock()->walk([&](Operation *inner) {
-    if (!hasDeviceForm(inner))
-      reason = ("'" + inner->getName().getStringRef() + "' has no device form")
-                   .str();
-    for (TypeRange types : {TypeRange(inner->getResultTypes()),
-                            TypeRange(inner->getOperandTypes())})
-      for (Type type : types)
-        if (!isa<MemRefType>(type) && !hasDeviceForm(type))
-          reason = describe(type) + " has no device form";
-    if (auto load = dyn_cast<memref::LoadOp>(inner);
-        load && !hasDeviceForm(load.getMemRefType()))
-      reason = describe(load.getMemRefType()) + " has no device form";
-  });
-  return reason;
+  return refuseBody(structured);
 }
 
 namespace {
@@ -288,10 +202,7 @@ private:
     SmallVector<Value> dims;
     for (unsigned dim = 0; dim < op.getNumLoops(); ++dim)
       dims.push_back(indices[dim].empty() ? Value() : getIndex(dim, point));
-    SmallVector<Value> list;
-    for (AffineExpr expr : op.getMatchingIndexingMap(operand).getResults())
-      list.push_back(affine::expandAffineExpr(b, loc, expr, dims, {}));
-    return list;
+    return getPosition(b, op, operand, dims);
   }
 
   Value load(OpOperand *operand, int64_t point) {
@@ -347,7 +258,6 @@ private:
   SmallVector<Value>
   inlineBody(ArrayRef<Value> accumulators, int64_t point,
              DenseMap<std::pair<OpOperand *, int64_t>, Value> &loaded) {
-    Block *block = op.getBlock();
     IRMapping mapping;
     for (OpOperand *input : op.getDpsInputOperands())
       if (Value argument = op.getMatchingBlockArgument(input);
@@ -356,20 +266,8 @@ private:
     for (auto [init, value] : llvm::zip(op.getDpsInitsMutable(), accumulators))
       if (value)
         mapping.map(op.getMatchingBlockArgument(&init), value);
-    for (Operation &inner : block->without_terminator()) {
-      if (auto index = dyn_cast<linalg::IndexOp>(inner)) {
-        mapping.map(index.getResult(), getIndex(index.getDim(), point));
-        continue;
-      }
-      Operation *copy = b.clone(inner, mapping);
-      copy->walk([&](linalg::IndexOp index) {
-        index.replaceAllUsesWith(getIndex(index.getDim(), point));
-        index.erase();
-      });
-    }
-    return llvm::map_to_vector(
-        block->getTerminator()->getOperands(),
-        [&](Value value) { return mapping.lookupOrDefault(value); });
+    return cloneBody(b, op, mapping,
+                     [&](unsigned dim) { return getIndex(dim, point); });
   }
 
   OpBuilder &b;
@@ -394,8 +292,7 @@ void mlir::tamis::buildElements(OpBuilder &b, Operation *operation) {
   auto constant = [&](int64_t value) -> Value {
     return arith::ConstantIndexOp::create(b, loc, value);
   };
-  Value one = constant(1), group = constant(kGroup),
-        most = constant(kMaxGroups);
+  Value one = constant(1), group = constant(kGroup);
   SmallVector<ElementBlock> blocks = chooseBlocks(op);
   SmallVector<Value> units = sizes;
   for (const ElementBlock &block : blocks)
@@ -407,24 +304,15 @@ void mlir::tamis::buildElements(OpBuilder &b, Operation *operation) {
   for (unsigned dim : parallel)
     total = b.createOrFold<arith::MulIOp>(loc, total, units[dim]);
   Value groups = b.createOrFold<arith::CeilDivUIOp>(loc, total, group);
-  Value columns = b.createOrFold<arith::MinUIOp>(loc, groups, most);
-  // An empty result makes no workgroup; ours is no division by zero.
-  columns = b.createOrFold<arith::MaxUIOp>(loc, columns, one);
-  Value rows = b.createOrFold<arith::CeilDivUIOp>(loc, groups, columns);
-
-  auto launch =
-      gpu::LaunchOp::create(b, loc, columns, rows, one, group, one, one);
   OpBuilder::InsertionGuard guard(b);
-  b.setInsertionPointToStart(&launch.getBody().front());
-  Value number = arith::MulIOp::create(b, loc, launch.getBlockIds().y,
-                                       launch.getGridSize().x);
-  number = arith::AddIOp::create(b, loc, number, launch.getBlockIds().x);
+  Value number;
+  gpu::LaunchOp launch =
+      beginLaunch(b, loc, groups, kGroup, TypeRange(), number);
   number = arith::MulIOp::create(b, loc, number, group);
   number = arith::AddIOp::create(b, loc, number, launch.getThreadIds().x);
   Value inside =
       arith::CmpIOp::create(b, loc, arith::CmpIPredicate::ult, number, total);
   auto guarded = scf::IfOp::create(b, loc, inside, /*withElseRegion=*/false);
-  gpu::TerminatorOp::create(b, loc);
   b.setInsertionPointToStart(guarded.thenBlock());
   ElementBuilder builder(b, op, sizes, blocks);
   builder.delinearize(number, units);

@@ -11,10 +11,14 @@
 #include "mlir/Dialect/SCF/IR/SCF.h"
 #include "mlir/Interfaces/SideEffectInterfaces.h"
 #include "tamis/Conversion/Workspace.h"
+#include "tamis/Gpu/FragmentPrice.h"
 #include "tamis/Gpu/Mapping.h"
 #include "tamis/Gpu/Passes.h"
 #include "tamis/IR/Tamis.h"
+#include "tamis/Target/Profile.h"
+#include "tamis/Target/Target.h"
 #include "llvm/ADT/StringSet.h"
+#include <cmath>
 
 namespace mlir::tamis {
 #define GEN_PASS_DEF_MAPTOGPU
@@ -26,8 +30,11 @@ using namespace mlir::tamis;
 
 ArrayRef<GpuMapping> mlir::tamis::getGpuMappings() {
   static const GpuMapping mappings[] = {
-      {"fragments", refuseFragments, buildFragments},
-      {"elements", refuseElements, buildElements},
+      {"fragments", [](Operation *op) { return isa<device::ContractOp>(op); },
+       refuseFragments, buildFragments},
+      {"rows", areRows, refuseRows, buildRows},
+      {"elements", [](Operation *op) { return isa<linalg::LinalgOp>(op); },
+       refuseElements, buildElements},
   };
   return mappings;
 }
@@ -41,9 +48,13 @@ static SmallVector<Operation *> getComputations(func::FuncOp function) {
   return list;
 }
 
-/// The first mapping that takes `op`; null with the reason of the last.
+/// The first mapping that takes `op`; null with the reason of the last that is
+/// for operations like it.
 static const GpuMapping *findMapping(Operation *op, std::string &reason) {
+  reason = ("'" + op->getName().getStringRef() + "' has no device form").str();
   for (const GpuMapping &mapping : getGpuMappings()) {
+    if (!mapping.handles(op))
+      continue;
     reason = mapping.refuse(op);
     if (reason.empty())
       return &mapping;
@@ -61,14 +72,17 @@ struct MapToGpu : public tamis::impl::MapToGpuBase<MapToGpu> {
     if (!main || module->hasAttr(kDeviceAttrName))
       return;
     llvm::StringSet<> device;
-    SmallVector<Attribute> host;
+    SmallVector<Attribute> host, others;
     Builder b(&getContext());
     for (auto function : module.getOps<func::FuncOp>()) {
       if (function == main || function.isExternal() ||
           getComputations(function).empty())
         continue;
-      std::string reason = map(function);
+      std::string mapping;
+      std::string reason = map(function, mapping);
       if (reason.empty()) {
+        if (DictionaryAttr priced = price(function, mapping))
+          others.push_back(priced);
         device.insert(function.getSymName());
         ++numMapped;
         continue;
@@ -79,15 +93,45 @@ struct MapToGpu : public tamis::impl::MapToGpuBase<MapToGpu> {
            b.getNamedAttr("reason", b.getStringAttr(reason))}));
     }
     synchronize(main, device);
-    module->setAttr(
-        kDeviceAttrName,
-        b.getDictionaryAttr(
-            {b.getNamedAttr("kernels", b.getI64IntegerAttr(device.size())),
-             b.getNamedAttr("host", b.getArrayAttr(host))}));
+    NamedAttrList facts;
+    facts.set("kernels", b.getI64IntegerAttr(device.size()));
+    facts.set("host", b.getArrayAttr(host));
+    if (!others.empty())
+      facts.set("others", b.getArrayAttr(others));
+    module->setAttr(kDeviceAttrName, facts.getDictionary(&getContext()));
   }
 
-  /// Maps all of `function` or nothing of it; returns why not.
-  std::string map(func::FuncOp function) {
+  /// What a kernel that is no contraction is expected to take: all its buffers
+  /// once. Null for contractions, which the report has by layer, and where the
+  /// profile does not know the device.
+  DictionaryAttr price(func::FuncOp function, StringRef mapping) {
+    TargetAttr target = getTarget(function);
+    if (!target || mapping == "fragments")
+      return nullptr;
+    double bytes = 0;
+    for (Type type : function.getArgumentTypes())
+      if (auto memref = dyn_cast<MemRefType>(type))
+        bytes += device::getTypicalBytes(memref);
+    std::optional<double> time =
+        device::priceBytes(getProfile(function, target), bytes);
+    if (!time)
+      return nullptr;
+    int64_t calls = 0;
+    getOperation().walk([&](func::CallOp call) {
+      calls += call.getCallee() == function.getSymName();
+    });
+    Builder b(&getContext());
+    NamedAttrList facts;
+    facts.set("kernel", function.getSymNameAttr());
+    facts.set("mapping", b.getStringAttr(mapping));
+    facts.set("calls", b.getI64IntegerAttr(calls));
+    facts.set("predicted", b.getF64FloatAttr(std::round(*time * 1e3) / 1e3));
+    return facts.getDictionary(&getContext());
+  }
+
+  /// Maps all of `function` or nothing of it; returns why not. `name` is that
+  /// of the last mapping.
+  std::string map(func::FuncOp function, std::string &name) {
     for (auto copy : llvm::make_early_inc_range(
              function.getBody().front().getOps<memref::CopyOp>())) {
       OpBuilder b(copy);
@@ -102,6 +146,7 @@ struct MapToGpu : public tamis::impl::MapToGpuBase<MapToGpu> {
       mappings.push_back(findMapping(op, reason));
       if (!mappings.back())
         return reason;
+      name = mappings.back()->name;
     }
     for (auto [op, mapping] : llvm::zip(list, mappings)) {
       OpBuilder b(op);

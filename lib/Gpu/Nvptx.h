@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// From device modules to PTX.
+// From device modules to PTX, and to a cubin.
 #ifndef TAMIS_LIB_GPU_NVPTX_H
 #define TAMIS_LIB_GPU_NVPTX_H
 
@@ -16,6 +16,11 @@ StringRef getChip(TargetAttr target);
 /// Reports at the first module what does not translate.
 FailureOr<std::string> serializePtx(ArrayRef<gpu::GPUModuleOp> modules,
                                     TargetAttr target);
+
+/// The ELF file that `ptxas`, a path, makes of `ptx` for `chip`. On failure
+/// `error` has what it said, or why it did not run.
+FailureOr<std::string> assemble(StringRef ptxas, StringRef chip, StringRef ptx,
+                                std::string &error);
 
 } // namespace mlir::tamis::device
 

@@ -5,11 +5,10 @@
 // it (`--tamis-expand-math`).
 #include "Nvptx.h"
 #include "mlir/Target/LLVMIR/Export.h"
+#include "tamis/Execution/CodeGeneration.h"
 #include "llvm-c/Target.h"
-#include "llvm/IR/LegacyPassManager.h"
 #include "llvm/Linker/Linker.h"
 #include "llvm/MC/TargetRegistry.h"
-#include "llvm/Passes/PassBuilder.h"
 #include "llvm/Support/TargetSelect.h"
 #include "llvm/Target/TargetMachine.h"
 
@@ -52,21 +51,6 @@ static std::unique_ptr<llvm::TargetMachine> createMachine(StringRef chip,
       llvm::CodeGenOptLevel::Aggressive));
 }
 
-static void optimize(llvm::Module &module, llvm::TargetMachine &machine) {
-  llvm::LoopAnalysisManager loops;
-  llvm::FunctionAnalysisManager functions;
-  llvm::CGSCCAnalysisManager components;
-  llvm::ModuleAnalysisManager modules;
-  llvm::PassBuilder builder(&machine);
-  builder.registerModuleAnalyses(modules);
-  builder.registerCGSCCAnalyses(components);
-  builder.registerFunctionAnalyses(functions);
-  builder.registerLoopAnalyses(loops);
-  builder.crossRegisterProxies(loops, functions, components, modules);
-  builder.buildPerModuleDefaultPipeline(llvm::OptimizationLevel::O3)
-      .run(module, modules);
-}
-
 FailureOr<std::string> device::serializePtx(ArrayRef<gpu::GPUModuleOp> modules,
                                             TargetAttr target) {
   gpu::GPUModuleOp first = modules.front();
@@ -90,13 +74,10 @@ FailureOr<std::string> device::serializePtx(ArrayRef<gpu::GPUModuleOp> modules,
     if (linker.linkInModule(std::move(one)))
       return module.emitError("does not link with the other kernels");
   }
-  optimize(*all, *machine);
+  emission::optimize(*all, *machine, /*optLevel=*/3);
   llvm::SmallString<0> text;
   llvm::raw_svector_ostream stream(text);
-  llvm::legacy::PassManager passes;
-  if (machine->addPassesToEmitFile(passes, stream, nullptr,
-                                   llvm::CodeGenFileType::AssemblyFile))
+  if (failed(emission::generateCode(*all, *machine, /*assembly=*/true, stream)))
     return first.emitError("NVIDIA's code generator writes no text");
-  passes.run(*all);
   return text.str().str();
 }

@@ -2,7 +2,9 @@
 //
 // Facts about the device as attributes that upstream's conversion reads.
 #include "mlir/Dialect/GPU/IR/GPUDialect.h"
+#include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
+#include "mlir/Dialect/SCF/IR/SCF.h"
 #include "mlir/Dialect/SPIRV/IR/SPIRVDialect.h"
 #include "mlir/Dialect/SPIRV/IR/TargetAndABI.h"
 #include "tamis/Gpu/Passes.h"
@@ -53,6 +55,23 @@ struct PrepareSpirv : public tamis::impl::PrepareSpirvBase<PrepareSpirv> {
       function->setAttr(spirv::getEntryPointABIAttrName(),
                         spirv::getEntryPointABIAttr(context, *size));
       allocateWorkgroupMemory(function);
+      function.walk(defineResults);
+    }
+  }
+
+  /// Upstream's loops have no result where they do not run at all.
+  static void defineResults(scf::ForOp loop) {
+    if (loop.getNumResults() == 0)
+      return;
+    OpBuilder b(loop->getContext());
+    b.setInsertionPointAfter(loop);
+    Location loc = loop.getLoc();
+    Value runs = arith::CmpIOp::create(b, loc, arith::CmpIPredicate::slt,
+                                       loop.getLowerBound(),
+                                       loop.getUpperBound());
+    for (auto [result, init] : llvm::zip(loop.getResults(), loop.getInits())) {
+      auto select = arith::SelectOp::create(b, loc, runs, result, init);
+      result.replaceAllUsesExcept(select, select);
     }
   }
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
 // Names, keys and times of candidates.
-#include "Candidates.h"
+#include "tamis/Kernels/Candidates.h"
 #include "mlir/IR/Builders.h"
 #include "llvm/ADT/StringExtras.h"
 #include "llvm/Support/Format.h"
@@ -113,7 +113,8 @@ void mlir::tamis::recordChoice(Operation *op, const KernelChoice &choice) {
       times.set("measured", b.getF64FloatAttr(*candidate.measured));
     candidates.set(candidate.name, times.getDictionary(b.getContext()));
   }
-  note.set("key", b.getStringAttr(choice.key));
+  if (!choice.key.empty())
+    note.set("key", b.getStringAttr(choice.key));
   note.set("candidates", candidates.getDictionary(b.getContext()));
   note.set("chosen", b.getStringAttr(choice.chosen));
   note.set("why", b.getStringAttr(choice.reason));
@@ -125,7 +126,8 @@ std::optional<KernelChoice> mlir::tamis::getChoice(Operation *op) {
   if (!note)
     return std::nullopt;
   KernelChoice choice;
-  choice.key = note.getAs<StringAttr>("key").str();
+  if (auto key = note.getAs<StringAttr>("key"))
+    choice.key = key.str();
   choice.chosen = note.getAs<StringAttr>("chosen").str();
   choice.reason = note.getAs<StringAttr>("why").str();
   for (NamedAttribute entry : note.getAs<DictionaryAttr>("candidates")) {

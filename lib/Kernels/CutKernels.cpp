@@ -3,7 +3,7 @@
 // Takes a contraction out of its model: weights come along, activations become
 // arguments.
 #include "tamis/Kernels/CutKernels.h"
-#include "Candidates.h"
+#include "tamis/Kernels/Candidates.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "mlir/Dialect/MLProgram/IR/MLProgram.h"

@@ -5,7 +5,7 @@
 #ifndef TAMIS_LIB_KERNELS_DECISION_H
 #define TAMIS_LIB_KERNELS_DECISION_H
 
-#include "Candidates.h"
+#include "tamis/Kernels/Candidates.h"
 #include "mlir/IR/PatternMatch.h"
 #include "tamis/Kernels/BlockSums.h"
 #include "tamis/Kernels/Classify.h"

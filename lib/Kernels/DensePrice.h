@@ -4,12 +4,10 @@
 #ifndef TAMIS_LIB_KERNELS_DENSEPRICE_H
 #define TAMIS_LIB_KERNELS_DENSEPRICE_H
 
+#include "tamis/Kernels/PredictGain.h"
 #include "tamis/Target/Profile.h"
 
 namespace mlir::tamis {
-
-/// Rows assumed where only run time knows.
-inline constexpr int64_t kTypicalRows = 128;
 
 /// What the price of a dense contraction depends on.
 struct DenseProblem {

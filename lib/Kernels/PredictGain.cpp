@@ -17,6 +17,8 @@ static Type getAccumulator(Type element) {
 }
 
 int64_t mlir::tamis::getWordElements(TargetAttr target, Type element) {
+  if (getDevice(target) != DeviceKind::None)
+    return 0;
   auto instruction = getStreamInstruction(
       target, element, element, getAccumulator(element), false, false);
   return instruction ? instruction.getReductionStep() : 0;

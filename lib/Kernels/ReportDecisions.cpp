@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
 // The decisions of `plan`, in the model's own names, for people.
-#include "Candidates.h"
+#include "tamis/Kernels/Candidates.h"
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "mlir/IR/Builders.h"
 #include "tamis/Gpu/Tensor.h"
@@ -91,6 +91,8 @@ struct ReportDecisions : tamis::impl::ReportDecisionsBase<ReportDecisions> {
         if (chosen.getBlock())
           facts.set("block", b.getI64IntegerAttr(
                                  chosen.getBounds()[*chosen.getBlock()]));
+        if (auto note = chosen->getAttrOfType<DictionaryAttr>(kChoiceAttrName))
+          facts.append(note.begin(), note.end());
         facts.set(
             "instruction",
             b.getStringAttr(chosen.getInstruction().getInstructionName()));

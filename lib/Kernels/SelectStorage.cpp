@@ -2,7 +2,7 @@
 //
 // Decides which weights become row streams. Contractions come with their dense
 // decision, so both prices are of code that would really be generated.
-#include "Candidates.h"
+#include "tamis/Kernels/Candidates.h"
 #include "DensePrice.h"
 #include "RowStream.h"
 #include "StreamPrice.h"

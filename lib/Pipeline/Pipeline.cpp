@@ -88,6 +88,7 @@ static void populatePlan(OpPassManager &pm, const CompileOptions &options) {
     pm.addNestedPass<func::FuncOp>(createSelectAttention());
   } else {
     pm.addPass(createSelectFragments());
+    pm.addPass(createPriceFragments());
   }
   pm.addPass(createReportDecisions());
 }
@@ -129,13 +130,13 @@ static void populateCodegen(OpPassManager &pm, const CompileOptions &options) {
   pm.addPass(bufferization::createEmptyTensorEliminationPass());
   pm.addPass(createBufferize());
   addCleanup(pm);
-  // On plain buffers: before the memory plan, which then counts fewer. A device
-  // has more to do at once in the steps of a row one by one. Strips first:
-  // their rows are fused like others.
-  if (options.device == DeviceKind::None) {
+  // On plain buffers: before the memory plan, which then counts fewer. Strips
+  // first: their rows are fused like others.
+  if (options.device == DeviceKind::None)
     pm.addNestedPass<func::FuncOp>(createFuseAttention());
-    pm.addNestedPass<func::FuncOp>(createFuseRows());
-  }
+  FuseRowsOptions rows;
+  rows.lanes = options.device != DeviceKind::None;
+  pm.addNestedPass<func::FuncOp>(createFuseRows(rows));
   // Needs %workspace; before outlining, which passes the error word along.
   pm.addPass(createLowerChecks());
   pm.addPass(createPlanMemory());
@@ -181,7 +182,7 @@ static void addSpirv(OpPassManager &pm, const CompileOptions &options) {
   pm.addPass(createEmbedKernels(embedding));
 }
 
-/// Device functions to PTX inside the host's module.
+/// Device functions to PTX and a cubin inside the host's module.
 static void addNvptx(OpPassManager &pm, const CompileOptions &options) {
   FlattenLaunchesOptions flatten;
   flatten.pointers = true;
@@ -192,6 +193,8 @@ static void addNvptx(OpPassManager &pm, const CompileOptions &options) {
   device.addPass(createLowerToNvvm());
   EmbedKernelsOptions embedding;
   embedding.folder = options.dumpStages;
+  embedding.assemble = options.emit != EmitKind::Ptx;
+  embedding.ptxas = options.ptxas;
   pm.addPass(createEmbedKernels(embedding));
 }
 

@@ -39,6 +39,14 @@ typedef struct cu_object *cu_handle;
   X(cuMemAllocManaged, allocate,                                               \
     (unsigned long long *address, size_t bytes, unsigned flags))               \
   X(cuMemFree_v2, free, (unsigned long long address))                          \
+  X(cuMemcpyDtoDAsync_v2, copy,                                                \
+    (unsigned long long to, unsigned long long from, size_t bytes,             \
+     cu_handle stream))                                                        \
+  X(cuEventCreate, event_create, (cu_handle * event, unsigned flags))          \
+  X(cuEventDestroy_v2, event_destroy, (cu_handle event))                       \
+  X(cuEventRecord, event_record, (cu_handle event, cu_handle stream))          \
+  X(cuEventElapsedTime, event_elapsed,                                         \
+    (float *milliseconds, cu_handle from, cu_handle to))                       \
   X(cuModuleLoadData, module_load, (cu_handle * module, const void *image))    \
   X(cuModuleUnload, module_unload, (cu_handle module))                         \
   X(cuModuleGetFunction, function,                                             \
@@ -65,6 +73,9 @@ struct tamis_device {
   char device_name[128];
   cu_handle context, stream, module;
   cu_handle *functions;
+  /* Around what is timed; null until somebody asks. */
+  cu_handle from, to;
+  double seconds; /* of the last call */
   cu_buffer weights, workspace, transfer;
   /* Allocations of a run, kept for the next; `temporary_next` is the first
      one this run does not use. */
@@ -150,9 +161,13 @@ static tamis_status open_device(struct tamis_device *device) {
   device->has_context = 1;
   CHECK(device->push(device->context), "a context");
   CHECK(device->stream_create(&device->stream, 0), "a stream");
-  /* All kernels are one text. */
-  cu_result result =
-      device->module_load(&device->module, tamis_model_data.kernels[0].code);
+  /* All kernels are one text, and one binary of it for one chip. */
+  const tamis_kernel *first = &tamis_model_data.kernels[0];
+  cu_result result = CU_NO_BINARY_FOR_GPU;
+  if (first->binary)
+    result = device->module_load(&device->module, first->binary);
+  if (result && result != CU_OUT_OF_MEMORY)
+    result = device->module_load(&device->module, first->code);
   if (result == CU_NO_BINARY_FOR_GPU) {
     int major = 0, minor = 0;
     device->attribute(&major, CU_CAPABILITY_MAJOR, device->device);
@@ -218,6 +233,10 @@ static void close_device(struct tamis_device *device) {
     if (device->temporaries[index].base)
       device->free(
           (unsigned long long)(uintptr_t)device->temporaries[index].base);
+  if (device->from)
+    device->event_destroy(device->from);
+  if (device->to)
+    device->event_destroy(device->to);
   if (device->module)
     device->module_unload(device->module);
   if (device->stream)
@@ -298,6 +317,14 @@ void *tamis_rt_device_alloc(tamis_run *run, int64_t bytes) {
   return buffer->base;
 }
 
+/* Between the two events, which have happened. */
+static double get_seconds(struct tamis_device *device) {
+  float milliseconds = -1;
+  if (device->event_elapsed(&milliseconds, device->from, device->to))
+    return -1;
+  return milliseconds * 1e-3;
+}
+
 static uint32_t compute(tamis_run *run, const tamis_variant *code,
                         const void *const *inputs, void **outputs,
                         int64_t *dims) {
@@ -313,25 +340,34 @@ static uint32_t compute(tamis_run *run, const tamis_variant *code,
   }
   tamis_rt_transfer(TAMIS_COPY_IN, device->transfer.base, device->pointers,
                     dims, inputs, outputs);
+  if (device->to)
+    device->event_record(device->from, device->stream);
   uint32_t faults =
       code->compute(run, (const void *const *)device->pointers,
                     device->pointers + tamis_model_data.input_count, dims,
                     device->workspace.base, device->weights.base);
+  if (device->to)
+    device->event_record(device->to, device->stream);
   tamis_rt_synchronize(run);
   faults |= atomic_load(&run->faults);
+  device->seconds = device->to && !faults ? get_seconds(device) : -1;
   if (!faults)
     tamis_rt_transfer(TAMIS_COPY_OUT, device->transfer.base, device->pointers,
                       dims, inputs, outputs);
   return faults;
 }
 
+/* One call at a time: the memory on the device belongs to the instance. */
+static void take(struct tamis_device *device) {
+  while (atomic_flag_test_and_set(&device->taken))
+    sched_yield();
+}
+
 uint32_t tamis_rt_device_compute(tamis_run *run, int32_t variant,
                                  const void *const *inputs, void **outputs,
                                  int64_t *dims, char *text) {
   struct tamis_device *device = run->device;
-  /* One call at a time: the memory on the device belongs to the instance. */
-  while (atomic_flag_test_and_set(&device->taken))
-    sched_yield();
+  take(device);
   device->text = text;
   device->temporary_next = 0;
   uint32_t faults = 0;
@@ -346,4 +382,64 @@ uint32_t tamis_rt_device_compute(tamis_run *run, int32_t variant,
   device->text = NULL;
   atomic_flag_clear(&device->taken);
   return faults;
+}
+
+/*===-- measuring
+ * ----------------------------------------------------------===*/
+
+/* Begins to time calls, if it can. */
+static void start_clock(struct tamis_device *device) {
+  device->seconds = -1;
+  if (device->event_create(&device->from, 0) ||
+      device->event_create(&device->to, 0))
+    device->to = NULL;
+}
+
+double tamis_rt_device_seconds(struct tamis_device *device) {
+  take(device);
+  if (!device->to && !device->push(device->context)) {
+    start_clock(device);
+    device->pop(&(cu_handle){NULL});
+  }
+  double seconds = device->seconds;
+  atomic_flag_clear(&device->taken);
+  return seconds;
+}
+
+static double copy(struct tamis_device *device, int64_t bytes) {
+  cu_buffer buffers[2] = {{0}};
+  double seconds = -1;
+  if (!device->to)
+    start_clock(device);
+  if (device->to && reserve(device, &buffers[0], bytes) == TAMIS_OK &&
+      reserve(device, &buffers[1], bytes) == TAMIS_OK) {
+    unsigned long long to = (unsigned long long)(uintptr_t)buffers[0].base;
+    unsigned long long from = (unsigned long long)(uintptr_t)buffers[1].base;
+    /* The first copy brings the pages to the device. */
+    cu_result result = device->copy(to, from, (size_t)bytes, device->stream);
+    device->event_record(device->from, device->stream);
+    for (int round = 0; round < TAMIS_DEVICE_COPIES && !result; ++round)
+      result = device->copy(to, from, (size_t)bytes, device->stream);
+    device->event_record(device->to, device->stream);
+    if (!device->stream_synchronize(device->stream) && !result)
+      seconds = get_seconds(device);
+  }
+  for (int index = 0; index < 2; ++index)
+    if (buffers[index].base)
+      device->free((unsigned long long)(uintptr_t)buffers[index].base);
+  return seconds > 0 ? 2.0 * TAMIS_DEVICE_COPIES * (double)bytes / seconds : -1;
+}
+
+double tamis_rt_device_copy(struct tamis_device *device, int64_t bytes) {
+  char text[TAMIS_TEXT_BYTES];
+  double rate = -1;
+  take(device);
+  device->text = text;
+  if (!device->push(device->context)) {
+    rate = copy(device, bytes);
+    device->pop(&(cu_handle){NULL});
+  }
+  device->text = NULL;
+  atomic_flag_clear(&device->taken);
+  return rate;
 }

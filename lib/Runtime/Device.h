@@ -21,4 +21,7 @@ int64_t tamis_rt_transfer(enum tamis_transfer what, char *base, void **pointers,
                           const int64_t *dims, const void *const *inputs,
                           void **outputs);
 
+/* How often a copy is repeated to be timed. */
+#define TAMIS_DEVICE_COPIES 8
+
 #endif /* TAMIS_LIB_RUNTIME_DEVICE_H */

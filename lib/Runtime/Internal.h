@@ -69,5 +69,12 @@ void *tamis_rt_device_alloc(tamis_run *run, int64_t bytes);
 uint32_t tamis_rt_device_compute(tamis_run *run, int32_t variant,
                                  const void *const *inputs, void **outputs,
                                  int64_t *dims, char *text);
+/* Seconds that the last call's launches took by the device's own clock, once
+   this has been asked for the first time; below 0 before, and where there is no
+   such clock. */
+double tamis_rt_device_seconds(struct tamis_device *device);
+/* Bytes a second, read and written, of copies of so many bytes in the memory
+   that models use; below 0 where that fails or there is no clock. */
+double tamis_rt_device_copy(struct tamis_device *device, int64_t bytes);
 
 #endif /* TAMIS_LIB_RUNTIME_INTERNAL_H */

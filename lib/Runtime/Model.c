@@ -330,6 +330,16 @@ void tamis_abi_destroy(tamis_instance *instance) {
   tamis_rt_host_release(&host, instance);
 }
 
+/* These two are exported only by models for a device. */
+double tamis_abi_device_seconds(tamis_instance *instance) {
+  return instance ? tamis_rt_device_seconds(instance->device) : -1;
+}
+
+double tamis_abi_device_copy(tamis_instance *instance, int64_t bytes) {
+  return instance && bytes > 0 ? tamis_rt_device_copy(instance->device, bytes)
+                               : -1;
+}
+
 /* Exported only by models of fixed shape on one thread. */
 int32_t tamis_abi_run_static(const void *const *inputs, void **outputs,
                              void *workspace) {

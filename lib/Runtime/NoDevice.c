@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
  *
- * Stands in for Vulkan.c and Cuda.c in models for the CPU: they never ask for a device.
+ * Stands in for Vulkan.c and Cuda.c in models for the CPU: they never ask for a
+ * device.
  */
 #include "Internal.h"
 
@@ -22,4 +23,14 @@ uint32_t tamis_rt_device_compute(tamis_run *run, int32_t variant,
                                  int64_t *dims, char *text) {
   (void)run, (void)variant, (void)inputs, (void)outputs, (void)dims, (void)text;
   return 0;
+}
+
+double tamis_rt_device_seconds(struct tamis_device *device) {
+  (void)device;
+  return -1;
+}
+
+double tamis_rt_device_copy(struct tamis_device *device, int64_t bytes) {
+  (void)device, (void)bytes;
+  return -1;
 }

@@ -257,6 +257,7 @@ static tamis_status record(struct tamis_device *device, vk_segment *segment) {
       .sType = VK_STRUCTURE_TYPE_COMMAND_BUFFER_BEGIN_INFO};
   TAMIS_VK_CHECK(device->BeginCommandBuffer(segment->commands, &begin),
                  "recording");
+  tamis_vk_start(device, segment->commands);
   int64_t words = 0;
   for (int64_t at = 0; at < segment->log_bytes;) {
     vk_entry *entry = (vk_entry *)(segment->log + at);
@@ -273,8 +274,24 @@ static tamis_status record(struct tamis_device *device, vk_segment *segment) {
   }
   barrier(device, segment->commands, VK_ACCESS_HOST_READ_BIT,
           VK_PIPELINE_STAGE_HOST_BIT);
+  tamis_vk_stop(device, segment->commands);
   TAMIS_VK_CHECK(device->EndCommandBuffer(segment->commands), "recording");
   segment->recorded = 1;
+  return TAMIS_OK;
+}
+
+tamis_status tamis_vk_submit(struct tamis_device *device,
+                             VkCommandBuffer commands) {
+  VkSubmitInfo info = {.sType = VK_STRUCTURE_TYPE_SUBMIT_INFO,
+                       .commandBufferCount = 1,
+                       .pCommandBuffers = &commands};
+  TAMIS_VK_CHECK(device->QueueSubmit(device->queue, 1, &info, device->fence),
+                 "submitting");
+  TAMIS_VK_CHECK(device->WaitForFences(device->device, 1, &device->fence,
+                                       VK_TRUE, UINT64_MAX),
+                 "waiting");
+  TAMIS_VK_CHECK(device->ResetFences(device->device, 1, &device->fence),
+                 "a fence");
   return TAMIS_OK;
 }
 
@@ -292,17 +309,10 @@ static tamis_status submit(struct tamis_device *device) {
     if (status != TAMIS_OK)
       return status;
   }
-  VkSubmitInfo info = {.sType = VK_STRUCTURE_TYPE_SUBMIT_INFO,
-                       .commandBufferCount = 1,
-                       .pCommandBuffers = &segment->commands};
-  TAMIS_VK_CHECK(device->QueueSubmit(device->queue, 1, &info, device->fence),
-                 "submitting");
-  TAMIS_VK_CHECK(device->WaitForFences(device->device, 1, &device->fence,
-                                       VK_TRUE, UINT64_MAX),
-                 "waiting");
-  TAMIS_VK_CHECK(device->ResetFences(device->device, 1, &device->fence),
-                 "a fence");
-  return TAMIS_OK;
+  tamis_status status = tamis_vk_submit(device, segment->commands);
+  if (status == TAMIS_OK && device->clock)
+    device->seconds += tamis_vk_elapsed(device);
+  return status;
 }
 
 void tamis_rt_synchronize(tamis_run *run) {
@@ -348,6 +358,7 @@ uint32_t tamis_rt_device_compute(tamis_run *run, int32_t variant,
   device->temporary_next = 0;
   device->segment_next = 0;
   device->log_bytes = 0;
+  device->seconds = device->clock ? 0 : -1;
   uint32_t faults = 0;
   tamis_status status = tamis_vk_reserve(
       device, &device->transfer,

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
  *
  * What the files about Vulkan share: VulkanDevice.c opens a device and builds
- * the kernels, VulkanMemory.c owns its memory, Vulkan.c runs launches on it.
+ * the kernels, VulkanMemory.c owns its memory, Vulkan.c runs launches on it,
+ * VulkanClock.c times them.
  */
 #ifndef TAMIS_LIB_RUNTIME_VULKAN_H
 #define TAMIS_LIB_RUNTIME_VULKAN_H
@@ -16,30 +17,34 @@
 #define TAMIS_VK_INSTANCE(X)                                                   \
   X(DestroyInstance)                                                           \
   X(EnumeratePhysicalDevices)                                                  \
-  X(GetPhysicalDeviceProperties) X(GetPhysicalDeviceFeatures2)                 \
-      X(GetPhysicalDeviceQueueFamilyProperties)                                \
-          X(GetPhysicalDeviceMemoryProperties)                                 \
-              X(EnumerateDeviceExtensionProperties) X(CreateDevice)            \
-                  X(GetDeviceProcAddr)
+  X(GetPhysicalDeviceProperties)                                               \
+  X(GetPhysicalDeviceFeatures2) X(GetPhysicalDeviceQueueFamilyProperties)      \
+      X(GetPhysicalDeviceMemoryProperties)                                     \
+          X(EnumerateDeviceExtensionProperties) X(CreateDevice)                \
+              X(GetDeviceProcAddr)
 #define TAMIS_VK_DEVICE(X)                                                     \
   X(DestroyDevice)                                                             \
   X(GetDeviceQueue)                                                            \
-  X(CreateBuffer) X(DestroyBuffer) X(GetBufferMemoryRequirements)              \
-      X(AllocateMemory) X(FreeMemory) X(BindBufferMemory) X(MapMemory)         \
-          X(CreateShaderModule) X(DestroyShaderModule)                         \
-              X(CreateDescriptorSetLayout) X(DestroyDescriptorSetLayout)       \
-                  X(CreatePipelineLayout) X(DestroyPipelineLayout)             \
-                      X(CreateComputePipelines) X(DestroyPipeline) X(          \
-                          CreateDescriptorPool) X(DestroyDescriptorPool)       \
-                          X(AllocateDescriptorSets) X(UpdateDescriptorSets) X( \
-                              CreateCommandPool) X(DestroyCommandPool)         \
-                              X(AllocateCommandBuffers) X(BeginCommandBuffer)  \
-                                  X(EndCommandBuffer) X(CmdBindPipeline)       \
-                                      X(CmdBindDescriptorSets) X(CmdDispatch)  \
-                                          X(CmdPipelineBarrier) X(CreateFence) \
-                                              X(DestroyFence) X(ResetFences)   \
-                                                  X(WaitForFences)             \
-                                                      X(QueueSubmit)
+  X(CreateBuffer)                                                              \
+  X(DestroyBuffer) X(GetBufferMemoryRequirements) X(AllocateMemory)            \
+      X(FreeMemory) X(BindBufferMemory) X(MapMemory) X(CreateShaderModule) X(  \
+          DestroyShaderModule) X(CreateDescriptorSetLayout)                    \
+          X(DestroyDescriptorSetLayout) X(CreatePipelineLayout) X(             \
+              DestroyPipelineLayout) X(CreateComputePipelines)                 \
+              X(DestroyPipeline) X(CreateDescriptorPool) X(                    \
+                  DestroyDescriptorPool) X(AllocateDescriptorSets)             \
+                  X(UpdateDescriptorSets) X(CreateCommandPool) X(              \
+                      DestroyCommandPool) X(AllocateCommandBuffers)            \
+                      X(BeginCommandBuffer) X(EndCommandBuffer) X(             \
+                          CmdBindPipeline) X(CmdBindDescriptorSets)            \
+                          X(CmdDispatch) X(CmdPipelineBarrier) X(CreateFence)  \
+                              X(DestroyFence) X(ResetFences) X(WaitForFences)  \
+                                  X(QueueSubmit) X(CreateQueryPool)            \
+                                      X(DestroyQueryPool) X(CmdResetQueryPool) \
+                                          X(CmdWriteTimestamp)                 \
+                                              X(GetQueryPoolResults)           \
+                                                  X(CmdCopyBuffer)             \
+                                                      X(FreeCommandBuffers)
 
 /* Memory that both sides see. */
 typedef struct vk_buffer {
@@ -79,6 +84,10 @@ struct tamis_device {
   VkQueue queue;
   VkCommandPool pool;
   VkFence fence;
+  /* Two times around what is timed; null until somebody asks. */
+  VkQueryPool clock;
+  uint32_t clock_bits; /* of a time; 0: the device has none */
+  double seconds;      /* of the last call */
   VkPhysicalDeviceProperties properties;
   VkPhysicalDeviceMemoryProperties memory;
   vk_kernel *kernels;
@@ -107,6 +116,15 @@ void tamis_vk_release(struct tamis_device *device, vk_buffer *buffer);
 
 /* Ends every recording: buffers they use are about to change. */
 void tamis_vk_forget(struct tamis_device *device);
+
+/* Commands before and after what is timed, and seconds between them once they
+   have run; below 0 without a clock. */
+void tamis_vk_start(struct tamis_device *device, VkCommandBuffer commands);
+void tamis_vk_stop(struct tamis_device *device, VkCommandBuffer commands);
+double tamis_vk_elapsed(struct tamis_device *device);
+/* Submits and waits. */
+tamis_status tamis_vk_submit(struct tamis_device *device,
+                             VkCommandBuffer commands);
 
 /* The status of a failed call, its text in the device's. */
 tamis_status tamis_vk_fail(struct tamis_device *device, VkResult result,

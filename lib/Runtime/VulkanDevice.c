@@ -91,14 +91,17 @@ static const char *find_missing(struct tamis_device *device,
   return NULL;
 }
 
-/* The first queue family that computes; -1 if there is none. */
+/* The first queue family that computes, -1 if there is none; `clock_bits` says
+   how many bits its times have. */
 static int find_family(struct tamis_device *device, VkPhysicalDevice physical) {
   VkQueueFamilyProperties families[32];
   uint32_t count = 32;
   device->GetPhysicalDeviceQueueFamilyProperties(physical, &count, families);
   for (uint32_t family = 0; family < count; ++family)
-    if (families[family].queueFlags & VK_QUEUE_COMPUTE_BIT)
+    if (families[family].queueFlags & VK_QUEUE_COMPUTE_BIT) {
+      device->clock_bits = families[family].timestampValidBits;
       return (int)family;
+    }
   return -1;
 }
 
@@ -402,6 +405,7 @@ static void close_device(struct tamis_device *device) {
     device->DestroyPipelineLayout(device->device, kernel->layout, NULL);
     device->DestroyDescriptorSetLayout(device->device, kernel->set, NULL);
   }
+  device->DestroyQueryPool(device->device, device->clock, NULL);
   device->DestroyFence(device->device, device->fence, NULL);
   device->DestroyCommandPool(device->device, device->pool, NULL);
   device->DestroyDevice(device->device, NULL);

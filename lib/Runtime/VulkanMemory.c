@@ -64,7 +64,9 @@ tamis_status tamis_vk_reserve(struct tamis_device *device, vk_buffer *buffer,
   bytes = ((bytes > 0 ? bytes : 1) + 255) & ~INT64_C(255);
   VkBufferCreateInfo info = {.sType = VK_STRUCTURE_TYPE_BUFFER_CREATE_INFO,
                              .size = (VkDeviceSize)bytes,
-                             .usage = VK_BUFFER_USAGE_STORAGE_BUFFER_BIT};
+                             .usage = VK_BUFFER_USAGE_STORAGE_BUFFER_BIT |
+                                      VK_BUFFER_USAGE_TRANSFER_SRC_BIT |
+                                      VK_BUFFER_USAGE_TRANSFER_DST_BIT};
   TAMIS_VK_CHECK(
       device->CreateBuffer(device->device, &info, NULL, &buffer->handle),
       "a buffer");

@@ -4,6 +4,7 @@
 // times. The built-in numbers were measured on AVX2 (Zen 3) with layers of
 // ResNet-50 and MiniLM.
 #include "tamis/Target/Profile.h"
+#include "DeviceFacts.h"
 #include "mlir/IR/Builders.h"
 #include "tamis/Target/Target.h"
 #include "llvm/Support/JSON.h"
@@ -47,6 +48,13 @@ static constexpr std::pair<StringLiteral, double> kFacts[] = {
 ProfileAttr mlir::tamis::getDefaultProfile(TargetAttr target) {
   Builder b(target.getContext());
   NamedAttrList facts;
+  ArrayRef<std::pair<StringLiteral, double>> known = getDeviceFacts(target);
+  if (!known.empty()) {
+    for (const auto &[name, value] : known)
+      facts.set(name, b.getF64FloatAttr(value));
+    return ProfileAttr::get(b.getContext(), facts.getDictionary(b.getContext()),
+                            nullptr);
+  }
   for (const auto &[name, value] : kFacts)
     facts.set(name, b.getF64FloatAttr(value));
   for (InstructionAttrInterface instruction : getInstructions(target, true))

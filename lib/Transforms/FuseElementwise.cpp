@@ -103,6 +103,30 @@ static bool shouldFuse(OpOperand *operand) {
          kMaxInputs + 1;
 }
 
+/// Whether a reshape only adds dimensions of size one, as the result of a
+/// reduction gets them to broadcast.
+static bool addsUnits(tensor::ExpandShapeOp expand) {
+  return llvm::all_of(
+      expand.getReassociationIndices(), [&](const ReassociationIndices &group) {
+        return llvm::count_if(group, [&](int64_t dim) {
+                 return expand.getResultType().getDimSize(dim) != 1;
+               }) <= 1;
+      });
+}
+
+/// An elementwise operation does without them, so that what follows reads rows
+/// of the same shape: unless an operand would have to lose dimensions for it,
+/// which would come back as other reshapes move.
+static bool shouldDropUnits(OpOperand *operand) {
+  auto consumer = dyn_cast<linalg::GenericOp>(operand->getOwner());
+  return consumer && isElementwise(consumer) &&
+         llvm::all_of(consumer.getDpsInputs(), [](Value input) {
+           auto expand = input.getDefiningOp<tensor::ExpandShapeOp>();
+           return !isa<RankedTensorType>(input.getType()) ||
+                  (expand && addsUnits(expand));
+         });
+}
+
 /// A reshape is worth removing where an elementwise operation waits on its
 /// other side.
 static bool shouldMoveReshape(OpOperand *operand) {
@@ -118,8 +142,8 @@ static bool shouldMoveReshape(OpOperand *operand) {
     return isGeneric(consumer) &&
            isGeneric(collapse.getSrc().getDefiningOp()) &&
            collapse.getSrc().hasOneUse();
-  if (isa<tensor::ExpandShapeOp>(consumer))
-    return isGeneric(producer) && consumer->hasOneUse() &&
+  if (auto expand = dyn_cast<tensor::ExpandShapeOp>(consumer))
+    return !addsUnits(expand) && isGeneric(producer) && consumer->hasOneUse() &&
            isGeneric(*consumer->getUsers().begin());
   return false;
 }
@@ -149,6 +173,8 @@ struct FuseElementwise : tamis::impl::FuseElementwiseBase<FuseElementwise> {
     linalg::populateElementwiseOpsFusionPatterns(patterns, shouldFuse);
     linalg::populateFoldReshapeOpsByExpansionPatterns(patterns,
                                                       shouldMoveReshape);
+    linalg::populateFoldReshapeOpsByCollapsingPatterns(patterns,
+                                                       shouldDropUnits);
     linalg::populateEraseUnusedOperandsAndResultsPatterns(patterns);
     linalg::GenericOp::getCanonicalizationPatterns(patterns, context);
     // A dimension of a result is one of its operands': not a reader.

@@ -5,6 +5,7 @@
 // the next keeps the row in L1. This works on buffers, where what an operation
 // touches is plain to see and where the destination can hold what used to be a
 // temporary.
+#include "RowGroup.h"
 #include "tamis/Target/Target.h"
 #include "tamis/Transforms/Passes.h"
 #include "tamis/Transforms/VectorizeNest.h"
@@ -12,8 +13,6 @@
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
 #include "mlir/Dialect/SCF/IR/SCF.h"
 #include "mlir/IR/IRMapping.h"
-#include "mlir/Interfaces/ValueBoundsOpInterface.h"
-#include "mlir/Interfaces/ViewLikeInterface.h"
 #include <map>
 
 namespace mlir::tamis {
@@ -23,32 +22,6 @@ namespace mlir::tamis {
 
 using namespace mlir;
 using namespace mlir::tamis;
-
-namespace {
-
-/// Operations of one block that share their row loops. Row dimension k is
-/// dimension rowDims[op][k] of an operation and axis axes[buffer][k] of a
-/// buffer.
-struct RowGroup {
-  SmallVector<linalg::LinalgOp> ops; // in block order
-  DenseMap<Operation *, SmallVector<unsigned>> rowDims;
-  DenseMap<Value, SmallVector<unsigned>> axes;
-  llvm::SmallDenseSet<Value> irregular; // read whole by some operation
-  llvm::SmallDenseSet<Value> written;
-  SmallVector<std::pair<Value, unsigned>> extents; // a buffer's axis per row
-  unsigned rank() const { return extents.size(); }
-
-  /// Adds `op` at either end if it works row by row on the group's rows.
-  bool add(linalg::LinalgOp op, bool atEnd);
-};
-
-} // namespace
-
-static Value getBase(Value value) {
-  while (auto view = value.getDefiningOp<ViewLikeOpInterface>())
-    value = view.getViewSource();
-  return value;
-}
 
 static bool isInKernel(Operation *op) {
   while ((op = op->getParentOp()))
@@ -63,139 +36,20 @@ static bool isRowOp(Operation *op) {
          isa<linalg::GenericOp, linalg::FillOp>(op);
 }
 
-/// Only the plain dimension itself may mention `dim` in `map`; its position,
-/// or -1 if the map does not mention it, or nullopt.
-static std::optional<int> plainPosition(AffineMap map, unsigned dim) {
-  int position = -1;
-  for (auto [i, expr] : llvm::enumerate(map.getResults())) {
-    if (!expr.isFunctionOfDim(dim))
-      continue;
-    if (!isa<AffineDimExpr>(expr) || position >= 0)
-      return std::nullopt;
-    position = i;
-  }
-  return position;
-}
-
-bool RowGroup::add(linalg::LinalgOp op, bool atEnd) {
-  SmallVector<std::optional<unsigned>> found(rank());
-  bool shares = false;
-  auto note = [&](unsigned k, AffineExpr expr) {
-    auto dim = dyn_cast<AffineDimExpr>(expr);
-    if (!dim || (found[k] && *found[k] != dim.getPosition()))
+/// Whether lanes have something to share: the widest operand is reduced along
+/// its innermost dimension, and no other row reads the same of it.
+static bool isForLanes(linalg::LinalgOp op) {
+  return llvm::any_of(op.getDpsInputOperands(), [&](OpOperand *input) {
+    if (!isa<MemRefType>(input->get().getType()) ||
+        op.getMatchingBlockArgument(input).use_empty())
       return false;
-    found[k] = dim.getPosition();
-    return true;
-  };
-  for (OpOperand &operand : op->getOpOperands()) {
-    auto it = axes.find(operand.get());
-    if (it == axes.end())
-      continue;
-    bool writes = op.isDpsInit(&operand) || written.contains(operand.get());
-    AffineMap map = op.getMatchingIndexingMap(&operand);
-    for (unsigned k = 0; k < rank() && writes; ++k)
-      if (!note(k, map.getResult(it->second[k])))
-        return false;
-    shares |= writes;
-  }
-  if (!shares) {
-    // A fill of another buffer with the same rows.
-    if (!isa<linalg::FillOp>(op))
+    AffineMap map = op.getMatchingIndexingMap(input);
+    if (!map.isProjectedPermutation() ||
+        map.getNumResults() != op.getNumLoops() || map.getNumResults() == 0)
       return false;
-    Value output = op.getDpsInits()[0];
-    if (cast<MemRefType>(output.getType()).getRank() < int64_t(rank()))
-      return false;
-    for (unsigned k = 0; k < rank(); ++k) {
-      FailureOr<bool> equal = ValueBoundsConstraintSet::areEqual(
-          {output, int64_t(k)}, {extents[k].first, int64_t(extents[k].second)});
-      if (failed(equal) || !*equal)
-        return false;
-      found[k] = k;
-    }
-  }
-  SmallVector<unsigned> dims;
-  auto iterators = op.getIteratorTypesArray();
-  for (std::optional<unsigned> dim : found) {
-    if (!dim || iterators[*dim] != utils::IteratorType::parallel ||
-        llvm::is_contained(dims, *dim))
-      return false;
-    dims.push_back(*dim);
-  }
-
-  // What the operation touches, and whether row by row.
-  DenseMap<Value, SmallVector<unsigned>> touched;
-  llvm::SmallDenseSet<Value> whole, stores;
-  for (OpOperand &operand : op->getOpOperands()) {
-    if (!isa<MemRefType>(operand.get().getType()))
-      continue;
-    bool read = op.isDpsInit(&operand) ||
-                !op.getMatchingBlockArgument(&operand).use_empty();
-    if (op.isDpsInit(&operand))
-      stores.insert(operand.get());
-    else if (!read)
-      continue;
-    AffineMap map = op.getMatchingIndexingMap(&operand);
-    SmallVector<unsigned> positions;
-    for (unsigned dim : dims) {
-      std::optional<int> position = plainPosition(map, dim);
-      if (!position)
-        return false;
-      if (*position >= 0)
-        positions.push_back(*position);
-    }
-    if (positions.size() == rank()) {
-      auto [it, isNew] = touched.try_emplace(operand.get(), positions);
-      if (!isNew && it->second != positions)
-        whole.insert(operand.get());
-    } else {
-      whole.insert(operand.get());
-    }
-  }
-  WalkResult pure = op->getRegion(0).walk([&](Operation *inner) {
-    if (auto load = dyn_cast<memref::LoadOp>(inner))
-      whole.insert(load.getMemRef());
-    else if (!isMemoryEffectFree(inner))
-      return WalkResult::interrupt();
-    return WalkResult::advance();
+    return op.getIteratorTypesArray()[map.getDimPosition(
+               map.getNumResults() - 1)] == utils::IteratorType::reduction;
   });
-  if (pure.wasInterrupted())
-    return false;
-  for (Value value : stores)
-    if (whole.contains(value) || irregular.contains(value))
-      return false;
-  for (Value value : whole)
-    if (written.contains(value))
-      return false;
-  for (auto &[value, positions] : touched)
-    if (auto it = axes.find(value); it != axes.end() && it->second != positions) {
-      if (stores.contains(value) || written.contains(value))
-        return false;
-      whole.insert(value);
-    }
-  // Two names of one memory, one of them written, are beyond this analysis.
-  auto clash = [&](Value x, bool xWritten, Value y, bool yWritten) {
-    return x != y && (xWritten || yWritten) && getBase(x) == getBase(y);
-  };
-  SmallVector<Value> mine(whole.begin(), whole.end());
-  for (auto &[value, positions] : touched)
-    mine.push_back(value);
-  SmallVector<Value> theirs(irregular.begin(), irregular.end());
-  for (auto &[value, positions] : axes)
-    theirs.push_back(value);
-  llvm::append_range(theirs, mine);
-  for (Value x : mine)
-    for (Value y : theirs)
-      if (clash(x, stores.contains(x), y,
-                written.contains(y) || stores.contains(y)))
-        return false;
-
-  for (auto &[value, positions] : touched)
-    axes.try_emplace(value, positions);
-  irregular.insert(whole.begin(), whole.end());
-  written.insert(stores.begin(), stores.end());
-  rowDims[op] = dims;
-  ops.insert(atEnd ? ops.end() : ops.begin(), op);
-  return true;
 }
 
 /// The rows of a reduction: what its result is indexed by, without the
@@ -246,7 +100,8 @@ struct FuseRows : public tamis::impl::FuseRowsBase<FuseRows> {
     SmallVector<linalg::LinalgOp> seeds;
     getOperation()->walk([&](linalg::GenericOp op) {
       if (isRowOp(op) && op.getNumReductionLoops() > 0 &&
-          !op->getParentOp()->hasAttr("tamis.kernel"))
+          !op->getParentOp()->hasAttr("tamis.kernel") &&
+          (!lanes || isForLanes(op)))
         seeds.push_back(op);
     });
     llvm::SmallPtrSet<Operation *, 16> done;
@@ -254,7 +109,7 @@ struct FuseRows : public tamis::impl::FuseRowsBase<FuseRows> {
       if (done.contains(seed))
         continue;
       RowGroup group = grow(seed);
-      if (group.ops.size() < 2)
+      if (group.ops.size() < (lanes ? 1 : 2))
         continue;
       for (linalg::LinalgOp op : group.ops)
         done.insert(op);
@@ -266,6 +121,7 @@ struct FuseRows : public tamis::impl::FuseRowsBase<FuseRows> {
 
   RowGroup grow(linalg::LinalgOp seed) {
     RowGroup group;
+    group.lanes = lanes;
     Value output = seed.getDpsInits()[0];
     AffineMap map = seed.getMatchingIndexingMap(seed.getDpsInitOperand(0));
     for (unsigned dim : chooseRows(seed))
@@ -294,12 +150,15 @@ struct FuseRows : public tamis::impl::FuseRowsBase<FuseRows> {
           !group.add(cast<linalg::LinalgOp>(op), /*atEnd=*/false))
         break;
     }
-    if (group.rank() == 0)
+    if (group.rank() == 0 && !lanes)
       return group;
     for (Operation *op = seed->getNextNode(); op; op = op->getNextNode()) {
       if (passable(op))
         continue;
+      // And what is computed of a sum of everything.
       if (!isRowOp(op) ||
+          (group.rank() == 0 &&
+           !getLaneDims(cast<linalg::LinalgOp>(op), {}).empty()) ||
           !group.add(cast<linalg::LinalgOp>(op), /*atEnd=*/true))
         break;
     }

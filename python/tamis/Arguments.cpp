@@ -27,6 +27,7 @@ CompileOptions mlir::tamis::readOptions(const nb::dict &fields) {
   options.target = nb::cast<std::string>(fields["target"]);
   options.threads = nb::cast<int64_t>(fields["threads"]);
   options.profile = nb::cast<std::string>(fields["profile"]);
+  options.ptxas = nb::cast<std::string>(fields["ptxas"]);
   options.strict = nb::cast<bool>(fields["strict"]);
   options.oracle = nb::cast<bool>(fields["oracle"]);
   options.emit = readEmit(nb::cast<std::string>(fields["emit"]));

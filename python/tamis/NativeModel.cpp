@@ -111,8 +111,7 @@ std::vector<TensorTuple> NativeModel::getOutputs() const {
 nb::dict NativeModel::getMetadata() const {
   nb::dict result;
   for (const auto &[key, value] : model->getInterface().metadata)
-    result[nb::cast(llvm::json::fixUTF8(key))] =
-        llvm::json::fixUTF8(value);
+    result[nb::cast(llvm::json::fixUTF8(key))] = llvm::json::fixUTF8(value);
   return result;
 }
 
@@ -122,6 +121,10 @@ const std::string &NativeModel::getProducer() const {
 
 std::string NativeModel::getReport() const {
   return model->getDescription().str();
+}
+
+std::string NativeModel::readReport(const std::string &path) {
+  return check(CompiledModel::readDescription(path));
 }
 
 std::vector<std::vector<int64_t>>

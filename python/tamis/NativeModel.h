@@ -52,6 +52,8 @@ public:
   nanobind::dict getMetadata() const;
   const std::string &getProducer() const;
   std::string getReport() const;
+  /// The same of the library at `path`, which need not run here.
+  static std::string readReport(const std::string &path);
 
   /// The shape of each output for these inputs; -1 where the data decides.
   std::vector<std::vector<int64_t>>
@@ -61,6 +63,11 @@ public:
   /// shapes, since numpy knows element types this module does not.
   std::vector<std::tuple<nanobind::object, std::vector<int64_t>>>
   run(const std::vector<InputArray> &inputs) const;
+
+  double getDeviceSeconds() const { return model->getDeviceSeconds(); }
+  double measureDeviceCopy(int64_t bytes) const {
+    return model->measureDeviceCopy(bytes);
+  }
 
   std::unique_ptr<BoundCall> bind(const std::vector<InputArray> &inputs,
                                   const std::vector<OutputArray> &outputs);

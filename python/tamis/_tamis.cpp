@@ -162,10 +162,15 @@ NB_MODULE(_tamis, m) {
       .def_prop_ro("metadata", &NativeModel::getMetadata)
       .def_prop_ro("producer", &NativeModel::getProducer)
       .def_prop_ro("report", &NativeModel::getReport)
+      .def("device_seconds", &NativeModel::getDeviceSeconds)
+      .def("device_copy", &NativeModel::measureDeviceCopy, nb::arg("bytes"),
+           nb::call_guard<nb::gil_scoped_release>())
       .def("output_dims", &NativeModel::getOutputDims)
       .def("run", &NativeModel::run)
       .def("bind", &NativeModel::bind);
   bindSession(m);
+  m.def("read_report", &NativeModel::readReport, nb::arg("path"),
+        nb::call_guard<nb::gil_scoped_release>());
   m.def("recognize_sparsity", &findPattern, nb::arg("matrix"),
         nb::arg("rows"), nb::arg("columns"));
   m.def("library_path", &libraryPath);

@@ -25,6 +25,7 @@ class TamisEngine:
 
     def __init__(self, model, feeds, **_):
         self.version = _tamis.version
+        self.clock = model.device_seconds
         self.bound = [model.bind(feed) for feed in feeds]
         self.names = [info.name for info in model.get_outputs()]
 
@@ -42,7 +43,7 @@ class UnboundTamisEngine:
 
     def __init__(self, model, feeds, **_):
         self.version = _tamis.version
-        self.model, self.feeds, self.results = model, feeds, {}
+        self.model, self.feeds, self.results, self.clock = model, feeds, {}, model.device_seconds
         self.names = [info.name for info in model.get_outputs()]
 
     def call(self, index):
@@ -55,12 +56,14 @@ class UnboundTamisEngine:
 class OnnxRuntimeEngine:
     """ONNX Runtime: all optimisations, fixed threads, IO binding."""
 
-    name = "onnxruntime"
+    name, provider = "onnxruntime", "CPUExecutionProvider"
 
     def __init__(self, path, feeds, threads, **_):
         ort = reference.require("onnxruntime")
         self.version = ort.__version__
-        self.session = reference.session(path, optimised=True, threads=threads)
+        if self.provider not in ort.get_available_providers():
+            raise Error(f"this onnxruntime has no {self.provider}: pip install onnxruntime-gpu")
+        self.session = reference.session(path, optimised=True, threads=threads, provider=self.provider)
         self.names = [o.name for o in self.session.get_outputs()]
         self.bindings = []
         for feed in feeds:
@@ -129,7 +132,38 @@ class OpenVinoEngine:
         return {name: self.requests[index].get_tensor(port).data.copy() for port in self.ports for name in port.get_names()}
 
 
-PEERS = {"onnxruntime": OnnxRuntimeEngine, "openvino": OpenVinoEngine}
+class OnnxRuntimeCudaEngine(OnnxRuntimeEngine):
+    """The same on an NVIDIA device; inputs and outputs are on the host, as for a model compiled by Tamis."""
+
+    name, provider = "onnxruntime-cuda", "CUDAExecutionProvider"
+
+
+class PyTorchEngine:
+    """PyTorch on an NVIDIA device, the model read by onnx2torch; inputs come from the host, outputs go back."""
+
+    name = "pytorch"
+
+    def __init__(self, path, feeds, **_):
+        torch = reference.require("torch")
+        self.version = torch.__version__
+        if not torch.cuda.is_available():
+            raise Error("this torch finds no CUDA device")
+        self.model = reference.require("onnx2torch").convert(path).eval().cuda()
+        names = reference.session(path)
+        order, self.names = [i.name for i in names.get_inputs()], [o.name for o in names.get_outputs()]
+        self.torch, self.feeds, self.results = torch, [[torch.from_numpy(feed[name]) for name in order] for feed in feeds], {}
+
+    def call(self, index):
+        with self.torch.inference_mode():
+            results = self.model(*(tensor.cuda() for tensor in self.feeds[index]))
+            self.results[index] = [r.cpu() for r in (results if isinstance(results, (tuple, list)) else (results,))]
+
+    def outputs(self, index):
+        return {name: result.numpy() for name, result in zip(self.names, self.results[index])}
+
+
+PEERS = {"onnxruntime": OnnxRuntimeEngine, "openvino": OpenVinoEngine, "onnxruntime-cuda": OnnxRuntimeCudaEngine,
+         "pytorch": PyTorchEngine}
 
 
 @dataclasses.dataclass
@@ -139,6 +173,7 @@ class Row:
     name: str
     version: str = ""
     seconds: list = dataclasses.field(default_factory=list)
+    device_seconds: list = dataclasses.field(default_factory=list)  # of the same calls, by a device's own clock
     problem: str = ""       # it could not run
     difference: str = ""    # it ran, with other results than the reference
 
@@ -150,9 +185,14 @@ class Row:
     def minimum(self):
         return min(self.seconds, default=float("nan"))
 
+    @property
+    def device_median(self):
+        return statistics.median(self.device_seconds) if self.device_seconds else None
+
     def plain(self):
         """For `--json`."""
         return {"engine": self.name, "version": self.version, "median_s": self.median if self.seconds else None,
+                "device_median_s": self.device_median,
                 "min_s": self.minimum if self.seconds else None, "rounds": len(self.seconds),
                 "problem": self.problem, "difference": self.difference}
 
@@ -184,10 +224,12 @@ def make_engine(name, model, path, feeds, threads, kind):
     return engine, Row(name, engine.version)
 
 
-def measure(engines, limit_loop, rounds=None, progress=None):
-    """Time the engines in turns; fills their rows and returns the limit loop's operations per second, one per round."""
+def measure(engines, limit, rounds=None, progress=None):
+    """Time the engines in turns; fills their rows and returns what `limit()` says of the machine, one number per round."""
     slowest = 0.0
     for engine, _ in engines:
+        if hasattr(engine, "clock"):
+            engine.clock()  # starts it
         start = time.perf_counter()
         engine.call(1 % INPUTS)
         slowest = max(slowest, time.perf_counter() - start)
@@ -195,13 +237,16 @@ def measure(engines, limit_loop, rounds=None, progress=None):
     limits, start, done = [], time.perf_counter(), 0
     task = progress.add_task("rounds", total=least) if progress else None
     while done < least or (rounds is None and time.perf_counter() - start < SETTLE and done < 20 * ROUNDS):
-        limits.append(_tamis.measure_limit(limit_loop, 0.002))
+        limits.append(limit())
         index = done % INPUTS
         for engine, row in engines if done % 2 == 0 else reversed(engines):
             engine.call((index + 1) % INPUTS)
             begin = time.perf_counter_ns()
             engine.call(index)
             row.seconds.append((time.perf_counter_ns() - begin) * 1e-9)
+            seconds = engine.clock() if hasattr(engine, "clock") else None
+            if seconds is not None:
+                row.device_seconds.append(seconds)
         done += 1
         if progress:
             progress.update(task, completed=done, total=max(least, done))

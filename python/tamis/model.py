@@ -229,6 +229,16 @@ class Model:
             results.append(given)
         return BoundCall(self._native, arrays, results)
 
+    def device_seconds(self):
+        """Seconds of the last call by the device's own clock, None without one. The first answer comes after the first call that follows."""
+        seconds = self._native.device_seconds()
+        return seconds if seconds >= 0 else None
+
+    def device_copy(self, size):
+        """Bytes a second, read and written, of copies of `size` bytes on the device; None where that cannot be measured."""
+        rate = self._native.device_copy(size)
+        return rate if rate > 0 else None
+
     def save(self, path):
         """Write the library to `path`, as `tamis compile -o` does: `x.so` exports `x_run` and has `x.h` beside it.
 
@@ -312,6 +322,20 @@ class SpecialisedModel(Model):
 
     def report(self):
         return self._single("report").report()
+
+    def device_seconds(self):
+        return self._single("time").device_seconds()
+
+    def device_copy(self, size):
+        return self._single("measure").device_copy(size)
+
+
+def read_report(path):
+    """What `report()` says of the library at `path`, which may be for another processor or a device that is not here."""
+    try:
+        return json.loads(_tamis.read_report(os.path.abspath(path)))
+    except RuntimeError as error:
+        raise Error(str(error), file=path) from None
 
 
 def load(path, threads=None):

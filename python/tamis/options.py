@@ -3,6 +3,7 @@
 import dataclasses
 import os
 import re
+import shutil
 
 from . import cache
 from .errors import Error
@@ -23,12 +24,16 @@ class Options:
     require_integer: bool = False
     allow_external: str = ""
     profile: str = ""             # file of what the cost models know of the target (docs/Profile.md)
+    ptxas: str = ""               # NVIDIA's assembler; empty: the one on PATH, if any
     emit: str = "so"
     oracle: bool = False          # every contraction by its definition instead of a generated kernel
     dump_stages: str = ""
 
     def key(self):
-        """The part of the cache key that the options make: of a profile its bytes. Raises Error if it cannot be read."""
+        """The part of the cache key that the options make: of a profile its bytes, of the assembler which file it is.
+
+        Raises Error if the profile cannot be read.
+        """
         fields = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
         del fields["dump_stages"]
         if self.profile:
@@ -36,7 +41,15 @@ class Options:
                 fields["profile"] = cache.hash_file(self.profile).hex()
             except OSError as error:
                 raise Error(f"cannot read the profile: {error.strerror.lower()}", file=self.profile) from None
+        if self.target.startswith("nvptx"):
+            fields["ptxas"] = _file_state(shutil.which(self.ptxas or "ptxas"))
         return repr(sorted(fields.items()))
+
+
+def _file_state(path):
+    """What changes when another file lies at `path`; None without one."""
+    status = os.stat(path) if path else None
+    return status and (os.path.realpath(path), status.st_size, status.st_mtime_ns)
 
 
 def parse_dim(text):
@@ -49,7 +62,7 @@ def parse_dim(text):
 
 
 def make(target="native", threads=1, input_dims=None, allow=(), strict=False, require_integer=False,
-         allow_external=None, profile=None, emit="so", oracle=False, dump_stages=None):
+         allow_external=None, profile=None, ptxas=None, emit="so", oracle=False, dump_stages=None):
     """Checked Options from what a caller wrote."""
     dims = input_dims or {}
     dims = dims.items() if isinstance(dims, dict) else (d if isinstance(d, tuple) else parse_dim(d) for d in dims)
@@ -63,7 +76,7 @@ def make(target="native", threads=1, input_dims=None, allow=(), strict=False, re
     if isinstance(threads, bool) or not isinstance(threads, int) or threads < 1:
         raise Error(f"threads: expected a positive number, got {threads!r}")
     return Options(target, threads, dims, allow, bool(strict), bool(require_integer),
-                   os.fspath(allow_external or ""), os.fspath(profile or ""), emit,
+                   os.fspath(allow_external or ""), os.fspath(profile or ""), os.fspath(ptxas or ""), emit,
                    bool(oracle), os.fspath(dump_stages or ""))
 
 

@@ -15,7 +15,7 @@ def require(name):
         raise Error(f"the package {name} is needed for this: pip install {name}") from None
 
 
-def session(model, optimised=False, threads=1, precise=False):
+def session(model, optimised=False, threads=1, precise=False, provider="CPUExecutionProvider"):
     """An onnxruntime session of a path or of ONNX bytes.
 
     `precise`: its products of bytes do not saturate, even where `saturates`; it refuses some models of signed activations.
@@ -30,7 +30,7 @@ def session(model, optimised=False, threads=1, precise=False):
     level = ort.GraphOptimizationLevel
     options.graph_optimization_level = level.ORT_ENABLE_ALL if optimised else level.ORT_DISABLE_ALL
     try:
-        return ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+        return ort.InferenceSession(model, options, providers=[provider])
     except Exception as error:  # onnxruntime raises a dozen types of its own
         raise Error(f"onnxruntime refuses the model: {_first_line(error)}",
                     file=model if isinstance(model, str) else "") from None

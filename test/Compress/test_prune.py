@@ -250,6 +250,16 @@ def test_auto_takes_what_the_target_gains_from(mask, rows, pattern):
     assert np.mean((weight == 0) != mask) < 0.03
 
 
+@pytest.mark.parametrize("target, rows, size, pattern", [
+    ("nvptx:sm_80", 65536, 512, "2:4"),  # fragments leave zeros out
+    ("nvptx:sm_80", 8, 128, "unstructured"),  # the launch takes the time
+    ("vulkan", 65536, 512, "unstructured")])  # nobody knows which device
+def test_auto_for_devices(target, rows, size, pattern):
+    mask = np.broadcast_to(np.arange(size)[:, None] % 4 < 2, (size, size))
+    found, reason, _ = chosen(faint(mask), f"target={target}", rows=rows)
+    assert found == pattern and "2:4 100.0 %" in reason
+
+
 def test_auto_for_an_unknown_target():
     with pytest.raises(tamis.Error, match="unknown target or feature 'pdp11'"):
         chosen(faint(blocks(1, 4)), "target=pdp11")

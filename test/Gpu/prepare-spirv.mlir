@@ -15,4 +15,24 @@ gpu.module @device {
     memref.store %0, %a[%c0] : memref<?xf32, #spirv.storage_class<StorageBuffer>>
     gpu.return
   }
+
+  // A loop that may not run at all has the values it began with.
+  // CHECK-LABEL: gpu.func @loop
+  // CHECK: %[[SUM:.+]] = scf.for %{{.+}} = %[[FROM:[a-z0-9_]+]] to %[[TO:[a-z0-9_]+]] step %{{.+}} iter_args(%{{.+}} = %[[START:[a-z0-9_]+]])
+  // CHECK: %[[RUNS:.+]] = arith.cmpi slt, %[[FROM]], %[[TO]]
+  // CHECK: %[[RESULT:.+]] = arith.select %[[RUNS]], %[[SUM]], %[[START]]
+  // CHECK: memref.store %[[RESULT]]
+  gpu.func @loop(%a: memref<?xf32, #spirv.storage_class<StorageBuffer>>) kernel
+      attributes {known_block_size = array<i32: 32, 1, 1>} {
+    %c0 = arith.constant 0 : index
+    %c1 = arith.constant 1 : index
+    %n = memref.dim %a, %c0 : memref<?xf32, #spirv.storage_class<StorageBuffer>>
+    %one = arith.constant 1.0 : f32
+    %0 = scf.for %i = %c1 to %n step %c1 iter_args(%x = %one) -> f32 {
+      %y = arith.addf %x, %x : f32
+      scf.yield %y : f32
+    }
+    memref.store %0, %a[%c0] : memref<?xf32, #spirv.storage_class<StorageBuffer>>
+    gpu.return
+  }
 }

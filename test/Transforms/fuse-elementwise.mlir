@@ -252,3 +252,55 @@ func.func @zero_sum(%x: tensor<4x8xf32>) -> tensor<4x8xf32> {
   } -> tensor<4x8xf32>
   return %a : tensor<4x8xf32>
 }
+
+// -----
+
+// A sum that broadcasts has dimensions of size one, which elementwise
+// operations do without.
+// CHECK-LABEL: func.func @drops_unit_dimensions
+// CHECK: %[[Y:.+]] = linalg.generic {{.*}} iterator_types = ["parallel"]} ins(%arg0 : tensor<9xf32>)
+// CHECK: math.sqrt
+// CHECK-NOT: expand_shape
+// CHECK: linalg.generic {{.*}} ins(%arg1, %[[Y]] : tensor<9x33xf32>, tensor<9xf32>)
+func.func @drops_unit_dimensions(%s: tensor<9xf32>, %x: tensor<9x33xf32>) -> tensor<9x33xf32> {
+  %wide = tensor.expand_shape %s [[0, 1]] output_shape [9, 1] : tensor<9xf32> into tensor<9x1xf32>
+  %0 = tensor.empty() : tensor<9x1xf32>
+  %1 = linalg.generic {indexing_maps = [affine_map<(i, j) -> (i, j)>, affine_map<(i, j) -> (i, j)>], iterator_types = ["parallel", "parallel"]}
+      ins(%wide : tensor<9x1xf32>) outs(%0 : tensor<9x1xf32>) {
+  ^bb0(%a: f32, %b: f32):
+    %r = math.sqrt %a : f32
+    linalg.yield %r : f32
+  } -> tensor<9x1xf32>
+  %y = tensor.collapse_shape %1 [[0, 1]] : tensor<9x1xf32> into tensor<9xf32>
+  %2 = tensor.empty() : tensor<9x33xf32>
+  %3 = linalg.generic {indexing_maps = [affine_map<(i, j) -> (i, j)>, affine_map<(i, j) -> (i)>, affine_map<(i, j) -> (i, j)>], iterator_types = ["parallel", "parallel"]}
+      ins(%x, %y : tensor<9x33xf32>, tensor<9xf32>) outs(%2 : tensor<9x33xf32>) {
+  ^bb0(%a: f32, %b: f32, %c: f32):
+    %r = arith.mulf %a, %b : f32
+    linalg.yield %r : f32
+  } -> tensor<9x33xf32>
+  return %3 : tensor<9x33xf32>
+}
+
+// Beside an operand that has them for another reason they stay: dropping them
+// there and moving that reshape back would never end.
+// CHECK-LABEL: func.func @keeps_unit_dimensions_beside_others
+// CHECK: tensor.expand_shape %arg0
+// CHECK: linalg.generic {{.*}} outs({{.*}} : tensor<9x1xf32>)
+func.func @keeps_unit_dimensions_beside_others(%s: tensor<9xf32>, %x: tensor<9x1xf32>) -> tensor<9x1xf32> {
+  %wide = tensor.expand_shape %s [[0, 1]] output_shape [9, 1] : tensor<9xf32> into tensor<9x1xf32>
+  %0 = tensor.empty() : tensor<9x1xf32>
+  %1 = linalg.generic {indexing_maps = [affine_map<(i, j) -> (i, j)>, affine_map<(i, j) -> (i, j)>], iterator_types = ["parallel", "parallel"]}
+      ins(%x : tensor<9x1xf32>) outs(%0 : tensor<9x1xf32>) {
+  ^bb0(%a: f32, %b: f32):
+    %r = math.exp %a : f32
+    linalg.yield %r : f32
+  } -> tensor<9x1xf32>
+  %2 = linalg.generic {indexing_maps = [affine_map<(i, j) -> (i, j)>, affine_map<(i, j) -> (i, j)>, affine_map<(i, j) -> (i, j)>], iterator_types = ["parallel", "parallel"]}
+      ins(%wide, %1 : tensor<9x1xf32>, tensor<9x1xf32>) outs(%0 : tensor<9x1xf32>) {
+  ^bb0(%a: f32, %b: f32, %c: f32):
+    %r = arith.mulf %a, %b : f32
+    linalg.yield %r : f32
+  } -> tensor<9x1xf32>
+  return %2 : tensor<9x1xf32>
+}

@@ -28,6 +28,8 @@ int main(int argc, char **argv) {
                  "native, x86-64-v3, LLVM features; several: chosen at load; vulkan");
   app.add_option("--profile", options.profile,
                  "what cost models know of the target, and measured times");
+  app.add_option("--ptxas", options.ptxas,
+                 "NVIDIA's assembler (the one on PATH)");
   app.add_option("--input-dim", inputDims, "NAME=N or NAME=MIN:MAX")
       ->take_all();
   app.add_option("--allow-external", options.import.allowExternal,

@@ -15,6 +15,7 @@ struct HeaderFacts {
   /// The size of the workspace if it is a constant, else -1.
   int64_t workspaceBytes = -1;
   bool hasRunStatic = false;
+  bool hasDevice = false;
 };
 
 /// The text of the header: documented prototypes with shapes.

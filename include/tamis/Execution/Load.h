@@ -50,6 +50,9 @@ public:
 
   static llvm::Expected<std::unique_ptr<CompiledModel>>
   load(StringRef path, const LoadOptions &options = {});
+  /// The JSON text of the `describe` of the library at `path`, for which this
+  /// machine need not have the processor or the device.
+  static llvm::Expected<std::string> readDescription(StringRef path);
   ~CompiledModel();
   CompiledModel(const CompiledModel &) = delete;
   CompiledModel &operator=(const CompiledModel &) = delete;
@@ -80,11 +83,18 @@ public:
   llvm::Expected<std::vector<Output>> run(ArrayRef<const void *> inputs,
                                           ArrayRef<int64_t> inputDims) const;
 
+  /// Seconds of the last run by the device's clock, once asked before it, and
+  /// bytes a second of copies on the device; below 0 where there is none.
+  double getDeviceSeconds() const;
+  double measureDeviceCopy(int64_t bytes) const;
+
 private:
   struct Instance;
 
   CompiledModel() = default;
+  llvm::Error open(StringRef path);
   llvm::Error bind(StringRef path, const LoadOptions &options);
+  llvm::Error bindSymbol(StringRef path, StringRef symbol, auto &function);
   llvm::Error checkDims(ArrayRef<int64_t> dims, int64_t expected) const;
 
   ModelInterface interface;
@@ -101,6 +111,9 @@ private:
                          void *) = nullptr;
   const char *(*lastError)(const Instance *) = nullptr;
   void (*destroy)(Instance *) = nullptr;
+  /// Null in models for the CPU.
+  double (*deviceSeconds)(Instance *) = nullptr;
+  double (*deviceCopy)(Instance *, int64_t) = nullptr;
 };
 
 } // namespace mlir::tamis

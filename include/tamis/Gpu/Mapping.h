@@ -15,7 +15,9 @@ namespace mlir::tamis {
 
 /// The module attribute that says what `--tamis-map-to-gpu` has decided:
 /// `kernels` is the number of functions with device code, `host` lists the
-/// others as dictionaries of `kernel` and `reason`.
+/// others as dictionaries of `kernel` and `reason`. Where the profile knows the
+/// device, `others` lists the kernels that are no contractions: `kernel`,
+/// `mapping`, `calls`, `predicted` (microseconds of a call).
 inline constexpr llvm::StringLiteral kDeviceAttrName = "tamis.device";
 
 /// A function without arguments that stands for waiting until all launches are
@@ -33,6 +35,8 @@ inline constexpr llvm::StringLiteral kWaitName = "tamis_device_wait";
 /// workgroup memory is a workgroup attribution.
 struct GpuMapping {
   llvm::StringLiteral name;
+  /// Whether it is for operations like `op`.
+  bool (*handles)(Operation *op);
   /// Why the mapping does not take `op`; empty if it does.
   std::string (*refuse)(Operation *op);
   void (*build)(OpBuilder &b, Operation *op);
@@ -45,6 +49,12 @@ ArrayRef<GpuMapping> getGpuMappings();
 /// of the result, reductions in sequence.
 std::string refuseElements(Operation *op);
 void buildElements(OpBuilder &b, Operation *op);
+
+/// Rows (lib/Gpu/MapRows.cpp): what `--tamis-fuse-rows=lanes` put together
+/// becomes one launch, in which the lanes of a row work on its elements.
+bool areRows(Operation *op);
+std::string refuseRows(Operation *op);
+void buildRows(OpBuilder &b, Operation *op);
 
 /// Contractions that carry fragments (lib/Gpu/ContractionKernel.cpp): tiles
 /// through workgroup memory, products of warps, the epilogue on registers.

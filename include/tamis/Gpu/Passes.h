@@ -53,6 +53,8 @@ namespace tamis {
 
 /// The constant of the host module that holds the PTX of its kernels.
 inline constexpr llvm::StringLiteral kPtxName = "tamis_ptx";
+/// And the cubin of that text.
+inline constexpr llvm::StringLiteral kCubinName = "tamis_cubin";
 
 } // namespace tamis
 } // namespace mlir

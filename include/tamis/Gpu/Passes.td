@@ -28,6 +28,18 @@ def SelectFragments : Pass<"tamis-select-fragments", "::mlir::ModuleOp"> {
     Statistic<"numLeft", "left", "Contractions left to the generic lowering">];
 }
 
+def PriceFragments : Pass<"tamis-price-fragments", "::mlir::ModuleOp"> {
+  let summary = "notes what fragments are expected to take";
+  let description = [{
+    Each `tamis_gpu.contract` gets the note that the report shows: every fragment
+    instruction that takes its types, with microseconds from the facts of the
+    device in `#tamis.profile`; 2:4 where its weights are. Nothing where the
+    profile does not know the device. test/Gpu/price-fragments.mlir
+  }];
+  let statistics = [
+    Statistic<"numPriced", "priced", "Contractions with predictions">];
+}
+
 def CompressWeights : Pass<"tamis-compress-weights", "::mlir::ModuleOp"> {
   let summary = "makes packed weights smaller at compile time";
   let description = [{
@@ -128,13 +140,21 @@ def EmbedKernels : Pass<"tamis-embed-kernels", "::mlir::ModuleOp"> {
     Each `spirv.module` that was made of a `gpu.module` is serialized into an
     LLVM constant; products and sums of floats are marked so that no device
     contracts them. For NVIDIA, all `gpu.module`, then of the LLVM dialect, become
-    one PTX text. `@tamis_kernels` (`tamis_kernel[]` of
+    one PTX text, and where NVIDIA's assembler is found, or `ptxas` names it, a
+    cubin of it beside it, which a driver takes without compiling. What that
+    made of it, or that there is none, is `code` of the module attribute
+    `tamis.device`. `@tamis_kernels` (`tamis_kernel[]` of
     include/tamis/Runtime/Runtime.h) has one entry for each kernel, in the order
     of their functions. Both kinds of modules are erased; `folder` keeps each
-    binary as `<kernel>.spv`, or `kernels.ptx`, there too. test/Gpu/embed-kernels.mlir
+    binary as `<kernel>.spv`, or `kernels.ptx` and `kernels.cubin`, there too.
+    test/Gpu/embed-kernels.mlir, embed-cubin.mlir
   }];
   let options = [Option<"folder", "folder", "std::string", "",
-                        "also write binaries into this folder">];
+                        "also write binaries into this folder">,
+                 Option<"assemble", "assemble", "bool", "true",
+                        "make a cubin of PTX">,
+                 Option<"ptxas", "ptxas", "std::string", "",
+                        "NVIDIA's assembler; empty: the one on PATH, if any">];
   let dependentDialects = ["::mlir::LLVM::LLVMDialect"];
 }
 

@@ -9,6 +9,9 @@
 
 namespace mlir::tamis {
 
+/// Rows assumed where only run time knows.
+inline constexpr int64_t kTypicalRows = 128;
+
 /// A layer as the matrix product that it comes to; rows may be kDynamic.
 struct LayerShape {
   int64_t rows = 1, depth = 1, columns = 1;

@@ -30,6 +30,8 @@ struct CompileOptions {
   /// File of what cost models know of the target (docs/Profile.md); empty: the
   /// built-in numbers.
   std::string profile;
+  /// NVIDIA's assembler, for targets nvptx; empty: the one on PATH, if any.
+  std::string ptxas;
   /// Upper bound of the task split.
   int64_t threads = 1;
   /// Bindings of open dimensions, folders of external data.

@@ -92,6 +92,7 @@ typedef struct tamis_kernel {
   const char *name; /* of its entry point */
   const uint32_t *code;
   int64_t code_bytes;
+  const void *binary; /* the same for one chip, tried first; null: none */
   const int32_t *element_bytes; /* one for each buffer */
   int32_t buffer_count, word_count;
   int32_t features; /* tamis_device_feature, or-ed */

@@ -397,7 +397,15 @@ def FuseRows : Pass<"tamis-fuse-rows", "::mlir::func::FuncOp"> {
 
     Left alone: neighbours that read a buffer of the group across rows, and
     buffers with two names. Doctest: test/Transforms/fuse-rows.mlir
+
+    With `lanes`, for devices, a row is shared by the lanes of a workgroup: it
+    is reduced along its innermost dimension, as a whole, by an operation that
+    puts partial results together, and of what the group writes each lane
+    touches its own places. A reduction alone is a group too.
+    test/Transforms/fuse-rows-lanes.mlir
   }];
+  let options = [Option<"lanes", "lanes", "bool", "false",
+                        "for lanes that share a row">];
   let dependentDialects = ["::mlir::arith::ArithDialect",
                            "::mlir::linalg::LinalgDialect",
                            "::mlir::memref::MemRefDialect",

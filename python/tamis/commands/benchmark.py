@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
-"""`tamis benchmark`: one model or a list of models, Tamis beside ONNX Runtime and OpenVINO."""
+"""`tamis benchmark`: one model or a list of models, Tamis beside ONNX Runtime, OpenVINO or, on NVIDIA devices, PyTorch."""
+import functools
 import json
 import os
 import statistics
@@ -13,12 +14,15 @@ from .. import _tamis, benchmarking, suite as model_list
 from ..errors import Error
 from . import common, suite_report
 
-ENGINES = ("tamis", "onnxruntime", "openvino")
+ENGINES = ("tamis", *benchmarking.PEERS)
+# What is compared by default, by the beginning of the target.
+USUAL = {"nvptx": ("tamis", "onnxruntime-cuda", "pytorch"), "vulkan": ("tamis", "onnxruntime"), "": ("tamis", "onnxruntime", "openvino")}
+COPY_BYTES = 32 << 20
 
 
 @common.command("benchmark", click.argument("path", metavar="[MODEL]", required=False), common.INPUT_OPTION,
                 click.option("--compare", "onnx_path", metavar="FILE", help="The ONNX model, where MODEL is a compiled library."),
-                click.option("--engine", default=",".join(ENGINES), show_default=True, help="Engines, split by commas."),
+                click.option("--engine", help=f"Engines, split by commas: {', '.join(ENGINES)}. Default: those for the target."),
                 click.option("--rounds", type=click.IntRange(1), help="Default: at least 30, 5 for models over 200 ms."),
                 click.option("--suite", metavar="FILE", help="Measure every model of this list (test/Models/models.txt)."),
                 click.option("--models", help="With --suite: only these keys, split by commas."),
@@ -28,12 +32,16 @@ ENGINES = ("tamis", "onnxruntime", "openvino")
 def command(output, path, input_path, onnx_path, engine, rounds, suite, models, markdown, key, cache, **arguments):
     """Time MODEL (.onnx, .so) in several engines that take turns on the same cores.
 
+    For a device (--target vulkan, nvptx:sm_80) the time by its own clock stands beside the caller's, which includes copies of
+    inputs and outputs, and the limit is a copy in the device's memory.
+
     \b
     Example:
       tamis benchmark model.onnx --engine tamis,onnxruntime --json times.json
       tamis benchmark --suite test/Models/models.txt --markdown docs/Benchmarks.md
     """
-    names = [name.strip() for name in engine.split(",") if name.strip()]
+    usual = next(names for start, names in USUAL.items() if arguments["target"].startswith(start))
+    names = [name.strip() for name in engine.split(",") if name.strip()] if engine else list(usual)
     for name in names:
         if name not in ENGINES:
             raise Error(f"engine '{name}': expected some of {', '.join(ENGINES)}")
@@ -58,8 +66,8 @@ def _run_model(output, path, input_path, onnx_path, names, rounds, entry, cache,
         model, _, compile_seconds = common.open_model(path, options, cache, output)
         inputs = model.get_inputs()
     except Error as error:
-        if names == ["tamis"] or not onnx_path:
-            raise
+        if names == ["tamis"] or not onnx_path or options.target.startswith("nvptx"):
+            raise  # nothing to compare with
         from ..source import Source
 
         problem, inputs = str(error), list(Source(onnx_path).signature.inputs)
@@ -81,8 +89,12 @@ def _run_model(output, path, input_path, onnx_path, names, rounds, entry, cache,
             engines.append((made, row))
     loop = next((n for n in _tamis.limit_loops() if n.startswith("vnni" if kind == "quantized" else "fma")),
                 _tamis.limit_loops()[0])
+    limit = functools.partial(_tamis.measure_limit, loop, 0.002)
+    if model and options.target.startswith(("nvptx", "vulkan")):
+        if model.device_copy(COPY_BYTES):
+            loop, limit = "device copy (bytes)", functools.partial(model.device_copy, COPY_BYTES)
     with output.progress() as bar:
-        limits = benchmarking.measure(engines, loop, rounds, bar)
+        limits = benchmarking.measure(engines, limit, rounds, bar)
     if onnx_path:
         benchmarking.check_outputs(engines, onnx_path, feeds, kind, bool(entry and entry.classifier))
     _show(output, rows, loop, limits, cores)
@@ -97,10 +109,14 @@ def _show(output, rows, loop, limits, cores):
     table = []
     for row in rows:
         ratio = benchmarking.ratio(rows, row.name)
-        table.append((f"{row.name} {row.version}", f"{row.median * 1e3:.3f}", f"{row.minimum * 1e3:.3f}",
+        device = "" if row.device_median is None else f"{row.device_median * 1e3:.3f}"
+        table.append((f"{row.name} {row.version}", f"{row.median * 1e3:.3f}", f"{row.minimum * 1e3:.3f}", device,
                       "" if ratio is None or row.name == "tamis" else f"{ratio:.2f}",
                       row.problem or row.difference or "as the reference"))
-    output.table("engine", ">median ms", ">min ms", ">ratio", "outputs", rows=table)
+    if any(row.device_seconds for row in rows):
+        output.table("engine", ">median ms", ">min ms", ">device ms", ">ratio", "outputs", rows=table)
+    else:
+        output.table("engine", ">median ms", ">min ms", ">ratio", "outputs", rows=[line[:3] + line[4:] for line in table])
     output.say(f"{len(max((row.seconds for row in rows), key=len))} rounds on core {','.join(map(str, cores))}; ratio = time / time of tamis; "
                f"limit {loop}: median {statistics.median(limits) / 1e9:.1f}, {min(limits) / 1e9:.1f} to {max(limits) / 1e9:.1f} G/s")
 

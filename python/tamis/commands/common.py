@@ -96,7 +96,7 @@ def command(name, *decorators):
 
 COMPILE_OPTIONS = (
     click.option("--target", default="native", show_default=True, metavar="TARGET",
-                 help="native, x86-64-v3, x86-64-v4, amx, LLVM features (+avx2), or several split by commas; or vulkan."),
+                 help="native, x86-64-v3, x86-64-v4, amx, LLVM features (+avx2), or several split by commas; or vulkan, nvptx:sm_80."),
     click.option("--threads", type=click.IntRange(1), default=1, show_default=True, help="Upper bound of threads per call."),
     click.option("--input-dim", "input_dims", multiple=True, metavar="NAME=SIZE",
                  help="Bind an open dimension (batch=1) or give its range (seq=1:512); INPUT:AXIS is a name too."),
@@ -105,6 +105,7 @@ COMPILE_OPTIONS = (
     click.option("--require-integer", is_flag=True, help="Fail if a quantized operation would run in float."),
     click.option("--allow-external", metavar="DIR", help="Folder that external data may lie in beside the model's own."),
     click.option("--profile", metavar="FILE", help="What the cost models know of the target, and measured times (--tune writes one)."),
+    click.option("--ptxas", metavar="FILE", help="NVIDIA's assembler, for --target nvptx:...; default: the one on PATH, if any."),
 )
 CACHE_OPTION = click.option("--cache", metavar="DIR|off", help="Folder of compiled libraries (default: the user's cache).")
 TUNE_OPTION = click.option("--tune", "tune_path", metavar="FILE",
@@ -115,7 +116,7 @@ INPUT_OPTION = click.option("--input", "input_path", metavar="FILE", help="Input
 
 def make_options(arguments, **more):
     """Pop the compile options from a command's arguments and check them."""
-    names = ("target", "threads", "input_dims", "allow", "strict", "require_integer", "allow_external", "profile")
+    names = ("target", "threads", "input_dims", "allow", "strict", "require_integer", "allow_external", "profile", "ptxas")
     return option_list.make(**{name: arguments.pop(name) for name in names}, **more)
 
 

@@ -1,7 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 """`tamis explain`: what the compiler decided for each layer, and why."""
 import importlib.util
+import os
 
+from .. import compiler, model
+from ..errors import Error
+from ..source import Source
 from . import common
 
 
@@ -12,7 +16,8 @@ def command(output, path, cache, tune_path, **arguments):
     A candidate is a storage of the weights and a tile: dense panels, or a row stream of the words (so many percent) that are
     not zero. Predicted times are the cost model's, measured ones the profile's, which decide where there are all of them.
 
-    For a device (--target vulkan): how many kernels run there, and which stay on the host, with the reason.
+    For a device (--target vulkan, nvptx:sm_80): how many kernels run there, and which stay on the host, with the reason.
+    Neither it nor the processor of the target has to be here.
 
     Of an ONNX model also the zeros of each weight: their share, and the pattern they follow (N:M, RxC, channel).
 
@@ -21,13 +26,10 @@ def command(output, path, cache, tune_path, **arguments):
       tamis explain model.onnx --input-dim batch=1 --tune profile.json
     """
     options = common.make_options(arguments)
-    model, source, _ = common.open_model(path, options, cache, output, tune_path)
-    if source:
-        from .. import compiler
-
-        if compiler.unbound_dims(source.signature, options) if source.signature else ():
-            model.run(None, common.make_feed(model.get_inputs(), None, output.seed, options))
-    report = model.report()
+    if tune_path and common.is_library(path):
+        raise Error("only a model can be tuned, not a library", file=path)
+    source = None if common.is_library(path) else Source(path)
+    report = _report(source, options, cache, tune_path, output) if source else model.read_report(path)
     layers = report.get("layers", [])
     if source and not source.is_mlir and importlib.util.find_spec("onnx"):
         from ..compression import storage, table
@@ -41,12 +43,31 @@ def command(output, path, cache, tune_path, **arguments):
         output.table("layer", "  candidate", ">predicted", ">measured", "reason", rows=[row for layer in layers for row in _rows(layer)])
     if "device" in report:
         output.say(f"kernels on the device: {report['device']['kernels']}, on the host: {len(report['device']['host'])}")
+        if "code" in report["device"]:
+            output.say(f"their code: {report['device']['code']}")
+        if report["device"]["others"]:
+            output.table("kernel", "mapping", ">calls", ">predicted", rows=[
+                (k["kernel"], k["mapping"], str(k["calls"]), _time(k["predicted"])) for k in report["device"]["others"]])
         for kernel in report["device"]["host"]:
             output.say(f"  {kernel['kernel']}: {kernel['reason']}")
     for key, value in report.items():
         if key != "layers" and not isinstance(value, (dict, list)):
             output.say(f"{key}: {value}")
     output.result(report)
+
+
+def _report(source, options, cache, tune_path, output):
+    """The report of a compilation; dimensions that are open are bound to those of random inputs."""
+    options = common.tune(source, options, tune_path, output)
+    if source.signature and compiler.unbound_dims(source.signature, options):
+        feed = common.make_feed(source.signature.inputs, None, output.seed, options)
+        options = compiler.bind_dims(source.signature, options, feed)
+    library, temporary = compiler.compile_cached(source, options, cache, output.message)
+    try:
+        return model.read_report(library)
+    finally:
+        if temporary:
+            os.remove(library)
 
 
 def _rows(layer):

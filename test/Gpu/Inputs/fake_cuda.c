@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
  *
  * A CUDA driver without a device behind it: memory is the host's, kernels do
- * nothing. FAKE_CUDA names what fails.
+ * nothing. FAKE_CUDA names what fails: of kernels `cubin`, `ptx` or both, `chip`.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -62,9 +62,39 @@ int cuMemFree_v2(unsigned long long address) {
   free((void *)address);
   return 0;
 }
+int cuMemcpyDtoDAsync_v2(unsigned long long to, unsigned long long from,
+                         size_t bytes, void *stream) {
+  if (!stream || fails("copy"))
+    return 1;
+  memcpy((void *)to, (void *)from, bytes);
+  return 0;
+}
+/* An event is the number of those recorded before it; one takes a millisecond. */
+int cuEventCreate(void **event, unsigned flags) {
+  if (fails("event"))
+    return 1;
+  *event = calloc(1, sizeof(int) + flags);
+  return 0;
+}
+int cuEventDestroy_v2(void *event) {
+  free(event);
+  return 0;
+}
+int cuEventRecord(void *event, void *stream) {
+  static int count;
+  *(int *)event = ++count;
+  return !stream;
+}
+int cuEventElapsedTime(float *milliseconds, void *from, void *to) {
+  *milliseconds = (float)(*(int *)to - *(int *)from);
+  return 0;
+}
 int cuModuleLoadData(void **module, const void *image) {
+  int cubin = !memcmp(image, "\x7f" "ELF", 4);
+  if (fails("chip") || fails(cubin ? "cubin" : "ptx"))
+    return 209;
   *module = malloc(1);
-  return fails("chip") ? 209 : strstr(image, ".version") ? 0 : 218;
+  return cubin || strstr(image, ".version") ? 0 : 218;
 }
 int cuModuleUnload(void *module) {
   free(module);

@@ -2,8 +2,8 @@
 //
 // What a contraction could be instead: the candidates of a decision, what the
 // profile says of each, and the note that the report prints.
-#ifndef TAMIS_LIB_KERNELS_CANDIDATES_H
-#define TAMIS_LIB_KERNELS_CANDIDATES_H
+#ifndef TAMIS_KERNELS_CANDIDATES_H
+#define TAMIS_KERNELS_CANDIDATES_H
 
 #include "tamis/Kernels/Passes.h"
 #include "tamis/Target/Profile.h"
@@ -42,6 +42,7 @@ std::optional<size_t> findFastest(ArrayRef<KernelCandidate> candidates);
 
 /// What was weighed for one contraction.
 struct KernelChoice {
+  /// Empty where nothing is measured: on devices.
   std::string key;
   SmallVector<KernelCandidate> candidates;
   /// The name of the one that was taken, and why.
@@ -54,4 +55,4 @@ std::optional<KernelChoice> getChoice(Operation *op);
 
 } // namespace mlir::tamis
 
-#endif // TAMIS_LIB_KERNELS_CANDIDATES_H
+#endif // TAMIS_KERNELS_CANDIDATES_H
