@@ -50,20 +50,26 @@ struct ReportDecisions : tamis::impl::ReportDecisionsBase<ReportDecisions> {
       if (auto chosen = dyn_cast<kernel::ContractOp>(op)) {
         facts = describe(b, chosen.getOrigin(), chosen.getLhs(),
                          chosen.getRhs(), chosen.getInit(), chosen.getBounds());
+        std::optional<StorageAttrInterface> storage = chosen.getStorage();
         facts.set("storage",
-                  b.getStringAttr(chosen.getStorage()   ? "row stream"
+                  b.getStringAttr(storage ? storage->getStorageName()
                                   : chosen.getNibbles() ? "dense nibbles"
                                   : chosen.getPacked()  ? "dense packed"
                                                         : "as it lies"));
         if (chosen.getNibbles())
-          facts.set("types", b.getStringAttr(
-                                 getTypeText(chosen.getLhs()) + " x i4 -> " +
-                                 getTypeText(chosen.getInit())));
+          facts.set("types",
+                    b.getStringAttr(getTypeText(chosen.getLhs()) + " x i4 -> " +
+                                    getTypeText(chosen.getInit())));
         if (chosen.getBlock())
           facts.set("block", b.getI64IntegerAttr(chosen.getBounds().back()));
-        if (std::optional<RowStreamAttr> stream = chosen.getStorage())
-          facts.set("entries", b.getI64IntegerAttr(stream->getEntries()));
-        // Of how many: words that weights without zeros would have.
+        if (storage)
+          facts.set("entries", b.getI64IntegerAttr(storage->getEntries()));
+        // Of how many: words or units that weights without zeros would have.
+        if (auto bitmask = chosen.getRhs().getDefiningOp<kernel::CompressOp>())
+          facts.set("words", b.getI64IntegerAttr(
+                                 cast<ShapedType>(bitmask.getPacked().getType())
+                                     .getNumElements() /
+                                 bitmask.getStorage().getUnit()));
         if (auto pack = chosen.getRhs().getDefiningOp<kernel::PackStreamOp>())
           facts.set("words", b.getI64IntegerAttr(
                                  cast<ShapedType>(pack.getSource().getType())
