@@ -42,7 +42,7 @@ typedef void (*TamisDiagnosticCallback)(TamisSeverity severity,
  * command line spells them without the dashes: target=native, threads=2,
  * input-dim=batch=1, input-dim=seq=1:512, emit=so|obj|llvm|asm|mlir, O=2,
  * strict=true, allow=bf16, allow-external=DIR, prefix=NAME, dump-stages=DIR,
- * profile=FILE, ptxas=FILE.
+ * profile=FILE, ptxas=FILE, optimize-for=speed|size.
  * `diagnostics` may be null. On failure no output file exists. */
 int32_t tamisCompileFile(const char *input, const char *output,
                          const char *const *options, size_t optionCount,

@@ -91,6 +91,10 @@ static std::string applyOption(StringRef option, CompileOptions &options) {
     options.allowBf16 = value == "bf16";
     if (!options.allowBf16)
       expected = "bf16";
+  } else if (key == "optimize-for") {
+    options.optimizeForSize = value == "size";
+    if (value != "speed" && value != "size")
+      expected = "speed or size";
   } else if (key == "prefix") {
     options.prefix = value.str();
   } else if (key == "profile") {

@@ -215,6 +215,42 @@ std::optional<double> ProfileAttr::getMeasured(StringRef key,
   return time ? std::optional(time.getValueAsDouble()) : std::nullopt;
 }
 
+StringRef RowStreamAttr::getStorageName() const { return "row stream"; }
+
+StringRef BitmaskAttr::getStorageName() const { return "bitmask"; }
+
+int64_t BitmaskAttr::getVectorElements() const {
+  return getUnit() * getExpansion().getUnits();
+}
+
+LogicalResult BitmaskAttr::verify(EmitError emitError, int64_t entries,
+                                  int64_t unit, ExpansionAttrInterface) {
+  if (entries < 0)
+    return emitError() << "bitmask expected no negative entries, got "
+                       << entries;
+  if (unit <= 0)
+    return emitError() << "bitmask expected a unit above 0, got " << unit;
+  return success();
+}
+
+/// Expansions name the bytes of a unit.
+static LogicalResult verifyUnit(EmitError emitError, StringRef name,
+                                int64_t bytes, ArrayRef<int64_t> allowed) {
+  if (llvm::is_contained(allowed, bytes))
+    return success();
+  InFlightDiagnostic error = emitError() << name << " expected ";
+  llvm::interleave(allowed, error, " or ");
+  return error << " bytes, got " << bytes;
+}
+
+LogicalResult X86ShuffleAttr::verify(EmitError emitError, int64_t bytes) {
+  return verifyUnit(emitError, getMnemonic(), bytes, {2, 4});
+}
+
+LogicalResult X86ExpandAttr::verify(EmitError emitError, int64_t bytes) {
+  return verifyUnit(emitError, getMnemonic(), bytes, {1, 4});
+}
+
 LogicalResult RowStreamAttr::verify(EmitError emitError, int64_t entries,
                                     int64_t positions, int64_t pitch,
                                     int64_t taps, int64_t line) {
@@ -260,7 +296,7 @@ LogicalResult VectorMulAttr::verify(EmitError emitError, int64_t lanes) {
   return verifyLanes(emitError, getMnemonic(), lanes, {});
 }
 
-LogicalResult X86MaddAttr::verify(EmitError emitError, int64_t lanes) {
+LogicalResult X86MaddAttr::verify(EmitError emitError, int64_t lanes, bool) {
   return verifyLanes(emitError, getMnemonic(), lanes, {4, 8, 16});
 }
 

@@ -83,6 +83,63 @@ LogicalResult PackStreamOp::verify() {
   return success();
 }
 
+//===-- compress ----------------------------------------------------------===//
+
+void CompressOp::build(OpBuilder &b, OperationState &state, Value packed,
+                       BitmaskAttr storage) {
+  auto type = cast<RankedTensorType>(packed.getType());
+  int64_t vector = storage.getVectorElements();
+  int64_t units = storage.getExpansion().getUnits();
+  auto tensorOf = [](int64_t size, Type element) -> Type {
+    return RankedTensorType::get({size}, element);
+  };
+  build(b, state,
+        tensorOf(storage.getEntries() * storage.getUnit() + vector,
+                 type.getElementType()),
+        tensorOf(type.getNumElements() / vector, b.getIntegerType(units)),
+        tensorOf(type.getDimSize(0) * type.getDimSize(1) + 1, b.getI32Type()),
+        packed, storage);
+}
+
+LogicalResult CompressOp::verify() {
+  auto packed = cast<RankedTensorType>(getPacked().getType());
+  BitmaskAttr storage = getStorage();
+  ExpansionAttrInterface expansion = storage.getExpansion();
+  if (packed.getRank() != 4 || !packed.hasStaticShape())
+    return emitOpError("expected packed panels of a static shape");
+  Type element = packed.getElementType();
+  if (!element.isIntOrFloat() ||
+      storage.getUnit() * element.getIntOrFloatBitWidth() !=
+          8 * expansion.getUnitBytes())
+    return emitOpError("expected units of ")
+           << expansion.getUnitBytes() << " bytes, got " << storage.getUnit()
+           << " x " << element;
+  int64_t vector = storage.getVectorElements();
+  if (packed.getDimSize(3) % vector != 0)
+    return emitOpError("expected panels of whole vectors of ")
+           << vector << " elements, got " << packed.getDimSize(3);
+  auto check = [&](StringRef name, Value value, int64_t size,
+                   Type of) -> LogicalResult {
+    auto expected = RankedTensorType::get({size}, of);
+    if (value.getType() == expected)
+      return success();
+    return emitOpError() << name << " expected " << expected << ", got "
+                         << value.getType();
+  };
+  if (failed(check("values", getValues(),
+                   storage.getEntries() * storage.getUnit() + vector,
+                   element)) ||
+      failed(check(
+          "masks", getMasks(), packed.getNumElements() / vector,
+          IntegerType::get(getContext(),
+                           static_cast<unsigned>(expansion.getUnits())))) ||
+      failed(check("starts", getStarts(),
+                   packed.getDimSize(0) * packed.getDimSize(1) + 1,
+                   IntegerType::get(getContext(), 32))))
+    return failure();
+  return success();
+}
+
 //===-- contract ----------------------------------------------------------===//
 
 AffineMap kernel::ContractOp::getMap(unsigned i) {
@@ -121,13 +178,20 @@ LogicalResult kernel::ContractOp::verify() {
   for (unsigned i = 0; i < getIndexingMaps().size(); ++i)
     if (getMap(i).getNumDims() != dims)
       return emitOpError("map #") << i << " expected " << dims << " dimensions";
-  if (getPacked() && cast<ShapedType>(getRhs().getType()).getRank() != 4)
+  if (getPacked() && !getStorage() &&
+      cast<ShapedType>(getRhs().getType()).getRank() != 4)
     return emitOpError("packed rhs expected rank 4");
   if (getStream().size() != (getStorage() ? 2 : 0))
     return emitOpError("expected offsets and starts with a storage, got ")
            << getStream().size() << " operands";
-  if (getStorage() && getPacked())
-    return emitOpError("expected either packed panels or a storage");
+  // Bitmasks are panels with something left out.
+  if (getStorage() && getPacked() != isa<BitmaskAttr>(*getStorage()))
+    return emitOpError("expected ")
+           << (getPacked() ? "no packed panels" : "packed panels")
+           << " with this storage";
+  if (getStorage() && getPacked() &&
+      (getNibbles() || getBlock() || getInstruction().isTile()))
+    return emitOpError("expected no nibbles, blocks or tiles with a bitmask");
   if (getNibbles() && !getPacked())
     return emitOpError("expected nibbles to be packed");
   if (getBlock() && *getBlock() < dims &&

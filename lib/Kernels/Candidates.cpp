@@ -55,6 +55,8 @@ std::string mlir::tamis::getContractionKey(ContractOp op) {
 
 std::string mlir::tamis::getContractionKey(kernel::ContractOp op) {
   Value rhs = op.getRhs();
+  if (auto bitmask = rhs.getDefiningOp<kernel::CompressOp>())
+    rhs = bitmask.getPacked();
   if (auto pack = rhs.getDefiningOp<kernel::PackOp>())
     rhs = pack.getSource();
   else if (auto stream = rhs.getDefiningOp<kernel::PackStreamOp>())
@@ -62,13 +64,25 @@ std::string mlir::tamis::getContractionKey(kernel::ContractOp op) {
   return makeKey(op, op.getBounds(), rhs);
 }
 
+static void printShare(raw_ostream &out, double share) {
+  double percent = 100 * share;
+  out << llvm::format(percent < 9.95 ? "%.2g" : "%.0f", percent) << "%";
+}
+
 std::string mlir::tamis::getStreamName(int64_t positions, bool overLines,
                                        double words) {
-  double percent = 100 * words;
   std::string name;
-  llvm::raw_string_ostream(name)
-      << "row stream " << positions << (overLines ? " over lines, " : ", ")
-      << llvm::format(percent < 9.95 ? "%.2g" : "%.0f", percent) << "%";
+  llvm::raw_string_ostream out(name);
+  out << "row stream " << positions << (overLines ? " over lines, " : ", ");
+  printShare(out, words);
+  return name;
+}
+
+std::string mlir::tamis::getBitmaskName(int64_t unit, double units) {
+  std::string name;
+  llvm::raw_string_ostream out(name);
+  out << "bitmask of " << unit << ", ";
+  printShare(out, units);
   return name;
 }
 

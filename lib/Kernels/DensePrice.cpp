@@ -3,17 +3,35 @@
 // Prices of dense panels in cycles of one core: a roofline of arithmetic, L2
 // and what is behind it.
 #include "DensePrice.h"
+#include "mlir/Dialect/MLProgram/IR/MLProgram.h"
+#include "tamis/Transforms/ConstantTensor.h"
 #include <algorithm>
 #include <cmath>
 
 using namespace mlir;
 using namespace mlir::tamis;
 
+double mlir::tamis::getModelBytes(ModuleOp module) {
+  double bytes = 0;
+  for (auto global : module.getOps<ml_program::GlobalOp>())
+    if (auto type = dyn_cast<RankedTensorType>(global.getType()))
+      bytes += double(getTensorBytes(type).value_or(0));
+  return bytes;
+}
+
+double mlir::tamis::priceReading(ProfileAttr profile, int64_t l2,
+                                 double modelBytes, double bytes) {
+  if (modelBytes > getFact(profile, "l3.bytes"))
+    return bytes / getFact(profile, "dram.bytes_per_cycle");
+  return bytes > double(l2) ? bytes / getFact(profile, "memory.bytes_per_cycle")
+                            : 0;
+}
+
 DenseProblem mlir::tamis::describeDense(ArrayRef<int64_t> bounds,
                                         AffineMap rhsMap, Type rhs,
                                         InstructionAttrInterface instruction,
-                                        TargetAttr target,
-                                        ProfileAttr profile) {
+                                        TargetAttr target, ProfileAttr profile,
+                                        double modelBytes) {
   DenseProblem problem;
   for (auto [d, bound] : llvm::enumerate(bounds)) {
     auto size = double(ShapedType::isDynamic(bound) ? kTypicalRows : bound);
@@ -27,6 +45,7 @@ DenseProblem mlir::tamis::describeDense(ArrayRef<int64_t> bounds,
   problem.profile = profile;
   problem.l1 = target.getL1();
   problem.l2 = target.getL2();
+  problem.modelBytes = modelBytes;
   return problem;
 }
 
@@ -42,7 +61,5 @@ double mlir::tamis::priceDense(const DenseProblem &p, int64_t rows,
   if (p.bytes > double(p.l1))
     cycles = std::max(cycles, blocks * p.bytes / fact("l2.bytes_per_cycle"));
   // The panels of one cache block of rows come from there once.
-  if (p.bytes > double(p.l2))
-    cycles = std::max(cycles, p.bytes / fact("memory.bytes_per_cycle"));
-  return cycles;
+  return std::max(cycles, priceReading(p.profile, p.l2, p.modelBytes, p.bytes));
 }

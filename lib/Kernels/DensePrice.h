@@ -15,15 +15,26 @@ struct DenseProblem {
   double products = 1, weights = 1, bytes = 1;
   InstructionAttrInterface instruction;
   ProfileAttr profile;
-  /// Bytes of the caches of the target.
+  /// Bytes of the caches of the target, and of all weights of the model.
   int64_t l1 = 0, l2 = 0;
+  double modelBytes = 0;
 };
+
+/// Bytes of the parameters of a module: what has passed through the caches when
+/// a weight is read again.
+double getModelBytes(ModuleOp module);
+
+/// Cycles to read `bytes` of weights once from behind L2: from another cache
+/// where it holds the whole model, else from memory; none where L2 holds them.
+double priceReading(ProfileAttr profile, int64_t l2, double modelBytes,
+                    double bytes);
 
 /// The problem of a contraction over `bounds` whose right operand, of elements
 /// `rhs`, is read through `rhsMap`.
 DenseProblem describeDense(ArrayRef<int64_t> bounds, AffineMap rhsMap, Type rhs,
                            InstructionAttrInterface instruction,
-                           TargetAttr target, ProfileAttr profile);
+                           TargetAttr target, ProfileAttr profile,
+                           double modelBytes);
 
 /// Cycles with register blocks of so many rows, whose arithmetic takes `factor`
 /// times as long as that of the best block: what its products take, or the

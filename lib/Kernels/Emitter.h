@@ -3,10 +3,10 @@
 // The generator of contraction kernels, shared by the files of this folder:
 // IndexBuilder.cpp has arithmetic and loops, LoopNest.cpp walks blocks,
 // Feeders.cpp brings operands to the instruction, StreamBlock.cpp walks weights
-// without zeros, BlockTotals.cpp adds the sums of blocks up, Epilogue.cpp
-// finishes and stores. Everything is addressed by
-// element offsets into flat views of the operands, so strided,
-// implicit-convolution and packed operands are one case.
+// without zeros, ExpandWeights.cpp puts zeros back between them,
+// BlockTotals.cpp adds the sums of blocks up, Epilogue.cpp finishes and stores.
+// Everything is addressed by element offsets into flat views of the operands,
+// so strided, implicit-convolution and packed operands are one case.
 #ifndef TAMIS_LIB_KERNELS_EMITTER_H
 #define TAMIS_LIB_KERNELS_EMITTER_H
 
@@ -98,6 +98,16 @@ private:
   SmallVector<Value> reduce(const Place &place, int64_t rows,
                             const Columns &columns);
 
+  // ExpandWeights.cpp
+  void prepareBitmask();
+  /// A place for one panel, where several blocks of rows share it.
+  void makeExpanded();
+  /// Where the first unit of the panel at `rhs` lies.
+  Value findUnit(OpFoldResult rhs);
+  /// The vector of weights `at`, whose first unit lies at `unit`; moves on.
+  Value expandVector(Value at, Value &unit);
+  void expandPanel(Place &place);
+
   // BlockTotals.cpp
   void prepareFactors();
   SmallVector<Value> reduceBlocks(Reduction &reduction, const Place &place,
@@ -147,6 +157,9 @@ private:
   ContractOp op;
   IndexBuilder b;
   InstructionAttrInterface instruction;
+  /// The storage of the weights, the one that it is; null where they are dense.
+  RowStreamAttr rowStream;
+  BitmaskAttr bitmask;
   ContractionDims dims;
   int64_t step, lanes;
   bool isInteger;
@@ -158,7 +171,7 @@ private:
   Loop column;
   /// Outer to inner; the last is the run, counted in elements.
   SmallVector<Loop> reductions;
-  /// Packed rhs elements per reduction step, per panel.
+  /// Packed rhs elements per reduction step, per panel; vectors of a bitmask.
   OpFoldResult stepStride, panelStride;
   /// A run of two reductions that is not contiguous here: elements per inner
   /// reduction (0: contiguous) and the stride of the outer one.
@@ -178,6 +191,10 @@ private:
   /// values.
   Value words, columnSums, rowSums;
   FlatView offsets, starts;
+  /// Of a bitmask: beside `starts`, and where a panel is expanded that several
+  /// blocks of rows read; null where there is one.
+  FlatView masks;
+  Value expanded;
   /// The first row of the block, or the first position where lines are one
   /// loop.
   OpFoldResult firstPosition;

@@ -67,6 +67,8 @@ Value Reduction::loadWeights(Offset rhs, int64_t j) {
 }
 
 Value Reduction::readWeights(Offset rhs, int64_t j, bool upper) {
+  if (e.bitmask)
+    return e.instruction.buildRhs(b, b.getLoc(), expandWeights(rhs, j));
   Value loaded = loadWeights(rhs, j);
   if (!e.op.getNibbles())
     return e.instruction.buildRhs(b, b.getLoc(), loaded);
@@ -215,7 +217,17 @@ void Reduction::carry(
     SmallVectorImpl<Value> &acc,
     function_ref<void(Value, SmallVectorImpl<Value> &)> body) {
   loaded.clear();
-  b.carry(lower, upper, by, acc, body);
+  if (unit)
+    acc.push_back(unit);
+  b.carry(lower, upper, by, acc, [&](Value i, SmallVectorImpl<Value> &inner) {
+    if (unit)
+      unit = inner.pop_back_val();
+    body(i, inner);
+    if (unit)
+      inner.push_back(unit);
+  });
+  if (unit)
+    unit = acc.pop_back_val();
   loaded.clear();
 }
 
@@ -254,6 +266,10 @@ void Reduction::reduceRun(Offset lhs, Offset rhs, SmallVectorImpl<Value> &acc) {
         (e.dims.depthwise && *knownSteps <= kUnrolledTaps) || e.brokenRun)
       unroll = *knownSteps;
   }
+  // Expansions of several steps would be moved among each other until registers
+  // run out.
+  if (unit && ways == 1)
+    unroll = 1;
   int64_t stepsPerByte = e.op.getNibbles() ? 2 : 1;
   unroll = llvm::alignTo(unroll, stepsPerByte);
   if (int64_t most = e.instruction.getNarrowSteps(); most && stepsPerByte > 1)
@@ -370,6 +386,8 @@ SmallVector<Value> Reduction::sumUp(unsigned level, Offset lhs, Offset rhs) {
     acc.append(rows * (e.dims.depthwise ? columns.vectors : 1), zero);
   int64_t own = acc.size();
   acc.append((ways - 1) * own, zero);
+  if (e.bitmask && !e.expanded)
+    unit = e.findUnit(rhs.base);
   reduceLevel(level, lhs, rhs, acc);
   for (int64_t half = acc.size() / 2; half >= own; half /= 2) {
     for (int64_t i = 0; i < half; ++i)

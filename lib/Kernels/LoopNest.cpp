@@ -21,6 +21,10 @@ Emitter::Emitter(ContractOp op, RewriterBase &rewriter)
   step = instruction.getReductionStep();
   lanes = instruction.getLanes();
   isInteger = isa<IntegerType>(op.getAccumulator());
+  if (std::optional<StorageAttrInterface> storage = op.getStorage()) {
+    rowStream = dyn_cast<RowStreamAttr>(*storage);
+    bitmask = dyn_cast<BitmaskAttr>(*storage);
+  }
 }
 
 Loop Emitter::makeLoop(unsigned dim) {
@@ -96,7 +100,7 @@ LogicalResult Emitter::prepare() {
   if (op.getSums())
     sums = flatten(b, op.getSums());
   if (op.getStorage()) {
-    offsets = flatten(b, op.getStream()[0]);
+    (bitmask ? masks : offsets) = flatten(b, op.getStream()[0]);
     starts = flatten(b, op.getStream()[1]);
   }
   for (auto [i, extra] : llvm::enumerate(op.getExtras()))
@@ -105,9 +109,11 @@ LogicalResult Emitter::prepare() {
                          : FlatView());
   prepareFactors();
 
+  if (bitmask && !dims.groups.empty())
+    return op.emitOpError("cannot be generated: a bitmask of groups");
   for (unsigned d : dims.groups)
     groups.push_back(makeLoop(d));
-  if (op.getPacked()) {
+  if (op.getPacked() && !bitmask) {
     OpFoldResult stride = rhs.strides[0];
     OpFoldResult sumStride = op.getSums() ? sums.strides[0] : b.constant(0);
     for (Loop &loop : llvm::reverse(groups)) {
@@ -170,10 +176,14 @@ void Emitter::prepareReductions(const FlatView &rhsView) {
     run.extent = b.multiply(run.extent, next.extent);
   }
   if (op.getPacked()) {
-    stepStride = rhsView.strides[2];
-    if (op.getNibbles())
-      stepStride = b.divide(stepStride, 2);
-    panelStride = rhsView.strides[1];
+    if (bitmask) {
+      prepareBitmask();
+    } else {
+      stepStride = rhsView.strides[2];
+      if (op.getNibbles())
+        stepStride = b.divide(stepStride, 2);
+      panelStride = rhsView.strides[1];
+    }
     run.rhs = stepStride;
     OpFoldResult stride =
         b.multiply(stepStride, b.ceilDivide(run.extent, step));
@@ -188,7 +198,7 @@ void Emitter::prepareReductions(const FlatView &rhsView) {
   outer.push_back(run);
   // Taps stay apart: the stage does not walk them. Blocks are sums of their
   // own.
-  if (op.getBlock() || (op.getStorage() && op.getStorage()->getTaps() > 1)) {
+  if (op.getBlock() || (rowStream && rowStream.getTaps() > 1)) {
     reductions.assign(outer.begin(), outer.end());
     return;
   }
@@ -256,8 +266,10 @@ void Emitter::makeScratch() {
     scope = scope->getParentOp();
   if (scope != b.getInsertionBlock()->getParentOp())
     b.setInsertionPointToStart(&scope->getRegion(0).front());
-  if (op.getStorage())
+  if (rowStream)
     return makeStream();
+  if (bitmask)
+    makeExpanded();
   makeStage();
   if (!instruction.isTile() && !hasLongEpilogue())
     return;
@@ -323,7 +335,7 @@ void Emitter::emitGroups(unsigned level, Place place) {
 
 void Emitter::emitOuterRows(unsigned level, Place place) {
   if (level + 2 >= rows.size())
-    return op.getStorage() ? emitStreamRows(place) : emitCacheBlocks(place);
+    return rowStream ? emitStreamRows(place) : emitCacheBlocks(place);
   b.loop(b.constant(0), rows[level].extent, 1, [&](OpFoldResult i) {
     emitOuterRows(level + 1, advance(place, rows[level], i));
   });
@@ -375,7 +387,7 @@ void Emitter::emitPanels(Place place, OpFoldResult lower, OpFoldResult upper) {
     return b.multiply(stride, b.constant(width));
   };
   panel.lhs = byWidth(column.lhs);
-  panel.rhs = op.getStorage()  ? b.constant(width)
+  panel.rhs = rowStream        ? b.constant(width)
               : op.getPacked() ? panelStride
                                : byWidth(column.rhs);
   panel.out = byWidth(column.out);
@@ -427,7 +439,9 @@ void Emitter::emitPanels(Place place, OpFoldResult lower, OpFoldResult upper) {
 void Emitter::emitPanel(Place place, Columns columns, OpFoldResult lower,
                         OpFoldResult upper) {
   prepareInitial(place, columns);
-  if (op.getStorage())
+  if (expanded)
+    expandPanel(place);
+  if (rowStream)
     return emitStreamPanel(place, columns, upper);
   if (rows.size() == 1)
     return emitRowBlocks(place, columns, lower, upper);

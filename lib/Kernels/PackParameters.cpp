@@ -4,6 +4,7 @@
 // model, written once in the instruction's order, and become a parameter of
 // their own. MLIR attributes are never element-wise folded here: a model has
 // hundreds of millions of elements.
+#include "Bitmask.h"
 #include "RowStream.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/IR/DialectResourceBlobManager.h"
@@ -252,6 +253,9 @@ struct PackParameters : tamis::impl::PackParametersBase<PackParameters> {
     module.walk([&](kernel::PackStreamOp op) {
       packStream(op, symbols, known, sources);
     });
+    // After packs: they are what is compressed.
+    module.walk(
+        [&](kernel::CompressOp op) { compress(op, symbols, known, sources); });
     eraseUnused(module, sources);
   }
 
@@ -306,12 +310,8 @@ struct PackParameters : tamis::impl::PackParametersBase<PackParameters> {
       }
       SmallVector<StringAttr> names;
       auto give = [&](StringRef suffix, Value result, auto &array) {
-        auto bytes = getTensorBytes(cast<RankedTensorType>(result.getType()));
-        array.resize(*bytes / sizeof(array[0]));
-        AsmResourceBlob blob = HeapAsmResourceBlob::allocateAndCopyWithAlign(
-            ArrayRef(reinterpret_cast<const char *>(array.data()), *bytes), 64,
-            /*dataIsMutable=*/false);
-        names.push_back(define(b, symbols, view->global, suffix, result, blob));
+        names.push_back(
+            define(b, symbols, view->global, suffix, result, array));
       };
       give("values", op.getValues(), stream.values);
       give("offsets", op.getOffsets(), stream.offsets);
@@ -321,6 +321,46 @@ struct PackParameters : tamis::impl::PackParametersBase<PackParameters> {
       remember(known, key, names);
     }
     if (Operation *def = op.getSource().getDefiningOp())
+      sources.insert(def);
+    op.erase();
+    ++numPacked;
+  }
+
+  void compress(kernel::CompressOp op, SymbolTable &symbols, KnownPacks &known,
+                SetVector<Operation *> &sources) {
+    FailureOr<SourceView> view = viewConstant(op.getPacked(), symbols);
+    if (failed(view) || view->isSplat) {
+      op.emitOpError("expected constant panels");
+      return signalPassFailure();
+    }
+    OpBuilder b(op);
+    Attribute key = makeKey(op, *view);
+    if (auto found = known.find(key); found != known.end()) {
+      replace(b, op, found->second);
+    } else {
+      auto type = cast<RankedTensorType>(op.getPacked().getType());
+      ExpansionAttrInterface expansion = op.getStorage().getExpansion();
+      int64_t units = expansion.getUnits(), bytes = expansion.getUnitBytes();
+      Bitmask bitmask =
+          makeBitmask(view->bytes, type.getDimSize(0) * type.getDimSize(1),
+                      units, bytes, type.getElementType().isF32());
+      if (int32_t found = bitmask.starts.back();
+          found != op.getStorage().getEntries()) {
+        op.emitOpError("expected ") << op.getStorage().getEntries()
+                                    << " units, but the source has " << found;
+        return signalPassFailure();
+      }
+      SmallVector<StringAttr> names;
+      auto give = [&](StringRef suffix, Value result, auto &array) {
+        names.push_back(
+            define(b, symbols, view->global, suffix, result, array));
+      };
+      give("values", op.getValues(), bitmask.values);
+      give("masks", op.getMasks(), bitmask.masks);
+      give("starts", op.getStarts(), bitmask.starts);
+      remember(known, key, names);
+    }
+    if (Operation *def = op.getPacked().getDefiningOp())
       sources.insert(def);
     op.erase();
     ++numPacked;
@@ -355,6 +395,19 @@ struct PackParameters : tamis::impl::PackParametersBase<PackParameters> {
     std::string name = getName(source, suffix);
     auto attr = DenseResourceElementsAttr::get(type, name, std::move(blob));
     return define(b, symbols, source, suffix, result, attr);
+  }
+
+  /// The same of an array, with zeros up to the size of `result`.
+  template <typename T>
+  static StringAttr define(OpBuilder &b, SymbolTable &symbols,
+                           ml_program::GlobalOp source, StringRef suffix,
+                           Value result, std::vector<T> &array) {
+    auto bytes = getTensorBytes(cast<RankedTensorType>(result.getType()));
+    array.resize(*bytes / sizeof(T));
+    AsmResourceBlob blob = HeapAsmResourceBlob::allocateAndCopyWithAlign(
+        ArrayRef(reinterpret_cast<const char *>(array.data()), *bytes), 64,
+        /*dataIsMutable=*/false);
+    return define(b, symbols, source, suffix, result, blob);
   }
 
   static StringAttr define(OpBuilder &b, SymbolTable &symbols,

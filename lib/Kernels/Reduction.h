@@ -3,7 +3,8 @@
 // The reduction of one register block, shared by the files that feed it:
 // Feeders.cpp loads operands and walks the reduction, StageRows.cpp widens
 // rows once for all columns, DepthwiseWindow.cpp does depthwise windows,
-// BlockTotals.cpp sums of blocks.
+// BlockTotals.cpp sums of blocks, ExpandWeights.cpp puts weights that were left
+// out back to their place.
 #ifndef TAMIS_LIB_KERNELS_REDUCTION_H
 #define TAMIS_LIB_KERNELS_REDUCTION_H
 
@@ -28,6 +29,8 @@ struct Reduction {
   int64_t ways;
   /// Narrow sums beside the accumulators; empty where there are none.
   SmallVector<Value> narrow;
+  /// Of a bitmask: the element where the next stored unit begins.
+  Value unit;
   /// Channel vectors already loaded at a place of the current straight line.
   DenseMap<std::pair<Value, int64_t>, Value> loaded;
 
@@ -54,6 +57,10 @@ struct Reduction {
 
   /// A weight vector of ones in elements [begin, end) of every step.
   Value makeOnes(int64_t begin, int64_t end);
+
+  /// Expands, or loads if that is done, weight vector `j` of a step of a
+  /// bitmask. Vectors have to be asked for in the order in which they lie.
+  Value expandWeights(Offset rhs, int64_t j);
 
   /// Loads weight vector `j` of a step, or of two that share bytes.
   Value loadWeights(Offset rhs, int64_t j);

@@ -53,16 +53,22 @@ struct ReportDecisions : tamis::impl::ReportDecisionsBase<ReportDecisions> {
             describe(b, chosen.getOrigin(), chosen.getLhs(),
                      chosen.getNibbles() ? "i4" : getTypeText(chosen.getRhs()),
                      chosen.getInit(), chosen.getBounds());
+        std::optional<StorageAttrInterface> storage = chosen.getStorage();
         facts.set("storage",
-                  b.getStringAttr(chosen.getStorage()   ? "row stream"
+                  b.getStringAttr(storage ? storage->getStorageName()
                                   : chosen.getNibbles() ? "dense nibbles"
                                   : chosen.getPacked()  ? "dense packed"
                                                         : "as it lies"));
         if (chosen.getBlock())
           facts.set("block", b.getI64IntegerAttr(chosen.getBounds().back()));
-        if (std::optional<RowStreamAttr> stream = chosen.getStorage())
-          facts.set("entries", b.getI64IntegerAttr(stream->getEntries()));
-        // Of how many: words that weights without zeros would have.
+        if (storage)
+          facts.set("entries", b.getI64IntegerAttr(storage->getEntries()));
+        // Of how many: words or units that weights without zeros would have.
+        if (auto bitmask = chosen.getRhs().getDefiningOp<kernel::CompressOp>())
+          facts.set("words", b.getI64IntegerAttr(
+                                 cast<ShapedType>(bitmask.getPacked().getType())
+                                     .getNumElements() /
+                                 bitmask.getStorage().getUnit()));
         if (auto pack = chosen.getRhs().getDefiningOp<kernel::PackStreamOp>())
           facts.set("words", b.getI64IntegerAttr(
                                  cast<ShapedType>(pack.getSource().getType())

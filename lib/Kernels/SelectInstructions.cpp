@@ -307,7 +307,8 @@ static void chooseTile(Decision &decision, const TilingProblem &problem,
 static FailureOr<Decision> decide(ContractOp op,
                                   std::optional<BlockSums> blocks,
                                   TargetAttr target, ProfileAttr profile,
-                                  SymbolTable &symbols, std::string &reason) {
+                                  double modelBytes, SymbolTable &symbols,
+                                  std::string &reason) {
   Type lhs = getElementTypeOrSelf(op.getLhs().getType());
   Type rhs = getElementTypeOrSelf(op.getRhs().getType());
   Decision decision;
@@ -447,7 +448,7 @@ static FailureOr<Decision> decide(ContractOp op,
   if (!blocks)
     decision.choice.key = getContractionKey(op);
   DenseProblem dense = describeDense(decision.bounds, op.getRhsMap(), rhs,
-                                     instruction, target, profile);
+                                     instruction, target, profile, modelBytes);
   chooseTile(decision, problem, dense);
   decision.tasks = chooseTasks(dense, target.getThreads());
   return decision;
@@ -467,6 +468,7 @@ struct SelectInstructions
     TargetAttr generic =
         TargetAttr::get(context, "generic", {}, 32 << 10, 1 << 20, 1);
     SymbolTable symbols(getOperation());
+    double modelBytes = getModelBytes(getOperation());
     for (ContractOp op : ops) {
       TargetAttr target = getTarget(op);
       if (!target)
@@ -476,9 +478,11 @@ struct SelectInstructions
       ProfileAttr profile = getProfile(op, target);
       FailureOr<Decision> decision = failure();
       if (std::optional<BlockSums> blocks = findBlockSums(op))
-        decision = decide(op, blocks, target, profile, symbols, reason);
+        decision =
+            decide(op, blocks, target, profile, modelBytes, symbols, reason);
       if (failed(decision))
-        decision = decide(op, std::nullopt, target, profile, symbols, reason);
+        decision = decide(op, std::nullopt, target, profile, modelBytes,
+                          symbols, reason);
       if (failed(decision)) {
         ++numLeft;
         LLVM_DEBUG(op.emitRemark()

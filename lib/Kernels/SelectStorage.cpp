@@ -1,13 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// Decides which weights become row streams. Contractions come with their dense
-// decision, so both prices are of code that would really be generated.
-#include "tamis/Kernels/Candidates.h"
+// Decides which weights leave their zeros out. Contractions come with their
+// dense decision, so all prices are of code that would really be generated.
 #include "DensePrice.h"
-#include "RowStream.h"
-#include "StreamPrice.h"
-#include "mlir/IR/PatternMatch.h"
-#include "tamis/Kernels/Classify.h"
+#include "StorageOptions.h"
 #include "tamis/Kernels/Passes.h"
 #include "tamis/Target/Target.h"
 #include "llvm/Support/Format.h"
@@ -20,200 +16,39 @@ namespace mlir::tamis {
 using namespace mlir;
 using namespace mlir::tamis;
 
-/// Plans that are worth comparing.
-static constexpr unsigned kMostPlans = 2;
-
-namespace {
-/// A dense decision that could be a stream.
-struct Candidate {
-  kernel::ContractOp op;
-  kernel::PackOp pack;
-  InstructionAttrInterface instruction;
-  StreamOrder order;
-  StreamProblem problem;
-  SmallVector<StreamPlan> plans;
-
-  std::string getName(const StreamPlan &plan) const;
-};
-} // namespace
-
-/// The share of words tells how long an equal contraction takes.
-std::string Candidate::getName(const StreamPlan &plan) const {
-  return getStreamName(plan.vectors * problem.lanes, plan.flat,
-                       double(problem.entries) /
-                           double(problem.words * problem.columns));
-}
-
-/// Finds the taps of a window that moves by one position, and those between its
-/// lines where the next rows out walk them.
-static void describeWindow(kernel::ContractOp op, const ContractionDims &dims,
-                           StreamProblem &p) {
-  AffineMap map = op.getLhsMap();
-  /// The place in lhs that a row and a reduction walk side by side, or -1.
-  auto findPlace = [&](unsigned reduction, unsigned row) -> int64_t {
-    for (auto [i, expr] : llvm::enumerate(map.getResults())) {
-      SmallVector<int64_t> c = *getCoefficients(expr, map.getNumDims());
-      if (c[reduction] == 1 && c[row] == 1)
-        return static_cast<int64_t>(i);
-    }
-    return -1;
-  };
-  ArrayRef<unsigned> reductions = dims.reductions, rows = dims.rows;
-  if (reductions.size() < 2 || rows.empty())
-    return;
-  unsigned tap = reductions[reductions.size() - 2];
-  int64_t across = findPlace(tap, rows.back());
-  if (across < 0)
-    return;
-  p.taps = op.getBounds()[tap];
-  if (reductions.size() < 3 || rows.size() < 2)
-    return;
-  unsigned lineTap = reductions[reductions.size() - 3];
-  int64_t line = cast<ShapedType>(op.getLhs().getType()).getDimSize(across);
-  int64_t lines = op.getBounds()[rows[rows.size() - 2]];
-  // The generator takes another loop as the innermost where this one is short.
-  constexpr int64_t fewest = 4;
-  if (op.getBounds()[rows.back()] >= fewest && across > 0 &&
-      findPlace(lineTap, rows[rows.size() - 2]) == across - 1 &&
-      !ShapedType::isDynamic(line) && !ShapedType::isDynamic(lines)) {
-    p.line = line;
-    p.lines = lines;
-    p.lineTaps = op.getBounds()[lineTap];
-  }
-}
-
-/// True if neighbours of the innermost reduction are neighbours in lhs: staging
-/// loads whole vectors of them.
-static bool isContiguous(AffineMap lhs, ArrayRef<int64_t> bounds, unsigned d) {
-  for (AffineExpr expr : llvm::reverse(lhs.getResults())) {
-    FailureOr<SmallVector<int64_t>> factors =
-        getCoefficients(expr, lhs.getNumDims());
-    if (failed(factors))
-      return false;
-    for (auto [factor, bound] : llvm::zip_equal(*factors, bounds))
-      if (factor != 0 && bound != 1)
-        return (*factors)[d] == 1;
-  }
-  return false;
-}
-
-/// Rows and reductions as a stream sees them; false if no stream takes them.
-static bool describe(Candidate &c, const ContractionDims &dims) {
-  kernel::ContractOp op = c.op;
-  ArrayRef<int64_t> bounds = op.getBounds();
-  StreamProblem &p = c.problem;
-  if (dims.reductions.empty())
-    return false;
-  int64_t run = 1, words = 1;
-  for (unsigned d : dims.reductions) {
-    if (ShapedType::isDynamic(bounds[d]))
-      return false;
-    run = bounds[d];
-    words *= run;
-  }
-  // Rows that merge are one loop, as they usually do.
-  int64_t rows = 1;
-  for (unsigned d : dims.rows)
-    rows *= ShapedType::isDynamic(bounds[d]) ? kTypicalRows : bounds[d];
-  bool merges = dims.reductions.size() == 1;
-  p.rows = rows;
-  if (!merges && !dims.rows.empty()) {
-    int64_t inner = bounds[dims.rows.back()];
-    p.rows = ShapedType::isDynamic(inner) ? kTypicalRows : inner;
-    p.outer = rows / std::max<int64_t>(1, p.rows);
-  }
-  describeWindow(op, dims, p);
-  p.words = words / c.order.step;
-  p.columns = bounds[dims.column];
-  // A run of two dimensions is one in the model, not always in its buffer.
-  return dims.groups.empty() && !dims.depthwise && dims.run == 1 &&
-         isContiguous(op.getLhsMap(), bounds, dims.reductions.back()) &&
-         run % c.order.step == 0 &&
-         run >= c.order.step * c.instruction.getLanes() &&
-         !ShapedType::isDynamic(p.columns);
-}
-
 /// Cycles of `op` as it is.
 static double priceDense(kernel::ContractOp op, TargetAttr target,
-                         ProfileAttr profile) {
+                         ProfileAttr profile, double modelBytes) {
   Type rhs = getElementTypeOrSelf(op.getRhs().getType());
   if (auto pack = op.getRhs().getDefiningOp<kernel::PackOp>())
     rhs = getElementTypeOrSelf(pack.getSource().getType());
   return priceDense(describeDense(op.getBounds(), op.getRhsMap(), rhs,
-                                  op.getInstruction(), target, profile),
+                                  op.getInstruction(), target, profile,
+                                  modelBytes),
                     op.getTile().front());
 }
 
-/// The candidate that `op` is; nullopt, and `reason`, for one that stays dense
-/// whatever its weights are.
-static std::optional<Candidate> match(kernel::ContractOp op, TargetAttr target,
-                                      ProfileAttr profile, SymbolTable &symbols,
-                                      std::string &reason) {
-  auto pack = op.getRhs().getDefiningOp<kernel::PackOp>();
+/// All options for `problem`; `reason` says why there is none.
+static SmallVector<StorageOption> findOptions(StorageProblem &problem,
+                                              SymbolTable &symbols,
+                                              std::string &reason) {
+  kernel::ContractOp op = problem.op;
+  problem.pack = op.getRhs().getDefiningOp<kernel::PackOp>();
   FailureOr<SourceView> view = failure();
-  if (pack)
-    view = viewConstant(pack.getSource(), symbols);
+  if (problem.pack)
+    view = viewConstant(problem.pack.getSource(), symbols);
   reason = "no row stream: weights are not known";
   if (!op.getPacked() || failed(view))
-    return std::nullopt;
+    return {};
   reason = "no row stream: weights have a zero point";
   if (op.getRhsZero())
-    return std::nullopt;
-  Candidate c;
-  c.op = op;
-  c.pack = pack;
-  Type lhs = getElementTypeOrSelf(op.getLhs().getType());
-  Type rhs = getElementTypeOrSelf(pack.getSource().getType());
-  reason = "no row stream of these types";
-  bool mixed = isa<FloatType>(lhs) != isa<FloatType>(rhs);
-  if ((!lhs.isF32() && !lhs.isInteger(8)) || mixed || op.getNibbles() ||
-      op.getBlock())
-    return std::nullopt;
-  c.instruction =
-      getStreamInstruction(target, lhs, rhs, op.getAccumulator(),
-                           op.getLhsUnsigned(), op.getRhsUnsigned());
-  if (!c.instruction)
-    return std::nullopt;
-  reason = "no row stream of this shape";
-  if (pack.getColumn() < 0 || !pack.getGroups().empty())
-    return std::nullopt;
-  c.order.column = static_cast<int64_t>(pack.getColumn());
-  c.order.reductions.assign(pack.getReductions().begin(),
-                            pack.getReductions().end());
-  c.order.step = c.instruction.getReductionStep();
-  c.order.bound = c.instruction.getPairBound();
-  c.order.offset = static_cast<int64_t>(pack.getOffset());
-  c.order.isUnsigned = pack.getIsUnsigned();
-  std::string unused;
-  FailureOr<ContractionDims> dims = classifyContraction(
-      op.getLhsMap(), op.getRhsMap(), op.getOutMap(), op.getBounds(),
-      cast<ShapedType>(op.getLhs().getType()).getShape(), c.order.step, unused);
-  if (failed(dims) || !describe(c, *dims))
-    return std::nullopt;
-  StreamProblem &p = c.problem;
-  p.lanes = c.instruction.getLanes();
-  p.profile = profile;
-  p.cycles = getCycles(profile, c.instruction);
-  p.isInteger = isa<IntegerType>(op.getAccumulator());
-  p.l1 = target.getL1();
-  p.l2 = target.getL2();
-  reason = "no row stream: fewer rows than lanes";
-  if (p.rows * p.lines < p.lanes)
-    return std::nullopt;
-  // Even with one word in fifty a stream has to be worth counting.
-  p.entries = p.words * p.columns / 50;
-  c.plans = planStreams(p, 1);
-  double dense = priceDense(op, target, profile);
-  reason = "no row stream: too little to gain";
-  if (c.plans.empty() ||
-      c.plans.front().cycles > getFact(profile, "row_stream.margin") * dense)
-    return std::nullopt;
-  p.entries = countEntries(*view, c.order);
-  reason = "no row stream: all weights are zero";
-  if (p.entries == 0)
-    return std::nullopt;
-  c.plans = planStreams(p, kMostPlans);
-  return c;
+    return {};
+  problem.view = *view;
+  SmallVector<StorageOption> options = findRowStreams(problem, reason);
+  std::string other;
+  options.append(findBitmasks(problem, other));
+  reason += "; " + other;
+  return options;
 }
 
 /// How much slower `other` is than `chosen`, or faster.
@@ -231,8 +66,8 @@ static std::string compare(StringRef other, double factor, StringRef how) {
 
 /// What was chosen for `op` so far: a dense tile. What an earlier run of this
 /// pass added is left out.
-static KernelChoice getDenseChoice(kernel::ContractOp op, TargetAttr target,
-                                   ProfileAttr profile) {
+static KernelChoice getDenseChoice(kernel::ContractOp op, ProfileAttr profile,
+                                   double cycles) {
   KernelChoice choice = getChoice(op).value_or(KernelChoice());
   std::string chosen = getDenseName(op.getTile());
   choice.key = getContractionKey(op);
@@ -240,94 +75,82 @@ static KernelChoice getDenseChoice(kernel::ContractOp op, TargetAttr target,
     return !StringRef(candidate.name).starts_with("dense");
   });
   if (choice.candidates.empty())
-    choice.candidates.push_back(makeCandidate(profile, choice.key, chosen,
-                                              priceDense(op, target, profile)));
+    choice.candidates.push_back(
+        makeCandidate(profile, choice.key, chosen, cycles));
   choice.chosen = chosen;
   return choice;
 }
 
-/// The plan to take, or null for dense panels, and what was weighed.
-static const StreamPlan *choose(const Candidate &c, ProfileAttr profile,
-                                KernelChoice &choice) {
+/// The option to take, or null for dense panels, and what was weighed.
+static const StorageOption *choose(SmallVectorImpl<StorageOption> &options,
+                                   ProfileAttr profile, KernelChoice &choice) {
   KernelCandidate dense =
       *llvm::find_if(choice.candidates, [&](const KernelCandidate &candidate) {
         return candidate.name == choice.chosen;
       });
-  SmallVector<KernelCandidate> streams;
-  for (const StreamPlan &plan : c.plans) {
-    KernelCandidate stream =
-        makeCandidate(profile, choice.key, c.getName(plan), plan.cycles);
-    if (streams.empty() || stream.predicted <= kInQuestion * dense.predicted)
-      streams.push_back(stream);
+  llvm::stable_sort(options,
+                    [](const StorageOption &a, const StorageOption &b) {
+                      return a.cycles < b.cycles;
+                    });
+  SmallVector<KernelCandidate> weighed;
+  for (const StorageOption &option : options) {
+    KernelCandidate candidate =
+        makeCandidate(profile, choice.key, option.name, option.cycles);
+    if (weighed.empty() || candidate.predicted <= kInQuestion * dense.predicted)
+      weighed.push_back(candidate);
   }
-  double ratio = streams.front().predicted / dense.predicted;
+  double ratio = weighed.front().predicted / dense.predicted;
   if (ratio > kInQuestion) {
-    choice.reason = compare("a row stream", ratio, "predicted");
+    choice.reason = compare(options.front().what, ratio, "predicted");
     return nullptr;
   }
-  choice.candidates.append(streams);
+  choice.candidates.append(weighed);
   StringRef how = "predicted";
-  double limit = getStreamMargin(c.problem);
+  double limit = options.front().margin;
   size_t best = 0;
-  if (std::optional<size_t> fastest = findFastest(streams);
+  if (std::optional<size_t> fastest = findFastest(weighed);
       fastest && dense.measured) {
     best = *fastest;
-    ratio = *streams[best].measured / *dense.measured;
+    ratio = *weighed[best].measured / *dense.measured;
     how = "measured";
     limit = 1;
   }
   if (ratio >= limit) {
-    choice.reason = compare("a row stream", ratio, how);
+    choice.reason = compare(options[best].what, ratio, how);
     return nullptr;
   }
   choice.reason = compare("dense", 1 / ratio, how);
-  choice.chosen = streams[best].name;
-  return &c.plans[best];
+  choice.chosen = weighed[best].name;
+  return &options[best];
 }
 
-static void apply(IRRewriter &rewriter, Candidate &c, const StreamPlan &plan) {
-  kernel::ContractOp op = c.op;
-  rewriter.setInsertionPoint(op);
-  Location loc = op.getLoc();
-  Type i32 = rewriter.getI32Type();
-  int64_t entries = c.problem.entries, columns = c.problem.columns;
-  Type element = c.order.step == 1 ? rewriter.getF32Type()
-                                   : Type(rewriter.getIntegerType(8));
-  int64_t positions = plan.vectors * c.problem.lanes;
-  auto storage =
-      RowStreamAttr::get(rewriter.getContext(), entries, positions, plan.pitch,
-                         c.problem.taps, plan.flat ? c.problem.line : 0);
-  auto tensorOf = [](ArrayRef<int64_t> shape, Type type) -> Type {
-    return RankedTensorType::get(shape, type);
-  };
-  bool isInteger = c.problem.isInteger;
-  // Whole vectors of sums are read.
-  auto sums = static_cast<int64_t>(llvm::alignTo(columns, c.problem.lanes));
-  auto pack = kernel::PackStreamOp::create(
-      rewriter, loc, tensorOf({entries, c.order.step}, element),
-      tensorOf({entries}, i32), tensorOf({columns + 1}, i32),
-      isInteger ? tensorOf({1, sums}, i32) : Type(), c.pack.getSource(),
-      c.pack.getColumnAttr(), c.pack.getReductionsAttr(),
-      rewriter.getI64IntegerAttr(c.order.step), storage,
-      rewriter.getI64IntegerAttr(c.order.bound), c.pack.getOffsetAttr(),
-      c.pack.getIsUnsignedAttr() ? rewriter.getUnitAttr() : UnitAttr());
-  rewriter.modifyOpInPlace(op, [&] {
-    op.getRhsMutable().assign(pack.getValues());
-    op.getStreamMutable().assign(
-        ValueRange{pack.getOffsets(), pack.getStarts()});
-    op.getSumsMutable().assign(isInteger ? ValueRange(pack.getSums())
-                                         : ValueRange());
-    op.setPacked(false);
-    op.setStorageAttr(storage);
-    op.setInstructionAttr(c.instruction);
-    op.setTile({positions, 1, 0});
-  });
-  if (c.pack->use_empty())
-    rewriter.eraseOp(c.pack);
+/// The same by bytes.
+static const StorageOption *chooseSmallest(ArrayRef<StorageOption> options,
+                                           const StorageProblem &problem,
+                                           KernelChoice &choice) {
+  const StorageOption *best = llvm::min_element(
+      options, [](const StorageOption &a, const StorageOption &b) {
+        return a.bytes < b.bytes;
+      });
+  choice.candidates.push_back(
+      makeCandidate(problem.profile, choice.key, best->name, best->cycles));
+  kernel::PackOp pack = problem.pack;
+  auto dense = cast<RankedTensorType>(pack.getPacked().getType());
+  double ratio = best->bytes / double(dense.getNumElements()) /
+                 (dense.getElementTypeBitWidth() / 8.0);
+  choice.reason.clear();
+  llvm::raw_string_ostream(choice.reason)
+      << best->what << llvm::format(" has %.2fx the bytes of dense", ratio);
+  if (ratio >= 1)
+    return nullptr;
+  choice.chosen = best->name;
+  return best;
 }
 
 namespace {
 struct SelectStorage : tamis::impl::SelectStorageBase<SelectStorage> {
+  using SelectStorageBase::SelectStorageBase;
+
   void runOnOperation() override {
     SymbolTable symbols(getOperation());
     SmallVector<kernel::ContractOp> ops;
@@ -336,23 +159,31 @@ struct SelectStorage : tamis::impl::SelectStorageBase<SelectStorage> {
         ops.push_back(op);
     });
     IRRewriter rewriter(&getContext());
+    double modelBytes = getModelBytes(getOperation());
     for (kernel::ContractOp op : ops) {
       TargetAttr target = getTarget(op);
       if (!target)
         continue;
       if (op.getStorage())
         continue;
-      ProfileAttr profile = getProfile(op, target);
-      KernelChoice choice = getDenseChoice(op, target, profile);
-      std::optional<Candidate> candidate =
-          match(op, target, profile, symbols, choice.reason);
-      const StreamPlan *plan = nullptr;
-      if (candidate)
-        plan = choose(*candidate, profile, choice);
+      StorageProblem problem;
+      problem.op = op;
+      problem.target = target;
+      problem.profile = getProfile(op, target);
+      problem.modelBytes = modelBytes;
+      problem.size = size;
+      problem.dense = priceDense(op, target, problem.profile, modelBytes);
+      KernelChoice choice = getDenseChoice(op, problem.profile, problem.dense);
+      SmallVector<StorageOption> options =
+          findOptions(problem, symbols, choice.reason);
+      const StorageOption *option = nullptr;
+      if (!options.empty())
+        option = size ? chooseSmallest(options, problem, choice)
+                      : choose(options, problem.profile, choice);
       recordChoice(op, choice);
-      if (!plan)
+      if (!option)
         continue;
-      apply(rewriter, *candidate, *plan);
+      option->apply(rewriter);
       ++numStreams;
     }
   }

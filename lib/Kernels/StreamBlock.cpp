@@ -19,23 +19,23 @@ using namespace mlir::tamis;
 using namespace mlir::tamis::kernel;
 
 void Emitter::makeStream() {
-  int64_t positions = op.getStorage()->getPositions();
+  int64_t positions = rowStream.getPositions();
   int64_t count = 1;
   for (const Loop &loop : reductions)
     count *= *getConstantIntValue(loop.extent);
-  count /= step * op.getStorage()->getTaps() * getLineTaps();
+  count /= step * rowStream.getTaps() * getLineTaps();
   auto allocate = [&](int64_t size, Type element) -> Value {
     return memref::AllocaOp::create(b, MemRefType::get({size}, element),
                                     b.getI64IntegerAttr(64));
   };
   Type word = step == 1 ? b.getF32Type() : Type(b.getI32Type());
-  words = allocate(count * op.getStorage()->getPitch(), word);
+  words = allocate(count * rowStream.getPitch(), word);
   columnSums = allocate(lanes * positions, op.getAccumulator());
   rowSums = allocate(lanes * lanes, op.getAccumulator());
 }
 
 void Emitter::emitStreamRows(Place place) {
-  int64_t positions = op.getStorage()->getPositions();
+  int64_t positions = rowStream.getPositions();
   auto blocks = [&](const Place &from, OpFoldResult lower, OpFoldResult upper) {
     OpFoldResult length = b.subtract(upper, lower);
     OpFoldResult rest = b.remainder(length, positions);
@@ -55,7 +55,7 @@ void Emitter::emitStreamRows(Place place) {
   };
   if (rows.size() == 1)
     return blocks(place, rowRange.lower, rowRange.upper);
-  if (int64_t line = op.getStorage()->getLine()) {
+  if (int64_t line = rowStream.getLine()) {
     // Up to the last row of the last line.
     OpFoldResult last =
         b.multiply(b.subtract(rowRange.upper, b.constant(1)), b.constant(line));
@@ -76,7 +76,7 @@ void Emitter::emitStreamBlock(const Place &place, OpFoldResult first,
 
 /// Steps of the reduction that reads the next lines, where lines are one loop.
 int64_t Emitter::getLineTaps() {
-  if (op.getStorage()->getLine() == 0)
+  if (rowStream.getLine() == 0)
     return 1;
   return *getConstantIntValue(reductions[reductions.size() - 3].extent);
 }
@@ -85,7 +85,7 @@ int64_t Emitter::getLineTaps() {
 OpFoldResult Emitter::getStagedOffset(OpFoldResult position) {
   const Loop &row = rows.back();
   OpFoldResult at = b.add(firstPosition, position);
-  int64_t line = op.getStorage()->getLine();
+  int64_t line = rowStream.getLine();
   if (line == 0)
     return b.multiply(row.lhs, at);
   auto stride = getConstantIntValue(row.lhs);
@@ -99,9 +99,9 @@ OpFoldResult Emitter::getStagedOffset(OpFoldResult position) {
 /// taps reach. Rows beyond are copies of the last one, so that nothing outside
 /// the operand is read.
 void Emitter::stageWords(const Place &place, OpFoldResult count) {
-  int64_t pitch = op.getStorage()->getPitch();
-  int64_t taps = op.getStorage()->getTaps();
-  int64_t line = op.getStorage()->getLine();
+  int64_t pitch = rowStream.getPitch();
+  int64_t taps = rowStream.getTaps();
+  int64_t line = rowStream.getLine();
   int64_t reach = taps - 1 + (getLineTaps() - 1) * line;
   OpFoldResult last = b.add(count, b.constant(reach - 1));
   Type element = cast<MemRefType>(lhs.flat.getType()).getElementType();
@@ -203,7 +203,7 @@ void Emitter::multiplyEntry(OpFoldResult entry, MutableArrayRef<Value> sums) {
 
 /// Sums of all columns of a panel, column by column.
 void Emitter::multiplyStream(const Place &place) {
-  int64_t positions = op.getStorage()->getPositions();
+  int64_t positions = rowStream.getPositions();
   int64_t vectors = positions / lanes;
   auto type = VectorType::get(lanes, op.getAccumulator());
   Value zero = arith::ConstantOp::create(b, b.getZeroAttr(type));
@@ -266,7 +266,7 @@ static SmallVector<Value> loadRows(IndexBuilder &b, Value columnSums,
 void Emitter::finishRow(const Place &place, const Columns &columns,
                         OpFoldResult row, Value sum) {
   OpFoldResult at = b.add(firstPosition, row);
-  int64_t line = op.getStorage()->getLine();
+  int64_t line = rowStream.getLine();
   if (line == 0)
     return finish(advance(place, rows.back(), at), 1, columns, sum);
   OpFoldResult across = b.remainder(at, line);
@@ -283,7 +283,7 @@ void Emitter::finishRow(const Place &place, const Columns &columns,
 void Emitter::emitStreamPanel(const Place &place, const Columns &columns,
                               OpFoldResult count) {
   multiplyStream(place);
-  int64_t positions = op.getStorage()->getPositions();
+  int64_t positions = rowStream.getPositions();
   auto type = VectorType::get(lanes, op.getAccumulator());
   auto withInitial = [&](Value sum) -> Value {
     return isInteger ? arith::AddIOp::create(b, sum, columns.initial[0]) : sum;
@@ -302,7 +302,7 @@ void Emitter::emitStreamPanel(const Place &place, const Columns &columns,
   OpFoldResult rest = b.remainder(count, lanes);
   OpFoldResult whole = b.subtract(count, rest);
   b.loop(b.constant(0), whole, lanes, [&](OpFoldResult row) {
-    if (hasLongEpilogue() || op.getStorage()->getLine() != 0)
+    if (hasLongEpilogue() || rowStream.getLine() != 0)
       return rowByRow(row, b.constant(lanes));
     SmallVector<Value> square = loadRows(b, columnSums, row, positions, type);
     for (Value &sum : square)

@@ -31,7 +31,9 @@ static void addCleanup(OpPassManager &pm) {
 }
 
 static void populateImport(OpPassManager &pm, const CompileOptions &options) {
-  // First of all: upstream folds quantize-dequantize casts to nothing.
+  // Before everything: no other pass knows encodings.
+  pm.addPass(createImportSparseTensor());
+  // Before what folds: upstream turns quantize-dequantize casts to nothing.
   pm.addPass(createImportQuantTypes());
   pm.addNestedPass<func::FuncOp>(createImportTosa());
   // MLIR of other origin says `arith.addf` on tensors and `linalg.matmul`.
@@ -83,7 +85,9 @@ static void populatePlan(OpPassManager &pm, const CompileOptions &options) {
     // After fusion, because an epilogue decides what an output element is.
     pm.addPass(createSelectInstructions());
     // After it: a stream has to be faster than the panels that were chosen.
-    pm.addPass(createSelectStorage());
+    SelectStorageOptions storage;
+    storage.size = options.optimizeForSize;
+    pm.addPass(createSelectStorage(storage));
     // Asks which contractions have a kernel.
     pm.addNestedPass<func::FuncOp>(createSelectAttention());
   } else {

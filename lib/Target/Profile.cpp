@@ -23,9 +23,16 @@ static constexpr std::pair<StringLiteral, double> kFacts[] = {
     {"clock.ghz", 3.0},
     // Share of its instruction's rate that a dense kernel reaches.
     {"dense.share", 0.9},
-    // Bytes a cycle from L2, and from what is behind it.
+    // Bytes a cycle from L2, from what is behind it, and from memory, where a
+    // model has more weights than `l3.bytes`: another model may want the rest.
     {"l2.bytes_per_cycle", 28},
     {"memory.bytes_per_cycle", 22},
+    {"dram.bytes_per_cycle", 5},
+    {"l3.bytes", 32 << 20},
+    // A bitmask has to promise this much of the dense time: it takes a core
+    // that
+    // others disturb longer than one that waits for memory.
+    {"bitmask.margin", 0.75},
     // What an entry costs beside its products: two loads, a branch.
     {"row_stream.entry", 0.5},
     // A chain of float additions takes this long for every entry.

@@ -241,6 +241,13 @@ mlir::tamis::getInstructions(TargetAttr target, bool allowBf16) {
   return table;
 }
 
+SmallVector<ExpansionAttrInterface>
+mlir::tamis::getExpansions(TargetAttr target) {
+  SmallVector<ExpansionAttrInterface> table;
+  appendX86Expansions(target, table);
+  return table;
+}
+
 InstructionAttrInterface mlir::tamis::selectInstruction(TargetAttr target,
                                                         Type lhs, Type rhs,
                                                         Type accumulator,

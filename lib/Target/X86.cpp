@@ -69,7 +69,9 @@ static Value broadcastUnsigned(OpBuilder &b, Location loc, Value elements,
 
 //===-- vpmaddwd ----------------------------------------------------------===//
 
-StringRef X86MaddAttr::getInstructionName() const { return "x86_madd"; }
+StringRef X86MaddAttr::getInstructionName() const {
+  return getQuads() ? "x86_madd_quads" : "x86_madd";
+}
 
 SmallVector<StringRef> X86MaddAttr::getRequiredFeatures() const {
   return {getLanes() == 16 ? "avx512bw" : getLanes() == 8 ? "avx2" : "sse2"};
@@ -80,7 +82,7 @@ bool X86MaddAttr::accepts(Type lhs, Type rhs, Type accumulator, bool,
   return areBytes(lhs, rhs, accumulator);
 }
 
-int64_t X86MaddAttr::getReductionStep() const { return 2; }
+int64_t X86MaddAttr::getReductionStep() const { return getQuads() ? 4 : 2; }
 
 int64_t X86MaddAttr::getMaxAccumulators() const {
   // A product needs a register before it is added.
@@ -91,18 +93,40 @@ int64_t X86MaddAttr::getLhsOffset(bool) const { return 0; }
 
 bool X86MaddAttr::isTile() const { return false; }
 
-double X86MaddAttr::getCycles() const { return 0.75; }
+double X86MaddAttr::getCycles() const { return getQuads() ? 1.5 : 0.75; }
 
 Type X86MaddAttr::getPackedType(Type rhs) const {
   return IntegerType::get(rhs.getContext(), 8);
 }
 
 Type X86MaddAttr::getStagedType(Type lhs) const {
-  return IntegerType::get(lhs.getContext(), 16);
+  return getQuads() ? Type() : IntegerType::get(lhs.getContext(), 16);
+}
+
+/// Bytes of 32-bit words as int16 in their order, first the even ones, then the
+/// odd ones: two registers.
+static Value splitPairs(OpBuilder &b, Location loc, Value bytes,
+                        bool isUnsigned) {
+  int64_t count = cast<VectorType>(bytes.getType()).getNumElements();
+  auto halves = VectorType::get(count / 2, b.getI16Type());
+  Value eight = arith::ConstantOp::create(
+      b, loc, DenseElementsAttr::get(halves, b.getI16IntegerAttr(8)));
+  Value both = vector::BitCastOp::create(b, loc, halves, bytes);
+  Value low = arith::ShLIOp::create(b, loc, both, eight);
+  auto widen = [&](Value high) -> Value {
+    if (isUnsigned)
+      return arith::ShRUIOp::create(b, loc, high, eight);
+    return arith::ShRSIOp::create(b, loc, high, eight);
+  };
+  SmallVector<int64_t> inOrder = llvm::to_vector(llvm::seq<int64_t>(0, count));
+  return vector::ShuffleOp::create(b, loc, widen(low), widen(both), inOrder);
 }
 
 Value X86MaddAttr::buildLhs(OpBuilder &b, Location loc, Value elements,
                             bool lhsUnsigned) const {
+  if (getQuads())
+    return splitPairs(b, loc, broadcastGroup(b, loc, elements, getLanes()),
+                      lhsUnsigned);
   if (getElementTypeOrSelf(elements.getType()).isInteger(16))
     return broadcastGroup(b, loc, elements, getLanes());
   int64_t count = cast<VectorType>(elements.getType()).getNumElements();
@@ -114,6 +138,8 @@ Value X86MaddAttr::buildLhs(OpBuilder &b, Location loc, Value elements,
 }
 
 Value X86MaddAttr::buildRhs(OpBuilder &b, Location loc, Value loaded) const {
+  if (getQuads())
+    return splitPairs(b, loc, loaded, /*isUnsigned=*/false);
   return arith::ExtSIOp::create(
       b, loc, VectorType::get(2 * getLanes(), b.getI16Type()), loaded);
 }
@@ -124,7 +150,22 @@ Value X86MaddAttr::buildMultiplyAccumulate(OpBuilder &b, Location loc,
   StringRef name = getLanes() == 16  ? "llvm.x86.avx512.pmaddw.d.512"
                    : getLanes() == 8 ? "llvm.x86.avx2.pmadd.wd"
                                      : "llvm.x86.sse2.pmadd.wd";
-  Value sum = callIntrinsic(b, loc, name, acc.getType(), {lhs, rhs});
+  auto multiply = [&](Value lhs, Value rhs) -> Value {
+    return callIntrinsic(b, loc, name, acc.getType(), {lhs, rhs});
+  };
+  if (!getQuads())
+    return arith::AddIOp::create(b, loc, acc, multiply(lhs, rhs));
+  Value sum;
+  for (int64_t half : {0, 1}) {
+    SmallVector<int64_t> lanes = llvm::to_vector(
+        llvm::seq<int64_t>(half * 2 * getLanes(), (half + 1) * 2 * getLanes()));
+    auto halfOf = [&](Value both) -> Value {
+      return vector::ShuffleOp::create(b, loc, both, both, lanes);
+    };
+    Value product = multiply(halfOf(lhs), halfOf(rhs));
+    sum = half == 0 ? product
+                    : arith::AddIOp::create(b, loc, sum, product).getResult();
+  }
   return arith::AddIOp::create(b, loc, acc, sum);
 }
 
@@ -443,7 +484,9 @@ void mlir::tamis::appendX86Instructions(
   add(X86VnniAttr::get(context, 8, /*swapped=*/false));
   add(X86MaddubsAttr::get(context, 16, /*swapped=*/false));
   add(X86MaddubsAttr::get(context, 8, /*swapped=*/false));
-  add(X86MaddAttr::get(context, 16));
-  add(X86MaddAttr::get(context, 8));
-  add(X86MaddAttr::get(context, 4));
+  add(X86MaddAttr::get(context, 16, /*quads=*/false));
+  add(X86MaddAttr::get(context, 8, /*quads=*/false));
+  add(X86MaddAttr::get(context, 4, /*quads=*/false));
+  // Of bitmasks only: panels are read as fast by the one above.
+  add(X86MaddAttr::get(context, 8, /*quads=*/true));
 }

@@ -29,6 +29,8 @@ CompileOptions mlir::tamis::readOptions(const nb::dict &fields) {
   options.profile = nb::cast<std::string>(fields["profile"]);
   options.ptxas = nb::cast<std::string>(fields["ptxas"]);
   options.strict = nb::cast<bool>(fields["strict"]);
+  options.optimizeForSize =
+      nb::cast<std::string>(fields["optimize_for"]) == "size";
   options.oracle = nb::cast<bool>(fields["oracle"]);
   options.emit = readEmit(nb::cast<std::string>(fields["emit"]));
   options.dumpStages = nb::cast<std::string>(fields["dump_stages"]);

@@ -10,6 +10,7 @@ from .errors import Error
 
 EMIT = {"so": ".so", "obj": ".o", "llvm": ".ll", "mlir": ".mlir", "asm": ".s", "ptx": ".ptx"}
 ALLOW = ("bf16",)
+GOALS = ("speed", "size")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -25,6 +26,7 @@ class Options:
     allow_external: str = ""
     profile: str = ""             # file of what the cost models know of the target (docs/Profile.md)
     ptxas: str = ""               # NVIDIA's assembler; empty: the one on PATH, if any
+    optimize_for: str = "speed"   # or the smallest storage of each weight: "size"
     emit: str = "so"
     oracle: bool = False          # every contraction by its definition instead of a generated kernel
     dump_stages: str = ""
@@ -62,7 +64,7 @@ def parse_dim(text):
 
 
 def make(target="native", threads=1, input_dims=None, allow=(), strict=False, require_integer=False,
-         allow_external=None, profile=None, ptxas=None, emit="so", oracle=False, dump_stages=None):
+         allow_external=None, profile=None, ptxas=None, optimize_for="speed", emit="so", oracle=False, dump_stages=None):
     """Checked Options from what a caller wrote."""
     dims = input_dims or {}
     dims = dims.items() if isinstance(dims, dict) else (d if isinstance(d, tuple) else parse_dim(d) for d in dims)
@@ -71,12 +73,14 @@ def make(target="native", threads=1, input_dims=None, allow=(), strict=False, re
     for name in allow:
         if name not in ALLOW:
             raise Error(f"allow '{name}': expected one of {', '.join(ALLOW)}")
+    if optimize_for not in GOALS:
+        raise Error(f"optimize_for '{optimize_for}': expected one of {', '.join(GOALS)}")
     if emit not in EMIT:
         raise Error(f"emit '{emit}': expected one of {', '.join(EMIT)}")
     if isinstance(threads, bool) or not isinstance(threads, int) or threads < 1:
         raise Error(f"threads: expected a positive number, got {threads!r}")
     return Options(target, threads, dims, allow, bool(strict), bool(require_integer),
-                   os.fspath(allow_external or ""), os.fspath(profile or ""), os.fspath(ptxas or ""), emit,
+                   os.fspath(allow_external or ""), os.fspath(profile or ""), os.fspath(ptxas or ""), optimize_for, emit,
                    bool(oracle), os.fspath(dump_stages or ""))
 
 

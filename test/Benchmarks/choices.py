@@ -39,14 +39,7 @@ def cases():
                    lambda c=channels, s=size, k=kernel, z=zeros: layers.convolutions(c, s, k, z, 1))
         for block in (1, 4):
             yield (f"int8 product 128x768x768 {zeros:.0%} in {block}x1",
-                   lambda b=block, z=zeros: quantized(layers.products(128, 768, 768, z, 1, block=b)))
-
-
-def quantized(model):
-    """The same in int8 throughout, calibrated on one sample."""
-    shape = [d.dim_value for d in model.graph.input[0].type.tensor_type.shape.dim]
-    feed = {"x": np.random.default_rng(1).standard_normal(shape).astype(np.float32)}
-    return tamis.quantize(model, [feed])
+                   lambda b=block, z=zeros: layers.quantized(layers.products(128, 768, 768, z, 1, block=b)))
 
 
 def measure(model):

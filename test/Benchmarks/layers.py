@@ -52,3 +52,12 @@ def convolutions(channels, size, kernel, zeros, count=4, seed=0):
         value = f"r{i}"
     shape = [1, channels, size, size]
     return _model(nodes, shape, shape, initializers)
+
+
+def quantized(model):
+    """The same in int8 throughout, calibrated on one sample."""
+    import tamis
+
+    shape = [d.dim_value for d in model.graph.input[0].type.tensor_type.shape.dim]
+    feed = {"x": np.random.default_rng(1).standard_normal(shape).astype(np.float32)}
+    return tamis.quantize(model, [feed])

@@ -79,7 +79,7 @@ def test_any_number_of_rows():
     check(node("MatMul", "x w"), [{"x": v.floats(rows, DEPTH)} for rows in ROWS], {"w": w}, open_dims=True,
           input_dims={"x0": "1:128", "x1": DEPTH})
     for rows in ROWS:
-        check(node("MatMul", "x w"), {"x": v.floats(rows, DEPTH)}, {"w": w}, stream=True if rows > 32 else False if rows == 1 else None)
+        check(node("MatMul", "x w"), {"x": v.floats(rows, DEPTH)}, {"w": w}, stream=True if rows > 32 else None)
 
 
 def test_open_batch_and_length():

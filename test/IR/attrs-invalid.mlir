@@ -70,6 +70,26 @@ func.func private @stream_line() attributes {a = #tamis.row_stream<entries = 1, 
 
 // -----
 
+// expected-error@+1 {{bitmask expected no negative entries, got -1}}
+func.func private @bitmask_entries() attributes {a = #tamis.bitmask<entries = -1, unit = 1, expansion = #tamis.x86_expand<bytes = 4>>}
+
+// -----
+
+// expected-error@+1 {{bitmask expected a unit above 0, got 0}}
+func.func private @bitmask_unit() attributes {a = #tamis.bitmask<entries = 1, unit = 0, expansion = #tamis.x86_expand<bytes = 4>>}
+
+// -----
+
+// expected-error@+1 {{x86_shuffle expected 2 or 4 bytes, got 8}}
+func.func private @shuffle_bytes() attributes {a = #tamis.x86_shuffle<bytes = 8>}
+
+// -----
+
+// expected-error@+1 {{x86_expand expected 1 or 4 bytes, got 2}}
+func.func private @expand_bytes() attributes {a = #tamis.x86_expand<bytes = 2>}
+
+// -----
+
 // expected-error@+1 {{x86_vnni expected 8 or 16 lanes, got 4}}
 func.func private @vnni_lanes() attributes {a = #tamis.x86_vnni<lanes = 4>}
 

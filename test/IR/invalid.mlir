@@ -286,11 +286,78 @@ func.func @storage_without_stream(%x: tensor<8x8xf32>, %v: tensor<9x1xf32>, %o: 
 #rhs = affine_map<(m, n, k) -> (k, n)>
 #out = affine_map<(m, n, k) -> (m, n)>
 func.func @storage_of_panels(%x: tensor<8x8xf32>, %v: tensor<1x1x8x8xf32>, %o: tensor<9xi32>, %e: tensor<8x8xf32>) -> tensor<8x8xf32> {
-  // expected-error@+1 {{expected either packed panels or a storage}}
+  // expected-error@+1 {{expected no packed panels with this storage}}
   %y = tamis_kernel.contract ins(%x, %v : tensor<8x8xf32>, tensor<1x1x8x8xf32>) stream(%o, %o : tensor<9xi32>, tensor<9xi32>) outs(%e : tensor<8x8xf32>)
     maps [#lhs, #rhs, #out] iterators ["parallel", "parallel", "reduction"] bounds [8, 8, 8] accumulator f32
     by #tamis.vector_fma<lanes = 8, fused = true> tile [8, 1, 0] {storage = #tamis.row_stream<entries = 9, positions = 8, pitch = 8>, packed} -> tensor<8x8xf32>
   return %y : tensor<8x8xf32>
+}
+
+// -----
+
+#lhs = affine_map<(m, n, k) -> (m, k)>
+#rhs = affine_map<(m, n, k) -> (k, n)>
+#out = affine_map<(m, n, k) -> (m, n)>
+func.func @bitmask_of_strides(%x: tensor<1x8xf32>, %v: tensor<17xf32>, %m: tensor<8xi8>, %s: tensor<2xi32>, %e: tensor<1x8xf32>) -> tensor<1x8xf32> {
+  // expected-error@+1 {{expected packed panels with this storage}}
+  %y = tamis_kernel.contract ins(%x, %v : tensor<1x8xf32>, tensor<17xf32>) stream(%m, %s : tensor<8xi8>, tensor<2xi32>) outs(%e : tensor<1x8xf32>)
+    maps [#lhs, #rhs, #out] iterators ["parallel", "parallel", "reduction"] bounds [1, 8, 8] accumulator f32
+    by #tamis.vector_fma<lanes = 8, fused = true> tile [1, 1, 0] {storage = #tamis.bitmask<entries = 9, unit = 1, expansion = #tamis.x86_shuffle<bytes = 4>>} -> tensor<1x8xf32>
+  return %y : tensor<1x8xf32>
+}
+
+// -----
+
+func.func @compress_panels(%w: tensor<8x8xf32>) {
+  // expected-error@+1 {{expected packed panels of a static shape}}
+  %v, %m, %s = tamis_kernel.compress %w <entries = 9, unit = 1, expansion = #tamis.x86_shuffle<bytes = 4>>
+    : tensor<8x8xf32> -> tensor<17xf32>, tensor<8xi8>, tensor<2xi32>
+  return
+}
+
+// -----
+
+func.func @compress_units(%w: tensor<1x1x8x8xf32>) {
+  // expected-error@+1 {{expected units of 4 bytes, got 2 x 'f32'}}
+  %v, %m, %s = tamis_kernel.compress %w <entries = 9, unit = 2, expansion = #tamis.x86_shuffle<bytes = 4>>
+    : tensor<1x1x8x8xf32> -> tensor<26xf32>, tensor<8xi8>, tensor<2xi32>
+  return
+}
+
+// -----
+
+func.func @compress_vectors(%w: tensor<1x1x8x12xf32>) {
+  // expected-error@+1 {{expected panels of whole vectors of 8 elements, got 12}}
+  %v, %m, %s = tamis_kernel.compress %w <entries = 9, unit = 1, expansion = #tamis.x86_shuffle<bytes = 4>>
+    : tensor<1x1x8x12xf32> -> tensor<17xf32>, tensor<12xi8>, tensor<2xi32>
+  return
+}
+
+// -----
+
+func.func @compress_values(%w: tensor<1x1x8x8xf32>) {
+  // expected-error@+1 {{values expected 'tensor<17xf32>', got 'tensor<9xf32>'}}
+  %v, %m, %s = tamis_kernel.compress %w <entries = 9, unit = 1, expansion = #tamis.x86_shuffle<bytes = 4>>
+    : tensor<1x1x8x8xf32> -> tensor<9xf32>, tensor<8xi8>, tensor<2xi32>
+  return
+}
+
+// -----
+
+func.func @compress_masks(%w: tensor<1x1x8x8xf32>) {
+  // expected-error@+1 {{masks expected 'tensor<8xi8>', got 'tensor<8xi16>'}}
+  %v, %m, %s = tamis_kernel.compress %w <entries = 9, unit = 1, expansion = #tamis.x86_shuffle<bytes = 4>>
+    : tensor<1x1x8x8xf32> -> tensor<17xf32>, tensor<8xi16>, tensor<2xi32>
+  return
+}
+
+// -----
+
+func.func @compress_starts(%w: tensor<1x2x8x8xf32>) {
+  // expected-error@+1 {{starts expected 'tensor<3xi32>', got 'tensor<2xi32>'}}
+  %v, %m, %s = tamis_kernel.compress %w <entries = 9, unit = 1, expansion = #tamis.x86_shuffle<bytes = 4>>
+    : tensor<1x2x8x8xf32> -> tensor<17xf32>, tensor<16xi8>, tensor<2xi32>
+  return
 }
 
 // -----

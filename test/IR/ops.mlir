@@ -81,6 +81,20 @@ func.func @stream(%x: tensor<8x32xi8>, %w: tensor<32x8xi8>, %e: tensor<8x8xi32>)
   return %y : tensor<8x8xi32>
 }
 
+// CHECK-LABEL: func.func @bitmask
+// CHECK: %[[V:.+]], %[[M:.+]], %[[S:.+]] = tamis_kernel.compress %{{.+}} <entries = 9, unit = 2, expansion = #tamis.x86_shuffle<bytes = 2>> : tensor<1x1x16x16xi8> -> tensor<34xi8>, tensor<16xi8>, tensor<2xi32>
+// CHECK: tamis_kernel.contract ins(%{{.+}}, %[[V]] : tensor<1x32xi8>, tensor<34xi8>) stream(%[[M]], %[[S]] : tensor<16xi8>, tensor<2xi32>)
+// CHECK-SAME: {packed, storage = #tamis.bitmask<entries = 9, unit = 2, expansion = #tamis.x86_shuffle<bytes = 2>>}
+func.func @bitmask(%x: tensor<1x32xi8>, %p: tensor<1x1x16x16xi8>, %e: tensor<1x8xi32>) -> tensor<1x8xi32> {
+  %v, %m, %s = tamis_kernel.compress %p <entries = 9, unit = 2, expansion = #tamis.x86_shuffle<bytes = 2>>
+    : tensor<1x1x16x16xi8> -> tensor<34xi8>, tensor<16xi8>, tensor<2xi32>
+  %y = tamis_kernel.contract ins(%x, %v : tensor<1x32xi8>, tensor<34xi8>) stream(%m, %s : tensor<16xi8>, tensor<2xi32>) outs(%e : tensor<1x8xi32>)
+    maps [affine_map<(m, n, k) -> (m, k)>, affine_map<(m, n, k) -> (k, n)>, affine_map<(m, n, k) -> (m, n)>]
+    iterators ["parallel", "parallel", "reduction"] bounds [1, 8, 32] accumulator i32
+    by #tamis.x86_madd<lanes = 8> tile [1, 1, 0] {packed, storage = #tamis.bitmask<entries = 9, unit = 2, expansion = #tamis.x86_shuffle<bytes = 2>>} -> tensor<1x8xi32>
+  return %y : tensor<1x8xi32>
+}
+
 // CHECK-LABEL: func.func @blocks
 // CHECK: tamis_kernel.contract ins(%{{.+}}, %{{.+}} : tensor<1x2x8xi8>, tensor<1x1x2x32xi8>) factors(%{{.+}} : tensor<1x1x2x8xf32>)
 // CHECK-SAME: by #tamis.x86_vnni<lanes = 8, swapped = true> tile [1, 1, 0] {block = 2 : i64, nibbles, packed, rhs_unsigned} combine {

@@ -88,6 +88,39 @@ func.func @stream_of_bytes(%x: memref<8x32xi8>, %v: memref<9x4xi8>, %p: memref<9
   return
 }
 
+// A vector of weights is looked up by its mask and put in place; the place of
+// the next unit goes along with the sums.
+// CHECK-LABEL: func.func @bitmask_of_floats
+// CHECK: %[[FIRST:.+]] = arith.index_cast %{{.+}} : i32 to index
+// CHECK: scf.for {{.+}} iter_args({{.+}} = %[[FIRST]]) -> ({{.+}}vector<8xf32>, index)
+// CHECK: %[[MASK:.+]] = memref.load %{{.+}} : memref<128xi8>
+// CHECK: %[[TABLE:.+]] = memref.get_global @tamis_shuffle4 : memref<2048xi8>
+// CHECK: vector.load %[[TABLE]]{{.+}} vector<8xi8>
+// CHECK: llvm.call_intrinsic "llvm.x86.avx2.permps"
+// CHECK: llvm.call_intrinsic "llvm.x86.avx.blendv.ps.256"
+// CHECK: arith.extui %[[MASK]] : i8 to i64
+// CHECK: llvm.intr.ctpop
+// CHECK: return
+func.func @bitmask_of_floats(%x: memref<1x64xf32>, %v: memref<17xf32>, %m: memref<128xi8>, %s: memref<3xi32>, %o: memref<1x16xf32>) {
+  tamis_kernel.contract ins(%x, %v : memref<1x64xf32>, memref<17xf32>) stream(%m, %s : memref<128xi8>, memref<3xi32>) outs(%o : memref<1x16xf32>)
+    maps [#lhs, #rhs, #out] iterators ["parallel", "parallel", "reduction"] bounds [1, 16, 64] accumulator f32
+    by #tamis.vector_fma<lanes = 8, fused = true> tile [4, 1, 0] {packed, storage = #tamis.bitmask<entries = 9, unit = 1, expansion = #tamis.x86_shuffle<bytes = 4>>}
+  return
+}
+
+// CHECK-LABEL: func.func @bitmask_of_bytes
+// CHECK: memref.load %{{.+}} : memref<16xi64>
+// CHECK: vector.bitcast %{{.+}} : vector<1xi64> to vector<64xi1>
+// CHECK: llvm.call_intrinsic "llvm.x86.avx512.mask.expand"
+// CHECK: llvm.call_intrinsic "llvm.x86.avx512.vpdpbusd.512"
+// CHECK: return
+func.func @bitmask_of_bytes(%x: memref<1x64xi8>, %v: memref<73xi8>, %m: memref<16xi64>, %s: memref<2xi32>, %t: memref<1x16xi32>, %o: memref<1x16xi32>) {
+  tamis_kernel.contract ins(%x, %v : memref<1x64xi8>, memref<73xi8>) stream(%m, %s : memref<16xi64>, memref<2xi32>) sums(%t : memref<1x16xi32>) outs(%o : memref<1x16xi32>)
+    maps [#lhs, #rhs, #out] iterators ["parallel", "parallel", "reduction"] bounds [1, 16, 64] accumulator i32
+    by #tamis.x86_vnni<lanes = 16> tile [4, 1, 0] {packed, storage = #tamis.bitmask<entries = 9, unit = 1, expansion = #tamis.x86_expand<bytes = 1>>}
+  return
+}
+
 // One vector of positions: four entries at a time, the rest one by one.
 // CHECK-LABEL: func.func @entries_take_turns
 // CHECK: scf.for {{.+}} -> (vector<8xf32>, vector<8xf32>, vector<8xf32>, vector<8xf32>)

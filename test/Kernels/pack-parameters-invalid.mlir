@@ -16,3 +16,22 @@ func.func @stream_of_other_entries() -> tensor<9x1xf32> {
     : tensor<8x4xf32> -> tensor<9x1xf32>, tensor<9xi32>, tensor<5xi32>
   return %v : tensor<9x1xf32>
 }
+
+// -----
+
+func.func @bitmask_of_an_activation(%p: tensor<1x1x1x8xf32>) -> tensor<9xf32> {
+  // expected-error@+1 {{expected constant panels}}
+  %v, %m, %s = tamis_kernel.compress %p <entries = 1, unit = 1, expansion = #tamis.x86_shuffle<bytes = 4>>
+    : tensor<1x1x1x8xf32> -> tensor<9xf32>, tensor<1xi8>, tensor<2xi32>
+  return %v : tensor<9xf32>
+}
+
+// -----
+
+func.func @bitmask_of_other_units() -> tensor<9xf32> {
+  %p = arith.constant dense<[[[[1.0, 0.0, 0.0, 2.0, 0.0, 0.0, 0.0, 0.0]]]]> : tensor<1x1x1x8xf32>
+  // expected-error@+1 {{expected 1 units, but the source has 2}}
+  %v, %m, %s = tamis_kernel.compress %p <entries = 1, unit = 1, expansion = #tamis.x86_shuffle<bytes = 4>>
+    : tensor<1x1x1x8xf32> -> tensor<9xf32>, tensor<1xi8>, tensor<2xi32>
+  return %v : tensor<9xf32>
+}

@@ -133,6 +133,35 @@ func.func @equal_streams_are_shared() -> (tensor<2x4xi8>, tensor<2xi32>, tensor<
   return %v, %o, %s, %t : tensor<2x4xi8>, tensor<2xi32>, tensor<3xi32>, tensor<1x8xi32>
 }
 
+// Units of two elements of a column, in the order of the panels; behind them
+// one vector may be read.
+// CHECK-LABEL: func.func @bitmask
+func.func @bitmask() -> (tensor<22xi8>, tensor<2xi8>, tensor<3xi32>) {
+  // CHECK-NOT: tamis_kernel
+  %p = arith.constant dense<[[[[0, 0, 1, 0, 0, 0, 0, 2, 0, 0, 0, 0, 0, 0, 0, 0]], [[0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 3, 4]]]]> : tensor<1x2x1x16xi8>
+  // CHECK-DAG{LITERAL}: arith.constant dense<[1, 0, 0, 2, 3, 4, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]> : tensor<22xi8>
+  // CHECK-DAG{LITERAL}: arith.constant dense<[10, -128]> : tensor<2xi8>
+  // CHECK-DAG{LITERAL}: arith.constant dense<[0, 2, 3]> : tensor<3xi32>
+  %v, %m, %s = tamis_kernel.compress %p <entries = 3, unit = 2, expansion = #tamis.x86_shuffle<bytes = 2>>
+    : tensor<1x2x1x16xi8> -> tensor<22xi8>, tensor<2xi8>, tensor<3xi32>
+  return %v, %m, %s : tensor<22xi8>, tensor<2xi8>, tensor<3xi32>
+}
+
+// A negative zero is one.
+// CHECK-LABEL: func.func @bitmask_of_packed_weights
+func.func @bitmask_of_packed_weights() -> (tensor<17xf32>, tensor<1xi16>, tensor<2xi32>) {
+  // CHECK-NOT: tamis_kernel
+  %w = arith.constant dense<[[0.0, -0.0, 5.0]]> : tensor<1x3xf32>
+  %e = tensor.empty() : tensor<1x1x1x16xf32>
+  %p = tamis_kernel.pack ins(%w : tensor<1x3xf32>) outs(%e : tensor<1x1x1x16xf32>)
+         groups [] column 1 reductions [0] run 1 step 1 -> tensor<1x1x1x16xf32>
+  // CHECK-DAG: arith.constant dense<[5.000000e+00, 0.000000e+00,
+  // CHECK-DAG: arith.constant dense<4> : tensor<1xi16>
+  %v, %m, %s = tamis_kernel.compress %p <entries = 1, unit = 1, expansion = #tamis.x86_expand<bytes = 4>>
+    : tensor<1x1x1x16xf32> -> tensor<17xf32>, tensor<1xi16>, tensor<2xi32>
+  return %v, %m, %s : tensor<17xf32>, tensor<1xi16>, tensor<2xi32>
+}
+
 // CHECK-LABEL: func.func @keeps_activation
 func.func @keeps_activation(%w: tensor<2x2xf32>) -> (tensor<1x1x2x2xf32>, tensor<2x2xf32>) {
   // CHECK: tamis_kernel.pack

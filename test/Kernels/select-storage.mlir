@@ -56,7 +56,7 @@ module attributes {tamis.target = #tamis.target<"x86_64", ["avx2", "fma"]>} {
   func.func @nothing_but_zeros(%x: tensor<64x60xf32>, %e: tensor<64x128xf32>) -> tensor<64x128xf32> {
     %w = arith.constant dense<0.0> : tensor<60x128xf32>
     // CHECK-NOT: pack_stream
-    // CHECK: tamis_kernel.contract{{.+}}why = "no row stream: all weights are zero"
+    // CHECK: tamis_kernel.contract{{.+}}why = "no row stream: all weights are zero; no bitmask: all weights are equal"
     %y = tamis.contract ins(%x, %w : tensor<64x60xf32>, tensor<60x128xf32>) outs(%e : tensor<64x128xf32>)
            maps [#lhs, #rhs, #out] iterators ["parallel", "parallel", "reduction"] pad [0, 0] accumulator f32 -> tensor<64x128xf32>
     return %y : tensor<64x128xf32>
@@ -80,7 +80,7 @@ module attributes {tamis.target = #tamis.target<"x86_64", ["avx2", "fma"]>} {
       tensor.yield %zero : f32
     } : tensor<6x128xf32> to tensor<60x128xf32>
     // CHECK-NOT: pack_stream
-    // CHECK: tamis_kernel.contract{{.+}}why = "no row stream: fewer rows than lanes"
+    // CHECK: tamis_kernel.contract{{.+}}why = "no row stream: too little to gain; no bitmask: too little to gain"
     %y = tamis.contract ins(%x, %w : tensor<7x60xf32>, tensor<60x128xf32>) outs(%e : tensor<7x128xf32>)
            maps [#lhs, #rhs, #out] iterators ["parallel", "parallel", "reduction"] pad [0, 0] accumulator f32 -> tensor<7x128xf32>
     return %y : tensor<7x128xf32>
@@ -231,5 +231,99 @@ module attributes {tamis.target = #tamis.target<"x86_64", ["avx512f", "avx512bw"
     %y = tamis.contract ins(%x, %w : tensor<128x128xi8>, tensor<128x256xi8>) outs(%e : tensor<128x256xi32>)
            maps [#lhs, #rhs, #out] iterators ["parallel", "parallel", "reduction"] pad [0, 0] accumulator i32 -> tensor<128x256xi32>
     return %y : tensor<128x256xi32>
+  }
+}
+
+// -----
+
+// One row, and a profile that says that weights come from memory.
+
+#lhs = affine_map<(m, n, k) -> (m, k)>
+#rhs = affine_map<(m, n, k) -> (k, n)>
+#out = affine_map<(m, n, k) -> (m, n)>
+module attributes {tamis.target = #tamis.target<"x86_64", ["avx2", "fma"]>,
+                   tamis.profile = #tamis.profile<facts = {l3.bytes = 1.0 : f64, dram.bytes_per_cycle = 0.01 : f64}>} {
+  // What is not in a constant's operation counts.
+  ml_program.global private @other(dense<0.0> : tensor<4xf32>) : tensor<4xf32>
+
+  // An entry of a stream has eight bytes, one of a bitmask four and a bit.
+  // CHECK-LABEL: func.func @floats
+  func.func @floats(%x: tensor<1x60xf32>, %e: tensor<1x128xf32>) -> tensor<1x128xf32> {
+    %zero = arith.constant 0.0 : f32
+    %ones = arith.constant dense<1.0> : tensor<30x128xf32>
+    %w = tensor.pad %ones low[0, 0] high[30, 0] {
+    ^bb0(%i: index, %j: index):
+      tensor.yield %zero : f32
+    } : tensor<30x128xf32> to tensor<60x128xf32>
+    // CHECK: %[[P:.+]] = tamis_kernel.pack ins
+    // CHECK: %[[V:.+]], %[[M:.+]], %[[S:.+]] = tamis_kernel.compress %[[P]] <entries = 3840, unit = 1, expansion = #tamis.x86_shuffle<bytes = 4>>
+    // CHECK-SAME: -> tensor<3848xf32>, tensor<960xi8>, tensor<{{[0-9]+}}xi32>
+    // CHECK: tamis_kernel.contract ins(%{{.+}}, %[[V]] : {{.+}}) stream(%[[M]], %[[S]] : {{.+}}) outs
+    // CHECK-SAME: by #tamis.vector_fma<lanes = 8, fused = true> {{.+}}packed, storage = #tamis.bitmask<entries = 3840, unit = 1, expansion = #tamis.x86_shuffle<bytes = 4>>
+    // CHECK-SAME: chosen = "bitmask of 1, 50%"{{.+}}why = "dense is {{.+}}x slower (predicted)"
+    %y = tamis.contract ins(%x, %w : tensor<1x60xf32>, tensor<60x128xf32>) outs(%e : tensor<1x128xf32>)
+           maps [#lhs, #rhs, #out] iterators ["parallel", "parallel", "reduction"] pad [0, 0] accumulator f32 -> tensor<1x128xf32>
+    return %y : tensor<1x128xf32>
+  }
+
+  // Pairs: fewer bytes than words of four.
+  // CHECK-LABEL: func.func @bytes
+  func.func @bytes(%x: tensor<1x60xi8>, %e: tensor<1x128xi32>) -> tensor<1x128xi32> {
+    %zero = arith.constant 0 : i8
+    %ones = arith.constant dense<1> : tensor<6x128xi8>
+    %w = tensor.pad %ones low[0, 0] high[54, 0] {
+    ^bb0(%i: index, %j: index):
+      tensor.yield %zero : i8
+    } : tensor<6x128xi8> to tensor<60x128xi8>
+    // CHECK: tamis_kernel.contract {{.+}} by #tamis.x86_madd<lanes = 8> {{.+}}storage = #tamis.bitmask<entries = 384, unit = 2, expansion = #tamis.x86_shuffle<bytes = 2>>
+    %y = tamis.contract ins(%x, %w : tensor<1x60xi8>, tensor<60x128xi8>) outs(%e : tensor<1x128xi32>)
+           maps [#lhs, #rhs, #out] iterators ["parallel", "parallel", "reduction"] pad [0, 0] accumulator i32 -> tensor<1x128xi32>
+    return %y : tensor<1x128xi32>
+  }
+}
+
+// -----
+
+#lhs = affine_map<(m, n, k) -> (m, k)>
+#rhs = affine_map<(m, n, k) -> (k, n)>
+#out = affine_map<(m, n, k) -> (m, n)>
+module attributes {tamis.target = #tamis.target<"x86_64", ["avx2", "fma"]>} {
+  // From a cache a walk along the channels is far faster: vectors of one row.
+  // CHECK-LABEL: func.func @one_row
+  func.func @one_row(%x: tensor<1x600xf32>, %e: tensor<1x128xf32>) -> tensor<1x128xf32> {
+    %zero = arith.constant 0.0 : f32
+    %ones = arith.constant dense<1.0> : tensor<6x128xf32>
+    %w = tensor.pad %ones low[0, 0] high[594, 0] {
+    ^bb0(%i: index, %j: index):
+      tensor.yield %zero : f32
+    } : tensor<6x128xf32> to tensor<600x128xf32>
+    // CHECK: tamis_kernel.contract {{.+}} by #tamis.vector_fma<lanes = 1, fused = true> tile [1, 1, 0] {storage = #tamis.row_stream<entries = 768, positions = 1, pitch = 1>
+    %y = tamis.contract ins(%x, %w : tensor<1x600xf32>, tensor<600x128xf32>) outs(%e : tensor<1x128xf32>)
+           maps [#lhs, #rhs, #out] iterators ["parallel", "parallel", "reduction"] pad [0, 0] accumulator f32 -> tensor<1x128xf32>
+    return %y : tensor<1x128xf32>
+  }
+}
+
+// -----
+
+#lhs = affine_map<(m, n, k) -> (m, k)>
+#rhs = affine_map<(m, n, k) -> (k, n)>
+#out = affine_map<(m, n, k) -> (m, n)>
+module attributes {tamis.target = #tamis.target<"x86_64", ["sse2"]>,
+                   tamis.profile = #tamis.profile<facts = {l3.bytes = 1.0 : f64, dram.bytes_per_cycle = 0.01 : f64}>} {
+  ml_program.global private @other(dense<0.0> : tensor<4xf32>) : tensor<4xf32>
+
+  // CHECK-LABEL: func.func @no_expansion
+  func.func @no_expansion(%x: tensor<1x60xi8>, %e: tensor<1x128xi32>) -> tensor<1x128xi32> {
+    %zero = arith.constant 0 : i8
+    %ones = arith.constant dense<1> : tensor<6x128xi8>
+    %w = tensor.pad %ones low[0, 0] high[54, 0] {
+    ^bb0(%i: index, %j: index):
+      tensor.yield %zero : i8
+    } : tensor<6x128xi8> to tensor<60x128xi8>
+    // CHECK: tamis_kernel.contract {{.+}}why = "no row stream of these types; no bitmask: the target has no expansion"
+    %y = tamis.contract ins(%x, %w : tensor<1x60xi8>, tensor<60x128xi8>) outs(%e : tensor<1x128xi32>)
+           maps [#lhs, #rhs, #out] iterators ["parallel", "parallel", "reduction"] pad [0, 0] accumulator i32 -> tensor<1x128xi32>
+    return %y : tensor<1x128xi32>
   }
 }

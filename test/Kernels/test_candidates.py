@@ -18,7 +18,7 @@ CASES = {
     "one row": lambda: layers.products(1, 96, 80, 0.8, 1),
     "1x1": lambda: layers.convolutions(32, 11, 1, 0.8, 1),
     "3x3": lambda: layers.convolutions(24, 9, 3, 0.8, 1),
-    "int8": lambda: choices.quantized(layers.products(37, 96, 80, 0.8, 1, block=4)),
+    "int8": lambda: layers.quantized(layers.products(37, 96, 80, 0.8, 1, block=4)),
 }
 
 
@@ -45,7 +45,7 @@ def test_candidates_agree(name, tmp_path):
         assert chosen["chosen"] == candidate
         np.testing.assert_allclose(got, want, rtol=0, atol=1e-5 * np.abs(want).max())
         kinds.add(candidate.split(" ")[0])
-    assert kinds == {"dense"} if name == "one row" else {"dense", "row"}
+    assert kinds == ({"dense"} if name == "one row" else {"dense", "row"})
 
 
 def test_a_choice_is_judged_by_the_faster_dense_tile():

@@ -12,7 +12,7 @@ int main(int argc, char **argv) {
   CLI::App app("Tamis compiler: model.onnx or model.mlir to native code",
                "tamis-compile");
   CompileOptions options;
-  std::string input, output = "-", allow;
+  std::string input, output = "-", allow, goal;
   std::vector<std::string> inputDims;
   const std::map<std::string, EmitKind> kinds = {
       {"so", EmitKind::SharedLibrary},
@@ -43,6 +43,8 @@ int main(int argc, char **argv) {
   app.add_option("--threads", options.threads, "most threads of a call");
   app.add_option("-O", options.optLevel, "1 compiles faster, 2 runs faster");
   app.add_flag("--strict", options.strict, "bit-exact quantized operations");
+  app.add_option("--optimize-for", goal, "speed, or size of the weights")
+      ->check(CLI::IsMember({"speed", "size"}));
   app.add_option("--allow", allow, "numeric freedom")
       ->check(CLI::IsMember({"bf16"}));
   app.add_flag("--oracle", options.oracle, "reference lowering only");
@@ -53,6 +55,7 @@ int main(int argc, char **argv) {
   CLI11_PARSE(app, argc, argv);
 
   options.allowBf16 = allow == "bf16";
+  options.optimizeForSize = goal == "size";
   for (const std::string &text : inputDims) {
     auto [name, value] = llvm::StringRef(text).rsplit('=');
     DimBinding binding;

@@ -151,7 +151,8 @@ def Tamis_SchemeAttr : Tamis_Attr<"Scheme", "scheme"> {
   }];
 }
 
-def Tamis_RowStreamAttr : Tamis_Attr<"RowStream", "row_stream"> {
+def Tamis_RowStreamAttr : Tamis_Attr<"RowStream", "row_stream", [
+    DeclareAttrInterfaceMethods<StorageAttrInterface>]> {
   let summary = "the nonzero words of weights, output channel by output channel";
   let description = [{
     A word is 32 bits of one output channel along the reduction: one float32 or
@@ -171,6 +172,57 @@ def Tamis_RowStreamAttr : Tamis_Attr<"RowStream", "row_stream"> {
   let parameters = (ins "int64_t":$entries, "int64_t":$positions,
                         "int64_t":$pitch, DefaultValuedParameter<"int64_t", "1">:$taps,
                         DefaultValuedParameter<"int64_t", "0">:$line);
+  let genVerifyDecl = 1;
+  let assemblyFormat = "`<` struct(params) `>`";
+}
+
+def Tamis_BitmaskAttr : Tamis_Attr<"Bitmask", "bitmask", [
+    DeclareAttrInterfaceMethods<StorageAttrInterface>]> {
+  let summary = "packed weights without the units that are zero, and which are there";
+  let description = [{
+    Panels as `tamis_kernel.pack` orders them, cut into units of `unit` elements
+    of one output channel, consecutive in the reduction. Units of nothing but
+    zeros are left out; `entries` are stored, one after the other. A mask
+    says for each vector of units which are there, and an array where each panel
+    begins. All of it is read in order, vector by vector, by `expansion`, which
+    also says how many units a vector has.
+
+    Example: `#tamis.bitmask<entries = 9, unit = 2, expansion = #tamis.x86_shuffle<bytes = 2>>`
+  }];
+  let parameters = (ins "int64_t":$entries, "int64_t":$unit,
+                        "::mlir::tamis::ExpansionAttrInterface":$expansion);
+  let genVerifyDecl = 1;
+  let assemblyFormat = "`<` struct(params) `>`";
+  let extraClassDeclaration = [{
+    /// Elements of one vector: as many are readable behind the last entry.
+    int64_t getVectorElements() const;
+  }];
+}
+
+//===-- expansions --------------------------------------------------------===//
+
+def Tamis_X86ShuffleAttr : Tamis_Attr<"X86Shuffle", "x86_shuffle", [
+    DeclareAttrInterfaceMethods<ExpansionAttrInterface>]> {
+  let summary = "eight units put in place by a shuffle from a table of 256 masks";
+  let description = [{
+    Units of 2 `bytes` by vpshufb, of 4 by vpermps: AVX2.
+
+    Example: `#tamis.x86_shuffle<bytes = 4>`
+  }];
+  let parameters = (ins "int64_t":$bytes);
+  let genVerifyDecl = 1;
+  let assemblyFormat = "`<` struct(params) `>`";
+}
+
+def Tamis_X86ExpandAttr : Tamis_Attr<"X86Expand", "x86_expand", [
+    DeclareAttrInterfaceMethods<ExpansionAttrInterface>]> {
+  let summary = "units of 64 bytes put in place by one instruction";
+  let description = [{
+    Units of 4 `bytes` by vpexpandd (AVX512F), of 1 by vpexpandb (VBMI2).
+
+    Example: `#tamis.x86_expand<bytes = 1>`
+  }];
+  let parameters = (ins "int64_t":$bytes);
   let genVerifyDecl = 1;
   let assemblyFormat = "`<` struct(params) `>`";
 }
@@ -217,10 +269,13 @@ def Tamis_X86MaddAttr : Tamis_Attr<"X86Madd", "x86_madd", [
   let summary = "8-bit pairs widened to int16, vpmaddwd";
   let description = [{
     Exact where vpmaddubsw would saturate. 4 lanes are SSE2, 8 AVX2, 16 AVX512BW.
+    With `quads`, a lane takes four elements, first and third as one pair: the
+    order of 32-bit words, which expand faster than pairs do.
 
     Example: `#tamis.x86_madd<lanes = 8>`
   }];
-  let parameters = (ins "int64_t":$lanes);
+  let parameters = (ins "int64_t":$lanes,
+                        DefaultValuedParameter<"bool", "false">:$quads);
   let genVerifyDecl = 1;
   let assemblyFormat = "`<` struct(params) `>`";
 }

@@ -139,4 +139,47 @@ def InstructionAttrInterface : AttrInterface<"InstructionAttrInterface"> {
   ];
 }
 
+def StorageAttrInterface : AttrInterface<"StorageAttrInterface"> {
+  let cppNamespace = "::mlir::tamis";
+  let description = [{
+    How weights of a contraction lie without their zeros. What packs and what
+    reads such bytes knows the storage; everything else asks here.
+  }];
+  let methods = [
+    InterfaceMethod<[{
+      The name that reports and candidates show.
+    }], "::llvm::StringRef", "getStorageName">,
+    InterfaceMethod<"How many pieces are stored.", "int64_t", "getEntries">,
+  ];
+}
+
+def ExpansionAttrInterface : AttrInterface<"ExpansionAttrInterface"> {
+  let cppNamespace = "::mlir::tamis";
+  let description = [{
+    A way to put the stored units of one vector back to where their mask says,
+    zeros between them. A unit is some bytes of one output channel; a vector has
+    `getUnits()` of them and its mask as many bits, the lowest for the first.
+    A target without one is not offered `#tamis.bitmask`.
+  }];
+  let methods = [
+    InterfaceMethod<[{
+      The LLVM target features without which it must not be executed.
+    }], "::llvm::SmallVector<::llvm::StringRef>", "getRequiredFeatures">,
+    InterfaceMethod<"Units of a vector: 8, 16, 32 or 64.", "int64_t",
+      "getUnits">,
+    InterfaceMethod<"Bytes of a unit.", "int64_t", "getUnitBytes">,
+    InterfaceMethod<[{
+      Cycles that one vector costs one core beside its products.
+    }], "double", "getCycles">,
+    InterfaceMethod<[{
+      The vector of `type` whose units are the next ones of `values`, a flat
+      memref, from element `position` on where `mask`, an integer of as many
+      bits, is set and zero elsewhere. Up to a whole vector may be read there.
+    }], "::mlir::Value", "buildExpand",
+    (ins "::mlir::OpBuilder &":$builder, "::mlir::Location":$loc,
+         "::mlir::Value":$values, "::mlir::Value":$position,
+         "::mlir::Value":$mask, "::mlir::VectorType":$type)>,
+  ];
+}
+
 #endif // TAMIS_IR_INTERFACES_TD

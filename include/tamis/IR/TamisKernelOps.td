@@ -136,6 +136,31 @@ def TamisKernel_PackStreamOp : TamisKernel_Op<"pack_stream",
   let hasVerifier = 1;
 }
 
+def TamisKernel_CompressOp : TamisKernel_Op<"compress", [Pure]> {
+  let summary = "leaves the zeros of packed constant weights out";
+  let description = [{
+    The arrays of `#tamis.bitmask`: `values` are the stored units and one vector
+    of zeros, `masks` an integer for each vector of `packed`, as it lies, and
+    `starts` the number of units before each panel and, last, of all.
+
+    Example:
+    ```mlir
+    %v, %m, %s = tamis_kernel.compress %p #tamis.bitmask<entries = 9, unit = 1, expansion = #tamis.x86_shuffle<bytes = 4>>
+        : tensor<1x4x72x32xf32> -> tensor<17xf32>, tensor<1152xi8>, tensor<5xi32>
+    ```
+  }];
+  let arguments = (ins AnyRankedTensor:$packed, Tamis_BitmaskAttr:$storage);
+  let results = (outs AnyRankedTensor:$values, AnyRankedTensor:$masks,
+                      AnyRankedTensor:$starts);
+  let assemblyFormat = [{
+    $packed $storage attr-dict `:` type($packed) `->` type($values) `,`
+    type($masks) `,` type($starts)
+  }];
+  let builders = [OpBuilder<(ins "::mlir::Value":$packed,
+                                 "::mlir::tamis::BitmaskAttr":$storage)>];
+  let hasVerifier = 1;
+}
+
 def TamisKernel_ContractOp : TamisKernel_Op<"contract", [
     AttrSizedOperandSegments, DestinationStyleOpInterface,
     DeclareOpInterfaceMethods<MemoryEffectsOpInterface>,
@@ -147,8 +172,9 @@ def TamisKernel_ContractOp : TamisKernel_Op<"contract", [
     `tamis_kernel.pack` wrote when `packed` is set (the rhs map then still
     speaks of the unpacked operand), else it is read with its strides. `bounds`
     are the iteration bounds, dynamic ones follow from `init` and `lhs`. With a
-    `storage`, `rhs` and `stream` are what `tamis_kernel.pack_stream` made, with
-    `nibbles` a packed `rhs` has two elements in a byte.
+    `storage`, `rhs` and `stream` are what `tamis_kernel.pack_stream` or, where
+    `packed` is set too, `tamis_kernel.compress` made, with `nibbles` a packed
+    `rhs` has two elements in a byte.
 
     With a `block` dimension, the outermost reduction, each of its steps has a sum
     of its own. The region `combine` adds it to the total, which begins at zero
@@ -178,7 +204,7 @@ def TamisKernel_ContractOp : TamisKernel_Op<"contract", [
     InstructionAttrInterface:$instruction, DenseI64ArrayAttr:$tile,
     DefaultValuedAttr<I64Attr, "1">:$tasks,
     UnitAttr:$packed, UnitAttr:$nibbles, OptionalAttr<I64Attr>:$block,
-    OptionalAttr<Tamis_RowStreamAttr>:$storage,
+    OptionalAttr<StorageAttrInterface>:$storage,
     UnitAttr:$lhs_unsigned, UnitAttr:$rhs_unsigned,
     OptionalAttr<StrAttr>:$origin);
   let results = (outs Optional<AnyRankedTensor>:$result);

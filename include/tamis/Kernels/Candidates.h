@@ -30,6 +30,10 @@ std::string getContractionKey(kernel::ContractOp op);
 /// The name of a row stream with a share `words` of all words.
 std::string getStreamName(int64_t positions, bool overLines, double words);
 
+/// The name of a bitmask of units of so many elements with a share `units` of
+/// them all.
+std::string getBitmaskName(int64_t unit, double units);
+
 /// The name of dense panels, or of an operand as it lies, with this tile.
 std::string getDenseName(ArrayRef<int64_t> tile);
 

@@ -33,11 +33,12 @@ def SelectStorage : Pass<"tamis-select-storage", "::mlir::ModuleOp"> {
   let summary = "decides which weights are stored without their zeros";
   let description = [{
     Weights of a selected contraction that are known now stay dense panels or
-    become `#tamis.row_stream`, whichever the cost model expects to be faster by
-    a margin, so that zeros never make a layer slower. The model counts cycles
-    of the products, of staging activations and of bytes from L2 on the target's
-    instruction, with the numbers of `tamis.profile`. A stream that takes more
-    bytes than the panels has to gain more. Where the profile has measured times
+    become `#tamis.row_stream` or `#tamis.bitmask`, whichever the cost model
+    expects to be faster by a margin, so that zeros never make a layer slower.
+    The model counts cycles of the products, of staging activations, of
+    expanding weights and of bytes from L2, another cache or memory, with the
+    numbers of `tamis.profile`. A stream that takes more bytes than the panels
+    has to gain more. With `size` the fewest bytes are taken instead. Where the profile has measured times
     of all candidates, these decide (test/Kernels/select-by-profile.mlir).
 
     Sets `tamis.choice` on the contraction: the candidates, their times and the
@@ -45,8 +46,11 @@ def SelectStorage : Pass<"tamis-select-storage", "::mlir::ModuleOp"> {
   }];
   let dependentDialects = ["::mlir::tamis::kernel::TamisKernelDialect",
     "::mlir::tensor::TensorDialect"];
+  let options = [
+    Option<"size", "size", "bool", /*default=*/"false",
+           "Take the smallest storage, not the fastest">];
   let statistics = [
-    Statistic<"numStreams", "streams", "Weights stored as row streams">];
+    Statistic<"numStreams", "streams", "Weights stored without zeros">];
 }
 
 def SelectAttention : Pass<"tamis-select-attention", "::mlir::func::FuncOp"> {

@@ -40,6 +40,8 @@ struct CompileOptions {
   int optLevel = 2;
   EmitKind emit = EmitKind::SharedLibrary;
   bool strict = false;
+  /// The smallest storage of each weight instead of the fastest.
+  bool optimizeForSize = false;
   bool allowBf16 = false;
   /// Stages to start after and to stop after; empty: all.
   std::string from, to;

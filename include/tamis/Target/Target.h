@@ -70,6 +70,13 @@ void appendGenericInstructions(
 void appendX86Instructions(TargetAttr target, bool allowBf16,
                            SmallVectorImpl<InstructionAttrInterface> &table);
 
+/// The ways `target` has to expand bitmasks.
+SmallVector<ExpansionAttrInterface> getExpansions(TargetAttr target);
+
+/// Those of x86-64.
+void appendX86Expansions(TargetAttr target,
+                         SmallVectorImpl<ExpansionAttrInterface> &table);
+
 } // namespace mlir::tamis
 
 #endif // TAMIS_TARGET_TARGET_H

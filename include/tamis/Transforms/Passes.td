@@ -9,6 +9,25 @@ include "mlir/Pass/PassBase.td"
 
 //===-- stage import ------------------------------------------------------===//
 
+def ImportSparseTensor : Pass<"tamis-import-sparse-tensor", "::mlir::ModuleOp"> {
+  let summary = "turn constants of upstream sparse tensor types into dense ones";
+  let description = [{
+    Constants, parameters and `sparse_tensor.assemble` of constant arrays become
+    dense constants of the same elements, `sparse_tensor.convert` disappears, and
+    values lose their encoding: the zeros are seen again when storages are
+    selected for the machine. Levels may be dense, compressed, singleton or
+    structured (N:M), in any order and in blocks.
+
+    Refused, with an error that names the operation: arrays that contradict the
+    type (positions that fall, coordinates outside, missing elements), arguments
+    and results of functions, other operations of the sparse_tensor dialect.
+    Doctest: test/Transforms/import-sparse-tensor.mlir
+  }];
+  let dependentDialects = ["::mlir::arith::ArithDialect"];
+  let statistics = [
+    Statistic<"numConstants", "constants", "constants made dense">];
+}
+
 def ImportQuantTypes : Pass<"tamis-import-quant-types", "::mlir::ModuleOp"> {
   let summary = "turn upstream quant types and casts into operations on integers";
   let description = [{

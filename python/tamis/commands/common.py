@@ -104,6 +104,8 @@ COMPILE_OPTIONS = (
     click.option("--strict", is_flag=True, help="Equal the reference bit for bit where the contract defines it."),
     click.option("--require-integer", is_flag=True, help="Fail if a quantized operation would run in float."),
     click.option("--allow-external", metavar="DIR", help="Folder that external data may lie in beside the model's own."),
+    click.option("--optimize-for", type=click.Choice(option_list.GOALS), default="speed", show_default=True,
+                 help="size: the smallest storage of each weight, not the fastest."),
     click.option("--profile", metavar="FILE", help="What the cost models know of the target, and measured times (--tune writes one)."),
     click.option("--ptxas", metavar="FILE", help="NVIDIA's assembler, for --target nvptx:...; default: the one on PATH, if any."),
 )
@@ -116,7 +118,8 @@ INPUT_OPTION = click.option("--input", "input_path", metavar="FILE", help="Input
 
 def make_options(arguments, **more):
     """Pop the compile options from a command's arguments and check them."""
-    names = ("target", "threads", "input_dims", "allow", "strict", "require_integer", "allow_external", "profile", "ptxas")
+    names = ("target", "threads", "input_dims", "allow", "strict", "require_integer", "allow_external", "profile", "ptxas",
+             "optimize_for")
     return option_list.make(**{name: arguments.pop(name) for name in names}, **more)
 
 

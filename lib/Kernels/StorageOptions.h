@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// The storages that could take the place of the dense panels of a contraction:
+// each has a file that finds its options, SelectStorage.cpp chooses.
+#ifndef TAMIS_LIB_KERNELS_STORAGEOPTIONS_H
+#define TAMIS_LIB_KERNELS_STORAGEOPTIONS_H
+
+#include "tamis/Kernels/Candidates.h"
+#include "mlir/IR/PatternMatch.h"
+#include "tamis/Kernels/SourceView.h"
+
+namespace mlir::tamis {
+
+/// A contraction with its dense decision and the constant that it reads.
+struct StorageProblem {
+  kernel::ContractOp op;
+  kernel::PackOp pack;
+  SourceView view;
+  TargetAttr target;
+  ProfileAttr profile;
+  /// Cycles as it is, and the bytes of all weights of the module.
+  double dense = 0, modelBytes = 0;
+  /// True if bytes count instead of cycles.
+  bool size = false;
+};
+
+/// One storage with what it is expected to take.
+struct StorageOption {
+  /// The name of the candidate, and what messages call it.
+  std::string name;
+  StringRef what;
+  double cycles = 0, bytes = 0;
+  /// The share of the dense time that it has to promise.
+  double margin = 1;
+  /// Replaces the panels of the problem's contraction.
+  std::function<void(IRRewriter &)> apply;
+};
+
+/// The options that are worth comparing, the cheapest first; none, and
+/// `reason`, where the dense panels stay whatever is compared.
+SmallVector<StorageOption> findRowStreams(const StorageProblem &problem,
+                                          std::string &reason);
+SmallVector<StorageOption> findBitmasks(const StorageProblem &problem,
+                                        std::string &reason);
+
+} // namespace mlir::tamis
+
+#endif // TAMIS_LIB_KERNELS_STORAGEOPTIONS_H
