@@ -189,8 +189,10 @@ struct FuseElementwise : tamis::impl::FuseElementwiseBase<FuseElementwise> {
     // Producers first, so that a chain ends up in its last reader.
     config.setUseTopDownTraversal(true);
     if (failed(
-            applyPatternsGreedily(getOperation(), std::move(patterns), config)))
+            applyPatternsGreedily(getOperation(), std::move(patterns), config))) {
+      getOperation()->emitError("fusing elementwise operations does not end");
       return signalPassFailure();
+    }
     getOperation()->walk([&](linalg::GenericOp) { ++numAfter; });
   }
 };

@@ -117,7 +117,8 @@ bool RowGroup::add(linalg::LinalgOp op, bool atEnd) {
     if (written.contains(value))
       return false;
   for (auto &[value, positions] : touched)
-    if (auto it = axes.find(value); it != axes.end() && it->second != positions) {
+    if (auto it = axes.find(value);
+        it != axes.end() && it->second != positions) {
       if (stores.contains(value) || written.contains(value))
         return false;
       whole.insert(value);
