@@ -88,3 +88,26 @@ def test_weights_of_four_bits(target, rows):
     weights = (codes.reshape(columns, -1, block) - 8) * scales[..., None]
     wanted = np.einsum("rbk,cbk->rc", rounded.astype(np.float64), weights.astype(np.float64))
     assert np.abs(got - wanted).max() <= 2e-3 * np.abs(wanted).max()
+
+
+@pytest.mark.parametrize("target", [V4, VNNI, AMX])
+@pytest.mark.parametrize("block", [1, 4])
+@pytest.mark.parametrize("goal, rows", [("size", 1), ("size", 3), ("speed", 48)])
+def test_weights_without_zeros(target, block, goal, rows):
+    """Bitmasks where size counts, row streams of 48 rows: floats closely, bytes exactly."""
+    v = Values(4)
+    depth, columns = 256, 96
+    kept = np.repeat(v.random.random((depth // block, columns)) < 0.1, block, axis=0)
+    x, w = v.floats(rows, depth), v.floats(depth, columns) * kept
+    emulated = Emulated(model(node("MatMul", "x w"), {"x": x}, {"w": w}), target, optimize_for=goal)
+    assert goal == "speed" or "avx512.mask.expand.v16f32" in emulated.instructions
+    got, = emulated.run([x], [np.zeros((rows, columns), np.float32)])
+    assert (np.abs(got - x.astype(np.float64) @ w) <= 1e-6 * (np.abs(x) @ np.abs(w))).all()
+    x, w = v.integers(np.uint8, rows, depth), v.integers(np.int8, depth, columns) * kept
+    sums = (x.astype(np.int64) - 121) @ w.astype(np.int64)
+    made, parameters, wanted = quantized(v, ("QLinearMatMul", {}), sums, 0.2, w=w)
+    emulated = Emulated(model(made, {"x": x}, parameters, {"y": U8}), target, optimize_for=goal)
+    expansion = f"avx512.mask.expand.{'v64i8' if block == 1 else 'v16i32'}"
+    assert goal == "speed" or target != AMX or expansion in emulated.instructions
+    got, = emulated.run([x], [np.zeros((rows, columns), np.uint8)])
+    assert (got == wanted).all()

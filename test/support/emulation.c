@@ -133,3 +133,16 @@ __bf16 __truncsfbf2(float value) {
   memcpy(&result, &rounded, 2);
   return result;
 }
+
+/* vpexpand: elements in their order, where a bit of the mask is set. */
+#define EXPAND(name, type, lanes)                                              \
+  void emulated_avx512_mask_expand_##name(                                     \
+      type *out, const type *from, const type *otherwise,                      \
+      const uint8_t *mask) {                                                   \
+    for (int i = 0; i < lanes; ++i)                                            \
+      out[i] = mask[i / 8] >> i % 8 & 1 ? *from++ : otherwise[i];              \
+  }
+EXPAND(v16f32, float, 16)
+EXPAND(v16i32, uint32_t, 16)
+EXPAND(v32i16, uint16_t, 32)
+EXPAND(v64i8, uint8_t, 64)

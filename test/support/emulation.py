@@ -21,12 +21,13 @@ from tamis.source import Source
 
 SOURCE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "emulation.c")
 TILE = "<256 x i32>"  # 16 rows of 64 bytes
-DECLARED = re.compile(r"^declare (.+?) @(llvm\.x86\.[\w.]+)\((.*?)\).*$", re.M)
+# Of AVX-512 and AMX; the others are run as they are.
+DECLARED = re.compile(r"^declare (.+?) @(llvm\.x86\.(?:avx512|t)[\w.]+)\((.*?)\).*$", re.M)
 VECTORS = re.compile(r",\s*(?![^<]*>)")
 
 
 def emulate(text):
-    """LLVM IR without instructions of the target: `llvm.x86.*` become functions that hand vectors over in memory."""
+    """LLVM IR without AVX-512 and AMX: their intrinsics become functions that hand vectors over in memory."""
     text = re.sub(r"\bx86_amx\b", TILE, text)
     wrappers = []
     for result, name, arguments in DECLARED.findall(text):
@@ -48,7 +49,7 @@ def emulate(text):
         lines = "\n  ".join(body)
         wrappers += [f"declare void @{function}({', '.join(p.split()[0] for p in passed)})",
                      f"define internal {result} @{name.removeprefix('llvm.')}({parameters}) noinline {{\n  {lines}\n}}"]
-    text = DECLARED.sub("", text).replace("@llvm.x86.", "@x86.")
+    text = re.sub(r"@llvm\.(x86\.(?:avx512|t))", r"@\1", DECLARED.sub("", text))
     text = re.sub(r'"(target-features|target-cpu|tune-cpu|prefer-vector-width)"="[^"]*"', "", text)
     # What the runtime would be linked to.
     text = re.sub(r"^@tamis_model_data = .*?$|^declare hidden .*?$|^define \w+ @m_\w+\(.*?^}$", "", text, flags=re.M | re.S)
