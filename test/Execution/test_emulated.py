@@ -111,3 +111,13 @@ def test_weights_without_zeros(target, block, goal, rows):
     assert goal == "speed" or target != AMX or expansion in emulated.instructions
     got, = emulated.run([x], [np.zeros((rows, columns), np.uint8)])
     assert (got == wanted).all()
+
+
+def test_softmax():
+    """vscalefps builds powers of two, vmaxps the maximum of each row."""
+    x = Values(5).floats(5, 100) * 20
+    emulated = Emulated(model(node("Softmax", "x", axis=-1), {"x": x}), V4)
+    assert emulated.instructions >= {"avx512.mask.scalef.ps.512", "avx512.max.ps.512"}
+    got, = emulated.run([x], [np.zeros(x.shape, np.float32)])
+    powers = np.exp(x.astype(np.float64) - x.max(-1, keepdims=True))
+    assert np.abs(got - powers / powers.sum(-1, keepdims=True)).max() <= 1e-6

@@ -146,3 +146,17 @@ EXPAND(v16f32, float, 16)
 EXPAND(v16i32, uint32_t, 16)
 EXPAND(v32i16, uint16_t, 32)
 EXPAND(v64i8, uint8_t, 64)
+
+/* vmaxps: the second operand unless the first is larger. */
+void emulated_avx512_max_ps_512(float *out, const float *a, const float *b,
+                                int32_t rounding) {
+  for (int i = 0; i < 16; ++i)
+    out[i] = a[i] > b[i] ? a[i] : b[i];
+}
+
+void emulated_avx512_mask_scalef_ps_512(float *out, const float *a,
+                                        const float *b, const float *otherwise,
+                                        int16_t mask, int32_t rounding) {
+  for (int i = 0; i < 16; ++i)
+    out[i] = mask >> i & 1 ? a[i] * exp2f(floorf(b[i])) : otherwise[i];
+}

@@ -31,7 +31,7 @@ def emulate(text):
     text = re.sub(r"\bx86_amx\b", TILE, text)
     wrappers = []
     for result, name, arguments in DECLARED.findall(text):
-        arguments = VECTORS.split(arguments)
+        arguments = VECTORS.split(arguments.replace(" immarg", ""))
         body, passed = [], []
         if result != "void":
             body.append(f"%out = alloca {result}, align 64")
