@@ -107,6 +107,8 @@ mlir::tamis::findBitmasks(const StorageProblem &problem, std::string &reason) {
   if (!reason.empty())
     return {};
   kernel::ContractOp op = problem.op;
+  kernel::PackOp pack = problem.pack;
+  Type packed = getElementTypeOrSelf(pack.getPacked().getType());
   BitmaskProblem p;
   for (auto [d, bound] : llvm::enumerate(op.getBounds()))
     if (!op.getRhsMap().isFunctionOfDim(d))
@@ -122,6 +124,11 @@ mlir::tamis::findBitmasks(const StorageProblem &problem, std::string &reason) {
            problem.target, getElementTypeOrSelf(op.getLhs().getType()),
            problem.view.element, op.getAccumulator(), op.getLhsUnsigned(),
            op.getRhsUnsigned())) {
+    // Zero points were folded for weights of this type.
+    if (masked.instruction.getPackedType(problem.view.element) != packed) {
+      reason = "no bitmask: panels are of a wider type";
+      continue;
+    }
     reason = "no bitmask: too little to gain";
     p.vectors = countVectors(problem, masked);
     // Even with no weights at all it has to be worth counting.

@@ -8,8 +8,8 @@ import dataclasses
 import numpy as np
 import pytest
 import tamis
-from Execution.test_row_streams import TARGETS, check_quantized, parameters, reference, sparse, sparse_bytes
-from Import.oracle import I32, Values, model, node
+from Execution.test_row_streams import TARGETS, check_quantized, parameters, run_reference, sparse, sparse_bytes
+from Import.oracle import I32, U8, Values, model, node
 from support import models
 from tamis import options, tuning
 
@@ -44,7 +44,7 @@ def layers(result, key):
 
 def check(compiled, nodes, feed, p, outputs=None, facts=BYTES, exact=False, **more):
     data = model(nodes, feed, p, outputs)
-    want, = reference(data, feed)
+    want, = run_reference(data, feed)
     for target in TARGETS:
         dense, masked = (compiled(data, target, f, **more) for f in (DENSE, facts))
         assert layers(dense, "storage") == ["dense packed"] and layers(masked, "storage") == ["bitmask"], target
@@ -151,3 +151,14 @@ def test_saved_library(compiled, tmp_path):
     loaded = tamis.load(tmp_path / "m.so")
     assert loaded.report() == result.report() and layers(loaded, "storage") == ["bitmask"]
     np.testing.assert_array_equal(loaded(x), result(x))
+
+
+def test_panels_of_a_wider_type_stay():
+    """One channel: bytes are multiplied in 32 bits, and zero points are folded for that."""
+    v = Values()
+    feed = {"x": v.integers(np.uint8, 1, 1, 12, 12)}
+    data = model(node("QLinearConv", "x xs xz w ws wz ys yz"), feed, parameters(v, sparse_bytes(v, 0.9, 8, 1, 5, 5, block=1), 8), {"y": U8})
+    for target in TARGETS:
+        result = tamis.compile(data, cache="off", target=target, optimize_for="size")
+        np.testing.assert_array_equal(result.run(None, feed)[0], run_reference(data, feed)[0])
+        assert "no bitmask: panels are of a wider type" in layers(result, "why")[0]

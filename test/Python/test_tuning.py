@@ -46,7 +46,8 @@ def test_facts_are_documented(tmp_path, path):
     tuned(path, tmp_path / "p.json")
     facts = json.loads((tmp_path / "p.json").read_text())["facts"]
     documented = set(re.findall(r"^\| `([\w.]+)` \|", open(os.path.join(ROOT, "docs", "Profile.md"), encoding="utf8").read(), re.M))
-    assert {re.sub(r"^instruction\..*", "instruction.NAME", name) for name in facts} == documented
+    of_devices = {name for name in documented if name.startswith(("device.", "fragment."))}  # a profile of a CPU has none
+    assert {re.sub(r"^instruction\..*", "instruction.NAME", name) for name in facts} == documented - of_devices
 
 
 def force(path, file, prefix):

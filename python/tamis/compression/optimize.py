@@ -17,7 +17,8 @@ from .data import feeds_of, load_labels
 from .recipe import Recipe
 from .workbench import Workbench
 
-COMPILE_OPTIONS = ("target", "threads", "input_dims", "allow", "strict", "require_integer", "allow_external", "profile")
+COMPILE_OPTIONS = ("target", "threads", "input_dims", "allow", "strict", "require_integer", "allow_external", "profile",
+                   "ptxas", "optimize_for")
 NOTHING = "no candidate was both faster and within the bound: the float model is kept"
 
 
