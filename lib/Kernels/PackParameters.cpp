@@ -282,6 +282,31 @@ struct PackParameters : tamis::impl::PackParametersBase<PackParameters> {
   }
 
   /// The selection asked only for constants, so this one is.
+  /// Reads parameters instead of the results of `op`: those of an equal one,
+  /// or new ones, which `make` gives one by one, suffix, result and elements.
+  template <typename Make>
+  void packOnce(Operation *op, Value source, const SourceView &view,
+                SymbolTable &symbols, KnownPacks &known,
+                SetVector<Operation *> &sources, Make make) {
+    OpBuilder b(op);
+    Attribute key = makeKey(op, view);
+    if (auto found = known.find(key); found != known.end()) {
+      replace(b, op, found->second);
+    } else {
+      SmallVector<StringAttr> names;
+      auto give = [&](StringRef suffix, Value result, auto &array) {
+        names.push_back(define(b, symbols, view.global, suffix, result, array));
+      };
+      if (failed(make(give)))
+        return signalPassFailure();
+      remember(known, key, names);
+    }
+    if (Operation *def = source.getDefiningOp())
+      sources.insert(def);
+    op->erase();
+    ++numPacked;
+  }
+
   void packStream(kernel::PackStreamOp op, SymbolTable &symbols,
                   KnownPacks &known, SetVector<Operation *> &sources) {
     FailureOr<SourceView> view = viewConstant(op.getSource(), symbols);
@@ -289,11 +314,7 @@ struct PackParameters : tamis::impl::PackParametersBase<PackParameters> {
       op.emitOpError("expected a constant source");
       return signalPassFailure();
     }
-    OpBuilder b(op);
-    Attribute key = makeKey(op, *view);
-    if (auto found = known.find(key); found != known.end()) {
-      replace(b, op, found->second);
-    } else {
+    auto make = [&](auto give) -> LogicalResult {
       StreamOrder order{static_cast<int64_t>(op.getColumn()),
                         SmallVector<int64_t>(op.getReductions()),
                         static_cast<int64_t>(op.getStep()),
@@ -303,27 +324,17 @@ struct PackParameters : tamis::impl::PackParametersBase<PackParameters> {
       RowStream stream = makeRowStream(*view, order, op.getStorage());
       if (int64_t found = stream.offsets.size(),
           expected = op.getStorage().getEntries();
-          found != expected) {
-        op.emitOpError("expected ")
-            << expected << " entries, but the source has " << found;
-        return signalPassFailure();
-      }
-      SmallVector<StringAttr> names;
-      auto give = [&](StringRef suffix, Value result, auto &array) {
-        names.push_back(
-            define(b, symbols, view->global, suffix, result, array));
-      };
+          found != expected)
+        return op.emitOpError("expected ")
+               << expected << " entries, but the source has " << found;
       give("values", op.getValues(), stream.values);
       give("offsets", op.getOffsets(), stream.offsets);
       give("starts", op.getStarts(), stream.starts);
       if (op.getSums())
         give("sums", op.getSums(), stream.sums);
-      remember(known, key, names);
-    }
-    if (Operation *def = op.getSource().getDefiningOp())
-      sources.insert(def);
-    op.erase();
-    ++numPacked;
+      return success();
+    };
+    packOnce(op, op.getSource(), *view, symbols, known, sources, make);
   }
 
   void compress(kernel::CompressOp op, SymbolTable &symbols, KnownPacks &known,
@@ -333,11 +344,7 @@ struct PackParameters : tamis::impl::PackParametersBase<PackParameters> {
       op.emitOpError("expected constant panels");
       return signalPassFailure();
     }
-    OpBuilder b(op);
-    Attribute key = makeKey(op, *view);
-    if (auto found = known.find(key); found != known.end()) {
-      replace(b, op, found->second);
-    } else {
+    auto make = [&](auto give) -> LogicalResult {
       auto type = cast<RankedTensorType>(op.getPacked().getType());
       ExpansionAttrInterface expansion = op.getStorage().getExpansion();
       int64_t units = expansion.getUnits(), bytes = expansion.getUnitBytes();
@@ -345,25 +352,16 @@ struct PackParameters : tamis::impl::PackParametersBase<PackParameters> {
           makeBitmask(view->bytes, type.getDimSize(0) * type.getDimSize(1),
                       units, bytes, type.getElementType().isF32());
       if (int32_t found = bitmask.starts.back();
-          found != op.getStorage().getEntries()) {
-        op.emitOpError("expected ") << op.getStorage().getEntries()
-                                    << " units, but the source has " << found;
-        return signalPassFailure();
-      }
-      SmallVector<StringAttr> names;
-      auto give = [&](StringRef suffix, Value result, auto &array) {
-        names.push_back(
-            define(b, symbols, view->global, suffix, result, array));
-      };
+          found != op.getStorage().getEntries())
+        return op.emitOpError("expected ")
+               << op.getStorage().getEntries() << " units, but the source has "
+               << found;
       give("values", op.getValues(), bitmask.values);
       give("masks", op.getMasks(), bitmask.masks);
       give("starts", op.getStarts(), bitmask.starts);
-      remember(known, key, names);
-    }
-    if (Operation *def = op.getPacked().getDefiningOp())
-      sources.insert(def);
-    op.erase();
-    ++numPacked;
+      return success();
+    };
+    packOnce(op, op.getPacked(), *view, symbols, known, sources, make);
   }
 
   /// Reads the parameters `names` instead of the results of `op`.

@@ -38,7 +38,7 @@ def emulate(text):
             passed.append("ptr %out")
         for index, kind in enumerate(arguments):
             if not kind.startswith("<"):
-                passed.append(f"{kind} %{'a' + str(index)}")
+                passed.append(f"{kind} %a{index}")
                 continue
             body += [f"%m{index} = alloca {kind}, align 64", f"store {kind} %a{index}, ptr %m{index}, align 64"]
             passed.append(f"ptr %m{index}")
