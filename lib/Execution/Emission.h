@@ -58,10 +58,12 @@ using ObjectCode = llvm::SmallVector<char, 0>;
 /// Makes the machine of a module anew, for a thread of its own.
 using MachineFactory = std::function<std::unique_ptr<llvm::TargetMachine>()>;
 
-/// Runs LLVM's back end on parts of `module`, which is left in pieces, several
-/// at a time. What each part holds depends on the module alone.
+/// Optimizes the functions of `module`, which is left in pieces, and runs
+/// LLVM's back end, on several parts at a time. What each part holds depends on
+/// the module alone.
 FailureOr<std::vector<ObjectCode>>
-generateObjects(llvm::Module &module, const MachineFactory &machine);
+generateObjects(llvm::Module &module, const MachineFactory &machine,
+                unsigned optLevel);
 
 /// The relocatable object that declares the weight section (without bytes)
 /// and holds the note.

@@ -120,10 +120,11 @@ hashArtifact(ArrayRef<StringRef> objects, const ParameterLayout &parameters) {
 /// The text (or bitcode) of the kinds that are not linked.
 static LogicalResult generateText(llvm::Module &module,
                                   llvm::TargetMachine &machine,
-                                  EmitOptions::Kind kind,
+                                  const EmitOptions &options,
                                   SmallVectorImpl<char> &text) {
+  optimizeFunctions(module, machine, options.optLevel);
   llvm::raw_svector_ostream output(text);
-  switch (kind) {
+  switch (options.kind) {
   case EmitOptions::Kind::LLVMIR:
     module.print(output, nullptr);
     return success();
@@ -149,8 +150,8 @@ static LogicalResult writeLinked(ModuleOp source, llvm::Module &module,
                                  const MachineFactory &machine,
                                  const Artifact &artifact,
                                  const ParameterLayout &parameters,
-                                 StringRef path, bool relocatable) {
-  auto code = generateObjects(module, machine);
+                                 StringRef path, const EmitOptions &options) {
+  auto code = generateObjects(module, machine, options.optLevel);
   if (failed(code))
     return source.emitError("no object code for this target");
   std::vector<StringRef> objects;
@@ -164,6 +165,7 @@ static LogicalResult writeLinked(ModuleOp source, llvm::Module &module,
       getWeightSymbol(artifact), weightBytes, makeNote(artifact, *hash));
   objects.emplace_back(extra.data(), extra.size());
   RuntimeKind runtime = getRuntime(artifact);
+  bool relocatable = options.kind == EmitOptions::Kind::Object;
   if (llvm::Error error =
           relocatable ? linkObject(objects, path, runtime)
                       : linkLibrary(objects, path, runtime,
@@ -197,14 +199,14 @@ LogicalResult mlir::tamis::emitArtifact(ModuleOp source,
   if (failed(
           addInterface(source, *module, *artifact, parameters.getTotalBytes())))
     return failure();
-  optimize(*module, *machine, options.optLevel);
+  optimizeModule(*module, *machine, options.optLevel);
   artifact->workspaceBytes =
       artifact->hasDevice ? 0 : findWorkspaceBytes(*module, *artifact);
 
   bool linked = options.kind == EmitOptions::Kind::SharedLibrary ||
                 options.kind == EmitOptions::Kind::Object;
   SmallVector<char, 0> text;
-  if (!linked && failed(generateText(*module, *machine, options.kind, text)))
+  if (!linked && failed(generateText(*module, *machine, options, text)))
     return source.emitError("no assembly for this target");
   if (outputPath == "-") {
     if (linked)
@@ -233,9 +235,8 @@ LogicalResult mlir::tamis::emitArtifact(ModuleOp source,
              << outputPath << "': cannot be written: " << error.message();
     }
   }
-  if (linked &&
-      failed(writeLinked(source, *module, makeMachine, *artifact, parameters,
-                         temporary, options.kind == EmitOptions::Kind::Object)))
+  if (linked && failed(writeLinked(source, *module, makeMachine, *artifact,
+                                   parameters, temporary, options)))
     return failure();
   if (std::error_code error = llvm::sys::fs::rename(temporary, outputPath))
     return source.emitError("'")

@@ -16,7 +16,7 @@ using namespace mlir::tamis;
 /// Instructions of a part that are worth a context of its own (about 0.1 s of
 /// the back end), and the most parts. The machine has no say: every one writes
 /// the same bytes.
-static constexpr unsigned kInstructionsOfPart = 3000;
+static constexpr unsigned kInstructionsOfPart = 4000;
 static constexpr unsigned kMostParts = 8;
 
 static unsigned countParts(const llvm::Module &module) {
@@ -25,7 +25,8 @@ static unsigned countParts(const llvm::Module &module) {
 }
 
 FailureOr<std::vector<emission::ObjectCode>>
-emission::generateObjects(llvm::Module &module, const MachineFactory &machine) {
+emission::generateObjects(llvm::Module &module, const MachineFactory &machine,
+                          unsigned optLevel) {
   std::vector<ObjectCode> parts;
   llvm::SplitModule(module, countParts(module),
                     [&](std::unique_ptr<llvm::Module> part) {
@@ -35,7 +36,7 @@ emission::generateObjects(llvm::Module &module, const MachineFactory &machine) {
   std::atomic<bool> failed = false;
   llvm::DefaultThreadPool pool(llvm::hardware_concurrency(parts.size()));
   for (ObjectCode &part : parts)
-    pool.async([&part, &machine, &failed] {
+    pool.async([&part, &machine, &failed, optLevel] {
       llvm::LLVMContext context;
       auto read = llvm::parseBitcodeFile(
           {StringRef(part.data(), part.size()), "part"}, context);
@@ -47,6 +48,8 @@ emission::generateObjects(llvm::Module &module, const MachineFactory &machine) {
       ObjectCode code;
       llvm::raw_svector_ostream stream(code);
       std::unique_ptr<llvm::TargetMachine> own = machine();
+      if (own)
+        optimizeFunctions(**read, *own, optLevel);
       if (!own ||
           mlir::failed(generateCode(**read, *own, /*assembly=*/false, stream)))
         failed = true;

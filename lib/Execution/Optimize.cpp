@@ -54,39 +54,48 @@ emission::createMachine(ModuleOp source, StringRef arch, unsigned optLevel) {
                     : llvm::CodeGenOptLevel::Less));
 }
 
+/// Strides and sizes are constants at every call: the arguments go away.
+static llvm::ModulePassManager buildModulePipeline() {
+  using namespace llvm;
+  ModulePassManager passes;
+  passes.addPass(GlobalDCEPass());
+  // Takes apart the descriptors of memrefs.
+  passes.addPass(createModuleToFunctionPassAdaptor(EarlyCSEPass()));
+  passes.addPass(IPSCCPPass());
+  passes.addPass(DeadArgumentEliminationPass());
+  passes.addPass(GlobalDCEPass());
+  return passes;
+}
+
 /// Kernels arrive as finished loops over vectors with accumulators in
 /// registers, so what is left for the middle end is to clear the descriptors of
 /// memrefs away, share addresses and hoist what does not change. The standard
 /// O2 pipeline takes four times as long for code of the same speed.
-static void buildKernelPipeline(llvm::ModulePassManager &modulePasses) {
+static llvm::ModulePassManager buildFunctionPipeline() {
   using namespace llvm;
-  modulePasses.addPass(GlobalDCEPass());
-  FunctionPassManager early;
-  early.addPass(SimplifyCFGPass());
-  early.addPass(SROAPass(SROAOptions::ModifyCFG));
-  early.addPass(EarlyCSEPass(/*UseMemorySSA=*/true));
-  early.addPass(InstCombinePass());
-  modulePasses.addPass(createModuleToFunctionPassAdaptor(std::move(early)));
-  // Strides and sizes are constants at every call: the arguments go away.
-  modulePasses.addPass(IPSCCPPass());
-  modulePasses.addPass(DeadArgumentEliminationPass());
-  FunctionPassManager late;
-  late.addPass(SimplifyCFGPass());
+  FunctionPassManager passes;
+  passes.addPass(SimplifyCFGPass());
+  passes.addPass(SROAPass(SROAOptions::ModifyCFG));
+  passes.addPass(EarlyCSEPass(/*UseMemorySSA=*/true));
+  passes.addPass(InstCombinePass());
   LoopPassManager loops;
   loops.addPass(LoopRotatePass());
   loops.addPass(LICMPass(LICMOptions()));
-  late.addPass(createFunctionToLoopPassAdaptor(std::move(loops),
-                                               /*UseMemorySSA=*/true));
-  late.addPass(EarlyCSEPass(/*UseMemorySSA=*/true));
-  late.addPass(InstCombinePass());
-  late.addPass(SimplifyCFGPass());
-  late.addPass(ADCEPass());
-  modulePasses.addPass(createModuleToFunctionPassAdaptor(std::move(late)));
-  modulePasses.addPass(GlobalDCEPass());
+  passes.addPass(createFunctionToLoopPassAdaptor(std::move(loops),
+                                                 /*UseMemorySSA=*/true));
+  passes.addPass(EarlyCSEPass(/*UseMemorySSA=*/true));
+  passes.addPass(InstCombinePass());
+  passes.addPass(SimplifyCFGPass());
+  passes.addPass(ADCEPass());
+  ModulePassManager all;
+  all.addPass(createModuleToFunctionPassAdaptor(std::move(passes)));
+  return all;
 }
 
-void emission::optimize(llvm::Module &module, llvm::TargetMachine &machine,
-                        unsigned optLevel) {
+/// Runs what `build` makes of a builder for this machine.
+static void runPasses(
+    llvm::Module &module, llvm::TargetMachine &machine,
+    llvm::function_ref<llvm::ModulePassManager(llvm::PassBuilder &)> build) {
   llvm::LoopAnalysisManager loops;
   llvm::FunctionAnalysisManager functions;
   llvm::CGSCCAnalysisManager components;
@@ -97,13 +106,24 @@ void emission::optimize(llvm::Module &module, llvm::TargetMachine &machine,
   builder.registerFunctionAnalyses(functions);
   builder.registerLoopAnalyses(loops);
   builder.crossRegisterProxies(loops, functions, components, modules);
-  llvm::ModulePassManager passes;
-  if (optLevel >= 3)
-    passes = builder.buildPerModuleDefaultPipeline(
-        llvm::OptimizationLevel::O3);
-  else
-    buildKernelPipeline(passes);
-  passes.run(module, modules);
+  build(builder).run(module, modules);
+}
+
+void emission::optimizeModule(llvm::Module &module,
+                              llvm::TargetMachine &machine, unsigned optLevel) {
+  runPasses(module, machine, [&](llvm::PassBuilder &builder) {
+    return optLevel >= 3 ? builder.buildPerModuleDefaultPipeline(
+                               llvm::OptimizationLevel::O3)
+                         : buildModulePipeline();
+  });
+}
+
+void emission::optimizeFunctions(llvm::Module &module,
+                                 llvm::TargetMachine &machine,
+                                 unsigned optLevel) {
+  if (optLevel < 3)
+    runPasses(module, machine,
+              [](llvm::PassBuilder &) { return buildFunctionPipeline(); });
 }
 
 LogicalResult emission::generateCode(llvm::Module &module,

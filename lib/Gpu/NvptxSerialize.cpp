@@ -74,7 +74,7 @@ FailureOr<std::string> device::serializePtx(ArrayRef<gpu::GPUModuleOp> modules,
     if (linker.linkInModule(std::move(one)))
       return module.emitError("does not link with the other kernels");
   }
-  emission::optimize(*all, *machine, /*optLevel=*/3);
+  emission::optimizeModule(*all, *machine, /*optLevel=*/3);
   llvm::SmallString<0> text;
   llvm::raw_svector_ostream stream(text);
   if (failed(emission::generateCode(*all, *machine, /*assembly=*/true, stream)))

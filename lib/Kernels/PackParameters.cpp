@@ -131,7 +131,14 @@ pack(kernel::PackOp op, const SourceView &view) {
     };
   };
   AsmResourceBlob blob;
-  if (element.isF32()) {
+  if (element.isF32() && view.element == element) {
+    MutableArrayRef<float> data;
+    blob = makeBlob(count, data);
+    const auto *floats = reinterpret_cast<const float *>(view.bytes.data());
+    packElements(
+        op, view, data, [=](int64_t i) { return floats[i]; },
+        [](int64_t, int64_t, float) {});
+  } else if (element.isF32()) {
     MutableArrayRef<float> data;
     blob = makeBlob(count, data);
     packElements(

@@ -21,6 +21,7 @@
 #include "mlir/Dialect/Tensor/IR/Tensor.h"
 #include "mlir/IR/AsmState.h"
 #include "mlir/IR/MLIRContext.h"
+#include "mlir/IR/Verifier.h"
 #include "mlir/Parser/Parser.h"
 #include "mlir/Pass/PassManager.h"
 #include "mlir/Support/FileUtilities.h"
@@ -234,12 +235,14 @@ LogicalResult Compilation::runStage(const Stage &stage) {
     local.variant = variant;
     local.device = getDevice(getTarget(target));
     PassManager pm(&context, ModuleOp::getOperationName());
+    pm.enableVerifier(false);
     if (options.timing)
       pm.enableTiming();
     if (options.statistics)
       pm.enableStatistics();
     stage.populate(pm, local);
-    if (failed(pm.run(target)) || failed(verifyContract(target, stage)))
+    if (failed(pm.run(target)) || failed(mlir::verify(target)) ||
+        failed(verifyContract(target, stage)))
       return failure();
     if (!options.dumpStages.empty() && failed(dump(target, stage, variant)))
       return failure();

@@ -5,8 +5,6 @@
 // depend on the iteration stands outside, and carried tensors keep their
 // position from the condition to the body and back, because bufferization
 // compares them by position and copies whatever has moved.
-#include "tamis/IR/Tamis.h"
-#include "tamis/Transforms/Passes.h"
 #include "mlir/Dialect/Linalg/IR/Linalg.h"
 #include "mlir/Dialect/MLProgram/IR/MLProgram.h"
 #include "mlir/Dialect/SCF/IR/SCF.h"
@@ -14,6 +12,8 @@
 #include "mlir/IR/PatternMatch.h"
 #include "mlir/Interfaces/SideEffectInterfaces.h"
 #include "mlir/Transforms/LoopInvariantCodeMotionUtils.h"
+#include "tamis/IR/Tamis.h"
+#include "tamis/Transforms/Passes.h"
 
 namespace mlir::tamis {
 #define GEN_PASS_DEF_PREPARELOOPS
@@ -63,9 +63,8 @@ static bool align(RewriterBase &rewriter, scf::WhileOp op) {
   SmallVector<Type> types(ValueRange(passed).getTypes());
   auto aligned =
       scf::WhileOp::create(rewriter, op.getLoc(), types, op.getInits());
-  rewriter.modifyOpInPlace(condition, [&] {
-    condition.getArgsMutable().assign(passed);
-  });
+  rewriter.modifyOpInPlace(condition,
+                           [&] { condition.getArgsMutable().assign(passed); });
   aligned.getBefore().takeBody(op.getBefore());
   Block *old = &op.getAfter().front();
   SmallVector<Location> locations(types.size(), op.getLoc());
@@ -89,30 +88,89 @@ static bool isDestination(OpOperand &use) {
   return isa<LoopLikeOpInterface>(user);
 }
 
-/// Gives everyone who updates a filled tensor a fill of its own. Shared ones
-/// (equal fills are one operation after cleanup) would be copied for all users
-/// but one, and where two of them become outputs, both would be written to the
+/// True if nothing but fills is in `value`: a filled tensor, or one whose
+/// borders are (MaterializePadding.cpp).
+static bool isFilled(Value value) {
+  Operation *op = value.getDefiningOp();
+  if (isa_and_present<tensor::EmptyOp>(op))
+    return true;
+  if (auto fill = dyn_cast_or_null<linalg::FillOp>(op))
+    return fill.getNumResults() == 1 && isFilled(fill.getOutputs()[0]);
+  if (auto slice = dyn_cast_or_null<tensor::ExtractSliceOp>(op))
+    return isFilled(slice.getSource());
+  if (auto insert = dyn_cast_or_null<tensor::InsertSliceOp>(op))
+    return isFilled(insert.getSource()) && isFilled(insert.getDest());
+  return false;
+}
+
+/// A filled tensor once more, with all that makes it.
+static Value cloneFilled(RewriterBase &rewriter, Value value,
+                         IRMapping &mapping) {
+  if (Value known = mapping.lookupOrNull(value))
+    return known;
+  Operation *op = value.getDefiningOp();
+  for (Value operand : op->getOperands())
+    if (isa<TensorType>(operand.getType()))
+      cloneFilled(rewriter, operand, mapping);
+  return rewriter.clone(*op, mapping)->getResult(0);
+}
+
+/// What is inserted into a filled tensor is made in a slice of it, which moves
+/// to `copy` too; the slice must not be another's as well.
+static void moveSlice(RewriterBase &rewriter, OpOperand &update, Value copy) {
+  auto insert = dyn_cast<tensor::InsertSliceOp>(update.getOwner());
+  auto result = insert ? dyn_cast<OpResult>(insert.getSource()) : OpResult();
+  auto maker = dyn_cast_or_null<DestinationStyleOpInterface>(
+      result ? result.getOwner() : nullptr);
+  if (!maker)
+    return;
+  OpOperand *init = maker.getTiedOpOperand(result);
+  auto slice = init->get().getDefiningOp<tensor::ExtractSliceOp>();
+  if (!slice || slice.getSource() != update.get())
+    return;
+  rewriter.setInsertionPoint(maker);
+  auto own = cast<tensor::ExtractSliceOp>(rewriter.clone(*slice));
+  own.getSourceMutable().assign(copy);
+  rewriter.modifyOpInPlace(maker, [&] { init->set(own); });
+}
+
+/// Gives everyone who updates a filled tensor one of its own. Shared ones
+/// (equal operations are one after cleanup) would be copied for all users but
+/// one, and where two of them become outputs, both would be written to the
 /// buffer of the first.
 static int64_t separateDestinations(RewriterBase &rewriter, Operation *root) {
-  SmallVector<linalg::FillOp> fills;
-  root->walk([&](linalg::FillOp op) {
-    if (op.getNumResults() == 1 && !op->use_empty())
-      fills.push_back(op);
+  SmallVector<Operation *> makers;
+  root->walk([&](Operation *op) {
+    if (isa<linalg::FillOp, tensor::InsertSliceOp>(op) &&
+        op->getNumResults() == 1 && isFilled(op->getResult(0)))
+      makers.push_back(op);
   });
   int64_t made = 0;
-  for (linalg::FillOp op : fills) {
-    auto empty = op.getOutputs()[0].getDefiningOp<tensor::EmptyOp>();
-    SmallVector<OpOperand *> uses(llvm::make_pointer_range(op->getUses()));
-    for (OpOperand *use : ArrayRef(uses).drop_front()) {
-      if (!empty || !isDestination(*use))
-        continue;
+  for (Operation *op : makers) {
+    SmallVector<OpOperand *> updates;
+    // Who else reads it must find fills there, except a slice, which is where
+    // an updated part is made.
+    bool isRead = false;
+    for (OpOperand &use : op->getUses()) {
+      if (isDestination(use))
+        updates.push_back(&use);
+      else
+        isRead |= !isa<tensor::ExtractSliceOp>(use.getOwner());
+    }
+    // The first keeps it: slices for the others are not made yet.
+    if (llvm::all_of(updates, [&](OpOperand *use) {
+          return use->getOwner()->getBlock() == op->getBlock();
+        }))
+      llvm::sort(updates, [](OpOperand *a, OpOperand *b) {
+        return a->getOwner()->isBeforeInBlock(b->getOwner());
+      });
+    for (OpOperand *use :
+         ArrayRef(updates).drop_front(isRead || updates.empty() ? 0 : 1)) {
       rewriter.setInsertionPoint(op);
-      Operation *destination = rewriter.clone(*empty);
       IRMapping mapping;
-      mapping.map(empty.getResult(), destination->getResult(0));
-      Operation *copy = rewriter.clone(*op, mapping);
-      rewriter.modifyOpInPlace(use->getOwner(),
-                               [&] { use->set(copy->getResult(0)); });
+      Value copy = cloneFilled(rewriter, op->getResult(0), mapping);
+      moveSlice(rewriter, *use, copy);
+      rewriter.modifyOpInPlace(use->getOwner(), [&] { use->set(copy); });
       ++made;
     }
   }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 // RUN: tamis-opt %s --pass-pipeline='builtin.module(func.func(tamis-prepare-loops))' | FileCheck %s
-// RUN: tamis-opt %s --pass-pipeline='builtin.module(func.func(tamis-prepare-loops,tamis-to-linalg),eliminate-empty-tensors,tamis-bufferize,canonicalize)' | FileCheck %s --check-prefix=BUFFER
+// RUN: tamis-opt %s --pass-pipeline='builtin.module(func.func(tamis-prepare-loops,tamis-to-linalg),eliminate-empty-tensors,tamis-bufferize,cse,canonicalize)' | FileCheck %s --check-prefix=BUFFER
 
 #lhs = affine_map<(m, n, k) -> (m, k)>
 #rhs = affine_map<(m, n, k) -> (k, n)>
@@ -92,4 +92,29 @@ func.func @shared_fill(%x: tensor<8xf32>, %y: tensor<8xf32>) -> (tensor<f32>, te
     linalg.yield %s : f32
   } -> tensor<f32>
   return %a, %b : tensor<f32>, tensor<f32>
+}
+
+// Two results that are padded alike are each made inside a border of their own;
+// the reader of the bare border keeps the first.
+// CHECK-LABEL: func.func @shared_border
+// CHECK-COUNT-3: linalg.fill
+// CHECK-NOT: linalg.fill
+// BUFFER-LABEL: func.func @shared_border
+// BUFFER-NOT: {{memref|linalg}}.copy
+// BUFFER: return
+func.func @shared_border(%x: tensor<8xf32>, %y: tensor<8xf32>, %i: index) -> (f32, f32, f32) {
+  %zero = arith.constant 0.0 : f32
+  %e = tensor.empty() : tensor<9xf32>
+  %edge = tensor.extract_slice %e[8] [1] [1] : tensor<9xf32> to tensor<1xf32>
+  %f = linalg.fill ins(%zero : f32) outs(%edge : tensor<1xf32>) -> tensor<1xf32>
+  %border = tensor.insert_slice %f into %e[8] [1] [1] : tensor<1xf32> into tensor<9xf32>
+  %inner = tensor.extract_slice %border[0] [8] [1] : tensor<9xf32> to tensor<8xf32>
+  %a = linalg.exp ins(%x : tensor<8xf32>) outs(%inner : tensor<8xf32>) -> tensor<8xf32>
+  %p = tensor.insert_slice %a into %border[0] [8] [1] : tensor<8xf32> into tensor<9xf32>
+  %b = linalg.exp ins(%y : tensor<8xf32>) outs(%inner : tensor<8xf32>) -> tensor<8xf32>
+  %q = tensor.insert_slice %b into %border[0] [8] [1] : tensor<8xf32> into tensor<9xf32>
+  %r = tensor.extract %p[%i] : tensor<9xf32>
+  %s = tensor.extract %q[%i] : tensor<9xf32>
+  %t = tensor.extract %border[%i] : tensor<9xf32>
+  return %r, %s, %t : f32, f32, f32
 }

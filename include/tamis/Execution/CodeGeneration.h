@@ -14,10 +14,15 @@ class raw_pwrite_stream;
 
 namespace mlir::tamis::emission {
 
-/// Runs LLVM's middle end: its standard pipeline for level 3, a short one for
-/// finished kernels below.
-void optimize(llvm::Module &module, llvm::TargetMachine &machine,
-              unsigned optLevel);
+/// The part of LLVM's middle end that looks at all functions together; for
+/// level 3 its whole standard pipeline.
+void optimizeModule(llvm::Module &module, llvm::TargetMachine &machine,
+                    unsigned optLevel);
+
+/// The part that takes each function of `module`, or of a piece of it, for
+/// itself. For level 3 nothing is left to do.
+void optimizeFunctions(llvm::Module &module, llvm::TargetMachine &machine,
+                       unsigned optLevel);
 
 /// Runs LLVM's back end. Fails where the machine does not write such a file.
 LogicalResult generateCode(llvm::Module &module, llvm::TargetMachine &machine,

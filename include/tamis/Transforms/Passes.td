@@ -392,7 +392,8 @@ def PrepareLoops : Pass<"tamis-prepare-loops", "::mlir::func::FuncOp"> {
     leave `scf.for` and `scf.while`. The condition of an `scf.while` passes on
     all of the loop's arguments in their order, so that one-shot bufferization,
     which compares carried tensors by position, updates them in place.
-    Everyone who updates a filled tensor gets a fill of its own.
+    Everyone who updates a filled tensor, or one whose borders are filled, gets one
+    of its own.
     Doctest: test/Transforms/prepare-loops.mlir
   }];
   let dependentDialects = ["::mlir::scf::SCFDialect"];
