@@ -4,11 +4,11 @@
 // row loops are made (FuseRows.cpp): what an operation touches is plain to see
 // there, slices are views, and the kernels of both contractions read and write
 // them as they are.
+#include "BufferAccesses.h"
 #include "RowChain.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
-#include "mlir/Dialect/MemRef/Utils/MemRefUtils.h"
 #include "mlir/Dialect/SCF/IR/SCF.h"
 #include "mlir/IR/ImplicitLocOpBuilder.h"
 #include "tamis/Kernels/Classify.h"
@@ -34,24 +34,7 @@ static void setStrip(kernel::ContractOp op, int64_t rows) {
   op.setTile(tiling.getTile());
 }
 
-static Value getBase(Value value) {
-  return memref::skipViewLikeOps(cast<MemrefValue>(value));
-}
-
 namespace {
-/// The memory an operation touches.
-struct Accesses {
-  llvm::SmallDenseSet<Value> reads, writes;
-
-  bool clashes(const Accesses &other) const {
-    auto meet = [](const auto &a, const auto &b) {
-      return llvm::any_of(a, [&](Value value) { return b.contains(value); });
-    };
-    return meet(writes, other.writes) || meet(writes, other.reads) ||
-           meet(reads, other.writes);
-  }
-};
-
 /// Two contractions with what lies between them.
 struct Strips {
   kernel::ContractOp first, second;
@@ -77,34 +60,8 @@ struct Window {
 };
 } // namespace
 
-/// None for operations whose memory is not known.
-static std::optional<Accesses> getAccesses(Operation *op) {
-  Accesses accesses;
-  if (isMemoryEffectFree(op) || isa<memref::AllocOp, kernel::CheckOp>(op))
-    return accesses;
-  if (auto copy = dyn_cast<memref::CopyOp>(op)) {
-    accesses.reads.insert(getBase(copy.getSource()));
-    accesses.writes.insert(getBase(copy.getTarget()));
-    return accesses;
-  }
-  auto destination = dyn_cast<DestinationStyleOpInterface>(op);
-  if (!destination || !destination.hasPureBufferSemantics())
-    return std::nullopt;
-  WalkResult simple = op->walk([&](Operation *inner) {
-    return inner == op || isMemoryEffectFree(inner) ? WalkResult::advance()
-                                                    : WalkResult::interrupt();
-  });
-  if (simple.wasInterrupted())
-    return std::nullopt;
-  for (OpOperand &operand : op->getOpOperands())
-    if (isa<MemRefType>(operand.get().getType()))
-      (destination.isDpsInit(&operand) ? accesses.writes : accesses.reads)
-          .insert(getBase(operand.get()));
-  return accesses;
-}
-
 LogicalResult Strips::find() {
-  Accesses all;
+  BufferAccesses all;
   // Buffers that hold the rows.
   llvm::SmallDenseSet<Value> made;
   auto isRows = [&](Value value) {
@@ -114,7 +71,7 @@ LogicalResult Strips::find() {
   if (!makesRows(first))
     return failure();
   for (Operation *op = first; op; op = op->getNextNode()) {
-    std::optional<Accesses> accesses = getAccesses(op);
+    std::optional<BufferAccesses> accesses = BufferAccesses::get(op);
     if (!accesses)
       return failure();
     auto contract = dyn_cast<kernel::ContractOp>(op);
@@ -134,7 +91,7 @@ LogicalResult Strips::find() {
       return failure();
     ops.push_back(cast<DestinationStyleOpInterface>(op));
     // An earlier strip must not write what a later one still reads.
-    all.reads.insert(accesses->reads.begin(), accesses->reads.end());
+    all.reads.insert_range(accesses->reads);
     for (Value base : accesses->writes)
       if (isSecond ? all.reads.contains(base) || made.contains(base)
                    : all.reads.contains(base) && !made.contains(base))
@@ -143,8 +100,8 @@ LogicalResult Strips::find() {
       second = contract;
       return success();
     }
-    all.writes.insert(accesses->writes.begin(), accesses->writes.end());
-    made.insert(accesses->writes.begin(), accesses->writes.end());
+    all.writes.insert_range(accesses->writes);
+    made.insert_range(accesses->writes);
   }
   return failure();
 }

@@ -136,11 +136,15 @@ static void populateCodegen(OpPassManager &pm, const CompileOptions &options) {
   // output that its value is inserted into.
   pm.addPass(bufferization::createEmptyTensorEliminationPass());
   pm.addPass(createBufferize());
+  // Views of one place become one first, so that copies onto themselves go.
+  pm.addPass(createCSEPass());
   addCleanup(pm);
   // On plain buffers: before the memory plan, which then counts fewer. Strips
   // first: their rows are fused like others.
-  if (options.device == DeviceKind::None)
+  if (options.device == DeviceKind::None) {
     pm.addNestedPass<func::FuncOp>(createFuseAttention());
+    pm.addNestedPass<func::FuncOp>(createFuseWindows());
+  }
   FuseRowsOptions rows;
   rows.lanes = options.device != DeviceKind::None;
   pm.addNestedPass<func::FuncOp>(createFuseRows(rows));

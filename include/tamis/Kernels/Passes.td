@@ -95,6 +95,30 @@ def FuseAttention : Pass<"tamis-fuse-attention", "::mlir::func::FuncOp"> {
     Statistic<"numLeft", "left", "marked contractions left as they were">];
 }
 
+def FuseWindows : Pass<"tamis-fuse-windows", "::mlir::func::FuncOp"> {
+  let summary = "convolutions around a depthwise one take turns, line by line";
+  let description = [{
+    Input: operations on buffers, before the memory plan. A depthwise convolution
+    becomes one loop, marked `tamis.kernel`, with the contraction that writes its
+    image, the pointwise one that reads its result, or both: whatever the next
+    line of the last one needs is made first. This is done where the image in
+    between is larger than half of L2. A result that only the pointwise one reads
+    becomes a buffer of one line.
+
+    Left alone: convolutions in tasks or with sparse weights, images of open size,
+    lines of few register blocks, and what cannot be moved past an operation in
+    between because of a buffer that both touch.
+    test/Kernels/fuse-windows.mlir
+  }];
+  let dependentDialects = ["::mlir::arith::ArithDialect",
+    "::mlir::memref::MemRefDialect", "::mlir::scf::SCFDialect",
+    "::mlir::tamis::kernel::TamisKernelDialect"];
+  let statistics = [
+    Statistic<"numFused", "fused", "loops over lines made">,
+    Statistic<"numLocal", "local", "buffers that became one line">,
+    Statistic<"numLeft", "left", "chains left because of a buffer">];
+}
+
 def ReportDecisions : Pass<"tamis-report-decisions", "::mlir::ModuleOp"> {
   let summary = "writes down what was decided for each contraction";
   let description = [{
