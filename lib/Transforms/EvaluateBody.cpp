@@ -4,8 +4,8 @@
 // int64: a double holds every narrower float, and +, -, *, / computed in double
 // and rounded once to float or half are the correctly rounded results.
 #include "EvaluateBody.h"
+#include "EvaluateMath.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
-#include "mlir/Dialect/Math/IR/Math.h"
 #include "mlir/Dialect/Tensor/IR/Tensor.h"
 #include "mlir/IR/Matchers.h"
 #include "tamis/Transforms/ConstantTensor.h"
@@ -109,14 +109,15 @@ bool tamis::canEvaluateBody(linalg::GenericOp op) {
   for (Operation &inner : op.getBody()->without_terminator()) {
     if (!isa<arith::ConstantOp, arith::AddFOp, arith::SubFOp, arith::MulFOp,
              arith::DivFOp, arith::NegFOp, arith::MaxNumFOp, arith::MinNumFOp,
+             arith::MaximumFOp, arith::MinimumFOp,
              arith::AddIOp, arith::SubIOp, arith::MulIOp, arith::AndIOp,
              arith::OrIOp, arith::XOrIOp, arith::ShLIOp, arith::ShRSIOp,
              arith::ShRUIOp, arith::ExtFOp, arith::TruncFOp, arith::ExtSIOp,
              arith::ExtUIOp, arith::TruncIOp, arith::SIToFPOp, arith::UIToFPOp,
              arith::FPToSIOp, arith::FPToUIOp, arith::IndexCastOp,
              arith::SelectOp, arith::MaxSIOp, arith::MinSIOp, arith::CmpIOp,
-             arith::CmpFOp, arith::BitcastOp, tensor::ExtractOp,
-             math::RoundEvenOp, math::AbsFOp, math::SqrtOp>(inner))
+             arith::CmpFOp, arith::BitcastOp, tensor::ExtractOp>(inner) &&
+        !getScalarFunction(&inner))
       return false;
     for (Type type : inner.getResultTypes())
       if (!isSupported(type))
@@ -191,6 +192,15 @@ static LogicalResult pickElements(const ConstantTensor &table, int64_t n,
   return success();
 }
 
+/// The larger number; NaN beside NaN, zero beside minus zero.
+static double maximum(double x, double y) {
+  if (std::isnan(x) || std::isnan(y))
+    return x + y;
+  if (x == y)
+    return std::signbit(x) ? y : x;
+  return std::max(x, y);
+}
+
 /// Evaluates one operation on `n` lanes.
 static LogicalResult evaluate(Operation *op, int64_t n,
                               ArrayRef<const Lanes *> in, Lanes &out) {
@@ -231,6 +241,12 @@ static LogicalResult evaluate(Operation *op, int64_t n,
     }
     return success();
   };
+  if (ScalarFunction function = getScalarFunction(op)) {
+    bool isBinary = op->getNumOperands() == 2;
+    return floats([&](int64_t k) {
+      return function(f(0, k), isBinary ? f(1, k) : 0.0);
+    });
+  }
   return llvm::TypeSwitch<Operation *, LogicalResult>(op)
       .Case([&](arith::AddFOp) {
         return floats([&](int64_t k) { return f(0, k) + f(1, k); });
@@ -253,14 +269,11 @@ static LogicalResult evaluate(Operation *op, int64_t n,
       .Case([&](arith::MinNumFOp) {
         return floats([&](int64_t k) { return std::fmin(f(0, k), f(1, k)); });
       })
-      .Case([&](math::RoundEvenOp) {
-        return floats([&](int64_t k) { return std::nearbyint(f(0, k)); });
+      .Case([&](arith::MaximumFOp) {
+        return floats([&](int64_t k) { return maximum(f(0, k), f(1, k)); });
       })
-      .Case([&](math::AbsFOp) {
-        return floats([&](int64_t k) { return std::fabs(f(0, k)); });
-      })
-      .Case([&](math::SqrtOp) {
-        return floats([&](int64_t k) { return std::sqrt(f(0, k)); });
+      .Case([&](arith::MinimumFOp) {
+        return floats([&](int64_t k) { return -maximum(-f(0, k), -f(1, k)); });
       })
       .Case<arith::ExtFOp, arith::TruncFOp>(
           [&](auto) { return floats([&](int64_t k) { return f(0, k); }); })

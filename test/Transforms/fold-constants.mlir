@@ -110,17 +110,49 @@ func.func @dequantize() -> tensor<3xf32> {
 }
 
 // CHECK-LABEL: func.func @through_the_folders
-// CHECK: arith.constant dense<[1.000000e+00, 2.000000e+00, 4.000000e+00]> : tensor<3xf32>
+// CHECK: arith.constant dense<[0.000000e+00, 0.785398185, 1.10714877]> : tensor<3xf32>
 func.func @through_the_folders() -> tensor<3xf32> {
   %a = arith.constant dense<[0.0, 1.0, 2.0]> : tensor<3xf32>
   %e = tensor.empty() : tensor<3xf32>
   %r = linalg.generic {indexing_maps = [#id, #id], iterator_types = ["parallel"]}
       ins(%a : tensor<3xf32>) outs(%e : tensor<3xf32>) {
   ^bb0(%x: f32, %o: f32):
-    %y = math.exp2 %x : f32
+    %y = math.atan %x : f32
     linalg.yield %y : f32
   } -> tensor<3xf32>
   return %r : tensor<3xf32>
+}
+
+// In double precision, rounded once. Maxima keep NaN and order zeros.
+// CHECK-LABEL: func.func @functions
+// CHECK-DAG: arith.constant dense<[0.000000e+00, 0.841470957, 0.909297406]> : tensor<3xf32>
+// CHECK-DAG: arith.constant dense<[1.000000e+00, 1.64872122, 2.71828175]> : tensor<3xf32>
+// CHECK-DAG: arith.constant dense<[0.000000e+00, 1.000000e+00, 0x7FC00000]> : tensor<3xf32>
+func.func @functions() -> (tensor<3xf32>, tensor<3xf32>, tensor<3xf32>) {
+  %c = arith.constant dense<[0.0, 1.0, 2.0]> : tensor<3xf32>
+  %d = arith.constant dense<[-0.0, -1.0, 0x7FC00000]> : tensor<3xf32>
+  %half = arith.constant 0.5 : f32
+  %e = tensor.empty() : tensor<3xf32>
+  %sin = linalg.generic {indexing_maps = [#id, #id], iterator_types = ["parallel"]}
+      ins(%c : tensor<3xf32>) outs(%e : tensor<3xf32>) {
+  ^bb0(%x: f32, %o: f32):
+    %y = math.sin %x : f32
+    linalg.yield %y : f32
+  } -> tensor<3xf32>
+  %exp = linalg.generic {indexing_maps = [#id, #id], iterator_types = ["parallel"]}
+      ins(%c : tensor<3xf32>) outs(%e : tensor<3xf32>) {
+  ^bb0(%x: f32, %o: f32):
+    %h = arith.mulf %x, %half : f32
+    %y = math.exp %h : f32
+    linalg.yield %y : f32
+  } -> tensor<3xf32>
+  %max = linalg.generic {indexing_maps = [#id, #id, #id], iterator_types = ["parallel"]}
+      ins(%c, %d : tensor<3xf32>, tensor<3xf32>) outs(%e : tensor<3xf32>) {
+  ^bb0(%x: f32, %z: f32, %o: f32):
+    %y = arith.maximumf %z, %x : f32
+    linalg.yield %y : f32
+  } -> tensor<3xf32>
+  return %sin, %exp, %max : tensor<3xf32>, tensor<3xf32>, tensor<3xf32>
 }
 
 // CHECK-LABEL: func.func @keeps_run_time_operand

@@ -229,9 +229,9 @@ def FoldConstants : Pass<"tamis-fold-constants", "::mlir::ModuleOp"> {
   let description = [{
     Data movement on constants and on `ml_program` parameters is done on the
     bytes, of any size; a reshape shares the bytes; a splat stays a splat.
-    Elementwise generics of casts and simple arithmetic are evaluated
-    natively, others through the folders of their operations up to 64 Ki
-    elements. No result larger than both its operands and 64 MiB is made.
+    Elementwise generics of casts, arithmetic and functions (these in double
+    precision, for narrower floats) are evaluated natively, others through the
+    folders of their operations up to 64 Ki elements. No result larger than both its operands and 64 MiB is made.
 
     Left alone: parameters that become unused (`symbol-dce` removes them), and
     `linalg.fill`, which is a destination rather than a value.
