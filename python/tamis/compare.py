@@ -3,7 +3,8 @@
 
 The allowed error is a share of the output's range: 1e-4 for float models, 1e-2 where half precision and 2e-2 where
 quantized arithmetic is involved, and never below four times what ONNX Runtime's own optimised graph, or its double
-precision one, differs from its plain one. Integers and booleans of float models are equal, or differ where ONNX
+precision one, differs from its plain one, nor below what its plain graph of a quantized model makes of inputs that are
+moved by a millionth (verification.judge). Integers and booleans of float models are equal, or differ where ONNX
 Runtime differs from itself.
 """
 import dataclasses
@@ -66,17 +67,18 @@ def difference(got, want, scale=None):
     return float(np.abs(got[finite] - want[finite]).max() / (scale or scale_of([want])))
 
 
-def compare(name, got, want, optimised=None, kind="float", classifier=False, scale=None):
+def compare(name, got, want, optimised=None, kind="float", classifier=False, scale=None, sensitivity=0.0):
     """Compare one output with the reference; `optimised` is the reference's own optimised result.
 
-    `scale` is the output's range where more calls than this one are known (scale_of): one value has none.
+    `scale` is the output's range where more calls than this one are known (scale_of): one value has none. `sensitivity`
+    is how much of it the reference itself moves for inputs that are equal but for rounding.
     """
     got, want = np.asarray(got), np.asarray(want)
     if got.shape != want.shape or got.dtype != want.dtype:
         return Comparison(name, float("inf"), 0, f"expected {want.dtype}{list(want.shape)}, got {got.dtype}{list(got.shape)}")
     own = difference(optimised, want, scale) if optimised is not None and np.shape(optimised) == want.shape else 0.0
     exact = want.dtype.kind in "biu" and kind != "quantized"
-    allowed = max(0.0 if exact else TOLERANCE[kind], 4 * own)
+    allowed = max(0.0 if exact else TOLERANCE[kind], 4 * own, sensitivity)
     error = difference(got, want, scale)
     problem = "" if error <= allowed else f"error {error:.1e} of the range, allowed {allowed:.1e}"
     if not problem and classifier and want.ndim and want.shape[-1] > 1 and want.dtype.kind == "f":

@@ -3,6 +3,8 @@
 from . import compare, compiler, groups, reference
 from .errors import Error
 
+MOVE, MOVES = 2.0**-20, 4  # how far inputs are moved, and how often, to see what the reference makes of it
+
 
 def load_graph(path):
     """The ModelProto at `path`, its external data included."""
@@ -38,7 +40,8 @@ def judge(path, feeds, results, kind, classifier=False):
     """The worst Comparison of each output over `results`, one list of arrays per feed (None: not compared).
 
     Where a float model differs, its double precision graph tells how far the reference itself is off. The optimised
-    graph of a quantized model tells nothing where its integer products would saturate.
+    graph of a quantized model tells nothing where its integer products would saturate; where such a model differs, the
+    reference is run on inputs moved by about a millionth, since a sum beside a tie may round to either side.
     """
     plain = reference.session(path)
     wanted = [reference.run(plain, feed) for feed in feeds]
@@ -51,8 +54,10 @@ def judge(path, feeds, results, kind, classifier=False):
             raise
         others = [[None] * len(want) for want in wanted]
     compared = _worst(plain, results, wanted, others, kind, classifier)
-    if kind != "float" or all(result.agrees for result in compared):
+    if all(result.agrees for result in compared) or kind == "fp16":
         return compared
+    if kind == "quantized":
+        return _worst(plain, results, wanted, others, kind, classifier, _sensitivity(plain, feeds, wanted))
     exact = reference.run_double(path, feeds)
     if exact is None:
         return compared
@@ -60,14 +65,32 @@ def judge(path, feeds, results, kind, classifier=False):
     return [result if result.agrees else other for result, other in zip(compared, wide)]
 
 
-def _worst(plain, results, wanted, others, kind, classifier):
+def _sensitivity(plain, feeds, wanted):
+    """How much each output changes, as a share of its range, when all float inputs are multiplied by 1 +- 2**-20."""
+    import numpy as np
+
+    random = np.random.default_rng(0)
+    scales = [compare.scale_of(values) if hasattr(values[0], "dtype") else None for values in zip(*wanted)]
+    most = [0.0] * len(scales)
+    for feed, want in zip(feeds, wanted):
+        for _ in range(MOVES):
+            moved = {name: (value * (1 + random.uniform(-MOVE, MOVE, value.shape))).astype(value.dtype)
+                     if value.dtype.kind == "f" else value for name, value in feed.items()}
+            for index, got in enumerate(reference.run(plain, moved)):
+                if scales[index] is not None and got.shape == want[index].shape:
+                    most[index] = max(most[index], compare.difference(got, want[index], scales[index]))
+    return most
+
+
+def _worst(plain, results, wanted, others, kind, classifier, sensitivity=None):
     """The worst comparison of each output: what was got, what the reference says, the reference's other result."""
     worst = []
     for index, output in enumerate(plain.get_outputs()):
         if not hasattr(wanted[0][index], "dtype"):
             continue  # a sequence
         scale = compare.scale_of([want[index] for want in wanted])
-        found = [compare.compare(output.name, got[index], want[index], other[index], kind, classifier, scale)
+        moved = sensitivity[index] if sensitivity else 0.0
+        found = [compare.compare(output.name, got[index], want[index], other[index], kind, classifier, scale, moved)
                  for got, want, other in zip(results, wanted, others) if got[index] is not None]
         if found:
             worst.append(min(found, key=lambda result: (result.agrees, -result.error)))

@@ -27,6 +27,24 @@ def test_reference_that_differs_from_itself_widens_the_bound():
     assert not compare("y", WANT + 0.05, WANT, WANT + 0.01).agrees
 
 
+def test_quantized_model_beside_a_tie_may_round_to_either_side(tmp_path):
+    onnx = pytest.importorskip("onnx")
+    helper = onnx.helper
+    parameters = [onnx.numpy_helper.from_array(v, n) for n, v in (("s", np.float32(1)), ("z", np.int8(0)))]
+    nodes = [helper.make_node("QuantizeLinear", ["x", "s", "z"], ["q"]), helper.make_node("DequantizeLinear", ["q", "s", "z"], ["y"])]
+    graph = helper.make_graph(nodes, "g", [helper.make_tensor_value_info("x", onnx.TensorProto.FLOAT, [3])],
+                              [helper.make_tensor_value_info("y", onnx.TensorProto.FLOAT, [3])], parameters)
+    path = str(tmp_path / "tie.onnx")
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8), path)
+
+    def judge(x, *result):
+        return verification.judge(path, [{"x": np.float32(x)}], [[np.float32(result)]], "quantized")[0].agrees
+
+    assert judge([0.5, 1, 8], 0, 1, 8) and judge([0.5, 1, 8], 1, 1, 8)
+    assert not judge([0.5, 1, 8], 2, 1, 8), "further than the reference itself moves"
+    assert not judge([0.6, 1, 8], 0, 1, 8), "not beside a tie"
+
+
 def test_not_finite_values_have_to_be_the_same():
     want = np.array([np.nan, np.inf, 1], np.float32)
     assert compare("y", want.copy(), want).agrees
