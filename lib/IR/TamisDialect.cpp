@@ -219,6 +219,25 @@ StringRef RowStreamAttr::getStorageName() const { return "row stream"; }
 
 StringRef BitmaskAttr::getStorageName() const { return "bitmask"; }
 
+bool BitmaskAttr::hasPanels() const { return true; }
+
+StringRef BlockListAttr::getStorageName() const { return "block list"; }
+
+bool BlockListAttr::hasPanels() const { return true; }
+
+LogicalResult BlockListAttr::verify(EmitError emitError, int64_t entries,
+                                    int64_t steps, int64_t run) {
+  if (entries < 0)
+    return emitError() << "block_list expected no negative entries, got "
+                       << entries;
+  if (steps <= 0)
+    return emitError() << "block_list expected steps above 0, got " << steps;
+  if (run <= 0 || run % steps != 0)
+    return emitError() << "block_list expected a run of whole blocks of "
+                       << steps << " steps, got " << run;
+  return success();
+}
+
 int64_t BitmaskAttr::getVectorElements() const {
   return getUnit() * getExpansion().getUnits();
 }
@@ -253,7 +272,8 @@ LogicalResult X86ExpandAttr::verify(EmitError emitError, int64_t bytes) {
 
 LogicalResult RowStreamAttr::verify(EmitError emitError, int64_t entries,
                                     int64_t positions, int64_t pitch,
-                                    int64_t taps, int64_t line) {
+                                    int64_t taps, int64_t line,
+                                    int64_t channels, int64_t depth) {
   if (entries < 0)
     return emitError() << "row_stream expected no negative entries, got "
                        << entries;
@@ -267,6 +287,12 @@ LogicalResult RowStreamAttr::verify(EmitError emitError, int64_t entries,
   if (pitch < positions + taps - 1)
     return emitError() << "row_stream expected a pitch of at least "
                        << positions + taps - 1 << ", got " << pitch;
+  if (channels <= 0)
+    return emitError() << "row_stream expected channels above 0, got "
+                       << channels;
+  if (depth <= 0 || (entries >= 0 && entries % depth != 0))
+    return emitError() << "row_stream expected entries in wholes of " << depth
+                       << ", got " << entries;
   return success();
 }
 

@@ -72,14 +72,15 @@ LogicalResult PackStreamOp::verify() {
   if (column < 0 || column >= source.getRank())
     return emitOpError("column expected a dimension of rank ")
            << source.getRank() << ", got " << column;
-  if (shapeOf(getValues()) != ArrayRef<int64_t>({entries, step}))
-    return emitOpError("values expected ") << entries << "x" << step;
+  int64_t channels = getStorage().getChannels();
+  if (shapeOf(getValues()) != ArrayRef<int64_t>({entries, channels * step}))
+    return emitOpError("values expected ") << entries << "x" << channels * step;
   if (shapeOf(getOffsets()) != ArrayRef<int64_t>({entries}))
     return emitOpError("offsets expected ") << entries << " elements";
-  if (shapeOf(getStarts()) !=
-      ArrayRef<int64_t>({source.getDimSize(column) + 1}))
-    return emitOpError("starts expected ")
-           << source.getDimSize(column) + 1 << " elements";
+  auto lists = static_cast<int64_t>(
+      llvm::divideCeil(source.getDimSize(column), channels));
+  if (shapeOf(getStarts()) != ArrayRef<int64_t>({lists + 1}))
+    return emitOpError("starts expected ") << lists + 1 << " elements";
   return success();
 }
 
@@ -101,6 +102,16 @@ void CompressOp::build(OpBuilder &b, OperationState &state, Value packed,
         packed, storage);
 }
 
+/// One of the arrays beside stored weights.
+static LogicalResult verifyArray(Operation *op, StringRef name, Value value,
+                                 int64_t size, Type element) {
+  auto expected = RankedTensorType::get({size}, element);
+  if (value.getType() == expected)
+    return success();
+  return op->emitOpError() << name << " expected " << expected << ", got "
+                           << value.getType();
+}
+
 LogicalResult CompressOp::verify() {
   auto packed = cast<RankedTensorType>(getPacked().getType());
   BitmaskAttr storage = getStorage();
@@ -118,24 +129,57 @@ LogicalResult CompressOp::verify() {
   if (packed.getDimSize(3) % vector != 0)
     return emitOpError("expected panels of whole vectors of ")
            << vector << " elements, got " << packed.getDimSize(3);
-  auto check = [&](StringRef name, Value value, int64_t size,
-                   Type of) -> LogicalResult {
-    auto expected = RankedTensorType::get({size}, of);
-    if (value.getType() == expected)
-      return success();
-    return emitOpError() << name << " expected " << expected << ", got "
-                         << value.getType();
-  };
-  if (failed(check("values", getValues(),
-                   storage.getEntries() * storage.getUnit() + vector,
-                   element)) ||
-      failed(check(
-          "masks", getMasks(), packed.getNumElements() / vector,
+  if (failed(verifyArray(*this, "values", getValues(),
+                         storage.getEntries() * storage.getUnit() + vector,
+                         element)) ||
+      failed(verifyArray(
+          *this, "masks", getMasks(), packed.getNumElements() / vector,
           IntegerType::get(getContext(),
                            static_cast<unsigned>(expansion.getUnits())))) ||
-      failed(check("starts", getStarts(),
-                   packed.getDimSize(0) * packed.getDimSize(1) + 1,
-                   IntegerType::get(getContext(), 32))))
+      failed(verifyArray(*this, "starts", getStarts(),
+                         packed.getDimSize(0) * packed.getDimSize(1) + 1,
+                         IntegerType::get(getContext(), 32))))
+    return failure();
+  return success();
+}
+
+//===-- list_blocks -------------------------------------------------------===//
+
+/// Lists of packed panels: one for each run.
+static int64_t countLists(RankedTensorType packed, BlockListAttr storage) {
+  return packed.getDimSize(0) * packed.getDimSize(1) * packed.getDimSize(2) /
+         storage.getRun();
+}
+
+void ListBlocksOp::build(OpBuilder &b, OperationState &state, Value packed,
+                         BlockListAttr storage) {
+  auto type = cast<RankedTensorType>(packed.getType());
+  int64_t entries = storage.getEntries();
+  Type i32 = b.getI32Type();
+  build(b, state, type.clone({entries, storage.getSteps(), type.getDimSize(3)}),
+        RankedTensorType::get({entries}, i32),
+        RankedTensorType::get({countLists(type, storage) + 1}, i32), packed,
+        storage);
+}
+
+LogicalResult ListBlocksOp::verify() {
+  auto packed = cast<RankedTensorType>(getPacked().getType());
+  BlockListAttr storage = getStorage();
+  if (packed.getRank() != 4 || !packed.hasStaticShape())
+    return emitOpError("expected packed panels of a static shape");
+  if (packed.getDimSize(2) % storage.getRun() != 0)
+    return emitOpError("expected panels of whole runs of ")
+           << storage.getRun() << " steps, got " << packed.getDimSize(2);
+  int64_t entries = storage.getEntries();
+  auto values =
+      packed.clone({entries, storage.getSteps(), packed.getDimSize(3)});
+  if (getValues().getType() != values)
+    return emitOpError("values expected ")
+           << values << ", got " << getValues().getType();
+  Type i32 = IntegerType::get(getContext(), 32);
+  if (failed(verifyArray(*this, "places", getPlaces(), entries, i32)) ||
+      failed(verifyArray(*this, "starts", getStarts(),
+                         countLists(packed, storage) + 1, i32)))
     return failure();
   return success();
 }
@@ -184,14 +228,20 @@ LogicalResult kernel::ContractOp::verify() {
   if (getStream().size() != (getStorage() ? 2 : 0))
     return emitOpError("expected offsets and starts with a storage, got ")
            << getStream().size() << " operands";
-  // Bitmasks are panels with something left out.
-  if (getStorage() && getPacked() != isa<BitmaskAttr>(*getStorage()))
+  if (getStorage() && getPacked() != getStorage()->hasPanels())
     return emitOpError("expected ")
            << (getPacked() ? "no packed panels" : "packed panels")
            << " with this storage";
-  if (getStorage() && getPacked() &&
-      (getNibbles() || getBlock() || getInstruction().isTile()))
-    return emitOpError("expected no nibbles, blocks or tiles with a bitmask");
+  if (getStorage() && (getNibbles() || getBlock()))
+    return emitOpError("expected no nibbles or blocks with a storage");
+  if (getStorage() && isa<BitmaskAttr>(*getStorage()) &&
+      getInstruction().isTile())
+    return emitOpError("expected no tiles with a bitmask");
+  if (auto stream = getStorage() ? dyn_cast<RowStreamAttr>(*getStorage())
+                                 : RowStreamAttr())
+    if ((stream.getDepth() > 1) != getInstruction().isTile())
+      return emitOpError("expected entries of a row stream to lie together for "
+                         "tiles, and only for them");
   if (getNibbles() && !getPacked())
     return emitOpError("expected nibbles to be packed");
   if (getBlock() && *getBlock() < dims &&

@@ -57,6 +57,8 @@ std::string mlir::tamis::getContractionKey(kernel::ContractOp op) {
   Value rhs = op.getRhs();
   if (auto bitmask = rhs.getDefiningOp<kernel::CompressOp>())
     rhs = bitmask.getPacked();
+  else if (auto blocks = rhs.getDefiningOp<kernel::ListBlocksOp>())
+    rhs = blocks.getPacked();
   if (auto pack = rhs.getDefiningOp<kernel::PackOp>())
     rhs = pack.getSource();
   else if (auto stream = rhs.getDefiningOp<kernel::PackStreamOp>())
@@ -69,12 +71,15 @@ static void printShare(raw_ostream &out, double share) {
   out << llvm::format(percent < 9.95 ? "%.2g" : "%.0f", percent) << "%";
 }
 
-std::string mlir::tamis::getStreamName(int64_t positions, bool overLines,
-                                       double words) {
+std::string mlir::tamis::getStreamName(int64_t positions, int64_t channels,
+                                       bool overLines, double entries) {
   std::string name;
   llvm::raw_string_ostream out(name);
-  out << "row stream " << positions << (overLines ? " over lines, " : ", ");
-  printShare(out, words);
+  out << "row stream " << positions;
+  if (channels > 1)
+    out << " by " << channels;
+  out << (overLines ? " over lines, " : ", ");
+  printShare(out, entries);
   return name;
 }
 
@@ -83,6 +88,15 @@ std::string mlir::tamis::getBitmaskName(int64_t unit, double units) {
   llvm::raw_string_ostream out(name);
   out << "bitmask of " << unit << ", ";
   printShare(out, units);
+  return name;
+}
+
+std::string mlir::tamis::getBlockListName(int64_t columns, int64_t elements,
+                                          double blocks) {
+  std::string name;
+  llvm::raw_string_ostream out(name);
+  out << "blocks " << columns << 'x' << elements << ", ";
+  printShare(out, blocks);
   return name;
 }
 

@@ -2,11 +2,12 @@
 //
 // The generator of contraction kernels, shared by the files of this folder:
 // IndexBuilder.cpp has arithmetic and loops, LoopNest.cpp walks blocks,
-// Feeders.cpp brings operands to the instruction, StreamBlock.cpp walks weights
-// without zeros, ExpandWeights.cpp puts zeros back between them,
-// BlockTotals.cpp adds the sums of blocks up, Epilogue.cpp finishes and stores.
-// Everything is addressed by element offsets into flat views of the operands,
-// so strided, implicit-convolution and packed operands are one case.
+// Feeders.cpp brings operands to the instruction, StreamBlock.cpp and
+// StreamTiles.cpp walk weights without zeros, ExpandWeights.cpp puts zeros back
+// between them, WalkBlocks.cpp steps over blocks of them, BlockTotals.cpp adds
+// the sums of blocks up, Epilogue.cpp finishes and stores. Everything is
+// addressed by element offsets into flat views of the operands, so strided,
+// implicit-convolution and packed operands are one case.
 #ifndef TAMIS_LIB_KERNELS_EMITTER_H
 #define TAMIS_LIB_KERNELS_EMITTER_H
 
@@ -108,6 +109,16 @@ private:
   Value expandVector(Value at, Value &unit);
   void expandPanel(Place &place);
 
+  // WalkBlocks.cpp
+  /// Makes `run` that of one block; returns the walk over blocks around it.
+  Loop splitRun(Loop &run);
+  /// Emits a loop over the blocks of `list` that carries `values`: `body` gets
+  /// where the rows and the weights of each lie.
+  void walkBlocks(
+      OpFoldResult lhs, OpFoldResult list, SmallVectorImpl<Value> &values,
+      function_ref<void(OpFoldResult, OpFoldResult, SmallVectorImpl<Value> &)>
+          body);
+
   // BlockTotals.cpp
   void prepareFactors();
   SmallVector<Value> reduceBlocks(Reduction &reduction, const Place &place,
@@ -124,12 +135,16 @@ private:
   OpFoldResult getStagedOffset(OpFoldResult position);
   void stageWords(const Place &place, OpFoldResult count);
   void finishRow(const Place &place, const Columns &columns, OpFoldResult row,
-                 Value sum);
+                 MutableArrayRef<Value> sums);
   void emitStreamPanel(const Place &place, const Columns &columns,
                        OpFoldResult count);
   void multiplyStream(const Place &place);
   void multiplyEntry(OpFoldResult entry, MutableArrayRef<Value> sums);
   Value loadEntry(OpFoldResult entry);
+
+  // StreamTiles.cpp
+  void gatherWords(OpFoldResult entry);
+  void multiplyStreamTiles(const Place &place, int64_t vectors);
 
   // TileBlock.cpp
   void emitTileBlock(const Place &place, int64_t rows, const Columns &columns);
@@ -160,6 +175,7 @@ private:
   /// The storage of the weights, the one that it is; null where they are dense.
   RowStreamAttr rowStream;
   BitmaskAttr bitmask;
+  BlockListAttr blockList;
   ContractionDims dims;
   int64_t step, lanes;
   bool isInteger;
@@ -171,7 +187,8 @@ private:
   Loop column;
   /// Outer to inner; the last is the run, counted in elements.
   SmallVector<Loop> reductions;
-  /// Packed rhs elements per reduction step, per panel; vectors of a bitmask.
+  /// Packed rhs elements per reduction step, per panel; vectors of a bitmask;
+  /// a panel of a block list counts lists.
   OpFoldResult stepStride, panelStride;
   /// A run of two reductions that is not contiguous here: elements per inner
   /// reduction (0: contiguous) and the stride of the outer one.
@@ -187,10 +204,10 @@ private:
   int64_t stagedLength = 0;
 
   /// Of a row stream: where the words of a block's rows are staged, the sums of
-  /// one vector of columns, a few of them row by row, and the arrays beside the
-  /// values.
-  Value words, columnSums, rowSums;
-  FlatView offsets, starts;
+  /// one panel of columns, a few of them row by row, for tiles the words of the
+  /// next entries, and the arrays beside the values.
+  Value words, columnSums, rowSums, gathered;
+  FlatView offsets, starts; // places of a block list
   /// Of a bitmask: beside `starts`, and where a panel is expanded that several
   /// blocks of rows read; null where there is one.
   FlatView masks;

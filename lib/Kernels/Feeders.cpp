@@ -356,6 +356,13 @@ void Reduction::reduceLevel(unsigned level, Offset lhs, Offset rhs,
                             SmallVectorImpl<Value> &acc) {
   if (level + 1 == e.reductions.size())
     return reduceRun(lhs, rhs, acc);
+  if (e.blockList && level + 2 == e.reductions.size())
+    return e.walkBlocks(b.add(lhs.base, b.constant(lhs.known)),
+                        b.add(rhs.base, b.constant(rhs.known)), acc,
+                        [&](OpFoldResult rows, OpFoldResult weights,
+                            SmallVectorImpl<Value> &inner) {
+                          reduceRun({rows}, {weights}, inner);
+                        });
   const Loop &loop = e.reductions[level];
   int64_t taps = 1;
   for (const Loop &inner : ArrayRef(e.reductions).drop_front(level)) {

@@ -24,6 +24,7 @@ Emitter::Emitter(ContractOp op, RewriterBase &rewriter)
   if (std::optional<StorageAttrInterface> storage = op.getStorage()) {
     rowStream = dyn_cast<RowStreamAttr>(*storage);
     bitmask = dyn_cast<BitmaskAttr>(*storage);
+    blockList = dyn_cast<BlockListAttr>(*storage);
   }
 }
 
@@ -109,11 +110,12 @@ LogicalResult Emitter::prepare() {
                          : FlatView());
   prepareFactors();
 
-  if (bitmask && !dims.groups.empty())
-    return op.emitOpError("cannot be generated: a bitmask of groups");
+  bool dense = !op.getStorage();
+  if (!dense && !dims.groups.empty())
+    return op.emitOpError("cannot be generated: groups without zeros");
   for (unsigned d : dims.groups)
     groups.push_back(makeLoop(d));
-  if (op.getPacked() && !bitmask) {
+  if (op.getPacked() && dense) {
     OpFoldResult stride = rhs.strides[0];
     OpFoldResult sumStride = op.getSums() ? sums.strides[0] : b.constant(0);
     for (Loop &loop : llvm::reverse(groups)) {
@@ -178,6 +180,8 @@ void Emitter::prepareReductions(const FlatView &rhsView) {
   if (op.getPacked()) {
     if (bitmask) {
       prepareBitmask();
+    } else if (blockList) {
+      stepStride = b.constant(op.getTile()[1] * lanes * step);
     } else {
       stepStride = rhsView.strides[2];
       if (op.getNibbles())
@@ -186,10 +190,15 @@ void Emitter::prepareReductions(const FlatView &rhsView) {
     }
     run.rhs = stepStride;
     OpFoldResult stride =
-        b.multiply(stepStride, b.ceilDivide(run.extent, step));
+        blockList ? b.constant(1)
+                  : b.multiply(stepStride, b.ceilDivide(run.extent, step));
     for (Loop &loop : llvm::reverse(outer)) {
       loop.rhs = stride;
       stride = b.multiply(stride, loop.extent);
+    }
+    if (blockList) {
+      panelStride = stride;
+      outer.push_back(splitRun(run));
     }
   } else {
     stepStride = run.rhs;
@@ -197,8 +206,8 @@ void Emitter::prepareReductions(const FlatView &rhsView) {
   }
   outer.push_back(run);
   // Taps stay apart: the stage does not walk them. Blocks are sums of their
-  // own.
-  if (op.getBlock() || (rowStream && rowStream.getTaps() > 1)) {
+  // own, and so are lists walks of their own.
+  if (op.getBlock() || blockList || (rowStream && rowStream.getTaps() > 1)) {
     reductions.assign(outer.begin(), outer.end());
     return;
   }

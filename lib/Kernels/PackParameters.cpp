@@ -5,6 +5,7 @@
 // their own. MLIR attributes are never element-wise folded here: a model has
 // hundreds of millions of elements.
 #include "Bitmask.h"
+#include "BlockList.h"
 #include "RowStream.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/IR/DialectResourceBlobManager.h"
@@ -263,6 +264,9 @@ struct PackParameters : tamis::impl::PackParametersBase<PackParameters> {
     // After packs: they are what is compressed.
     module.walk(
         [&](kernel::CompressOp op) { compress(op, symbols, known, sources); });
+    module.walk([&](kernel::ListBlocksOp op) {
+      listBlocks(op, symbols, known, sources);
+    });
     eraseUnused(module, sources);
   }
 
@@ -327,7 +331,9 @@ struct PackParameters : tamis::impl::PackParametersBase<PackParameters> {
                         static_cast<int64_t>(op.getStep()),
                         static_cast<int64_t>(op.getBound()),
                         static_cast<int64_t>(op.getOffset()),
-                        op.getIsUnsigned()};
+                        op.getIsUnsigned(),
+                        op.getStorage().getChannels(),
+                        op.getStorage().getDepth()};
       RowStream stream = makeRowStream(*view, order, op.getStorage());
       if (int64_t found = stream.offsets.size(),
           expected = op.getStorage().getEntries();
@@ -366,6 +372,32 @@ struct PackParameters : tamis::impl::PackParametersBase<PackParameters> {
       give("values", op.getValues(), bitmask.values);
       give("masks", op.getMasks(), bitmask.masks);
       give("starts", op.getStarts(), bitmask.starts);
+      return success();
+    };
+    packOnce(op, op.getPacked(), *view, symbols, known, sources, make);
+  }
+
+  void listBlocks(kernel::ListBlocksOp op, SymbolTable &symbols,
+                  KnownPacks &known, SetVector<Operation *> &sources) {
+    FailureOr<SourceView> view = viewConstant(op.getPacked(), symbols);
+    if (failed(view) || view->isSplat) {
+      op.emitOpError("expected constant panels");
+      return signalPassFailure();
+    }
+    auto make = [&](auto give) -> LogicalResult {
+      auto type = cast<RankedTensorType>(op.getPacked().getType());
+      BlockListAttr storage = op.getStorage();
+      int64_t elements = storage.getSteps() * type.getDimSize(3);
+      BlockList list = makeBlockList(
+          view->bytes, storage.getRun() / storage.getSteps(),
+          elements * type.getElementTypeBitWidth() / 8, type.getElementType());
+      if (int64_t found = list.places.size(); found != storage.getEntries())
+        return op.emitOpError("expected ")
+               << storage.getEntries() << " blocks, but the source has "
+               << found;
+      give("values", op.getValues(), list.values);
+      give("places", op.getPlaces(), list.places);
+      give("starts", op.getStarts(), list.starts);
       return success();
     };
     packOnce(op, op.getPacked(), *view, symbols, known, sources, make);

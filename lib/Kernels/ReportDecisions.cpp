@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
 // The decisions of `plan`, in the model's own names, for people.
-#include "tamis/Kernels/Candidates.h"
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "mlir/IR/Builders.h"
 #include "tamis/Gpu/Tensor.h"
 #include "tamis/IR/Tamis.h"
+#include "tamis/Kernels/Candidates.h"
 #include "tamis/Kernels/Passes.h"
 
 namespace mlir::tamis {
@@ -69,6 +69,13 @@ struct ReportDecisions : tamis::impl::ReportDecisionsBase<ReportDecisions> {
                                  cast<ShapedType>(bitmask.getPacked().getType())
                                      .getNumElements() /
                                  bitmask.getStorage().getUnit()));
+        if (auto blocks = chosen.getRhs().getDefiningOp<kernel::ListBlocksOp>())
+          facts.set("words", b.getI64IntegerAttr(
+                                 cast<ShapedType>(blocks.getPacked().getType())
+                                     .getNumElements() *
+                                 blocks.getStorage().getEntries() /
+                                 cast<ShapedType>(blocks.getValues().getType())
+                                     .getNumElements()));
         if (auto pack = chosen.getRhs().getDefiningOp<kernel::PackStreamOp>())
           facts.set("words", b.getI64IntegerAttr(
                                  cast<ShapedType>(pack.getSource().getType())

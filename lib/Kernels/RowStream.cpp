@@ -93,13 +93,43 @@ private:
 };
 } // namespace
 
+namespace {
+/// The entries of one group of columns while words pass: those of one place
+/// share them.
+struct Group {
+  int64_t word = -1;
+  int32_t first = 0, next = 0;
+
+  /// The first of `count` entries of `at`.
+  int32_t take(int64_t at, int count) {
+    if (word != at) {
+      word = at;
+      first = next;
+    }
+    next = std::max(next, first + count);
+    return first;
+  }
+};
+} // namespace
+
+/// The first entry of each group, and the number of all.
+static std::vector<int32_t> findStarts(const WordReader &reader,
+                                       const StreamOrder &order) {
+  std::vector<Group> groups(
+      llvm::divideCeil(reader.getColumns(), order.channels));
+  reader.forEach([&](int64_t word, int64_t column, const Pieces &pieces) {
+    groups[column / order.channels].take(word, pieces.count);
+  });
+  std::vector<int32_t> starts{0};
+  for (const Group &group : groups)
+    starts.push_back(starts.back() + static_cast<int32_t>(llvm::alignTo(
+                                         group.next, order.depth)));
+  return starts;
+}
+
 int64_t mlir::tamis::countEntries(const SourceView &view,
                                   const StreamOrder &order) {
-  int64_t count = 0;
-  WordReader(view, order).forEach([&](int64_t, int64_t, const Pieces &pieces) {
-    count += pieces.count;
-  });
-  return count;
+  return findStarts(WordReader(view, order), order).back();
 }
 
 RowStream mlir::tamis::makeRowStream(const SourceView &view,
@@ -122,22 +152,23 @@ RowStream mlir::tamis::makeRowStream(const SourceView &view,
            lineTap * line;
   };
   RowStream stream;
-  stream.starts.assign(columns + 1, 0);
+  stream.starts = findStarts(reader, order);
   stream.sums.assign(columns, 0);
-  reader.forEach([&](int64_t, int64_t column, const Pieces &pieces) {
-    stream.starts[column + 1] += pieces.count;
-  });
-  for (int64_t column = 0; column < columns; ++column)
-    stream.starts[column + 1] += stream.starts[column];
-  stream.values.resize(stream.starts[columns] * kWordBytes);
-  stream.offsets.resize(stream.starts[columns]);
-  std::vector<int32_t> next(stream.starts.begin(), stream.starts.end() - 1);
+  int64_t channels = order.channels, depth = order.depth;
+  stream.values.resize(stream.starts.back() * channels * kWordBytes);
+  stream.offsets.resize(stream.starts.back());
+  std::vector<Group> groups(stream.starts.size() - 1);
+  for (auto [group, start] : llvm::zip(groups, stream.starts))
+    group.next = start;
   reader.forEach([&](int64_t word, int64_t column, const Pieces &pieces) {
+    int32_t first = groups[column / channels].take(word, pieces.count);
     for (int i = 0; i < pieces.count; ++i) {
-      int32_t at = next[column]++;
+      int64_t entry = first + i;
+      int64_t at = entry / depth * depth * channels +
+                   column % channels * depth + entry % depth;
       std::memcpy(&stream.values[at * kWordBytes], pieces.bytes[i].data(),
                   kWordBytes);
-      stream.offsets[at] = static_cast<int32_t>(offsetOf(word));
+      stream.offsets[entry] = static_cast<int32_t>(offsetOf(word));
       if (order.step > 1)
         for (char weight : pieces.bytes[i])
           stream.sums[column] += static_cast<int8_t>(weight);

@@ -5,8 +5,8 @@
 #ifndef TAMIS_LIB_KERNELS_ROWSTREAM_H
 #define TAMIS_LIB_KERNELS_ROWSTREAM_H
 
-#include "tamis/Kernels/SourceView.h"
 #include "tamis/IR/Tamis.h"
+#include "tamis/Kernels/SourceView.h"
 
 namespace mlir::tamis {
 
@@ -18,17 +18,20 @@ struct StreamOrder {
   int64_t bound = 0;
   int64_t offset = 0;
   bool isUnsigned = false;
+  /// Columns whose words at one place are one entry, and entries that lie
+  /// together: `channels` and `depth` of the storage.
+  int64_t channels = 1, depth = 1;
 };
 
 /// Bytes of a word.
 inline constexpr int64_t kWordBytes = 4;
 
-/// The number of words that `order` makes of the source.
+/// The number of entries that `order` makes of the source.
 int64_t countEntries(const SourceView &view, const StreamOrder &order);
 
 /// The arrays of a stream: `step` elements a word (float32, or 8 bits), the
-/// stage offset of each word, the first entry of each column and the number of
-/// all, the sum of each column (integers).
+/// stage offset of each entry, the first entry of each group of columns and the
+/// number of all, the sum of each column (integers).
 struct RowStream {
   std::vector<char> values;
   std::vector<int32_t> offsets, starts, sums;

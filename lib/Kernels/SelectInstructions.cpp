@@ -404,7 +404,12 @@ static FailureOr<Decision> decide(ContractOp op,
     }
     std::optional<int64_t> lhsZero =
         getConstantZero(op.getLhsZero(), op.getLhsUnsigned());
-    decision.needsSums = instruction.getLhsOffset(op.getLhsUnsigned()) != 0 ||
+    auto offsets = [&](InstructionAttrInterface i) {
+      return i && i.getLhsOffset(op.getLhsUnsigned()) != 0;
+    };
+    // Rows that fill no tile have another instruction.
+    decision.needsSums = offsets(instruction) ||
+                         offsets(instruction.getRemainderInstruction()) ||
                          !lhsZero || *lhsZero != 0;
   }
   if (isa<FloatType>(lhs) && op.getRhsUnsigned() && !decision.nibbles) {

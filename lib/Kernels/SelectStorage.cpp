@@ -48,6 +48,8 @@ static SmallVector<StorageOption> findOptions(StorageProblem &problem,
   std::string other;
   options.append(findBitmasks(problem, other));
   reason += "; " + other;
+  options.append(findBlockLists(problem, other));
+  reason += "; " + other;
   return options;
 }
 
@@ -92,15 +94,20 @@ static const StorageOption *choose(SmallVectorImpl<StorageOption> &options,
                     [](const StorageOption &a, const StorageOption &b) {
                       return a.cycles < b.cycles;
                     });
+  // Whatever was measured, the same candidates are in question.
+  double limitOfQuestion = std::numeric_limits<double>::infinity();
+  for (const KernelCandidate &candidate : choice.candidates)
+    limitOfQuestion =
+        std::min(limitOfQuestion, kInQuestion * candidate.predicted);
   SmallVector<KernelCandidate> weighed;
   for (const StorageOption &option : options) {
     KernelCandidate candidate =
         makeCandidate(profile, choice.key, option.name, option.cycles);
-    if (weighed.empty() || candidate.predicted <= kInQuestion * dense.predicted)
+    if (weighed.empty() || candidate.predicted <= limitOfQuestion)
       weighed.push_back(candidate);
   }
   double ratio = weighed.front().predicted / dense.predicted;
-  if (ratio > kInQuestion) {
+  if (weighed.front().predicted > limitOfQuestion) {
     choice.reason = compare(options.front().what, ratio, "predicted");
     return nullptr;
   }

@@ -5,8 +5,8 @@
 #ifndef TAMIS_LIB_KERNELS_STORAGEOPTIONS_H
 #define TAMIS_LIB_KERNELS_STORAGEOPTIONS_H
 
-#include "tamis/Kernels/Candidates.h"
 #include "mlir/IR/PatternMatch.h"
+#include "tamis/Kernels/Candidates.h"
 #include "tamis/Kernels/SourceView.h"
 
 namespace mlir::tamis {
@@ -36,12 +36,29 @@ struct StorageOption {
   std::function<void(IRRewriter &)> apply;
 };
 
+/// Packed panels: elements of a step, columns, steps of a run and of all runs,
+/// and how many panels there are.
+struct PanelShape {
+  int64_t step = 1, width = 1, run = 1, steps = 1, count = 1;
+};
+
+/// The panels of `problem` for an instruction, of so many vectors.
+PanelShape describePanels(const StorageProblem &problem,
+                          InstructionAttrInterface instruction,
+                          int64_t vectors);
+
+/// Packs the weights of `problem` in such panels.
+kernel::PackOp repack(OpBuilder &b, const StorageProblem &problem,
+                      const PanelShape &panels, bool withSums);
+
 /// The options that are worth comparing, the cheapest first; none, and
 /// `reason`, where the dense panels stay whatever is compared.
 SmallVector<StorageOption> findRowStreams(const StorageProblem &problem,
                                           std::string &reason);
 SmallVector<StorageOption> findBitmasks(const StorageProblem &problem,
                                         std::string &reason);
+SmallVector<StorageOption> findBlockLists(const StorageProblem &problem,
+                                          std::string &reason);
 
 } // namespace mlir::tamis
 

@@ -30,8 +30,12 @@ void Emitter::makeStream() {
   };
   Type word = step == 1 ? b.getF32Type() : Type(b.getI32Type());
   words = allocate(count * rowStream.getPitch(), word);
-  columnSums = allocate(lanes * positions, op.getAccumulator());
-  rowSums = allocate(lanes * lanes, op.getAccumulator());
+  int64_t width = op.getTile()[1] * lanes;
+  columnSums = allocate(width * positions, op.getAccumulator());
+  rowSums = allocate(width * lanes, op.getAccumulator());
+  if (instruction.isTile())
+    gathered = allocate(rowStream.getDepth() * positions * step,
+                        cast<MemRefType>(lhs.flat.getType()).getElementType());
 }
 
 void Emitter::emitStreamRows(Place place) {
@@ -264,11 +268,11 @@ static SmallVector<Value> loadRows(IndexBuilder &b, Value columnSums,
 
 /// Finishes one row of the block; of positions between lines nothing is stored.
 void Emitter::finishRow(const Place &place, const Columns &columns,
-                        OpFoldResult row, Value sum) {
+                        OpFoldResult row, MutableArrayRef<Value> sums) {
   OpFoldResult at = b.add(firstPosition, row);
   int64_t line = rowStream.getLine();
   if (line == 0)
-    return finish(advance(place, rows.back(), at), 1, columns, sum);
+    return finish(advance(place, rows.back(), at), 1, columns, sums);
   OpFoldResult across = b.remainder(at, line);
   Value isRow =
       arith::CmpIOp::create(b, arith::CmpIPredicate::ult, b.value(across),
@@ -277,36 +281,50 @@ void Emitter::finishRow(const Place &place, const Columns &columns,
   OpBuilder::InsertionGuard guard(b);
   b.setInsertionPointToStart(branch.thenBlock());
   Place target = advance(place, cacheLoop(), b.divide(at, line));
-  finish(advance(target, rows.back(), across), 1, columns, sum);
+  finish(advance(target, rows.back(), across), 1, columns, sums);
 }
 
 void Emitter::emitStreamPanel(const Place &place, const Columns &columns,
                               OpFoldResult count) {
-  multiplyStream(place);
+  int64_t vectors = columns.vectors;
+  if (instruction.isTile())
+    multiplyStreamTiles(place, vectors);
+  else
+    multiplyStream(place);
   int64_t positions = rowStream.getPositions();
   auto type = VectorType::get(lanes, op.getAccumulator());
-  auto withInitial = [&](Value sum) -> Value {
-    return isInteger ? arith::AddIOp::create(b, sum, columns.initial[0]) : sum;
+  auto withInitial = [&](Value sum, int64_t j) -> Value {
+    return isInteger ? arith::AddIOp::create(b, sum, columns.initial[j]) : sum;
   };
   auto rowByRow = [&](OpFoldResult row, OpFoldResult present) {
-    for (auto [r, sums] :
-         llvm::enumerate(loadRows(b, columnSums, row, positions, type)))
-      vector::StoreOp::create(b, sums, rowSums,
-                              b.value(b.constant(int64_t(r) * lanes)));
+    for (int64_t j = 0; j < vectors; ++j) {
+      OpFoldResult from = b.add(row, b.constant(j * lanes * positions));
+      for (auto [r, sums] :
+           llvm::enumerate(loadRows(b, columnSums, from, positions, type)))
+        vector::StoreOp::create(
+            b, sums, rowSums,
+            b.value(b.constant((int64_t(r) * vectors + j) * lanes)));
+    }
     b.loop(b.constant(0), present, 1, [&](OpFoldResult r) {
-      Value sum = vector::LoadOp::create(
-          b, type, rowSums, b.value(b.multiply(r, b.constant(lanes))));
-      finishRow(place, columns, b.add(row, r), withInitial(sum));
+      SmallVector<Value> sums;
+      for (int64_t j = 0; j < vectors; ++j) {
+        OpFoldResult at = b.add(b.multiply(r, b.constant(vectors * lanes)),
+                                b.constant(j * lanes));
+        sums.push_back(withInitial(
+            vector::LoadOp::create(b, type, rowSums, b.value(at)), j));
+      }
+      finishRow(place, columns, b.add(row, r), sums);
     });
   };
   OpFoldResult rest = b.remainder(count, lanes);
   OpFoldResult whole = b.subtract(count, rest);
   b.loop(b.constant(0), whole, lanes, [&](OpFoldResult row) {
-    if (hasLongEpilogue() || rowStream.getLine() != 0)
+    // A square of each vector has no room in registers.
+    if (hasLongEpilogue() || rowStream.getLine() != 0 || vectors > 1)
       return rowByRow(row, b.constant(lanes));
     SmallVector<Value> square = loadRows(b, columnSums, row, positions, type);
     for (Value &sum : square)
-      sum = withInitial(sum);
+      sum = withInitial(sum, 0);
     finish(advance(place, rows.back(), b.add(firstPosition, row)), lanes,
            columns, square);
   });

@@ -29,9 +29,10 @@ struct Candidate {
 
 /// The share of words tells how long an equal contraction takes.
 std::string Candidate::getName(const StreamPlan &plan) const {
-  return getStreamName(plan.vectors * problem.lanes, plan.flat,
+  int64_t groups = llvm::divideCeil(problem.columns, order.channels);
+  return getStreamName(plan.vectors * problem.lanes, order.channels, plan.flat,
                        double(problem.entries) /
-                           double(problem.words * problem.columns));
+                           double(problem.words * groups));
 }
 
 /// Finds the taps of a window that moves by one position, and those between its
@@ -123,10 +124,16 @@ static bool describe(Candidate &c, const ContractionDims &dims) {
          !ShapedType::isDynamic(p.columns);
 }
 
-/// The stream that `problem` could be, its entries counted; nullopt, and
-/// `reason`, where it stays dense whatever its weights are.
+/// How the instruction of a stream takes entries.
+struct EntryShape {
+  int64_t channels = 1, depth = 1;
+};
+
+/// The stream by `instruction` that `problem` could be, its entries counted;
+/// nullopt, and `reason`, where it stays dense whatever its weights are.
 static std::optional<Candidate> match(const StorageProblem &problem,
-                                      std::string &reason) {
+                                      InstructionAttrInterface instruction,
+                                      EntryShape shape, std::string &reason) {
   kernel::ContractOp op = problem.op;
   kernel::PackOp pack = problem.pack;
   TargetAttr target = problem.target;
@@ -141,9 +148,7 @@ static std::optional<Candidate> match(const StorageProblem &problem,
   if ((!lhs.isF32() && !lhs.isInteger(8)) || mixed || op.getNibbles() ||
       op.getBlock())
     return std::nullopt;
-  c.instruction =
-      getStreamInstruction(target, lhs, rhs, op.getAccumulator(),
-                           op.getLhsUnsigned(), op.getRhsUnsigned());
+  c.instruction = instruction;
   if (!c.instruction)
     return std::nullopt;
   reason = "no row stream of this shape";
@@ -156,6 +161,8 @@ static std::optional<Candidate> match(const StorageProblem &problem,
   c.order.bound = c.instruction.getPairBound();
   c.order.offset = static_cast<int64_t>(pack.getOffset());
   c.order.isUnsigned = pack.getIsUnsigned();
+  c.order.channels = shape.channels;
+  c.order.depth = shape.depth;
   std::string unused;
   FailureOr<ContractionDims> dims = classifyContraction(
       op.getLhsMap(), op.getRhsMap(), op.getOutMap(), op.getBounds(),
@@ -170,6 +177,10 @@ static std::optional<Candidate> match(const StorageProblem &problem,
           VectorFmaAttr::get(op.getContext(), int64_t(llvm::PowerOf2Ceil(rows)),
                              fma.getFused())));
   p.lanes = c.instruction.getLanes();
+  p.channels = shape.channels;
+  if (shape.channels > 1)
+    p.mostVectors =
+        c.instruction.getMaxAccumulators() * p.lanes / shape.channels;
   p.profile = profile;
   p.cycles = getCycles(profile, c.instruction);
   p.isInteger = isa<IntegerType>(op.getAccumulator());
@@ -179,7 +190,7 @@ static std::optional<Candidate> match(const StorageProblem &problem,
   if (p.isInteger && p.rows * p.lines < p.lanes)
     return std::nullopt;
   // Even with one word in fifty a stream has to be worth counting.
-  p.entries = p.words * p.columns / 50;
+  p.entries = p.words * p.columns / 50 / p.channels;
   SmallVector<StreamPlan> plans = planStreams(p, 1);
   reason = "no row stream: too little to gain";
   if (plans.empty() ||
@@ -204,18 +215,21 @@ static void apply(IRRewriter &rewriter, const Candidate &c,
   Type element = c.order.step == 1 ? rewriter.getF32Type()
                                    : Type(rewriter.getIntegerType(8));
   int64_t positions = plan.vectors * c.problem.lanes;
-  auto storage =
-      RowStreamAttr::get(rewriter.getContext(), entries, positions, plan.pitch,
-                         c.problem.taps, plan.flat ? c.problem.line : 0);
+  auto storage = RowStreamAttr::get(
+      rewriter.getContext(), entries, positions, plan.pitch, c.problem.taps,
+      plan.flat ? c.problem.line : 0, c.order.channels, c.order.depth);
   auto tensorOf = [](ArrayRef<int64_t> shape, Type type) -> Type {
     return RankedTensorType::get(shape, type);
   };
   bool isInteger = c.problem.isInteger;
   // Whole vectors of sums are read.
-  auto sums = static_cast<int64_t>(llvm::alignTo(columns, c.problem.lanes));
+  int64_t channels = c.order.channels;
+  int64_t width = std::max(channels, c.problem.lanes);
+  auto sums = static_cast<int64_t>(llvm::alignTo(columns, width));
+  auto groups = static_cast<int64_t>(llvm::divideCeil(columns, channels));
   auto pack = kernel::PackStreamOp::create(
-      rewriter, loc, tensorOf({entries, c.order.step}, element),
-      tensorOf({entries}, i32), tensorOf({columns + 1}, i32),
+      rewriter, loc, tensorOf({entries, channels * c.order.step}, element),
+      tensorOf({entries}, i32), tensorOf({groups + 1}, i32),
       isInteger ? tensorOf({1, sums}, i32) : Type(), densePack.getSource(),
       densePack.getColumnAttr(), densePack.getReductionsAttr(),
       rewriter.getI64IntegerAttr(c.order.step), storage,
@@ -230,21 +244,23 @@ static void apply(IRRewriter &rewriter, const Candidate &c,
     op.setPacked(false);
     op.setStorageAttr(storage);
     op.setInstructionAttr(c.instruction);
-    op.setTile({positions, 1, 0});
+    op.setTile({positions, width / c.problem.lanes, 0});
   });
   if (densePack->use_empty())
     rewriter.eraseOp(densePack);
 }
 
-SmallVector<StorageOption>
-mlir::tamis::findRowStreams(const StorageProblem &problem,
-                            std::string &reason) {
-  std::optional<Candidate> c = match(problem, reason);
+/// The options by `instruction`.
+static SmallVector<StorageOption>
+findStreams(const StorageProblem &problem, InstructionAttrInterface instruction,
+            EntryShape shape, std::string &reason) {
+  std::optional<Candidate> c = match(problem, instruction, shape, reason);
   if (!c)
     return {};
   SmallVector<StorageOption> options;
-  // A word and where its activations lie.
-  double bytes = 2.0 * kWordBytes * double(c->problem.entries);
+  // Words and where their activations lie.
+  double bytes =
+      double(kWordBytes * (shape.channels + 1)) * double(c->problem.entries);
   double read = priceReading(problem.profile, problem.target.getL2(),
                              problem.modelBytes, bytes);
   for (const StreamPlan &plan : planStreams(c->problem, kMostPlans))
@@ -252,5 +268,27 @@ mlir::tamis::findRowStreams(const StorageProblem &problem,
         {c->getName(plan), "a row stream", std::max(plan.cycles, read), bytes,
          getStreamMargin(c->problem),
          [c = *c, plan](IRRewriter &rewriter) { apply(rewriter, c, plan); }});
+  return options;
+}
+
+SmallVector<StorageOption>
+mlir::tamis::findRowStreams(const StorageProblem &problem,
+                            std::string &reason) {
+  kernel::ContractOp op = problem.op;
+  kernel::PackOp pack = problem.pack;
+  SmallVector<StorageOption> options = findStreams(
+      problem,
+      getStreamInstruction(
+          problem.target, getElementTypeOrSelf(op.getLhs().getType()),
+          getElementTypeOrSelf(pack.getSource().getType()), op.getAccumulator(),
+          op.getLhsUnsigned(), op.getRhsUnsigned()),
+      {}, reason);
+  // Register tiles: two of them beside each other share gathered words.
+  InstructionAttrInterface tile = op.getInstruction();
+  if (!tile.isTile())
+    return options;
+  std::string other;
+  options.append(
+      findStreams(problem, tile, {2 * tile.getLanes(), /*depth=*/16}, other));
   return options;
 }

@@ -11,8 +11,6 @@
 using namespace mlir;
 using namespace mlir::tamis;
 
-/// Most vectors of positions: as many accumulators.
-static constexpr int64_t kMostVectors = 8;
 /// The stage lies on the stack of whoever runs the kernel.
 static constexpr int64_t kMostStageBytes = 256 << 10;
 
@@ -34,7 +32,10 @@ static StreamPlan price(const StreamProblem &p, int64_t vectors, bool flat) {
   if (!p.isInteger)
     latency =
         fact("row_stream.latency") / double(vectors >= 4 ? 1 : 4 / vectors);
-  double entry = std::max(double(vectors) * p.cycles, latency);
+  double entry = std::max(double(vectors * p.channels) * p.cycles, latency);
+  // Those of several channels are copied before they are multiplied.
+  if (p.channels > 1)
+    entry += double(vectors) * fact("row_stream.gathered");
   // Every column walks the whole stage, so that L1 holds all of it or nothing.
   // Whole lines come from L2; words shorter than a line share one.
   constexpr int64_t lineBytes = 64;
@@ -44,12 +45,16 @@ static StreamPlan price(const StreamProblem &p, int64_t vectors, bool flat) {
         entry,
         double(bytes < lineBytes ? bytes : llvm::alignTo(bytes, lineBytes)) /
             fact("l2.bytes_per_cycle"));
+  // A square of 16 lanes takes four shuffles for 16 words, one of 8 three
+  // for 8.
+  double transposed =
+      fact("row_stream.transposed") * (p.lanes > 8 ? 2.0 / 3 : 1);
   double finished = double(p.columns * positions) *
-                    (fact("row_stream.transposed") +
-                     (flat ? fact("row_stream.finished") : 0));
+                    (transposed + (flat ? fact("row_stream.finished") : 0));
   double block = double(p.entries) * (entry + fact("row_stream.entry")) +
-                 double(p.columns) * fact("row_stream.column") +
-                 staged * fact("row_stream.transposed") + finished;
+                 double(llvm::divideCeil(p.columns, p.channels)) *
+                     fact("row_stream.column") +
+                 staged * transposed + finished;
   int64_t rows = flat ? (p.lines - 1) * p.line + p.rows : p.rows;
   int64_t outer = flat ? p.outer / p.lines : p.outer;
   plan.cycles = double(outer * llvm::divideCeil(rows, positions)) * block;
@@ -62,7 +67,7 @@ SmallVector<StreamPlan> mlir::tamis::planStreams(const StreamProblem &problem,
   for (bool flat : {false, true}) {
     if (flat && problem.line == 0)
       continue;
-    for (int64_t vectors = 1; vectors <= kMostVectors; ++vectors)
+    for (int64_t vectors = 1; vectors <= problem.mostVectors; ++vectors)
       if (StreamPlan plan = price(problem, vectors, flat); plan.vectors != 0)
         plans.push_back(plan);
   }
@@ -74,8 +79,9 @@ SmallVector<StreamPlan> mlir::tamis::planStreams(const StreamProblem &problem,
 }
 
 double mlir::tamis::getStreamMargin(const StreamProblem &problem) {
-  // An entry is its word and where the activations of it lie.
-  bool isLarger = 2 * problem.entries > problem.words * problem.columns;
+  // An entry is its words and where the activations of it lie.
+  bool isLarger = (problem.channels + 1) * problem.entries >
+                  problem.words * problem.columns;
   return getFact(problem.profile,
                  isLarger ? "row_stream.larger_margin" : "row_stream.margin");
 }

@@ -22,6 +22,9 @@ struct StreamProblem {
   /// Of the instruction: lanes, cycles of one vector of products.
   int64_t lanes = 1;
   double cycles = 0.5;
+  /// Columns of an entry, and vectors of positions that leave room for the sums
+  /// of all of them.
+  int64_t channels = 1, mostVectors = 8;
   /// Where the other cycles come from.
   ProfileAttr profile;
   bool isInteger = false;

@@ -60,7 +60,8 @@ struct TileReduction {
         }
         Value &sum = acc[i * vectors + j];
         sum = instruction.buildTileMultiply(b, loc, row, weights[j], sum,
-                                            e.op.getLhsUnsigned());
+                                            e.op.getLhsUnsigned(),
+                                            /*rhsUnsigned=*/false);
       }
     }
   }
@@ -68,6 +69,12 @@ struct TileReduction {
   void reduce(unsigned level, OpFoldResult lhs, OpFoldResult rhs,
               SmallVectorImpl<Value> &acc) {
     const Loop &loop = e.reductions[level];
+    if (e.blockList && level + 2 == e.reductions.size())
+      return e.walkBlocks(lhs, rhs, acc,
+                          [&](OpFoldResult rows, OpFoldResult weights,
+                              SmallVectorImpl<Value> &inner) {
+                            reduce(level + 1, rows, weights, inner);
+                          });
     if (level + 1 < e.reductions.size())
       return b.carry(b.constant(0), loop.extent, 1, acc,
                      [&](Value i, SmallVectorImpl<Value> &inner) {

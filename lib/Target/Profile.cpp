@@ -33,6 +33,12 @@ static constexpr std::pair<StringLiteral, double> kFacts[] = {
     // that
     // others disturb longer than one that waits for memory.
     {"bitmask.margin", 0.75},
+    // What a stored block costs a register block beside its products: where it
+    // lies, and accumulators that wait for each other. What a list costs one: a
+    // mispredicted branch. What a list has to promise of the dense time.
+    {"block_list.entry", 4},
+    {"block_list.list", 20},
+    {"block_list.margin", 0.85},
     // What an entry costs beside its products: two loads, a branch.
     {"row_stream.entry", 0.5},
     // A chain of float additions takes this long for every entry.
@@ -42,6 +48,8 @@ static constexpr std::pair<StringLiteral, double> kFacts[] = {
     // A word that is transposed on its way into the stage or out of
     // accumulators.
     {"row_stream.transposed", 0.5},
+    // A vector of words that is copied into a register tile's place.
+    {"row_stream.gathered", 2.5},
     // More of it where rows are finished one by one.
     {"row_stream.finished", 0.5},
     // A stream has to promise this much of the dense time; less where it takes

@@ -401,10 +401,10 @@ Value X86AmxInt8Attr::buildTileLoad(OpBuilder &b, Location loc, Value flat,
 }
 
 Value X86AmxInt8Attr::buildTileMultiply(OpBuilder &b, Location loc, Value lhs,
-                                        Value rhs, Value acc,
-                                        bool lhsUnsigned) const {
+                                        Value rhs, Value acc, bool lhsUnsigned,
+                                        bool rhsUnsigned) const {
   return amx::TileMulIOp::create(b, loc, acc.getType(), lhs, rhs, acc,
-                                 lhsUnsigned, /*isZextRhs=*/false);
+                                 lhsUnsigned, rhsUnsigned);
 }
 
 void X86AmxInt8Attr::buildTileStore(OpBuilder &b, Location loc, Value tile,
@@ -447,7 +447,8 @@ Value X86AmxBf16Attr::buildTileLoad(OpBuilder &b, Location loc, Value flat,
 }
 
 Value X86AmxBf16Attr::buildTileMultiply(OpBuilder &b, Location loc, Value lhs,
-                                        Value rhs, Value acc, bool) const {
+                                        Value rhs, Value acc, bool,
+                                        bool) const {
   return amx::TileMulFOp::create(b, loc, acc.getType(), lhs, rhs, acc);
 }
 

@@ -34,9 +34,14 @@ def cases():
     for zeros in ZEROS:
         for rows in ROWS:
             yield f"product {rows}x768x768 {zeros:.0%}", lambda r=rows, z=zeros: layers.products(r, 768, 768, z, 1)
+            yield (f"product {rows}x768x768 {zeros:.0%} in 64x32",
+                   lambda r=rows, z=zeros: layers.products(r, 768, 768, z, 1, block=64, across=32))
         for channels, size, kernel in ((256, 28, 1), (64, 28, 3), (256, 7, 3)):
             yield (f"convolution {kernel}x{kernel} {channels} at {size}x{size} {zeros:.0%}",
                    lambda c=channels, s=size, k=kernel, z=zeros: layers.convolutions(c, s, k, z, 1))
+        for block in (4, 64):
+            yield (f"int8 product 128x768x768 {zeros:.0%} in {block}x32",
+                   lambda b=block, z=zeros: layers.quantized(layers.products(128, 768, 768, z, 1, block=b, across=32)))
         for block in (1, 4):
             yield (f"int8 product 128x768x768 {zeros:.0%} in {block}x1",
                    lambda b=block, z=zeros: layers.quantized(layers.products(128, 768, 768, z, 1, block=b)))

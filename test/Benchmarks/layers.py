@@ -7,12 +7,13 @@ from onnx import TensorProto, helper, numpy_helper
 OPSET = 13  # the newest that DeepSparse 1.8 reads
 
 
-def draw(rng, shape, zeros, block=1):
-    """Normal weights of a unit gain, a share `zeros` of them zero; `block` neighbours of the second-last axis together."""
+def draw(rng, shape, zeros, block=1, across=1):
+    """Normal weights of a unit gain, a share `zeros` of them zero; `block` neighbours of the second-last axis and `across` of the last
+    together."""
     weights = rng.standard_normal(shape).astype(np.float32)
     *outer, depth, columns = shape
-    kept = rng.random((*outer, depth // block, columns)) >= zeros
-    weights *= np.repeat(kept, block, axis=-2)
+    kept = rng.random((*outer, depth // block, columns // across)) >= zeros
+    weights *= np.repeat(np.repeat(kept, block, axis=-2), across, axis=-1)
     return weights / np.float32(np.sqrt(max(1.0, np.prod(shape[:-1]) * (1 - zeros))))
 
 
@@ -25,13 +26,13 @@ def _model(nodes, input_shape, output_shape, initializers):
     return model
 
 
-def products(rows, depth, columns, zeros, count=4, seed=0, block=1):
-    """`count` matrix products with a bias and ReLU, depth to columns and back in turn; zeros in blocks along the depth."""
+def products(rows, depth, columns, zeros, count=4, seed=0, block=1, across=1):
+    """`count` matrix products with a bias and ReLU, depth to columns and back in turn; zeros in blocks of depth and columns."""
     rng = np.random.default_rng(seed)
     nodes, initializers, value = [], {}, "x"
     for i in range(count):
         shape = (depth, columns) if i % 2 == 0 else (columns, depth)
-        initializers[f"w{i}"] = draw(rng, shape, zeros, block)
+        initializers[f"w{i}"] = draw(rng, shape, zeros, block, across)
         initializers[f"b{i}"] = rng.standard_normal(shape[1]).astype(np.float32)
         nodes += [helper.make_node("MatMul", [value, f"w{i}"], [f"m{i}"]), helper.make_node("Add", [f"m{i}", f"b{i}"], [f"a{i}"]),
                   helper.make_node("Relu", [f"a{i}"], [f"r{i}"])]

@@ -5,7 +5,7 @@ Integers equal the exact result; bfloat16 products equal a sum in double precisi
 """
 import numpy as np
 import pytest
-from Import.oracle import U8, Values, microsoft, model, node
+from Import.oracle import I32, U8, Values, microsoft, model, node
 from support.emulation import Emulated
 
 AMX, VNNI, V4, AVX_VNNI = "amx", "x86-64-v4,avx512vnni", "x86-64-v4", "x86-64-v3,avxvnni"
@@ -41,6 +41,17 @@ def test_products_of_bytes(target, rows, depth, columns):
     assert emulated.instructions & BYTES[target] and (target != AMX or "tdpbusd.internal" in emulated.instructions)
     got, = emulated.run([x], [np.zeros((rows, columns), np.uint8)])
     assert (got == wanted).all()
+
+
+@pytest.mark.parametrize("rows, depth, columns", SHAPES)
+def test_signed_bytes_without_a_zero_point(rows, depth, columns):
+    """Tiles take them as they are, rows of the remainder offset by 128."""
+    v = Values()
+    x, w = v.integers(np.int8, rows, depth), v.integers(np.int8, depth, columns)
+    emulated = Emulated(model(node("MatMulInteger", "x w"), {"x": x}, {"w": w}, {"y": I32}), AMX)
+    assert "tdpbssd.internal" in emulated.instructions
+    got, = emulated.run([x], [np.zeros((rows, columns), np.int32)])
+    assert (got == x.astype(np.int64) @ w.astype(np.int64)).all()
 
 
 @pytest.mark.parametrize("target", BYTES)

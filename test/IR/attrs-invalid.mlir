@@ -70,6 +70,31 @@ func.func private @stream_line() attributes {a = #tamis.row_stream<entries = 1, 
 
 // -----
 
+// expected-error@+1 {{row_stream expected channels above 0, got 0}}
+func.func private @stream_channels() attributes {a = #tamis.row_stream<entries = 1, positions = 8, pitch = 8, channels = 0>}
+
+// -----
+
+// expected-error@+1 {{row_stream expected entries in wholes of 16, got 24}}
+func.func private @stream_depth() attributes {a = #tamis.row_stream<entries = 24, positions = 8, pitch = 8, channels = 16, depth = 16>}
+
+// -----
+
+// expected-error@+1 {{block_list expected no negative entries, got -1}}
+func.func private @list_entries() attributes {a = #tamis.block_list<entries = -1, steps = 8, run = 8>}
+
+// -----
+
+// expected-error@+1 {{block_list expected steps above 0, got 0}}
+func.func private @list_steps() attributes {a = #tamis.block_list<entries = 1, steps = 0, run = 8>}
+
+// -----
+
+// expected-error@+1 {{block_list expected a run of whole blocks of 8 steps, got 12}}
+func.func private @list_run() attributes {a = #tamis.block_list<entries = 1, steps = 8, run = 12>}
+
+// -----
+
 // expected-error@+1 {{bitmask expected no negative entries, got -1}}
 func.func private @bitmask_entries() attributes {a = #tamis.bitmask<entries = -1, unit = 1, expansion = #tamis.x86_expand<bytes = 4>>}
 

@@ -51,12 +51,16 @@ func.func private @schemes() attributes {
 // CHECK-SAME: a = #tamis.row_stream<entries = 3, positions = 32, pitch = 32>,
 // CHECK-SAME: b = #tamis.row_stream<entries = 3, positions = 32, pitch = 56, taps = 3, line = 10>,
 // CHECK-SAME: c = #tamis.bitmask<entries = 3, unit = 2, expansion = #tamis.x86_shuffle<bytes = 2>>,
-// CHECK-SAME: d = #tamis.bitmask<entries = 3, unit = 1, expansion = #tamis.x86_expand<bytes = 4>>
+// CHECK-SAME: d = #tamis.bitmask<entries = 3, unit = 1, expansion = #tamis.x86_expand<bytes = 4>>,
+// CHECK-SAME: e = #tamis.block_list<entries = 3, steps = 16, run = 32>,
+// CHECK-SAME: f = #tamis.row_stream<entries = 48, positions = 32, pitch = 32, channels = 32, depth = 16>
 func.func private @storages() attributes {
   a = #tamis.row_stream<positions = 32, entries = 3, pitch = 32>,
   b = #tamis.row_stream<positions = 32, entries = 3, pitch = 56, taps = 3, line = 10>,
   c = #tamis.bitmask<entries = 3, unit = 2, expansion = #tamis.x86_shuffle<bytes = 2>>,
-  d = #tamis.bitmask<unit = 1, entries = 3, expansion = #tamis.x86_expand<bytes = 4>>}
+  d = #tamis.bitmask<unit = 1, entries = 3, expansion = #tamis.x86_expand<bytes = 4>>,
+  e = #tamis.block_list<steps = 16, run = 32, entries = 3>,
+  f = #tamis.row_stream<positions = 32, entries = 48, pitch = 32, depth = 16, channels = 32>}
 
 // CHECK-LABEL: func.func private @profiles
 // CHECK-SAME: a = #tamis.profile<facts = {dense.share = 9.000000e-01 : f64}>,

@@ -308,6 +308,72 @@ func.func @bitmask_of_strides(%x: tensor<1x8xf32>, %v: tensor<17xf32>, %m: tenso
 
 // -----
 
+#lhs = affine_map<(m, n, k) -> (m, k)>
+#rhs = affine_map<(m, n, k) -> (k, n)>
+#out = affine_map<(m, n, k) -> (m, n)>
+func.func @bitmask_of_tiles(%x: tensor<16x64xi8>, %v: tensor<73xi8>, %m: tensor<16xi64>, %s: tensor<2xi32>, %e: tensor<16x16xi32>) -> tensor<16x16xi32> {
+  // expected-error@+1 {{expected no tiles with a bitmask}}
+  %y = tamis_kernel.contract ins(%x, %v : tensor<16x64xi8>, tensor<73xi8>) stream(%m, %s : tensor<16xi64>, tensor<2xi32>) outs(%e : tensor<16x16xi32>)
+    maps [#lhs, #rhs, #out] iterators ["parallel", "parallel", "reduction"] bounds [16, 16, 64] accumulator i32
+    by #tamis.x86_amx_int8 tile [16, 1, 0] {packed, storage = #tamis.bitmask<entries = 9, unit = 1, expansion = #tamis.x86_expand<bytes = 1>>} -> tensor<16x16xi32>
+  return %y : tensor<16x16xi32>
+}
+
+// -----
+
+#lhs = affine_map<(m, n, k) -> (m, k)>
+#rhs = affine_map<(m, n, k) -> (k, n)>
+#out = affine_map<(m, n, k) -> (m, n)>
+func.func @words_of_tiles(%x: tensor<16x64xi8>, %v: tensor<9x4xi8>, %o: tensor<9xi32>, %s: tensor<17xi32>, %e: tensor<16x16xi32>) -> tensor<16x16xi32> {
+  // expected-error@+1 {{expected entries of a row stream to lie together for tiles, and only for them}}
+  %y = tamis_kernel.contract ins(%x, %v : tensor<16x64xi8>, tensor<9x4xi8>) stream(%o, %s : tensor<9xi32>, tensor<17xi32>) outs(%e : tensor<16x16xi32>)
+    maps [#lhs, #rhs, #out] iterators ["parallel", "parallel", "reduction"] bounds [16, 16, 64] accumulator i32
+    by #tamis.x86_amx_int8 tile [16, 1, 0] {storage = #tamis.row_stream<entries = 9, positions = 16, pitch = 16>} -> tensor<16x16xi32>
+  return %y : tensor<16x16xi32>
+}
+
+// -----
+
+func.func @list_panels(%w: tensor<8x8xf32>) {
+  // expected-error@+1 {{expected packed panels of a static shape}}
+  %v, %p, %s = tamis_kernel.list_blocks %w <entries = 1, steps = 8, run = 8> : tensor<8x8xf32> -> tensor<1x8x8xf32>, tensor<1xi32>, tensor<2xi32>
+  return
+}
+
+// -----
+
+func.func @list_runs(%w: tensor<1x1x12x8xf32>) {
+  // expected-error@+1 {{expected panels of whole runs of 8 steps, got 12}}
+  %v, %p, %s = tamis_kernel.list_blocks %w <entries = 1, steps = 8, run = 8> : tensor<1x1x12x8xf32> -> tensor<1x8x8xf32>, tensor<1xi32>, tensor<2xi32>
+  return
+}
+
+// -----
+
+func.func @list_values(%w: tensor<1x1x8x8xf32>) {
+  // expected-error@+1 {{values expected 'tensor<1x8x8xf32>', got 'tensor<2x8x8xf32>'}}
+  %v, %p, %s = tamis_kernel.list_blocks %w <entries = 1, steps = 8, run = 8> : tensor<1x1x8x8xf32> -> tensor<2x8x8xf32>, tensor<1xi32>, tensor<2xi32>
+  return
+}
+
+// -----
+
+func.func @list_places(%w: tensor<1x1x8x8xf32>) {
+  // expected-error@+1 {{places expected 'tensor<1xi32>', got 'tensor<2xi32>'}}
+  %v, %p, %s = tamis_kernel.list_blocks %w <entries = 1, steps = 8, run = 8> : tensor<1x1x8x8xf32> -> tensor<1x8x8xf32>, tensor<2xi32>, tensor<2xi32>
+  return
+}
+
+// -----
+
+func.func @list_starts(%w: tensor<1x1x8x8xf32>) {
+  // expected-error@+1 {{starts expected 'tensor<2xi32>', got 'tensor<1xi32>'}}
+  %v, %p, %s = tamis_kernel.list_blocks %w <entries = 1, steps = 8, run = 8> : tensor<1x1x8x8xf32> -> tensor<1x8x8xf32>, tensor<1xi32>, tensor<1xi32>
+  return
+}
+
+// -----
+
 func.func @compress_panels(%w: tensor<8x8xf32>) {
   // expected-error@+1 {{expected packed panels of a static shape}}
   %v, %m, %s = tamis_kernel.compress %w <entries = 9, unit = 1, expansion = #tamis.x86_shuffle<bytes = 4>>

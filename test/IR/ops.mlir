@@ -95,6 +95,20 @@ func.func @bitmask(%x: tensor<1x32xi8>, %p: tensor<1x1x16x16xi8>, %e: tensor<1x8
   return %y : tensor<1x8xi32>
 }
 
+// CHECK-LABEL: func.func @block_list
+// CHECK: %[[V:.+]], %[[P:.+]], %[[S:.+]] = tamis_kernel.list_blocks %{{.+}} <entries = 3, steps = 8, run = 16> : tensor<1x2x16x64xi8> -> tensor<3x8x64xi8>, tensor<3xi32>, tensor<3xi32>
+// CHECK: tamis_kernel.contract ins(%{{.+}}, %[[V]] : tensor<16x64xi8>, tensor<3x8x64xi8>) stream(%[[P]], %[[S]] : tensor<3xi32>, tensor<3xi32>)
+// CHECK-SAME: {packed, storage = #tamis.block_list<entries = 3, steps = 8, run = 16>}
+func.func @block_list(%x: tensor<16x64xi8>, %p: tensor<1x2x16x64xi8>, %e: tensor<16x32xi32>) -> tensor<16x32xi32> {
+  %v, %l, %s = tamis_kernel.list_blocks %p <entries = 3, steps = 8, run = 16>
+    : tensor<1x2x16x64xi8> -> tensor<3x8x64xi8>, tensor<3xi32>, tensor<3xi32>
+  %y = tamis_kernel.contract ins(%x, %v : tensor<16x64xi8>, tensor<3x8x64xi8>) stream(%l, %s : tensor<3xi32>, tensor<3xi32>) outs(%e : tensor<16x32xi32>)
+    maps [affine_map<(m, n, k) -> (m, k)>, affine_map<(m, n, k) -> (k, n)>, affine_map<(m, n, k) -> (m, n)>]
+    iterators ["parallel", "parallel", "reduction"] bounds [16, 32, 64] accumulator i32
+    by #tamis.x86_amx_int8 tile [16, 1, 0] {packed, storage = #tamis.block_list<entries = 3, steps = 8, run = 16>} -> tensor<16x32xi32>
+  return %y : tensor<16x32xi32>
+}
+
 // CHECK-LABEL: func.func @blocks
 // CHECK: tamis_kernel.contract ins(%{{.+}}, %{{.+}} : tensor<1x2x8xi8>, tensor<1x1x2x32xi8>) factors(%{{.+}} : tensor<1x1x2x8xf32>)
 // CHECK-SAME: by #tamis.x86_vnni<lanes = 8, swapped = true> tile [1, 1, 0] {block = 2 : i64, nibbles, packed, rhs_unsigned} combine {

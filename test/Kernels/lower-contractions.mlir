@@ -121,6 +121,33 @@ func.func @bitmask_of_bytes(%x: memref<1x64xi8>, %v: memref<73xi8>, %m: memref<1
   return
 }
 
+// The list says where the rows of a block lie; the block is a dense run.
+// CHECK-LABEL: func.func @block_list_of_floats
+// CHECK: %[[FIRST:.+]] = arith.index_cast
+// CHECK: %[[LAST:.+]] = arith.index_cast
+// CHECK: scf.for %[[I:.+]] = %[[FIRST]] to %[[LAST]] {{.+}} -> (vector<8xf32>, vector<8xf32>)
+// CHECK: memref.load %{{.+}}[%[[I]]] : memref<3xi32>
+// CHECK-COUNT-8: vector.load {{.+}} vector<8xf32>
+// CHECK-NOT: vector.load
+// CHECK: scf.yield
+func.func @block_list_of_floats(%x: memref<2x64xf32>, %v: memref<3x8x8xf32>, %p: memref<3xi32>, %s: memref<3xi32>, %o: memref<2x16xf32>) {
+  tamis_kernel.contract ins(%x, %v : memref<2x64xf32>, memref<3x8x8xf32>) stream(%p, %s : memref<3xi32>, memref<3xi32>) outs(%o : memref<2x16xf32>)
+    maps [#lhs, #rhs, #out] iterators ["parallel", "parallel", "reduction"] bounds [2, 16, 64] accumulator f32
+    by #tamis.vector_fma<lanes = 8, fused = true> tile [2, 1, 0] {packed, storage = #tamis.block_list<entries = 3, steps = 8, run = 64>}
+  return
+}
+
+// CHECK-LABEL: func.func @block_list_of_tiles
+// CHECK: scf.for %[[I:.+]] = %{{.+}} to {{.+}} -> (!amx.tile<16x16xi32>, !amx.tile<16x16xi32>, !amx.tile<16x16xi32>, !amx.tile<16x16xi32>)
+// CHECK: memref.load %{{.+}}[%[[I]]] : memref<3xi32>
+// CHECK-COUNT-4: amx.tile_muli
+func.func @block_list_of_tiles(%x: memref<32x128xi8>, %v: memref<3x16x128xi8>, %p: memref<3xi32>, %s: memref<2xi32>, %o: memref<32x32xi32>) {
+  tamis_kernel.contract ins(%x, %v : memref<32x128xi8>, memref<3x16x128xi8>) stream(%p, %s : memref<3xi32>, memref<2xi32>) outs(%o : memref<32x32xi32>)
+    maps [#lhs, #rhs, #out] iterators ["parallel", "parallel", "reduction"] bounds [32, 32, 128] accumulator i32
+    by #tamis.x86_amx_int8 tile [32, 2, 0] {packed, storage = #tamis.block_list<entries = 3, steps = 16, run = 32>}
+  return
+}
+
 // One vector of positions: four entries at a time, the rest one by one.
 // CHECK-LABEL: func.func @entries_take_turns
 // CHECK: scf.for {{.+}} -> (vector<8xf32>, vector<8xf32>, vector<8xf32>, vector<8xf32>)

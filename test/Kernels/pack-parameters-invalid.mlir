@@ -35,3 +35,22 @@ func.func @bitmask_of_other_units() -> tensor<9xf32> {
     : tensor<1x1x1x8xf32> -> tensor<9xf32>, tensor<1xi8>, tensor<2xi32>
   return %v : tensor<9xf32>
 }
+
+// -----
+
+func.func @blocks_of_an_activation(%p: tensor<1x1x4x8xf32>) -> tensor<1x2x8xf32> {
+  // expected-error@+1 {{expected constant panels}}
+  %v, %l, %s = tamis_kernel.list_blocks %p <entries = 1, steps = 2, run = 4>
+    : tensor<1x1x4x8xf32> -> tensor<1x2x8xf32>, tensor<1xi32>, tensor<2xi32>
+  return %v : tensor<1x2x8xf32>
+}
+
+// -----
+
+func.func @other_blocks() -> tensor<1x1x2xf32> {
+  %p = arith.constant dense<[[[[1.0, 0.0], [0.0, 2.0], [0.0, 0.0]]]]> : tensor<1x1x3x2xf32>
+  // expected-error@+1 {{expected 1 blocks, but the source has 2}}
+  %v, %l, %s = tamis_kernel.list_blocks %p <entries = 1, steps = 1, run = 3>
+    : tensor<1x1x3x2xf32> -> tensor<1x1x2xf32>, tensor<1xi32>, tensor<2xi32>
+  return %v : tensor<1x1x2xf32>
+}

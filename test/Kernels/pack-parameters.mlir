@@ -162,6 +162,19 @@ func.func @bitmask_of_packed_weights() -> (tensor<17xf32>, tensor<1xi16>, tensor
   return %v, %m, %s : tensor<17xf32>, tensor<1xi16>, tensor<2xi32>
 }
 
+// Three lists of two blocks of two steps, the second one empty.
+// CHECK-LABEL: func.func @block_list
+func.func @block_list() -> (tensor<2x2x2xi8>, tensor<2xi32>, tensor<4xi32>) {
+  // CHECK-NOT: tamis_kernel
+  %p = arith.constant dense<[[[[0, 0], [0, 0], [0, 1], [0, 0]], [[0, 0], [0, 0], [0, 0], [0, 0]], [[0, 0], [2, 3], [0, 0], [0, 0]]]]> : tensor<1x3x4x2xi8>
+  // CHECK-DAG{LITERAL}: arith.constant dense<[[[0, 1], [0, 0]], [[0, 0], [2, 3]]]> : tensor<2x2x2xi8>
+  // CHECK-DAG{LITERAL}: arith.constant dense<[1, 0]> : tensor<2xi32>
+  // CHECK-DAG{LITERAL}: arith.constant dense<[0, 1, 1, 2]> : tensor<4xi32>
+  %v, %l, %s = tamis_kernel.list_blocks %p <entries = 2, steps = 2, run = 4>
+    : tensor<1x3x4x2xi8> -> tensor<2x2x2xi8>, tensor<2xi32>, tensor<4xi32>
+  return %v, %l, %s : tensor<2x2x2xi8>, tensor<2xi32>, tensor<4xi32>
+}
+
 // CHECK-LABEL: func.func @keeps_activation
 func.func @keeps_activation(%w: tensor<2x2xf32>) -> (tensor<1x1x2x2xf32>, tensor<2x2xf32>) {
   // CHECK: tamis_kernel.pack

@@ -6,7 +6,7 @@
 #lhs = affine_map<(m, n, k) -> (m, k)>
 #rhs = affine_map<(m, n, k) -> (k, n)>
 #out = affine_map<(m, n, k) -> (m, n)>
-module attributes {tamis.target = #tamis.target<"x86_64", ["avx2", "fma"]>} {
+module attributes {tamis.target = #tamis.target<"x86_64", ["avx2", "fma"]>, tamis.profile = #tamis.profile<facts = {block_list.margin = 1.0e-06 : f64}>} {
 func.func @main(%a: tensor<64x16xf32>, %b: tensor<16x32xf32>, %c: tensor<64x16xf64>, %d: tensor<16x32xf64>, %g: tensor<64x60xf32>)
     -> (tensor<64x32xf32>, tensor<64x32xf64>, tensor<64x128xf32>) {
   %e = tensor.empty() : tensor<64x32xf32>

@@ -1,12 +1,13 @@
 // RUN: tamis-opt %s -split-input-file --tamis-fold-constants --tamis-select-instructions --tamis-select-storage | FileCheck %s
 // RUN: tamis-opt %s -split-input-file --tamis-fold-constants --tamis-select-instructions --tamis-select-storage --tamis-select-storage | FileCheck %s
 
-// Weights are rows of ones in a field of zeros.
+// Weights are rows of ones in a field of zeros: block lists would be best, so a
+// profile says that they are not worth it.
 
 #lhs = affine_map<(m, n, k) -> (m, k)>
 #rhs = affine_map<(m, n, k) -> (k, n)>
 #out = affine_map<(m, n, k) -> (m, n)>
-module attributes {tamis.target = #tamis.target<"x86_64", ["avx2", "fma"]>} {
+module attributes {tamis.target = #tamis.target<"x86_64", ["avx2", "fma"]>, tamis.profile = #tamis.profile<facts = {block_list.margin = 1.0e-06 : f64}>} {
   // CHECK-LABEL: func.func @zeros_leave
   func.func @zeros_leave(%x: tensor<64x60xf32>, %e: tensor<64x128xf32>) -> tensor<64x128xf32> {
     %zero = arith.constant 0.0 : f32
@@ -56,7 +57,7 @@ module attributes {tamis.target = #tamis.target<"x86_64", ["avx2", "fma"]>} {
   func.func @nothing_but_zeros(%x: tensor<64x60xf32>, %e: tensor<64x128xf32>) -> tensor<64x128xf32> {
     %w = arith.constant dense<0.0> : tensor<60x128xf32>
     // CHECK-NOT: pack_stream
-    // CHECK: tamis_kernel.contract{{.+}}why = "no row stream: all weights are zero; no bitmask: all weights are equal"
+    // CHECK: tamis_kernel.contract{{.+}}why = "no row stream: all weights are zero; no bitmask: all weights are equal; no block list: all weights are equal"
     %y = tamis.contract ins(%x, %w : tensor<64x60xf32>, tensor<60x128xf32>) outs(%e : tensor<64x128xf32>)
            maps [#lhs, #rhs, #out] iterators ["parallel", "parallel", "reduction"] pad [0, 0] accumulator f32 -> tensor<64x128xf32>
     return %y : tensor<64x128xf32>
@@ -80,7 +81,7 @@ module attributes {tamis.target = #tamis.target<"x86_64", ["avx2", "fma"]>} {
       tensor.yield %zero : f32
     } : tensor<6x128xf32> to tensor<60x128xf32>
     // CHECK-NOT: pack_stream
-    // CHECK: tamis_kernel.contract{{.+}}why = "no row stream: too little to gain; no bitmask: too little to gain"
+    // CHECK: tamis_kernel.contract{{.+}}why = "no row stream: too little to gain; no bitmask: too little to gain; no block list: too little to gain"
     %y = tamis.contract ins(%x, %w : tensor<7x60xf32>, tensor<60x128xf32>) outs(%e : tensor<7x128xf32>)
            maps [#lhs, #rhs, #out] iterators ["parallel", "parallel", "reduction"] pad [0, 0] accumulator f32 -> tensor<7x128xf32>
     return %y : tensor<7x128xf32>
@@ -217,7 +218,7 @@ module attributes {tamis.target = #tamis.target<"x86_64", ["avx2", "fma"]>} {
 #lhs = affine_map<(m, n, k) -> (m, k)>
 #rhs = affine_map<(m, n, k) -> (k, n)>
 #out = affine_map<(m, n, k) -> (m, n)>
-module attributes {tamis.target = #tamis.target<"x86_64", ["avx512f", "avx512bw", "avx512vnni"]>} {
+module attributes {tamis.target = #tamis.target<"x86_64", ["avx512f", "avx512bw", "avx512vnni"]>, tamis.profile = #tamis.profile<facts = {block_list.margin = 1.0e-06 : f64}>} {
   // CHECK-LABEL: func.func @bytes_on_vnni
   func.func @bytes_on_vnni(%x: tensor<128x128xi8>, %e: tensor<128x256xi32>) -> tensor<128x256xi32> {
     %zero = arith.constant 0 : i8
@@ -242,7 +243,7 @@ module attributes {tamis.target = #tamis.target<"x86_64", ["avx512f", "avx512bw"
 #rhs = affine_map<(m, n, k) -> (k, n)>
 #out = affine_map<(m, n, k) -> (m, n)>
 module attributes {tamis.target = #tamis.target<"x86_64", ["avx2", "fma"]>,
-                   tamis.profile = #tamis.profile<facts = {l3.bytes = 1.0 : f64, dram.bytes_per_cycle = 0.01 : f64}>} {
+                   tamis.profile = #tamis.profile<facts = {block_list.margin = 1.0e-06 : f64, l3.bytes = 1.0 : f64, dram.bytes_per_cycle = 0.01 : f64}>} {
   // What is not in a constant's operation counts.
   ml_program.global private @other(dense<0.0> : tensor<4xf32>) : tensor<4xf32>
 
@@ -287,7 +288,7 @@ module attributes {tamis.target = #tamis.target<"x86_64", ["avx2", "fma"]>,
 #lhs = affine_map<(m, n, k) -> (m, k)>
 #rhs = affine_map<(m, n, k) -> (k, n)>
 #out = affine_map<(m, n, k) -> (m, n)>
-module attributes {tamis.target = #tamis.target<"x86_64", ["avx2", "fma"]>} {
+module attributes {tamis.target = #tamis.target<"x86_64", ["avx2", "fma"]>, tamis.profile = #tamis.profile<facts = {block_list.margin = 1.0e-06 : f64}>} {
   // From a cache a walk along the channels is far faster: vectors of one row.
   // CHECK-LABEL: func.func @one_row
   func.func @one_row(%x: tensor<1x600xf32>, %e: tensor<1x128xf32>) -> tensor<1x128xf32> {
@@ -310,7 +311,7 @@ module attributes {tamis.target = #tamis.target<"x86_64", ["avx2", "fma"]>} {
 #rhs = affine_map<(m, n, k) -> (k, n)>
 #out = affine_map<(m, n, k) -> (m, n)>
 module attributes {tamis.target = #tamis.target<"x86_64", ["sse2"]>,
-                   tamis.profile = #tamis.profile<facts = {l3.bytes = 1.0 : f64, dram.bytes_per_cycle = 0.01 : f64}>} {
+                   tamis.profile = #tamis.profile<facts = {block_list.margin = 1.0e-06 : f64, l3.bytes = 1.0 : f64, dram.bytes_per_cycle = 0.01 : f64}>} {
   ml_program.global private @other(dense<0.0> : tensor<4xf32>) : tensor<4xf32>
 
   // CHECK-LABEL: func.func @no_expansion
@@ -321,9 +322,126 @@ module attributes {tamis.target = #tamis.target<"x86_64", ["sse2"]>,
     ^bb0(%i: index, %j: index):
       tensor.yield %zero : i8
     } : tensor<6x128xi8> to tensor<60x128xi8>
-    // CHECK: tamis_kernel.contract {{.+}}why = "no row stream of these types; no bitmask: the target has no expansion"
+    // CHECK: tamis_kernel.contract {{.+}}why = "no row stream of these types; no bitmask: the target has no expansion; no block list: too little to gain"
     %y = tamis.contract ins(%x, %w : tensor<1x60xi8>, tensor<60x128xi8>) outs(%e : tensor<1x128xi32>)
            maps [#lhs, #rhs, #out] iterators ["parallel", "parallel", "reduction"] pad [0, 0] accumulator i32 -> tensor<1x128xi32>
     return %y : tensor<1x128xi32>
+  }
+}
+
+// -----
+
+// Block lists, by the built-in profile.
+
+#lhs = affine_map<(m, n, k) -> (m, k)>
+#rhs = affine_map<(m, n, k) -> (k, n)>
+#out = affine_map<(m, n, k) -> (m, n)>
+module attributes {tamis.target = #tamis.target<"x86_64", ["avx2", "fma"]>} {
+  // CHECK-LABEL: func.func @zero_blocks
+  func.func @zero_blocks(%x: tensor<64x60xf32>, %e: tensor<64x130xf32>) -> tensor<64x130xf32> {
+    %zero = arith.constant 0.0 : f32
+    %ones = arith.constant dense<1.0> : tensor<6x130xf32>
+    %w = tensor.pad %ones low[0, 0] high[54, 0] {
+    ^bb0(%i: index, %j: index):
+      tensor.yield %zero : f32
+    } : tensor<6x130xf32> to tensor<60x130xf32>
+    // CHECK: %[[P:.+]] = tamis_kernel.pack ins
+    // CHECK: %[[V:.+]], %[[L:.+]], %[[S:.+]] = tamis_kernel.list_blocks %[[P]] <entries = 9, steps = 6, run = 60> : tensor<1x9x60x16xf32> -> tensor<9x6x16xf32>, tensor<9xi32>, tensor<10xi32>
+    // CHECK: tamis_kernel.contract ins(%{{.+}}, %[[V]] : {{.+}}) stream(%[[L]], %[[S]] : {{.+}}) outs
+    // CHECK-SAME: storage = #tamis.block_list<entries = 9, steps = 6, run = 60>
+    // CHECK-SAME: "blocks 16x6, 10%" = {predicted = {{.+}} chosen = "blocks 16x6, 10%"{{.+}} why = "dense is {{.+}}x slower (predicted)"
+    %y = tamis.contract ins(%x, %w : tensor<64x60xf32>, tensor<60x130xf32>) outs(%e : tensor<64x130xf32>)
+           maps [#lhs, #rhs, #out] iterators ["parallel", "parallel", "reduction"] pad [0, 0] accumulator f32 -> tensor<64x130xf32>
+    return %y : tensor<64x130xf32>
+  }
+
+  // Every window of two rows has a list for each of its rows, the second one empty.
+  // CHECK-LABEL: func.func @window
+  func.func @window(%x: tensor<65x64xf32>, %e: tensor<64x128xf32>) -> tensor<64x128xf32> {
+    %zero = arith.constant 0.0 : f32
+    %ones = arith.constant dense<1.0> : tensor<1x64x128xf32>
+    %w = tensor.pad %ones low[0, 0, 0] high[1, 0, 0] {
+    ^bb0(%i: index, %j: index, %k: index):
+      tensor.yield %zero : f32
+    } : tensor<1x64x128xf32> to tensor<2x64x128xf32>
+    // CHECK: tamis_kernel.list_blocks %{{.+}} <entries = 16, steps = 32, run = 64> : tensor<1x8x128x16xf32> -> tensor<16x32x16xf32>, tensor<16xi32>, tensor<17xi32>
+    %y = tamis.contract ins(%x, %w : tensor<65x64xf32>, tensor<2x64x128xf32>) outs(%e : tensor<64x128xf32>)
+           maps [affine_map<(h, n, i, c) -> (h + i, c)>, affine_map<(h, n, i, c) -> (i, c, n)>, affine_map<(h, n, i, c) -> (h, n)>]
+           iterators ["parallel", "parallel", "reduction", "reduction"] pad [0, 0] accumulator f32 -> tensor<64x128xf32>
+    return %y : tensor<64x128xf32>
+  }
+
+  // Every block has something: its first channel.
+  // CHECK-LABEL: func.func @no_zero_blocks
+  func.func @no_zero_blocks(%x: tensor<4x60xf32>, %e: tensor<4x128xf32>) -> tensor<4x128xf32> {
+    %zero = arith.constant 0.0 : f32
+    %ones = arith.constant dense<1.0> : tensor<60x16x1xf32>
+    %p = tensor.pad %ones low[0, 0, 0] high[0, 0, 7] {
+    ^bb0(%i: index, %j: index, %k: index):
+      tensor.yield %zero : f32
+    } : tensor<60x16x1xf32> to tensor<60x16x8xf32>
+    %w = tensor.collapse_shape %p [[0], [1, 2]] : tensor<60x16x8xf32> into tensor<60x128xf32>
+    // CHECK-NOT: list_blocks
+    // CHECK: tamis_kernel.contract {{.+}}no block list: no block is zero"
+    %y = tamis.contract ins(%x, %w : tensor<4x60xf32>, tensor<60x128xf32>) outs(%e : tensor<4x128xf32>)
+           maps [#lhs, #rhs, #out] iterators ["parallel", "parallel", "reduction"] pad [0, 0] accumulator f32 -> tensor<4x128xf32>
+    return %y : tensor<4x128xf32>
+  }
+
+  // Steps of two, of which the run has no whole number.
+  // CHECK-LABEL: func.func @run_ends_within_a_step
+  func.func @run_ends_within_a_step(%x: tensor<4x61xi8>, %e: tensor<4x128xi32>) -> tensor<4x128xi32> {
+    %zero = arith.constant 0 : i8
+    %ones = arith.constant dense<1> : tensor<6x128xi8>
+    %w = tensor.pad %ones low[0, 0] high[55, 0] {
+    ^bb0(%i: index, %j: index):
+      tensor.yield %zero : i8
+    } : tensor<6x128xi8> to tensor<61x128xi8>
+    // CHECK-NOT: list_blocks
+    // CHECK: tamis_kernel.contract {{.+}}no block list of this shape"
+    %y = tamis.contract ins(%x, %w : tensor<4x61xi8>, tensor<61x128xi8>) outs(%e : tensor<4x128xi32>)
+           maps [#lhs, #rhs, #out] iterators ["parallel", "parallel", "reduction"] pad [0, 0] accumulator i32 -> tensor<4x128xi32>
+    return %y : tensor<4x128xi32>
+  }
+}
+
+// -----
+
+#lhs = affine_map<(m, n, k) -> (m, k)>
+#rhs = affine_map<(m, n, k) -> (k, n)>
+#out = affine_map<(m, n, k) -> (m, n)>
+module attributes {tamis.target = #tamis.target<"x86_64", ["amx-int8", "amx-tile", "avx512f", "avx512vnni"]>} {
+  // Whole tiles are zero.
+  // CHECK-LABEL: func.func @tiles
+  func.func @tiles(%x: tensor<64x512xi8>, %e: tensor<64x256xi32>) -> tensor<64x256xi32> {
+    %zero = arith.constant 0 : i8
+    %ones = arith.constant dense<1> : tensor<64x256xi8>
+    %w = tensor.pad %ones low[64, 0] high[384, 0] {
+    ^bb0(%i: index, %j: index):
+      tensor.yield %zero : i8
+    } : tensor<64x256xi8> to tensor<512x256xi8>
+    // CHECK: tamis_kernel.list_blocks %{{.+}} <entries = 8, steps = 16, run = 128>
+    // CHECK: by #tamis.x86_amx_int8 tile [32, 2, 0] {{.+}} chosen = "blocks 32x64, 12%"
+    %y = tamis.contract ins(%x, %w : tensor<64x512xi8>, tensor<512x256xi8>) outs(%e : tensor<64x256xi32>)
+           maps [#lhs, #rhs, #out] iterators ["parallel", "parallel", "reduction"] pad [0, 0] accumulator i32 -> tensor<64x256xi32>
+    return %y : tensor<64x256xi32>
+  }
+
+  // One word of sixteen, in every tile.
+  // CHECK-LABEL: func.func @words_of_many_channels
+  func.func @words_of_many_channels(%x: tensor<64x1024xi8>, %e: tensor<64x512xi32>) -> tensor<64x512xi32> {
+    %zero = arith.constant 0 : i8
+    %ones = arith.constant dense<1> : tensor<16x4x512xi8>
+    %p = tensor.pad %ones low[0, 4, 0] high[0, 56, 0] {
+    ^bb0(%i: index, %j: index, %k: index):
+      tensor.yield %zero : i8
+    } : tensor<16x4x512xi8> to tensor<16x64x512xi8>
+    %w = tensor.collapse_shape %p [[0, 1], [2]] : tensor<16x64x512xi8> into tensor<1024x512xi8>
+    // CHECK: tamis_kernel.pack_stream %{{.+}} step 4 <entries = 256, positions = 32, pitch = 32, channels = 32, depth = 16>
+    // CHECK-SAME: -> tensor<256x128xi8>, tensor<256xi32>, tensor<17xi32> sums tensor<1x512xi32>
+    // CHECK: by #tamis.x86_amx_int8 tile [32, 2, 0] {{.+}} chosen = "row stream 32 by 32, 6.2%"
+    %y = tamis.contract ins(%x, %w : tensor<64x1024xi8>, tensor<1024x512xi8>) outs(%e : tensor<64x512xi32>)
+           maps [#lhs, #rhs, #out] iterators ["parallel", "parallel", "reduction"] pad [0, 0] accumulator i32 -> tensor<64x512xi32>
+    return %y : tensor<64x512xi32>
   }
 }

@@ -162,12 +162,12 @@ def test_explain_says_what_the_other_candidates_would_cost(tmp_path, monkeypatch
     monkeypatch.setenv("COLUMNS", "120")
     path = models.save(models.sparse(), tmp_path / "m.onnx")
     text = works("explain", path, "--target", "x86-64-v3")
-    assert re.search(r"\* row stream \d+, 6\.2% +\d+\.\d +dense is \d+\.\d+x slower \(predicted\)", text)
+    assert re.search(r"\* blocks \d+x\d+, 6\.2% +\d+\.\d +dense is \d+\.\d+x slower \(predicted\)", text)
     assert re.search(r"  dense \S+ +\d+\.\d ", text)
     layer, = json.loads(works("explain", path, "--target", "x86-64-v3", "--json", "-", "-q"))["layers"]
-    assert (layer["node"], layer["storage"], layer["entries"], layer["words"]) == ("sparse", "row stream", 4 * 128, 64 * 128)
+    assert (layer["node"], layer["storage"], layer["entries"], layer["words"]) == ("sparse", "block list", 4 * 128 // 16, 64 * 128 // 16)
     times = {name: times["predicted"] for name, times in layer["candidates"].items()}
-    assert layer["chosen"].startswith("row stream") and times[layer["chosen"]] < min(t for name, t in times.items() if "dense" in name)
+    assert layer["chosen"].startswith("blocks") and times[layer["chosen"]] < min(t for name, t in times.items() if "dense" in name)
     full = models.one("MatMul", [models.info("x", [64, 64])], models.info("y", [64, 128]), [models.const("w", np.ones((64, 128), np.float32))])
     text = works("explain", models.save(full, tmp_path / "full.onnx"), "--target", "x86-64-v3")
     assert re.search(r"\* dense \S+ .*a row stream is (only )?\d+\.\d+x (slower|faster) \(predicted\)", text)

@@ -15,7 +15,7 @@ import tempfile
 
 import numpy as np
 import pytest
-from tamis import compiler
+from tamis import compiler, model
 from tamis.options import make as make_options
 from tamis.source import Source
 
@@ -78,7 +78,7 @@ def aligned(size):
 
 
 class Emulated:
-    """`data` (ONNX bytes, static shapes) for `target`. `instructions` are those its code calls, by their LLVM name."""
+    """`data` (ONNX bytes, static shapes) for `target`. `instructions` are those its code calls, by their LLVM name, `layers` the report's."""
 
     def __init__(self, data, target, **options):
         clang = shutil.which("clang-22")
@@ -98,6 +98,7 @@ class Emulated:
                 file.write(emulate(text))
             subprocess.run([clang, "-shared", "-fPIC", "-O1", "-w", "-march=native", "-o", path("emulated.so"), path("m.ll"), SOURCE, "-lm"],
                            check=True)
+            self.layers = model.read_report(path("m.so"))["layers"]
             weights = read_section(path("m.so"), ".lrodata")
             self.library = ctypes.CDLL(path("emulated.so"))
         self.weights = aligned(len(weights))

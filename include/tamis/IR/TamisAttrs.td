@@ -167,17 +167,25 @@ def Tamis_RowStreamAttr : Tamis_Attr<"RowStream", "row_stream", [
     one loop, those that are no rows for nothing, and the steps of the third
     reduction from inside share staged words too: they read `line` positions on.
 
-    Example: `#tamis.row_stream<entries = 3, positions = 32, pitch = 40, taps = 3>`
+    An entry has the words of `channels` neighbouring output channels at one
+    place and is left out if all of them are zero. `depth` entries lie together,
+    channel by channel, as rows of a register tile: the entries of each group of
+    channels are a multiple of that, the last ones zeros.
+
+    Example: `#tamis.row_stream<entries = 3, positions = 32, pitch = 40, taps = 3>`,
+    `#tamis.row_stream<entries = 48, positions = 32, pitch = 32, channels = 32, depth = 16>`
   }];
   let parameters = (ins "int64_t":$entries, "int64_t":$positions,
                         "int64_t":$pitch, DefaultValuedParameter<"int64_t", "1">:$taps,
-                        DefaultValuedParameter<"int64_t", "0">:$line);
+                        DefaultValuedParameter<"int64_t", "0">:$line,
+                        DefaultValuedParameter<"int64_t", "1">:$channels,
+                        DefaultValuedParameter<"int64_t", "1">:$depth);
   let genVerifyDecl = 1;
   let assemblyFormat = "`<` struct(params) `>`";
 }
 
 def Tamis_BitmaskAttr : Tamis_Attr<"Bitmask", "bitmask", [
-    DeclareAttrInterfaceMethods<StorageAttrInterface>]> {
+    DeclareAttrInterfaceMethods<StorageAttrInterface, ["hasPanels"]>]> {
   let summary = "packed weights without the units that are zero, and which are there";
   let description = [{
     Panels as `tamis_kernel.pack` orders them, cut into units of `unit` elements
@@ -197,6 +205,25 @@ def Tamis_BitmaskAttr : Tamis_Attr<"Bitmask", "bitmask", [
     /// Elements of one vector: as many are readable behind the last entry.
     int64_t getVectorElements() const;
   }];
+}
+
+def Tamis_BlockListAttr : Tamis_Attr<"BlockList", "block_list", [
+    DeclareAttrInterfaceMethods<StorageAttrInterface, ["hasPanels"]>]> {
+  let summary = "packed weights without the blocks that are zero, and where the others lie";
+  let description = [{
+    Panels as `tamis_kernel.pack` orders them. What a panel has for one
+    iteration of the outer reductions is `run` reduction steps, cut into blocks
+    of `steps`. Blocks of nothing but zeros are left out; `entries` are stored,
+    one after the other. A list for each such run says where in the run its
+    blocks lie, counted in blocks, and an array where each list begins: indices
+    are data, not code. The kernel is that of dense panels, which walks a list
+    instead of the run.
+
+    Example: `#tamis.block_list<entries = 9, steps = 16, run = 192>`
+  }];
+  let parameters = (ins "int64_t":$entries, "int64_t":$steps, "int64_t":$run);
+  let genVerifyDecl = 1;
+  let assemblyFormat = "`<` struct(params) `>`";
 }
 
 //===-- expansions --------------------------------------------------------===//

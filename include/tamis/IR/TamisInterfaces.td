@@ -125,11 +125,12 @@ def InstructionAttrInterface : AttrInterface<"InstructionAttrInterface"> {
          "::mlir::Value":$stride, "int64_t":$rows, "int64_t":$columns),
     "", "return {};">,
     InterfaceMethod<[{
-      Tile instructions: `acc + lhs * rhs`.
+      Tile instructions: `acc + lhs * rhs`. Either operand may be the weights:
+      whose 8-bit elements are unsigned is said of both.
     }], "::mlir::Value", "buildTileMultiply",
     (ins "::mlir::OpBuilder &":$builder, "::mlir::Location":$loc,
          "::mlir::Value":$lhs, "::mlir::Value":$rhs, "::mlir::Value":$acc,
-         "bool":$lhsUnsigned), "", "return {};">,
+         "bool":$lhsUnsigned, "bool":$rhsUnsigned), "", "return {};">,
     InterfaceMethod<[{
       Tile instructions: writes an accumulator to `scratch`.
     }], "void", "buildTileStore",
@@ -150,6 +151,10 @@ def StorageAttrInterface : AttrInterface<"StorageAttrInterface"> {
       The name that reports and candidates show.
     }], "::llvm::StringRef", "getStorageName">,
     InterfaceMethod<"How many pieces are stored.", "int64_t", "getEntries">,
+    InterfaceMethod<[{
+      True if it is the packed panels with something left out: kernels walk
+      panels, and the weights have the type and order of the instruction's.
+    }], "bool", "hasPanels", (ins), "", "return false;">,
   ];
 }
 

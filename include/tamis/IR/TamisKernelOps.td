@@ -112,6 +112,8 @@ def TamisKernel_PackStreamOp : TamisKernel_Op<"pack_stream",
     the first entry of each column and, last, the number of all. Words are
     numbered along the reductions without the taps; word `w` of tap `t` is `w *
     pitch + t` words in, and as many lines further as the tap between lines says.
+    With `channels`, `starts` are those of groups of so many columns, and an
+    entry has as many words: those of `depth` entries lie channel by channel.
     Where `bound` is not zero, weights are divided among several words of one
     offset until two neighbours of one sign have at most that magnitude
     together. The rest is as for `tamis_kernel.pack`.
@@ -161,6 +163,31 @@ def TamisKernel_CompressOp : TamisKernel_Op<"compress", [Pure]> {
   let hasVerifier = 1;
 }
 
+def TamisKernel_ListBlocksOp : TamisKernel_Op<"list_blocks", [Pure]> {
+  let summary = "leaves the zero blocks of packed constant weights out";
+  let description = [{
+    The arrays of `#tamis.block_list`: `values` are the stored blocks, `places`
+    where in its run each lies, in blocks, and `starts` the first block of each
+    list and, last, the number of all.
+
+    Example:
+    ```mlir
+    %v, %p, %s = tamis_kernel.list_blocks %w <entries = 9, steps = 16, run = 192>
+        : tensor<1x96x192x128xi8> -> tensor<9x16x128xi8>, tensor<9xi32>, tensor<97xi32>
+    ```
+  }];
+  let arguments = (ins AnyRankedTensor:$packed, Tamis_BlockListAttr:$storage);
+  let results = (outs AnyRankedTensor:$values, AnyRankedTensor:$places,
+                      AnyRankedTensor:$starts);
+  let assemblyFormat = [{
+    $packed $storage attr-dict `:` type($packed) `->` type($values) `,`
+    type($places) `,` type($starts)
+  }];
+  let builders = [OpBuilder<(ins "::mlir::Value":$packed,
+                                 "::mlir::tamis::BlockListAttr":$storage)>];
+  let hasVerifier = 1;
+}
+
 def TamisKernel_ContractOp : TamisKernel_Op<"contract", [
     AttrSizedOperandSegments, DestinationStyleOpInterface,
     DeclareOpInterfaceMethods<MemoryEffectsOpInterface>,
@@ -173,8 +200,8 @@ def TamisKernel_ContractOp : TamisKernel_Op<"contract", [
     speaks of the unpacked operand), else it is read with its strides. `bounds`
     are the iteration bounds, dynamic ones follow from `init` and `lhs`. With a
     `storage`, `rhs` and `stream` are what `tamis_kernel.pack_stream` or, where
-    `packed` is set too, `tamis_kernel.compress` made, with `nibbles` a packed
-    `rhs` has two elements in a byte.
+    `packed` is set too, `tamis_kernel.compress` or `list_blocks` made, with
+    `nibbles` a packed `rhs` has two elements in a byte.
 
     With a `block` dimension, the outermost reduction, each of its steps has a sum
     of its own. The region `combine` adds it to the total, which begins at zero

@@ -27,12 +27,18 @@ struct KernelCandidate {
 std::string getContractionKey(ContractOp op);
 std::string getContractionKey(kernel::ContractOp op);
 
-/// The name of a row stream with a share `words` of all words.
-std::string getStreamName(int64_t positions, bool overLines, double words);
+/// The name of a row stream with a share `entries` of all entries, which have
+/// the words of so many channels.
+std::string getStreamName(int64_t positions, int64_t channels, bool overLines,
+                          double entries);
 
 /// The name of a bitmask of units of so many elements with a share `units` of
 /// them all.
 std::string getBitmaskName(int64_t unit, double units);
+
+/// The name of a list of blocks of so many columns and elements of a reduction
+/// with a share `blocks` of them all.
+std::string getBlockListName(int64_t columns, int64_t elements, double blocks);
 
 /// The name of dense panels, or of an operand as it lies, with this tile.
 std::string getDenseName(ArrayRef<int64_t> tile);

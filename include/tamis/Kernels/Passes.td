@@ -33,8 +33,8 @@ def SelectStorage : Pass<"tamis-select-storage", "::mlir::ModuleOp"> {
   let summary = "decides which weights are stored without their zeros";
   let description = [{
     Weights of a selected contraction that are known now stay dense panels or
-    become `#tamis.row_stream` or `#tamis.bitmask`, whichever the cost model
-    expects to be faster by a margin, so that zeros never make a layer slower.
+    become `#tamis.row_stream`, `#tamis.bitmask` or `#tamis.block_list`,
+    whichever the cost model expects to be faster by a margin, so that zeros never make a layer slower.
     The model counts cycles of the products, of staging activations, of
     expanding weights and of bytes from L2, another cache or memory, with the
     numbers of `tamis.profile`. A stream that takes more bytes than the panels
