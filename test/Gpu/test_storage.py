@@ -3,10 +3,12 @@
 
 A profile of a device that does not exist makes each of them pay. Listed words give the bits of the dense kernel.
 """
+import types
+
 import numpy as np
 import pytest
 import tamis
-from Gpu.test_contractions import LANES, TENSOR, Contraction, matmul, requantized, values, window
+from Gpu.test_contractions import LANES, TENSOR, Contraction, constant, matmul, requantized, values, window
 from support import vulkan
 
 FRAGMENTS = "mma_sp_s8", "mma_s8", "mma_f16", "lane_dot", "lane_fma"
@@ -140,6 +142,52 @@ def test_split_sums_of_floats():
     x, w = values(np.float32, 3, 2, 70), values(np.float32, 3, 70, 35, seed=1)
     batches = Contraction("b, m, n, k", ("b, m, k", "b, k, n", "b, m, n"), (0, 0, 0), x, w, (3, 2, 35), out=np.float32)
     check_split(batches, LANES, 4, exact=False)
+
+
+def blocks(x, codes, scales, others):
+    """Sums of blocks of 32, scaled by channel and by row and added up, of integers beside floats."""
+    m, b, k = x.shape
+    n, f = codes.shape[0], "f16" if x.dtype == np.float16 else "f32"
+    text = f"""#read = affine_map<(m, n, b) -> (b, m, n)>
+#scale = affine_map<(m, n, b) -> (n, b)>
+#other = affine_map<(m, n, b) -> (m, b)>
+#out = affine_map<(m, n, b) -> (m, n)>
+module {{
+  func.func @main(%x: tensor<{m}x{b}x{k}x{f}>) -> tensor<{m}x{n}xf32> {{
+    {constant("w", codes)}
+    {constant("s", scales)}
+    {constant("o", others)}
+    %zero = arith.constant 0.0 : f32
+    %e = tensor.empty() : tensor<{b}x{m}x{n}xf32>
+    %sums = tamis.contract ins(%x, %w : tensor<{m}x{b}x{k}x{f}>, tensor<{n}x{b}x{k}xi8>) outs(%e : tensor<{b}x{m}x{n}xf32>)
+      maps [affine_map<(m, n, k, b) -> (m, b, k)>, affine_map<(m, n, k, b) -> (n, b, k)>, affine_map<(m, n, k, b) -> (b, m, n)>]
+      iterators ["parallel", "parallel", "reduction", "parallel"] pad [0, 0, 0] accumulator f32 -> tensor<{b}x{m}x{n}xf32>
+    %e2 = tensor.empty() : tensor<{m}x{n}xf32>
+    %init = linalg.fill ins(%zero : f32) outs(%e2 : tensor<{m}x{n}xf32>) -> tensor<{m}x{n}xf32>
+    %y = linalg.generic {{indexing_maps = [#read, #scale, #other, #out], iterator_types = ["parallel", "parallel", "reduction"]}}
+        ins(%sums, %s, %o : tensor<{b}x{m}x{n}xf32>, tensor<{n}x{b}xf32>, tensor<{m}x{b}xf32>) outs(%init : tensor<{m}x{n}xf32>) {{
+    ^bb0(%a: f32, %c: f32, %d: f32, %t: f32):
+      %both = arith.mulf %c, %d : f32
+      %p = arith.mulf %a, %both : f32
+      %q = arith.addf %t, %p : f32
+      linalg.yield %q : f32
+    }} -> tensor<{m}x{n}xf32>
+    return %y : tensor<{m}x{n}xf32>
+  }}
+}}"""
+    return types.SimpleNamespace(text=text, feed={"input_0": x})
+
+
+def test_split_blocks_of_codes():
+    codes = np.random.default_rng(1).integers(-8, 8, (40, 9, 32), np.int8)
+    scales = np.random.default_rng(2).uniform(0.01, 0.1, (40, 9)).astype(np.float32)
+    x, others = values(np.float32, 3, 9, 32), values(np.float32, 3, 9, seed=3)
+    want = np.einsum("mbk,nbk,nb,mb->mn", x.astype(np.float64), codes, scales, others)
+    for feed, target, parts in ((x, LANES, 8), (x.astype(np.float16), TENSOR, 8)):
+        c = blocks(feed, codes, scales, others)
+        check_split(c, target, parts, exact=False)
+        assert compiled(c, target, LONG_WAY).report()["layers"][0]["block"] == 9
+        np.testing.assert_allclose(compiled(c, target, LONG_WAY).run(None, c.feed)[0], want, rtol=0, atol=2e-2)
 
 
 def test_parts_are_added_in_order():
