@@ -3,7 +3,9 @@
 // Packed weights become smaller while compiling. Of 2:4 weights a chunk of four
 // elements keeps two; where fewer are not zero, the first free places join
 // them, since equal places are no metadata (PTX ISA, "Sparse matrix storage").
-// Weights of few bits become codes in the order of the lanes that read them.
+// Weights of few bits become codes in the order of the lanes that read them,
+// listed words records.
+#include "ListedWords.h"
 #include "mlir/Dialect/MLProgram/IR/MLProgram.h"
 #include "mlir/IR/AsmState.h"
 #include "tamis/Gpu/Passes.h"
@@ -118,7 +120,7 @@ struct CompressWeights : tamis::impl::CompressWeightsBase<CompressWeights> {
     ConstantWriter writer(module, symbols);
     SmallVector<Operation *> ops;
     module.walk([&](Operation *op) {
-      if (isa<CompressOp, EncodeOp>(op))
+      if (isa<CompressOp, EncodeOp, ListOp>(op))
         ops.push_back(op);
     });
     for (Operation *op : ops) {
@@ -131,8 +133,11 @@ struct CompressWeights : tamis::impl::CompressWeightsBase<CompressWeights> {
       std::vector<int8_t> bytes = spread(*packed);
       if (auto encode = dyn_cast<EncodeOp>(op))
         replace(encode, bytes, packed->global, writer);
-      else if (failed(replace(cast<CompressOp>(op), bytes, packed->global,
-                              writer)))
+      else if (auto list = dyn_cast<ListOp>(op)) {
+        if (failed(replace(list, bytes, packed->global, writer)))
+          return signalPassFailure();
+      } else if (failed(replace(cast<CompressOp>(op), bytes, packed->global,
+                                writer)))
         return signalPassFailure();
       op->erase();
       if (Operation *made = source.getDefiningOp(); made && made->use_empty())
@@ -143,12 +148,43 @@ struct CompressWeights : tamis::impl::CompressWeightsBase<CompressWeights> {
 
   /// All elements, also of a splat.
   static std::vector<int8_t> spread(const ConstantTensor &packed) {
-    std::vector<int8_t> bytes(packed.type.getNumElements());
-    if (packed.splat)
-      std::fill(bytes.begin(), bytes.end(), int8_t(packed.bytes.front()));
-    else
-      std::memcpy(bytes.data(), packed.bytes.data(), bytes.size());
+    int64_t size = packed.type.getElementTypeBitWidth() / 8;
+    std::vector<int8_t> bytes(packed.type.getNumElements() * size);
+    size_t step = packed.splat ? size : bytes.size();
+    for (size_t i = 0; i < bytes.size(); i += step)
+      std::memcpy(bytes.data() + i, packed.bytes.data(), step);
     return bytes;
+  }
+
+  static LogicalResult replace(ListOp op, ArrayRef<int8_t> packed,
+                               ml_program::GlobalOp like,
+                               ConstantWriter &writer) {
+    auto pitch = static_cast<int64_t>(op.getWords());
+    std::vector<uint32_t> panel(kPanelChannels * pitch), records;
+    std::vector<uint32_t> starts{0};
+    size_t size = panel.size() * sizeof(uint32_t);
+    for (; !packed.empty(); packed = packed.drop_front(size)) {
+      std::memcpy(panel.data(), packed.data(), size);
+      writeRecord(panel, pitch, records);
+      starts.push_back(static_cast<uint32_t>(records.size() / kRecordChunk));
+    }
+    auto type = cast<RankedTensorType>(op.getRecords().getType());
+    if (type.getNumElements() != static_cast<int64_t>(records.size()))
+      return op.emitOpError("records expected ")
+             << records.size() << " words, got " << type.getNumElements();
+    OpBuilder b(op);
+    auto write = [&](Value old, ArrayRef<uint32_t> words) {
+      MutableArrayRef<uint32_t> data;
+      AsmResourceBlob blob =
+          makeZeros(static_cast<int64_t>(words.size()), data);
+      llvm::copy(words, data.begin());
+      old.replaceAllUsesWith(
+          writer.write(b, op.getLoc(), cast<RankedTensorType>(old.getType()),
+                       std::move(blob), /*splat=*/false, like));
+    };
+    write(op.getRecords(), records);
+    write(op.getStarts(), starts);
+    return success();
   }
 
   static void replace(EncodeOp op, ArrayRef<int8_t> packed,

@@ -14,19 +14,19 @@ using namespace mlir;
 using namespace mlir::tamis;
 using namespace mlir::tamis::device;
 
-/// Words, and bytes, of one chunk.
-static constexpr int64_t kChunk = 4;
-static constexpr int64_t kChunkBytes = 16;
+static constexpr int64_t kChunkBytes = 4 * kChunk;
 
 void ContractionKernel::copyTiles(OpFoldResult tile, OpFoldResult slot) {
   OpFoldResult firstChannel =
       b.multiply(panel, b.constant(tiles.getChannels()));
-  if (op.getPacked())
+  if (records.memory)
+    copyRecords(tile, slot);
+  else if (op.getPacked() && !op.getListed())
     copyPacked(op.getRhs(), weights, codes ? 0 : weightSource.pitch, tile,
                slot);
-  else
+  else if (!op.getPacked())
     copyStrided(weightSource, weights, firstChannel, tile, slot);
-  if (op.getMetadata())
+  if (instruction.isSparse())
     copyPacked(op.getMetadata(), metadata, /*pitch=*/0, tile, slot);
   copyStrided(rowSource, rows, b.multiply(rowTile, b.constant(tiles.getRows())),
               tile, slot);
@@ -51,12 +51,18 @@ void ContractionKernel::forEachChunk(int64_t chunks,
   body(last);
 }
 
-/// One more piece of a word: `element` shifted to its place.
-static Value placeElement(kernel::IndexBuilder &b, Value element, int64_t i) {
+/// The bits of an element that is a part of a word.
+static Value getBits(kernel::IndexBuilder &b, Value element) {
   Type type = element.getType();
   unsigned width = type.getIntOrFloatBitWidth();
-  if (isa<FloatType>(type))
-    element = arith::BitcastOp::create(b, b.getIntegerType(width), element);
+  if (width == 32 || !isa<FloatType>(type))
+    return element;
+  return arith::BitcastOp::create(b, b.getIntegerType(width), element);
+}
+
+/// One more piece of a word: bits shifted to their place.
+static Value placeElement(kernel::IndexBuilder &b, Value element, int64_t i) {
+  unsigned width = element.getType().getIntOrFloatBitWidth();
   Value word = arith::ExtUIOp::create(b, b.getI32Type(), element);
   if (i == 0)
     return word;
@@ -129,9 +135,6 @@ void ContractionKernel::copyStrided(const TileSource &source,
 Value ContractionKernel::loadStridedWord(const TileSource &source,
                                          ArrayRef<OpFoldResult> outer,
                                          Value inside, OpFoldResult reduced) {
-  auto type = cast<MemRefType>(source.memref.getType());
-  Value zero =
-      arith::ConstantOp::create(b, b.getZeroAttr(type.getElementType()));
   return buildWord(b, elementsPerWord, [&](int64_t i) -> Value {
     SmallVector<OpFoldResult> indices(outer);
     OpFoldResult at = b.add(reduced, b.constant(i));
@@ -139,27 +142,38 @@ Value ContractionKernel::loadStridedWord(const TileSource &source,
         arith::AndIOp::create(b, inside, isBelow(b, at, reducedCount));
     delinearize(clamp(b, at, reducedCount), dims.reductions, indices);
     Value element =
-        memref::LoadOp::create(b, source.memref, applyMap(source.map, indices));
+        getBits(b, memref::LoadOp::create(b, source.memref,
+                                          applyMap(source.map, indices)));
+    Value zero = arith::ConstantOp::create(b, b.getZeroAttr(element.getType()));
     return arith::SelectOp::create(b, exists, element, zero);
   });
 }
 
-/// A tile of a packed operand lies as it will lie in workgroup memory, but for
+/// A panel of a packed operand lies as it will lie in workgroup memory, but for
 /// the exchange of chunks, which `pitch` 0, what lies in the order of lanes,
-/// does without.
+/// does without. A tile is some panels, one after the other.
 void ContractionKernel::copyPacked(Value memref, const Stage &stage,
                                    int64_t pitch, OpFoldResult tile,
                                    OpFoldResult slot) {
   int64_t perWord =
       32 / cast<MemRefType>(memref.getType()).getElementTypeBitWidth();
+  int64_t panels = getPanels();
+  int64_t perPanel = stage.words / kChunk / panels;
+  OpFoldResult firstPanel = b.multiply(panel, b.constant(panels));
   forEachChunk(stage.words / kChunk, [&](OpFoldResult chunk) {
     OpFoldResult firstWord = b.multiply(chunk, b.constant(kChunk));
+    OpFoldResult part = b.constant(0), inPanel = chunk;
+    if (panels > 1) {
+      part = b.divide(chunk, perPanel);
+      inPanel = b.remainder(chunk, perPanel);
+    }
+    part = b.add(firstPanel, part);
     OpFoldResult at = pitch != 0 ? place(b.divide(firstWord, pitch),
                                          b.remainder(firstWord, pitch), pitch)
                                  : firstWord;
     OpFoldResult to = b.add(b.multiply(slot, b.constant(stage.words)), at);
-    OpFoldResult first = b.multiply(firstWord, b.constant(perWord));
-    OpFoldResult position[] = {group, panel, tile, first};
+    OpFoldResult first = b.multiply(inPanel, b.constant(kChunk * perWord));
+    OpFoldResult position[] = {group, part, tile, first};
     if (weightSource.isWide) {
       OpFoldResult element = b.constant(0);
       ArrayRef<int64_t> sizes = cast<MemRefType>(memref.getType()).getShape();
@@ -170,9 +184,10 @@ void ContractionKernel::copyPacked(Value memref, const Stage &stage,
     for (int64_t w = 0; w < kChunk; ++w) {
       Value word = buildWord(b, perWord, [&](int64_t i) -> Value {
         OpFoldResult last = b.add(first, b.constant(w * perWord + i));
-        return memref::LoadOp::create(b, memref,
-                                      ValueRange{b.value(group), b.value(panel),
-                                                 b.value(tile), b.value(last)});
+        return getBits(b, memref::LoadOp::create(
+                              b, memref,
+                              ValueRange{b.value(group), b.value(part),
+                                         b.value(tile), b.value(last)}));
       });
       memref::StoreOp::create(b, word, stage.memory,
                               b.value(b.add(to, b.constant(w))));

@@ -130,6 +130,22 @@ void ContractionKernel::finish(MutableArrayRef<Value> sums) {
   }
   if (needsColumnSums())
     columnSums = rest;
+  forEachStored([&](const SumPlace &place) {
+    Value sum =
+        addRowTerm(sums[place.index],
+                   rowSums.empty() ? Value() : rowSums[place.rowRegister]);
+    if (tiles.getSplits() > 1)
+      return storePart(sum, place.column, place.row);
+    Value columnTerm = buildColumnTerm(
+        place.column,
+        columnSums.empty() ? Value() : columnSums[place.channelRegister]);
+    finishElement(sum, columnTerm, place.column, place.row);
+  });
+}
+
+/// `body` for the sums of elements that exist, inside a branch.
+void ContractionKernel::forEachStored(
+    function_ref<void(const SumPlace &)> body) {
   auto isBelow = [&](OpFoldResult index, OpFoldResult extent) {
     return arith::CmpIOp::create(b, arith::CmpIPredicate::ult, b.value(index),
                                  b.value(extent));
@@ -141,24 +157,23 @@ void ContractionKernel::finish(MutableArrayRef<Value> sums) {
     auto branch = scf::IfOp::create(b, exists, /*withElseRegion=*/false);
     OpBuilder::InsertionGuard guard(b);
     b.setInsertionPointToStart(branch.thenBlock());
-    Value columnTerm = buildColumnTerm(
-        place.column,
-        columnSums.empty() ? Value() : columnSums[place.channelRegister]);
-    finishElement(sums[place.index],
-                  rowSums.empty() ? Value() : rowSums[place.rowRegister],
-                  columnTerm, place.column, place.row);
+    body(place);
   });
 }
 
-void ContractionKernel::finishElement(Value sum, Value rowSum, Value columnTerm,
+/// `sum` without zw·Σa, of the whole reduction or a part of it.
+Value ContractionKernel::addRowTerm(Value sum, Value rowSum) {
+  if (!rowSum)
+    return sum;
+  Value zero = widenZero(op.getRhsZero(), op.getRhsUnsigned(),
+                         op.getPacked() && op.getRhsUnsigned() ? -128 : 0);
+  return arith::SubIOp::create(b, sum, arith::MulIOp::create(b, zero, rowSum));
+}
+
+void ContractionKernel::finishElement(Value sum, Value columnTerm,
                                       OpFoldResult column, OpFoldResult row) {
   if (columnTerm)
     sum = arith::SubIOp::create(b, sum, columnTerm);
-  if (rowSum) {
-    Value zero = widenZero(op.getRhsZero(), op.getRhsUnsigned(),
-                           op.getPacked() && op.getRhsUnsigned() ? -128 : 0);
-    sum = arith::SubIOp::create(b, sum, arith::MulIOp::create(b, zero, rowSum));
-  }
   SmallVector<OpFoldResult> indices = origin;
   delinearize(row, dims.rows, indices);
   indices[dims.column] = column;

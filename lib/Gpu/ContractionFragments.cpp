@@ -14,14 +14,11 @@ using namespace mlir::tamis::device;
 
 /// Words that a workgroup memory serves at once: one in each bank.
 static constexpr int64_t kBanks = 32;
-/// Words of one copy of 16 bytes.
-static constexpr int64_t kChunk = 4;
 /// Lines of a matrix.
 static constexpr int64_t kLines = 8;
 
-/// Rows of a tile follow each other without gaps. Chunks of 16 bytes are
-/// exchanged within a row by its number, so that lanes that read the same chunk
-/// of neighbouring rows meet different banks.
+/// Rows of a tile follow each other without gaps, their chunks exchanged: this
+/// is `exchangeChunks` of a word that the kernel computes.
 OpFoldResult ContractionKernel::place(OpFoldResult outer, OpFoldResult word,
                                       int64_t pitch) {
   int64_t chunks = pitch / kChunk;

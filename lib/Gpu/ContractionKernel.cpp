@@ -15,9 +15,10 @@ using namespace mlir;
 using namespace mlir::tamis;
 using namespace mlir::tamis::device;
 
-ContractionKernel::ContractionKernel(OpBuilder &builder, ContractOp op)
+ContractionKernel::ContractionKernel(OpBuilder &builder, ContractOp op,
+                                     TilesAttr tiles)
     : op(op), b(op.getLoc(), builder), instruction(op.getInstruction()),
-      shape(instruction.getShape()), tiles(op.getTiles()) {
+      shape(instruction.getShape()), tiles(tiles) {
   channelFragments = tiles.getWarpChannels() / shape.channels;
   rowFragments = tiles.getWarpRows() / shape.rows;
   Type element = getElementTypeOrSelf(op.getLhs().getType());
@@ -26,15 +27,28 @@ ContractionKernel::ContractionKernel(OpBuilder &builder, ContractOp op)
   weightsUnsigned = op.getRhsUnsigned() && !op.getPacked();
   if (std::optional<CodesAttr> attr = op.getCodes())
     codes.emplace(instruction, *attr, elementsPerWord);
+  prepare();
+}
+
+void ContractionKernel::buildAt(Block *block) {
+  b.setInsertionPointToStart(block);
+  build();
 }
 
 void ContractionKernel::build() {
-  prepare();
+  launchProducts();
+  if (tiles.getSplits() > 1)
+    addParts();
+}
+
+void ContractionKernel::launchProducts() {
+  OpBuilder::InsertionGuard guard(b);
   auto one = b.constant(1);
   Value grid[] = {
       b.value(b.ceilDivide(rowCount, tiles.getRows())),
       b.value(b.ceilDivide(extents[dims.column], tiles.getChannels())),
-      b.value(linearExtent(dims.groups))};
+      b.value(b.multiply(linearExtent(dims.groups),
+                         b.constant(tiles.getSplits())))};
   Value threads = b.value(b.constant(tiles.getWarps() * kLanes));
   auto space =
       gpu::AddressSpaceAttr::get(b.getContext(), gpu::AddressSpace::Workgroup);
@@ -48,29 +62,42 @@ void ContractionKernel::build() {
   rows.words = tiles.getRows() * rowSource.pitch;
   metadata.words = instruction.isSparse() ? weights.words / 4 : 0;
   int64_t stages = tiles.getStages();
-  reserve(weights.words * stages, codes ? b.getI32Type() : wordType);
+  // Two tiles of listed weights: one is filled while the other is cleared.
+  reserve(weights.words * (op.getListed() ? 2 : stages),
+          codes ? b.getI32Type() : wordType);
   reserve(rows.words * stages, wordType);
   if (instruction.isSparse())
     reserve(metadata.words * stages, b.getI32Type());
+  bool keepsRecords = op.getListed() && stages > 1;
+  if (keepsRecords) {
+    records.words = getPanels() * kChunk * op.getListed()->getChunks();
+    reserve(records.words * stages, b.getI32Type());
+  }
   if (int64_t words = instruction.getExchangeWords())
     reserve(words * tiles.getWarps(), b.getI32Type());
   auto launch = gpu::LaunchOp::create(
       b, grid[0], grid[1], grid[2], threads, b.value(one), b.value(one),
       /*dynamicSharedMemorySize=*/nullptr, /*asyncTokenType=*/nullptr,
       /*asyncDependencies=*/ValueRange(), memory);
-  OpBuilder::InsertionGuard guard(b);
   b.setInsertionPointToStart(&launch.getBody().front());
   ArrayRef<BlockArgument> attributions = launch.getWorkgroupAttributions();
   weights.memory = attributions.consume_front();
   rows.memory = attributions.consume_front();
   if (instruction.isSparse())
     metadata.memory = attributions.consume_front();
+  if (keepsRecords)
+    records.memory = attributions.consume_front();
   if (instruction.getExchangeWords())
     exchange.memory = attributions.consume_front();
   thread = launch.getThreadIds().x;
   rowTile = launch.getBlockIds().x;
   panel = launch.getBlockIds().y;
   group = launch.getBlockIds().z;
+  split = b.constant(0);
+  if (int64_t splits = tiles.getSplits(); splits > 1) {
+    split = b.remainder(group, splits);
+    group = b.divide(group, splits);
+  }
   buildBody();
   gpu::TerminatorOp::create(b);
 }
@@ -213,81 +240,6 @@ void ContractionKernel::buildBody() {
   finish(sums);
 }
 
-/// The order of sums: fragments by channels, then rows, then registers; after
-/// them row sums and column sums where they are needed.
-SmallVector<Value> ContractionKernel::makeSums() {
-  int64_t fragments = channelFragments * rowFragments;
-  if (needsRowSums())
-    fragments += rowFragments;
-  if (needsColumnSums())
-    fragments += channelFragments;
-  Value zero = arith::ConstantOp::create(b, b.getZeroAttr(op.getAccumulator()));
-  return SmallVector<Value>(fragments * shape.sumRegisters, zero);
-}
-
-/// The sums of all tiles, or where blocks have their own, the totals.
-SmallVector<Value> ContractionKernel::reduceTiles() {
-  auto zeroIndex = b.constant(0);
-  for (int64_t stage = 0; stage + 1 < tiles.getStages(); ++stage)
-    copyAhead(b.constant(stage), b.constant(stage));
-  auto reduce = [&](OpFoldResult first, OpFoldResult count) {
-    SmallVector<Value> sums = makeSums();
-    b.carry(zeroIndex, count, 1, sums,
-            [&](Value tile, SmallVectorImpl<Value> &inner) {
-              walkTile(b.add(first, tile), inner);
-            });
-    return sums;
-  };
-  if (!op.getBlock())
-    return reduce(zeroIndex, tileCount);
-  int64_t blocks = op.getBounds()[*op.getBlock()];
-  OpFoldResult tilesOfBlock = b.divide(tileCount, blocks);
-  Value zero = arith::ConstantOp::create(b, b.getZeroAttr(op.getTotalType()));
-  SmallVector<Value> totals(
-      channelFragments * rowFragments * shape.sumRegisters, zero);
-  b.carry(zeroIndex, b.constant(blocks), 1, totals,
-          [&](Value block, SmallVectorImpl<Value> &inner) {
-            // Early, while tiles are on their way.
-            DenseMap<FactorKey, Value> factors = loadFactors(block);
-            OpFoldResult first = b.multiply(block, tilesOfBlock);
-            combine(factors, reduce(first, tilesOfBlock), inner);
-          });
-  return totals;
-}
-
-/// Begins to copy `tile` if there is such a one.
-void ContractionKernel::copyAhead(OpFoldResult tile, OpFoldResult slot) {
-  Value exists = arith::CmpIOp::create(b, arith::CmpIPredicate::ult,
-                                       b.value(tile), b.value(tileCount));
-  auto branch = scf::IfOp::create(b, exists, /*withElseRegion=*/false);
-  {
-    OpBuilder::InsertionGuard guard(b);
-    b.setInsertionPointToStart(branch.thenBlock());
-    copyTiles(tile, slot);
-  }
-  // A group for each tile, copied or not, so that waiting can count them.
-  commitCopies();
-}
-
-void ContractionKernel::walkTile(OpFoldResult tile,
-                                 SmallVectorImpl<Value> &sums) {
-  int64_t stages = tiles.getStages();
-  if (stages == 1) {
-    // What is overwritten has been multiplied by all.
-    gpu::BarrierOp::create(b);
-    copyTiles(tile, b.constant(0));
-    gpu::BarrierOp::create(b);
-    return multiplyTile(b.constant(0), sums);
-  }
-  waitForCopies(stages - 2);
-  // Everyone's copies of this tile are there, and everyone has multiplied the
-  // tile before it, whose memory is free now.
-  gpu::BarrierOp::create(b);
-  OpFoldResult ahead = b.add(tile, b.constant(stages - 1));
-  copyAhead(ahead, b.remainder(ahead, stages));
-  multiplyTile(b.remainder(tile, stages), sums);
-}
-
 void ContractionKernel::multiplyTile(OpFoldResult slot,
                                      SmallVectorImpl<Value> &sums) {
   /// More steps than this are a loop.
@@ -315,7 +267,7 @@ void ContractionKernel::multiplyUnit(OpFoldResult slot, OpFoldResult unit,
       }
     return multiplyStep(
         slot, unit,
-        loadRegisters(weights, weightSource, slot, warpChannel,
+        loadRegisters(weights, weightSource, getWeightSlot(slot), warpChannel,
                       b.multiply(unit, b.constant(shape.storedWords)), places),
         sums);
   }
@@ -407,6 +359,16 @@ std::string mlir::tamis::refuseFragments(Operation *op) {
   return "";
 }
 
-void mlir::tamis::buildFragments(OpBuilder &b, Operation *op) {
-  ContractionKernel(b, cast<device::ContractOp>(op)).build();
+void mlir::tamis::buildFragments(OpBuilder &b, Operation *operation) {
+  auto op = cast<device::ContractOp>(operation);
+  if (!op.getFew())
+    return ContractionKernel(b, op, op.getTiles()).build();
+  ContractionKernel few(b, op, *op.getFew()), many(b, op, op.getTiles());
+  kernel::IndexBuilder index(op.getLoc(), b);
+  Value isFew = arith::CmpIOp::create(
+      index, arith::CmpIPredicate::ule, index.value(few.getRowCount()),
+      index.value(index.constant(op.getFew()->getRows())));
+  auto branch = scf::IfOp::create(index, isFew, /*withElseRegion=*/true);
+  few.buildAt(branch.thenBlock());
+  many.buildAt(branch.elseBlock());
 }

@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
 // The generator of contraction kernels for GPUs, shared by
-// ContractionKernel.cpp (launch, walk, products), ContractionCopies.cpp (tiles
-// into workgroup memory), ContractionFragments.cpp (from there to registers)
-// and ContractionEpilogue.cpp (sums to results).
+// ContractionKernel.cpp (launch, products), ContractionWalk.cpp (tile by tile),
+// ContractionCopies.cpp (tiles into workgroup memory), ContractionListed.cpp
+// (weights without zero words), ContractionFragments.cpp (from there to
+// registers), ContractionEpilogue.cpp (sums to results) and
+// ContractionParts.cpp (sums of several workgroups).
 #ifndef TAMIS_LIB_GPU_CONTRACTIONKERNEL_H
 #define TAMIS_LIB_GPU_CONTRACTIONKERNEL_H
 
@@ -45,6 +47,9 @@ struct SumPlace {
 /// and the row's registers it belongs to, -1 for all.
 using FactorKey = std::tuple<unsigned, int64_t, int64_t>;
 
+/// Words of one copy of 16 bytes.
+inline constexpr int64_t kChunk = 4;
+
 /// A piece of workgroup memory that holds a tile in each stage.
 struct Stage {
   Value memory;
@@ -54,9 +59,12 @@ struct Stage {
 
 class ContractionKernel {
 public:
-  ContractionKernel(OpBuilder &builder, ContractOp op);
-  /// Emits the launch.
+  ContractionKernel(OpBuilder &builder, ContractOp op, TilesAttr tiles);
+  /// Emits the launch, or two where the reduction is divided.
   void build();
+  void buildAt(Block *block);
+  /// How many rows there are.
+  OpFoldResult getRowCount() { return rowCount; }
 
 private:
   // ContractionKernel.cpp: on the host.
@@ -65,11 +73,20 @@ private:
   OpFoldResult linearExtent(ArrayRef<unsigned> dims);
 
   // In the kernel.
+  void launchProducts();
   void buildBody();
+
+  // ContractionWalk.cpp.
   SmallVector<Value> reduceTiles();
+  SmallVector<Value> reduceBlocks();
   SmallVector<Value> makeSums();
+  SmallVector<Value> sumTiles(OpFoldResult first, OpFoldResult count);
+  void beginCopies();
+  void divide(OpFoldResult count, OpFoldResult &begin, OpFoldResult &end);
   void copyAhead(OpFoldResult tile, OpFoldResult slot);
   void walkTile(OpFoldResult tile, SmallVectorImpl<Value> &sums);
+
+  // ContractionKernel.cpp.
   void multiplyTile(OpFoldResult stage, SmallVectorImpl<Value> &sums);
   void multiplyUnit(OpFoldResult stage, OpFoldResult unit,
                     SmallVectorImpl<Value> &sums);
@@ -102,6 +119,17 @@ private:
   SmallVector<Value> loadCodes(OpFoldResult slot, OpFoldResult first,
                                OpFoldResult unit);
 
+  // ContractionListed.cpp.
+  void copyRecords(OpFoldResult tile, OpFoldResult slot);
+  void clearWeights(OpFoldResult slot);
+  void expandTile(OpFoldResult tile, OpFoldResult slot);
+  void putQuad(Value places, OpFoldResult start,
+               function_ref<Value(int64_t)> read);
+  std::pair<OpFoldResult, OpFoldResult> findRecord(int64_t part,
+                                                   OpFoldResult tile);
+  /// Panels that a tile takes.
+  int64_t getPanels() { return tiles.getChannels() / kPanelChannels; }
+
   // ContractionCopies.cpp.
   /// The address of element `index` of a buffer without gaps.
   Value buildAddress(Value buffer, OpFoldResult index, unsigned space);
@@ -121,16 +149,26 @@ private:
 
   // ContractionEpilogue.cpp.
   void forEachSum(function_ref<void(const SumPlace &)> body);
+  void forEachStored(function_ref<void(const SumPlace &)> body);
   FactorKey getFactorKey(unsigned i, const SumPlace &place);
   DenseMap<FactorKey, Value> loadFactors(OpFoldResult block);
   void combine(const DenseMap<FactorKey, Value> &factors, ArrayRef<Value> sums,
                MutableArrayRef<Value> totals);
   void finish(MutableArrayRef<Value> sums);
-  void finishElement(Value sum, Value rowSum, Value columnTerm,
-                     OpFoldResult column, OpFoldResult row);
+  Value addRowTerm(Value sum, Value rowSum);
+  void finishElement(Value sum, Value columnTerm, OpFoldResult column,
+                     OpFoldResult row);
   Value buildColumnTerm(OpFoldResult column, Value columnSum);
   Value widenZero(Value zero, bool isUnsigned, int32_t offset);
 
+  // ContractionParts.cpp.
+  void storePart(Value sum, OpFoldResult column, OpFoldResult row);
+  void addParts();
+
+  /// Where the weights lie of a tile whose rows are in `slot`.
+  OpFoldResult getWeightSlot(OpFoldResult slot) {
+    return op.getListed() ? expanded : slot;
+  }
   bool isInteger() { return isa<IntegerType>(op.getAccumulator()); }
   /// Whether each row's sum of activations is needed.
   bool needsRowSums() { return isInteger() && op.getRhsZero(); }
@@ -161,7 +199,12 @@ private:
   // In the kernel.
   Value thread, lane;
   OpFoldResult group, panel, rowTile, warpChannel, warpRow;
-  Stage weights, rows, metadata;
+  Stage weights, rows, metadata, records;
+  /// Which of the two tiles of listed weights is multiplied.
+  OpFoldResult expanded;
+  /// The part of the reduction that this workgroup has, and its first tile and
+  /// how many there are.
+  OpFoldResult split, firstTile, ownTiles;
   Exchange exchange;
   /// Index of each iteration dimension; groups are set, others are zero.
   SmallVector<OpFoldResult> origin;

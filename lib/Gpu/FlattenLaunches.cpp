@@ -49,8 +49,12 @@ struct Layout {
 
 Type getStoredType(MemRefType type) {
   Type element = type.getElementType();
-  return element.isInteger(1) ? IntegerType::get(type.getContext(), 8)
-                              : element;
+  if (element.isInteger(1))
+    return IntegerType::get(type.getContext(), 8);
+  // Not every device has a type for it.
+  if (element.isBF16())
+    return IntegerType::get(type.getContext(), 16);
+  return element;
 }
 
 MemRefType getBufferType(int64_t size, Type element) {
@@ -207,11 +211,15 @@ private:
         element = arith::CmpIOp::create(
             at, loc, arith::CmpIPredicate::ne, element,
             arith::ConstantIntOp::create(at, loc, element.getType(), 0));
+      if (load.getType().isBF16())
+        element = arith::BitcastOp::create(at, loc, load.getType(), element);
       load.replaceAllUsesWith(element);
     } else if (auto store = dyn_cast<memref::StoreOp>(user)) {
       Value element = store.getValueToStore();
       if (element.getType().isInteger(1))
         element = arith::ExtUIOp::create(at, loc, at.getI8Type(), element);
+      if (element.getType().isBF16())
+        element = arith::BitcastOp::create(at, loc, at.getI16Type(), element);
       storeElement(at, view, linearize(at, view, store.getIndices()), element);
     } else if (auto pointer =
                    dyn_cast<memref::ExtractAlignedPointerAsIndexOp>(user);

@@ -33,9 +33,15 @@ std::optional<double> device::priceBytes(ProfileAttr profile, double bytes) {
 
 std::optional<double> device::priceFragment(ProfileAttr profile,
                                             FragmentAttrInterface instruction,
-                                            int64_t tileRows,
-                                            int64_t tileChannels,
+                                            TilesAttr tiles,
                                             const FragmentProblem &problem) {
+  /// Warps that issue at once on a multiprocessor.
+  constexpr double kSchedulers = 4;
+  /// Operations that dp4a counts as: an integer instruction of a lane.
+  constexpr double kDotOperations = 8;
+  /// Integer instructions for a word that is put in its place, and to clear
+  /// one.
+  constexpr double kPut = 6, kClear = 0.5;
   std::optional<double> rate =
       findFact(profile, "fragment." + instruction.getInstructionName());
   std::optional<double> processors = findFact(profile, "device.processors");
@@ -44,16 +50,37 @@ std::optional<double> device::priceFragment(ProfileAttr profile,
   std::optional<double> memory = priceBytes(profile, problem.bytes);
   if (!rate || !processors || !launch || !share || !memory)
     return std::nullopt;
-  double workgroups = problem.groups *
-                      std::ceil(problem.rows / double(tileRows)) *
-                      std::ceil(problem.columns / double(tileChannels));
-  double operations =
-      2 * double(tileRows) * double(tileChannels) * problem.depth;
-  // Operations, and bytes, of a microsecond.
-  double ofProcessor = *rate * 1e6 * *share / *processors;
-  double products =
-      std::max(1.0, workgroups / *processors) * operations / ofProcessor;
-  return std::max(*launch + products, *memory);
+  double rowTiles = std::ceil(problem.rows / double(tiles.getRows()));
+  double workgroups = problem.groups * rowTiles *
+                      std::ceil(problem.columns / double(tiles.getChannels())) *
+                      double(tiles.getSplits());
+  double operations = 2 * double(tiles.getRows() * tiles.getChannels()) *
+                      problem.depth * workgroups / double(tiles.getSplits());
+  double busy = std::min(1.0, workgroups / *processors);
+  double warps =
+      double(tiles.getWarps()) * std::max(1.0, workgroups / *processors);
+  // Of a microsecond, of all that are busy.
+  double part = 1e6 * *share * busy * std::min(1.0, warps / kSchedulers);
+  double products = operations / (*rate * part);
+  if (problem.denseWords > 0) {
+    double dot = findFact(profile, "fragment.dp4a").value_or(*rate);
+    double instructions =
+        rowTiles * (kPut * problem.listedWords + kClear * problem.denseWords);
+    products += instructions / (dot / kDotOperations * part);
+  }
+  double tilesOfOne =
+      std::ceil(problem.depth / problem.perWord / double(tiles.getWords()) /
+                double(tiles.getSplits()));
+  double latency = findFact(profile, "device.latency_us").value_or(0);
+  double chain =
+      latency * tilesOfOne / std::max(1.0, double(tiles.getStages() - 1));
+  double time = std::max({*launch + products, *launch + chain, *memory});
+  if (tiles.getSplits() > 1)
+    // Parts are of 32 bits.
+    time += *priceBytes(profile, 2 * 4.0 * double(tiles.getSplits()) *
+                                     problem.groups * problem.rows *
+                                     problem.columns);
+  return time;
 }
 
 double device::predictTwoOfFourGain(TargetAttr target, const LayerShape &shape,
@@ -74,6 +101,7 @@ double device::predictTwoOfFourGain(TargetAttr target, const LayerShape &shape,
       double(ShapedType::isDynamic(shape.rows) ? kTypicalRows : shape.rows);
   problem.columns = double(shape.columns);
   problem.depth = double(shape.depth);
+  problem.perWord = 32.0 / element.getIntOrFloatBitWidth();
   double size = element.getIntOrFloatBitWidth() / 8.0;
   double weights = problem.columns * problem.depth * size;
   double others = problem.rows * (problem.columns + problem.depth) * size;
@@ -85,10 +113,14 @@ double device::predictTwoOfFourGain(TargetAttr target, const LayerShape &shape,
         (instruction.isSparse() ? weights / 2 + weights / size / 8 : weights);
     double best = INFINITY;
     for (int64_t rows : {32, 64, 128})
-      for (int64_t channels : {32, 64, 128})
-        best = std::min(
-            best, priceFragment(profile, instruction, rows, channels, problem)
-                      .value_or(INFINITY));
+      for (int64_t channels : {32, 64, 128}) {
+        auto tiles = TilesAttr::get(
+            target.getContext(), channels, rows, /*words=*/16,
+            /*warpChannels=*/32, rows / 2, /*stages=*/3, /*splits=*/1);
+        best =
+            std::min(best, priceFragment(profile, instruction, tiles, problem)
+                               .value_or(INFINITY));
+      }
     return best;
   };
   double with = price(sparse), without = price(dense);

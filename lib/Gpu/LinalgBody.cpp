@@ -21,7 +21,16 @@ static std::string describe(Type type) {
 static bool hasDeviceForm(Type type) {
   if (auto integer = dyn_cast<IntegerType>(type))
     return llvm::is_contained({1u, 8u, 16u, 32u, 64u}, integer.getWidth());
-  return isa<IndexType, Float32Type, Float16Type>(type);
+  return isa<IndexType, Float32Type, Float16Type, BFloat16Type>(type);
+}
+
+/// Whether `op` computes in bfloat16, which devices only move, widen and round.
+static bool computesBFloat(Operation *op) {
+  auto isBFloat = [](Type type) { return type.isBF16(); };
+  return (llvm::any_of(op->getOperandTypes(), isBFloat) ||
+          llvm::any_of(op->getResultTypes(), isBFloat)) &&
+         !isa<arith::ExtFOp, arith::TruncFOp, arith::ConstantOp,
+              linalg::YieldOp, memref::LoadOp>(op);
 }
 
 /// Whether a buffer of `type` looks the same from both sides. An index has
@@ -45,6 +54,8 @@ static bool isTruthOfDevice(Operation *op) {
 /// Whether a device computes `op` as the host does. What `--tamis-expand-math`
 /// knows has become arithmetic; the device's own functions are less exact.
 static bool hasDeviceForm(Operation *op) {
+  if (computesBFloat(op))
+    return false;
   if (isa<linalg::YieldOp, linalg::IndexOp, memref::LoadOp>(op))
     return true;
   if (isa<scf::IfOp, scf::ForOp, scf::YieldOp>(op))

@@ -153,7 +153,20 @@ struct MapToGpu : public tamis::impl::MapToGpuBase<MapToGpu> {
       mapping->build(b, op);
       op->erase();
     }
+    nameLaunches(function);
     return "";
+  }
+
+  /// Upstream names the first launch of a function, and would name others the
+  /// same.
+  static void nameLaunches(func::FuncOp function) {
+    int64_t count = 0;
+    function.walk([&](gpu::LaunchOp launch) {
+      if (count++ > 0)
+        launch.setFunctionAttr(FlatSymbolRefAttr::get(
+            function.getContext(),
+            (function.getSymName() + "_kernel_" + Twine(count - 1)).str()));
+    });
   }
 
   /// Whether `buffer` is the error word, which no kernel on the device has.

@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// Decides, for every contraction on tensors, the fragment instruction and the
-// tiles of a GPU, and writes the decision down as a tamis_gpu.contract: with
-// the addition of its blocks where it has a sum for each of them. Nothing is
-// packed or generated here.
+// Decides, for every contraction on tensors, the fragment instruction, the
+// tiles and the storage of a GPU, and writes the decision down as a
+// tamis_gpu.contract: with the addition of its blocks where it has a sum for
+// each of them. Nothing is packed or generated here.
+#include "FragmentOptions.h"
+#include "FragmentWeights.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/MLProgram/IR/MLProgram.h"
 #include "mlir/Dialect/Tensor/IR/Tensor.h"
@@ -14,7 +16,6 @@
 #include "tamis/Kernels/Classify.h"
 #include "tamis/Kernels/Operands.h"
 #include "tamis/Kernels/Passes.h"
-#include "tamis/Kernels/SourceView.h"
 #include "tamis/Target/Target.h"
 
 namespace mlir::tamis {
@@ -29,15 +30,13 @@ using namespace mlir::tamis::device;
 namespace {
 /// Everything decided about one contraction before IR changes.
 struct Decision {
-  FragmentAttrInterface instruction;
-  TilesAttr tiles;
+  FragmentOption option;
+  KernelChoice choice;
   ContractionDims dims;
   SmallVector<int64_t> bounds;
   std::optional<BlockSums> blocks;
   AffineMap out;
   bool packed = false;
-  /// Of integers beside floats.
-  CodesAttr codes;
   /// Taken from every rhs element when it is packed.
   int64_t rhsOffset = 0;
   /// The rhs zero point is part of rhsOffset and done with.
@@ -45,19 +44,7 @@ struct Decision {
   bool needsSums = false;
 };
 
-/// What kinds of machines can have at once.
-struct Limits {
-  int64_t warps, channels, rows, stages;
-};
 } // namespace
-
-/// A workgroup of 128 invocations with 16 KiB is what every Vulkan device has;
-/// 256 threads with 48 KiB, three stages of it, every NVIDIA one since sm_80.
-static Limits getLimits(TargetAttr target) {
-  if (getDevice(target) == DeviceKind::Nvptx)
-    return {8, 128, 128, 3};
-  return {4, 64, 64, 1};
-}
 
 /// The product of `dims`' bounds; kDynamic where one is open.
 static int64_t product(ArrayRef<unsigned> dims, ArrayRef<int64_t> bounds) {
@@ -68,121 +55,6 @@ static int64_t product(ArrayRef<unsigned> dims, ArrayRef<int64_t> bounds) {
     result *= bounds[d];
   }
   return result;
-}
-
-/// Where copies run ahead and tiles are small, more of them at once, since
-/// their bytes have to keep the memory busy.
-static int64_t chooseStages(const Limits &limits, int64_t bytes) {
-  constexpr int64_t kMost = 8, kBytes = 24 << 10;
-  if (limits.stages == 1)
-    return 1;
-  return std::clamp(kBytes / bytes, limits.stages, kMost);
-}
-
-/// Tiles as large as registers and workgroup memory allow, smaller where the
-/// result is, and where large ones would leave most of the device idle. They
-/// have `words` words of the reduction, a warp at most `mostWarpRows` rows.
-static TilesAttr chooseTiles(MLIRContext *context, FragmentShape shape,
-                             const Limits &limits, int64_t words,
-                             int64_t mostWarpRows, int64_t columns,
-                             int64_t rows, int64_t groups) {
-  constexpr int64_t kWarpChannels = 32;
-  /// Workgroups that fill a device; an open extent is taken to be large.
-  constexpr int64_t kBusy = 128, kOpen = 4096;
-  auto known = [](int64_t extent) {
-    return ShapedType::isDynamic(extent) ? kOpen : extent;
-  };
-  columns = known(columns), rows = known(rows), groups = known(groups);
-  int64_t channels = limits.channels, tileRows = limits.rows;
-  while (channels > kWarpChannels && channels / 2 >= columns)
-    channels /= 2;
-  while (tileRows > shape.rows && tileRows / 2 >= rows)
-    tileRows /= 2;
-  auto workgroups = [&] {
-    return llvm::divideCeil(columns, channels) *
-           llvm::divideCeil(rows, tileRows) * groups;
-  };
-  while (int64_t(workgroups()) < kBusy &&
-         (tileRows > kWarpChannels || channels > kWarpChannels)) {
-    if (tileRows >= channels && tileRows > kWarpChannels)
-      tileRows /= 2;
-    else if (channels > kWarpChannels)
-      channels /= 2;
-    else
-      break;
-  }
-  // Warps beside each other along channels, two along rows where they fit.
-  int64_t across = channels / kWarpChannels;
-  int64_t along = std::clamp<int64_t>(limits.warps / across, 1, 2);
-  int64_t warpRows = std::max(tileRows / along, shape.rows);
-  warpRows = std::min({warpRows, tileRows, mostWarpRows});
-  return TilesAttr::get(
-      context, channels, tileRows, words, kWarpChannels, warpRows,
-      chooseStages(limits, 4 * words * (channels + tileRows)));
-}
-
-/// Whether of four consecutive elements along the reductions, as they are
-/// packed, at most two differ from `zero`, in every column.
-static bool isTwoOfFour(const SourceView &view, ArrayRef<int64_t> groups,
-                        int64_t column, ArrayRef<int64_t> reductions,
-                        int64_t zero, bool isUnsigned) {
-  SmallVector<int64_t> depth = view.getOffsets(reductions);
-  for (int64_t group : view.getOffsets(groups))
-    for (int64_t c : view.getOffsets({column}))
-      for (size_t k = 0; k < depth.size(); k += 4) {
-        int nonzero = 0;
-        for (size_t i = k; i < std::min(k + 4, depth.size()); ++i)
-          nonzero += view.getInteger(group + c + depth[i], isUnsigned) != zero;
-        if (nonzero > 2)
-          return false;
-      }
-  return true;
-}
-
-namespace {
-/// Positions of dimensions in rhs.
-struct RhsOrder {
-  SmallVector<int64_t> groups, reductions;
-  int64_t column;
-
-  RhsOrder(tamis::ContractOp op, const ContractionDims &dims) {
-    auto position = [&](unsigned d) {
-      return static_cast<int64_t>(*op.getRhsMap().getResultPosition(
-          getAffineDimExpr(d, op.getContext())));
-    };
-    groups = llvm::map_to_vector(dims.groups, position);
-    reductions = llvm::map_to_vector(dims.reductions, position);
-    column = op.getRhsMap().isFunctionOfDim(dims.column) ? position(dims.column)
-                                                         : -1;
-  }
-};
-} // namespace
-
-static bool hasSparseWeights(tamis::ContractOp op, const Decision &decision,
-                             SymbolTable &symbols) {
-  if (!decision.packed || !decision.rhsZeroFolded)
-    return false;
-  RhsOrder order(op, decision.dims);
-  FailureOr<SourceView> view = viewConstant(op.getRhs(), symbols);
-  return succeeded(view) && order.column >= 0 &&
-         isTwoOfFour(*view, order.groups, order.column, order.reductions,
-                     decision.rhsOffset, op.getRhsUnsigned());
-}
-
-using ByteRange = std::optional<std::pair<int64_t, int64_t>>;
-
-/// The least and the greatest of constant integers of 8 bits.
-static ByteRange findRange(tamis::ContractOp op, SymbolTable &symbols) {
-  FailureOr<SourceView> view = viewConstant(op.getRhs(), symbols);
-  if (failed(view) || !view->element.isInteger(8) || view->bytes.empty())
-    return std::nullopt;
-  std::pair<int64_t, int64_t> range{255, -128};
-  for (size_t i = 0; i < view->bytes.size(); ++i) {
-    int64_t value =
-        view->getInteger(static_cast<int64_t>(i), op.getRhsUnsigned());
-    range = {std::min(range.first, value), std::max(range.second, value)};
-  }
-  return range;
 }
 
 /// Zero points: what packing takes from elements, what the kernel accounts for.
@@ -270,6 +142,70 @@ static CodesAttr chooseCodes(FragmentAttrInterface instruction,
   return CodesAttr::get(context, 8, range.first);
 }
 
+/// The contraction as prices see it, of open extents the typical one, without
+/// the bytes of weights.
+static FragmentProblem describe(tamis::ContractOp op, const Decision &decision,
+                                int64_t slots) {
+  auto typical = [&](ArrayRef<unsigned> list) {
+    double size = 1;
+    for (unsigned d : list)
+      size *= double(ShapedType::isDynamic(decision.bounds[d])
+                         ? kTypicalRows
+                         : decision.bounds[d]);
+    return size;
+  };
+  FragmentProblem problem;
+  problem.groups = typical(decision.dims.groups);
+  problem.rows = typical(decision.dims.rows);
+  problem.columns = typical({decision.dims.column});
+  problem.depth = typical(decision.dims.reductions);
+  problem.perWord = double(slots);
+  Value init = decision.blocks ? decision.blocks->getInit() : op.getInit();
+  SmallVector<Value> others{op.getLhs(), init};
+  llvm::append_range(others, op.getExtras());
+  if (decision.blocks)
+    llvm::append_range(others, decision.blocks->factors);
+  for (Value value : others)
+    if (auto type = dyn_cast<ShapedType>(value.getType()))
+      problem.bytes += getTypicalBytes(type);
+  return problem;
+}
+
+/// Chooses the tiles of `option`; where rows are open, of few rows too.
+static void layOut(tamis::ContractOp op, const Decision &decision,
+                   TargetAttr target, int64_t words, FragmentOption &option) {
+  /// As many tokens take the tiles of few rows.
+  constexpr int64_t kFewRows = 8;
+  const ContractionDims &dims = decision.dims;
+  // A warp's own tile: 64 numbers in each lane, of blocks sums and totals.
+  TileProblem problem{product(dims.groups, decision.bounds),
+                      product(dims.rows, decision.bounds),
+                      decision.bounds[dims.column], words,
+                      decision.blocks ? 32 : 64};
+  FragmentShape shape = option.instruction.getShape();
+  option.tiles = chooseTiles(target, shape, problem);
+  if (!decision.packed || !ShapedType::isDynamic(problem.rows))
+    return;
+  problem.rows = kFewRows;
+  TilesAttr few = chooseTiles(target, shape, problem);
+  if (few.getRows() < option.tiles.getRows() &&
+      few.getChannels() <= option.tiles.getChannels())
+    option.few = few;
+}
+
+/// The bytes of constant weights as `option` stores them, elements of `bits`.
+static void weigh(FragmentOption &option, const FragmentProblem &problem,
+                  int64_t bits) {
+  double elements = problem.groups * problem.columns * problem.depth;
+  option.denseWords = elements * double(bits) / 32;
+  if (option.codes)
+    bits = static_cast<int64_t>(option.codes.getBits());
+  option.weightBytes = elements * double(bits) / 8;
+  // Half of them, and four bits of metadata for four elements.
+  if (option.instruction.isSparse())
+    option.weightBytes = option.weightBytes / 2 + elements / 8;
+}
+
 /// Decides with `blocks`, where they are given, as part of the contraction.
 static FailureOr<Decision> decide(tamis::ContractOp op,
                                   std::optional<BlockSums> blocks,
@@ -306,47 +242,79 @@ static FailureOr<Decision> decide(tamis::ContractOp op,
     reason = "integers beside floats are not constant bytes";
   if (!reason.empty())
     return failure();
-  // A warp's own tile: 64 numbers in each lane, of blocks sums and totals.
-  int64_t warpRows = blocks ? 32 : 64;
   reason = "no fragment instruction takes these element types";
+  SmallVector<FragmentOption> options;
+  int64_t slots = 32 / lhs.getIntOrFloatBitWidth();
+  FragmentProblem problem = describe(op, decision, slots);
+  ProfileAttr profile = getProfile(op, target);
   for (FragmentAttrInterface instruction : getFragments(target)) {
     if (!instruction.accepts(lhs, rhs, op.getAccumulator(), op.getLhsUnsigned(),
                              op.getRhsUnsigned()))
       continue;
-    if (instruction.isSparse() && !hasSparseWeights(op, decision, symbols))
+    if (instruction.isSparse() &&
+        !(decision.packed && decision.rhsZeroFolded &&
+          isTwoOfFour(op, RhsOrder(op, *dims), decision.rhsOffset, symbols)))
       continue;
-    int64_t slots = 32 / lhs.getIntOrFloatBitWidth();
     int64_t words = chooseWords(decision, instruction.getShape(), slots);
     if (words == 0) {
       reason = "a block is no whole number of fragments";
       continue;
     }
+    FragmentOption &option = options.emplace_back();
+    option.instruction = instruction;
     if (isCoded)
-      decision.codes = chooseCodes(instruction, *range, words, slots);
-    decision.instruction = instruction;
-    decision.tiles = chooseTiles(op.getContext(), instruction.getShape(),
-                                 getLimits(target), words, warpRows, columns,
-                                 product(dims->rows, decision.bounds),
-                                 product(dims->groups, decision.bounds));
-    return decision;
+      option.codes = chooseCodes(instruction, *range, words, slots);
+    layOut(op, decision, target, words, option);
+    weigh(option, problem, rhs.getIntOrFloatBitWidth());
   }
-  return failure();
+  if (options.empty())
+    return failure();
+  bool isOpen = ShapedType::isDynamic(product(dims->rows, decision.bounds));
+  // Of open rows only the tiles of few know how much memory parts need.
+  auto getMostSplits = [&](const FragmentOption &option) -> int64_t {
+    if (!decision.packed || (isOpen && !option.few))
+      return 1;
+    return blocks ? decision.bounds[blocks->block] : INT64_MAX;
+  };
+  auto *dense = llvm::find_if(options, [](const FragmentOption &option) {
+    return !option.instruction.isSparse() && !option.codes;
+  });
+  if (decision.packed && dense != options.end() &&
+      couldGain(*dense, profile, problem, getMostSplits(*dense))) {
+    FragmentOption option = *dense;
+    PanelShape panels{option.tiles.getChannels(),
+                      option.tiles.getWords() * slots, slots};
+    option.listed =
+        listWords(op, RhsOrder(op, *dims), decision.rhsOffset, panels, symbols);
+    if (option.listed && fits(target, option)) {
+      option.weightBytes = double(option.listed->getBytes());
+      options.push_back(option);
+    }
+  }
+  for (FragmentOption &option : options)
+    chooseSplits(option, profile, problem, getMostSplits(option));
+  decision.option = options[choose(options, profile, problem, decision.choice)];
+  return decision;
 }
 
 //===-- applying the decision ---------------------------------------------===//
 
-/// rhs tile by tile, with the sums of columns where they are needed.
+/// rhs panel by panel, with the sums of columns where they are needed.
 static std::pair<Value, Value> packRhs(ImplicitLocOpBuilder &b,
                                        tamis::ContractOp op,
                                        const Decision &decision) {
   RhsOrder order(op, decision.dims);
   Type element = getStoredType(op, decision.packed);
   Type lhs = getElementTypeOrSelf(op.getLhs().getType());
-  int64_t step = decision.tiles.getWords() * 32 / lhs.getIntOrFloatBitWidth();
-  int64_t width = decision.tiles.getChannels();
+  TilesAttr tiles = decision.option.tiles;
+  int64_t step = tiles.getWords() * 32 / lhs.getIntOrFloatBitWidth();
+  int64_t width = kPanelChannels;
   int64_t groups = product(decision.dims.groups, decision.bounds);
-  auto panels = static_cast<int64_t>(
-      llvm::divideCeil(decision.bounds[decision.dims.column], width));
+  // Whole tiles of panels.
+  auto panels =
+      static_cast<int64_t>(llvm::alignTo(decision.bounds[decision.dims.column],
+                                         tiles.getChannels()) /
+                           width);
   auto depth = static_cast<int64_t>(llvm::divideCeil(
       product(decision.dims.reductions, decision.bounds), step));
   Value packed = tensor::EmptyOp::create(
@@ -384,11 +352,45 @@ static Value encode(ImplicitLocOpBuilder &b, Value packed,
                     const Decision &decision) {
   auto type = cast<RankedTensorType>(packed.getType());
   SmallVector<int64_t> shape(type.getShape());
-  int64_t step = shape.back() / decision.tiles.getChannels();
-  shape.back() = shape.back() * decision.codes.getBits() / 32;
+  const FragmentOption &option = decision.option;
+  int64_t step = shape.back() / kPanelChannels;
+  shape.back() = shape.back() * option.codes.getBits() / 32;
   return EncodeOp::create(b, RankedTensorType::get(shape, b.getI32Type()),
-                          packed, decision.instruction, decision.codes, step,
-                          decision.tiles.getWords());
+                          packed, option.instruction, option.codes, step,
+                          option.tiles.getWords());
+}
+
+/// Records of packed weights, and where each begins.
+static std::pair<Value, Value> list(ImplicitLocOpBuilder &b, Value packed,
+                                    const FragmentOption &option) {
+  auto type = cast<RankedTensorType>(packed.getType());
+  int64_t count = type.getNumElements() / type.getShape().back();
+  Type word = b.getI32Type();
+  auto op = ListOp::create(
+      b, RankedTensorType::get(option.listed->chunks * kRecordChunk, word),
+      RankedTensorType::get(count + 1, word), packed,
+      b.getI64IntegerAttr(option.tiles.getWords()));
+  return {op.getRecords(), op.getStarts()};
+}
+
+/// Memory for the sums of parts; null where the reduction is not divided.
+static Value makeParts(ImplicitLocOpBuilder &b, tamis::ContractOp op,
+                       const Decision &decision) {
+  const FragmentOption &option = decision.option;
+  TilesAttr tiles = option.few ? option.few : option.tiles;
+  if (tiles.getSplits() == 1)
+    return {};
+  Type total = op.getAccumulator();
+  if (decision.blocks)
+    total = getElementTypeOrSelf(decision.blocks->getInit().getType());
+  int64_t rows = option.few ? tiles.getRows()
+                            : product(decision.dims.rows, decision.bounds);
+  return tensor::EmptyOp::create(
+      b,
+      ArrayRef<int64_t>{tiles.getSplits(),
+                        product(decision.dims.groups, decision.bounds), rows,
+                        decision.bounds[decision.dims.column]},
+      total);
 }
 
 static void apply(RewriterBase &rewriter, tamis::ContractOp op,
@@ -400,10 +402,16 @@ static void apply(RewriterBase &rewriter, tamis::ContractOp op,
   Value rhs = op.getRhs(), sums, metadata;
   if (decision.packed)
     std::tie(rhs, sums) = packRhs(b, op, decision);
-  if (decision.instruction.isSparse())
-    std::tie(rhs, metadata) = compress(b, rhs, decision.tiles.getWords());
-  if (decision.codes)
+  const FragmentOption &option = decision.option;
+  if (option.instruction.isSparse())
+    std::tie(rhs, metadata) = compress(b, rhs, option.tiles.getWords());
+  if (option.codes)
     rhs = encode(b, rhs, decision);
+  ListedAttr listed;
+  if (option.listed) {
+    std::tie(rhs, metadata) = list(b, rhs, option);
+    listed = ListedAttr::get(b.getContext(), option.listed->most);
+  }
   auto isZero = [](Value zero, bool isUnsigned) {
     return getConstantZero(zero, isUnsigned) == 0;
   };
@@ -422,14 +430,17 @@ static void apply(RewriterBase &rewriter, tamis::ContractOp op,
       maps.push_back(AffineMapAttr::get(map));
   auto contract = device::ContractOp::create(
       b, init.getType(), lhs, rhs, metadata, sums, lhsZero, rhsZero,
-      op.getExtras(), blocks ? ValueRange(blocks->factors) : ValueRange(), init,
-      b.getArrayAttr(maps), b.getDenseI64ArrayAttr(decision.bounds),
-      op.getAccumulatorAttr(), decision.instruction, decision.tiles,
-      decision.packed ? b.getUnitAttr() : UnitAttr(), decision.codes,
+      op.getExtras(), blocks ? ValueRange(blocks->factors) : ValueRange(),
+      makeParts(b, op, decision), init, b.getArrayAttr(maps),
+      b.getDenseI64ArrayAttr(decision.bounds), op.getAccumulatorAttr(),
+      option.instruction, option.tiles, option.few,
+      decision.packed ? b.getUnitAttr() : UnitAttr(), option.codes, listed,
       blocks ? b.getI64IntegerAttr(blocks->block) : IntegerAttr(),
       op.getLhsUnsignedAttr(), op.getRhsUnsignedAttr(), op.getOriginAttr());
   rewriter.inlineRegionBefore(op.getEpilogue(), contract.getEpilogue(),
                               contract.getEpilogue().begin());
+  if (!decision.choice.candidates.empty())
+    recordChoice(contract, decision.choice);
   if (!blocks)
     return rewriter.replaceOp(op, contract.getResult());
   blocks->buildCombine(b, op, contract.getCombine());

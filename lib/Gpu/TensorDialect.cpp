@@ -54,7 +54,7 @@ LogicalResult CodesAttr::verify(function_ref<InFlightDiagnostic()> emitError,
 LogicalResult TilesAttr::verify(function_ref<InFlightDiagnostic()> emitError,
                                 int64_t channels, int64_t rows, int64_t words,
                                 int64_t warpChannels, int64_t warpRows,
-                                int64_t stages) {
+                                int64_t stages, int64_t splits) {
   if (warpChannels <= 0 || warpRows <= 0 || channels <= 0 || rows <= 0 ||
       channels % warpChannels != 0 || rows % warpRows != 0)
     return emitError() << "expected whole warps in a tile";
@@ -63,6 +63,15 @@ LogicalResult TilesAttr::verify(function_ref<InFlightDiagnostic()> emitError,
                        << words;
   if (stages <= 0)
     return emitError() << "stages expected at least 1, got " << stages;
+  if (splits <= 0)
+    return emitError() << "splits expected at least 1, got " << splits;
+  return success();
+}
+
+LogicalResult ListedAttr::verify(function_ref<InFlightDiagnostic()> emitError,
+                                 int64_t chunks) {
+  if (chunks <= 0)
+    return emitError() << "chunks expected at least 1, got " << chunks;
   return success();
 }
 
@@ -87,6 +96,29 @@ LogicalResult CompressOp::verify() {
   if (metadata.getShape() != ArrayRef(shape) ||
       !metadata.getElementType().isInteger(32))
     return emitOpError("metadata expected a word for 32 packed elements");
+  return success();
+}
+
+//===-- list --------------------------------------------------------------===//
+
+LogicalResult ListOp::verify() {
+  auto packed = cast<RankedTensorType>(getPacked().getType());
+  auto records = cast<RankedTensorType>(getRecords().getType());
+  auto starts = cast<RankedTensorType>(getStarts().getType());
+  if (!packed.hasStaticShape() || packed.getRank() != 4 ||
+      !packed.getElementType().isIntOrFloat())
+    return emitOpError("expected packed weights of static shape and rank 4");
+  int64_t panel = kPanelChannels * static_cast<int64_t>(getWords());
+  if (packed.getDimSize(3) * packed.getElementTypeBitWidth() != panel * 32 ||
+      panel > 512)
+    return emitOpError("expected panels of at most 512 words of 32 bits, ")
+           << kPanelChannels << " channels of " << getWords() << " each";
+  if (!records.getElementType().isInteger(32) || records.getRank() != 1)
+    return emitOpError("records expected words of 32 bits");
+  int64_t count = packed.getNumElements() / packed.getDimSize(3);
+  if (!starts.getElementType().isInteger(32) ||
+      starts.getShape() != ArrayRef<int64_t>{count + 1})
+    return emitOpError("starts expected ") << count + 1 << " words of 32 bits";
   return success();
 }
 
@@ -133,6 +165,53 @@ void device::ContractOp::getEffects(
     SmallVectorImpl<SideEffects::EffectInstance<MemoryEffects::Effect>>
         &effects) {
   addDestinationEffects(*this, effects);
+  if (getParts() && isa<MemRefType>(getParts().getType()))
+    effects.emplace_back(MemoryEffects::Write::get(), &getPartsMutable()[0]);
+}
+
+std::optional<TilesAttr> device::ContractOp::getSplitTiles() {
+  TilesAttr tiles = getFew() ? *getFew() : getTiles();
+  return tiles.getSplits() > 1 ? std::optional(tiles) : std::nullopt;
+}
+
+/// What tiles ask of the fragments they consist of.
+static LogicalResult verifyTiles(device::ContractOp op, TilesAttr tiles) {
+  FragmentShape shape = op.getInstruction().getShape();
+  if (tiles.getWarpChannels() % shape.channels != 0 ||
+      tiles.getWarpRows() % shape.rows != 0 ||
+      tiles.getWords() % shape.words != 0)
+    return op.emitOpError("expected tiles of whole fragments");
+  if (op.getPacked() && tiles.getChannels() % kPanelChannels != 0)
+    return op.emitOpError("expected tiles of whole panels");
+  return success();
+}
+
+static LogicalResult verifyFew(device::ContractOp op) {
+  TilesAttr tiles = op.getTiles();
+  if (std::optional<TilesAttr> few = op.getFew()) {
+    if (failed(verifyTiles(op, *few)))
+      return failure();
+    if (few->getWords() != tiles.getWords() ||
+        few->getChannels() > tiles.getChannels() || tiles.getSplits() > 1)
+      return op.emitOpError("tiles of few rows expected ")
+             << tiles.getWords() << " words, at most " << tiles.getChannels()
+             << " channels, and to be the only ones with splits";
+  }
+  std::optional<TilesAttr> split = op.getSplitTiles();
+  if (split.has_value() != bool(op.getParts()))
+    return op.emitOpError("expected parts if and only if tiles have splits");
+  if (!split)
+    return success();
+  auto parts = cast<ShapedType>(op.getParts().getType());
+  if (!op.getPacked())
+    return op.emitOpError("splits expected packed weights");
+  if (!parts.hasStaticShape() || parts.getRank() != 4 ||
+      parts.getDimSize(0) != split->getSplits() ||
+      parts.getElementType() != op.getTotalType())
+    return op.emitOpError("parts expected ")
+           << split->getSplits() << " x groups x rows x channels of "
+           << op.getTotalType();
+  return success();
 }
 
 Type device::ContractOp::getTotalType() {
@@ -149,23 +228,23 @@ LogicalResult device::ContractOp::verify() {
   for (unsigned i = 0; i < getIndexingMaps().size(); ++i)
     if (getMap(i).getNumDims() != dims)
       return emitOpError("map #") << i << " expected " << dims << " dimensions";
-  if (getPacked() && cast<ShapedType>(getRhs().getType()).getRank() != 4)
-    return emitOpError("packed rhs expected rank 4");
+  int64_t rank = getListed() ? 1 : 4;
+  if (getPacked() && cast<ShapedType>(getRhs().getType()).getRank() != rank)
+    return emitOpError("packed rhs expected rank ") << rank;
   FragmentAttrInterface instruction = getInstruction();
-  if (instruction.isSparse() != bool(getMetadata()))
-    return emitOpError("expected metadata if and only if weights are 2:4");
+  if ((instruction.isSparse() || getListed()) != bool(getMetadata()))
+    return emitOpError("expected metadata if and only if weights are 2:4 or "
+                       "listed");
+  if (getListed() && (!getPacked() || getCodes() || instruction.isSparse()))
+    return emitOpError("expected listed words of packed dense weights");
   if (instruction.isSparse() && (!getPacked() || getRhsZero()))
     return emitOpError("expected packed 2:4 weights without a zero point");
-  if (getCodes() && (!getPacked() || getMetadata()))
+  if (getCodes() && (!getPacked() || instruction.isSparse()))
     return emitOpError("expected codes of packed dense weights");
   if (getBlock() && (getLhsZero() || getRhsZero()))
     return emitOpError("expected no zero points beside sums of blocks");
-  FragmentShape shape = instruction.getShape();
-  TilesAttr tiles = getTiles();
-  if (tiles.getWarpChannels() % shape.channels != 0 ||
-      tiles.getWarpRows() % shape.rows != 0 ||
-      tiles.getWords() % shape.words != 0)
-    return emitOpError("expected tiles of whole fragments");
+  if (failed(verifyTiles(*this, getTiles())) || failed(verifyFew(*this)))
+    return failure();
   if (failed(verifyBlocks(*this, getBlock(), dims, getCombine(),
                           getFactors().size(), getAccumulator(),
                           getTotalType())))
@@ -177,12 +256,24 @@ LogicalResult device::ContractOp::verify() {
 //===-- bufferization -----------------------------------------------------===//
 
 namespace {
-/// The destination is written, never read.
+/// The destination and the memory of parts are written; what they held is never
+/// read.
 struct ContractModel : bufferization::DstBufferizableOpInterfaceExternalModel<
                            ContractModel, device::ContractOp> {
   bool bufferizesToMemoryRead(Operation *op, OpOperand &operand,
                               const bufferization::AnalysisState &) const {
-    return !cast<DestinationStyleOpInterface>(op).isDpsInit(&operand);
+    return !cast<DestinationStyleOpInterface>(op).isDpsInit(&operand) &&
+           !isPart(op, operand);
+  }
+
+  bool bufferizesToMemoryWrite(Operation *op, OpOperand &operand,
+                               const bufferization::AnalysisState &) const {
+    return cast<DestinationStyleOpInterface>(op).isDpsInit(&operand) ||
+           isPart(op, operand);
+  }
+
+  static bool isPart(Operation *op, OpOperand &operand) {
+    return operand.get() == cast<device::ContractOp>(op).getParts();
   }
 
   /// An extra operand read through the map of the destination is read by the

@@ -91,16 +91,20 @@ struct ReportDecisions : tamis::impl::ReportDecisionsBase<ReportDecisions> {
       } else if (auto chosen = dyn_cast<device::ContractOp>(op)) {
         std::optional<device::CodesAttr> codes = chosen.getCodes();
         bool isNibbles = codes && codes->getBits() == 4;
+        Value weights = chosen.getRhs();
+        if (auto list = weights.getDefiningOp<device::ListOp>())
+          weights = list.getPacked();
         facts = describe(b, chosen.getOrigin(), chosen.getLhs(),
                          isNibbles ? "i4"
                          : codes   ? "i8"
-                                   : getTypeText(chosen.getRhs()),
+                                   : getTypeText(weights),
                          chosen.getInit(), chosen.getBounds());
         facts.set("storage",
-                  b.getStringAttr(chosen.getMetadata() ? "2:4 packed"
-                                  : isNibbles          ? "dense nibbles"
-                                  : chosen.getPacked() ? "dense packed"
-                                                       : "as it lies"));
+                  b.getStringAttr(chosen.getListed()     ? "listed words"
+                                  : chosen.getMetadata() ? "2:4 packed"
+                                  : isNibbles            ? "dense nibbles"
+                                  : chosen.getPacked()   ? "dense packed"
+                                                         : "as it lies"));
         if (chosen.getBlock())
           facts.set("block", b.getI64IntegerAttr(
                                  chosen.getBounds()[*chosen.getBlock()]));

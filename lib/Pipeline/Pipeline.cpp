@@ -95,7 +95,6 @@ static void populatePlan(OpPassManager &pm, const CompileOptions &options) {
     pm.addNestedPass<func::FuncOp>(createSelectAttention());
   } else {
     pm.addPass(createSelectFragments());
-    pm.addPass(createPriceFragments());
   }
   pm.addPass(createReportDecisions());
 }
@@ -177,8 +176,11 @@ static void addSpirv(OpPassManager &pm, const CompileOptions &options) {
   pm.addPass(createFlattenLaunches());
   addCleanup(pm);
   OpPassManager &device = pm.nest<gpu::GPUModuleOp>();
-  // Divisions that round down or up.
-  device.addPass(arith::createArithExpandOpsPass());
+  // Divisions that round down or up; bfloat16, whose bits are integers there.
+  arith::ArithExpandOpsPassOptions expand;
+  expand.includeBf16 = true;
+  device.addPass(arith::createArithExpandOpsPass(expand));
+  device.addPass(createCanonicalizerPass());
   // Addresses, which have just become arithmetic; not every driver does this.
   device.addPass(createLoopInvariantCodeMotionPass());
   device.addPass(createPrepareSpirv());

@@ -1,4 +1,4 @@
-// RUN: tamis-opt %s --split-input-file --tamis-select-fragments --tamis-price-fragments --tamis-report-decisions | FileCheck %s
+// RUN: tamis-opt %s --split-input-file --tamis-select-fragments --tamis-report-decisions | FileCheck %s
 
 // 4096x1024x1024 bytes on an A100: twice the rate of products, but then the
 // bytes are what takes the time.
@@ -41,5 +41,57 @@ module attributes {tamis.target = #tamis.target<"vulkan", []>} {
       maps [affine_map<(m, n, k) -> (m, k)>, affine_map<(m, n, k) -> (k, n)>, affine_map<(m, n, k) -> (m, n)>]
       iterators ["parallel", "parallel", "reduction"] pad [0, 0] accumulator f32 -> tensor<8x64xf32>
     return %y : tensor<8x64xf32>
+  }
+}
+
+// -----
+
+// One row of an L40S. Of dense weights bytes are the time. Where they are zero,
+// few workgroups would be busy, so several divide the reduction.
+// CHECK: candidates = {"dense lane_fma 4x32" = {predicted = [[DENSE:.*]] : f64}, "listed lane_fma 4x32 /[[PARTS:[0-9]+]], 0%" = {predicted = [[LISTED:.*]] : f64}}
+// CHECK-SAME: chosen = "listed lane_fma 4x32 /[[PARTS]], 0%"
+// CHECK-SAME: storage = "listed words"
+// CHECK-SAME: types = "f32 x f32 -> f32"
+// CHECK-SAME: why = "without words that are zero fewer bytes are read"
+// CHECK: tamis_gpu.list %{{.*}} words 16 : tensor<1x24x256x512xf32> -> tensor<24576xi32>, tensor<6145xi32>
+// CHECK: metadata(%{{.*}} : tensor<6145xi32>) parts(%{{.*}} : tensor<[[PARTS]]x1x1x768xf32>)
+// CHECK-SAME: splits = [[PARTS]]> listed <chunks = 1>
+module attributes {tamis.target = #tamis.target<"nvptx64", ["mma", "mma-sp", "sm_89"]>} {
+  func.func @listed(%x: tensor<1x4096xf32>, %e: tensor<1x768xf32>) -> tensor<1x768xf32> {
+    %w = arith.constant dense<0.0> : tensor<4096x768xf32>
+    %y = tamis.contract ins(%x, %w : tensor<1x4096xf32>, tensor<4096x768xf32>) outs(%e : tensor<1x768xf32>)
+      maps [affine_map<(m, n, k) -> (m, k)>, affine_map<(m, n, k) -> (k, n)>, affine_map<(m, n, k) -> (m, n)>]
+      iterators ["parallel", "parallel", "reduction"] pad [0, 0] accumulator f32 -> tensor<1x768xf32>
+    return %y : tensor<1x768xf32>
+  }
+}
+
+// -----
+
+// Nothing is zero: listed words were counted, and refused.
+// CHECK: bounds = array<i64: 1, 4096, 4096>{{.*}} chosen = "dense lane_fma
+// CHECK-SAME: why = "the first that takes these types; listed words gain too little"
+module attributes {tamis.target = #tamis.target<"nvptx64", ["mma", "mma-sp", "sm_89"]>} {
+  func.func @dense(%x: tensor<1x4096xf32>, %e: tensor<1x4096xf32>) -> tensor<1x4096xf32> {
+    %w = arith.constant dense<1.0> : tensor<4096x4096xf32>
+    %y = tamis.contract ins(%x, %w : tensor<1x4096xf32>, tensor<4096x4096xf32>) outs(%e : tensor<1x4096xf32>)
+      maps [affine_map<(m, n, k) -> (m, k)>, affine_map<(m, n, k) -> (k, n)>, affine_map<(m, n, k) -> (m, n)>]
+      iterators ["parallel", "parallel", "reduction"] pad [0, 0] accumulator f32 -> tensor<1x4096xf32>
+    return %y : tensor<1x4096xf32>
+  }
+}
+
+// -----
+
+// Many rows: expanding again for each tile of them would take longer.
+// CHECK: bounds = array<i64: 512, 1024, 1024>{{.*}} chosen = "dense lane_fma
+// CHECK-SAME: why = "the first that takes these types"
+module attributes {tamis.target = #tamis.target<"nvptx64", ["mma", "mma-sp", "sm_89"]>} {
+  func.func @many_rows(%x: tensor<512x1024xf32>, %e: tensor<512x1024xf32>) -> tensor<512x1024xf32> {
+    %w = arith.constant dense<0.0> : tensor<1024x1024xf32>
+    %y = tamis.contract ins(%x, %w : tensor<512x1024xf32>, tensor<1024x1024xf32>) outs(%e : tensor<512x1024xf32>)
+      maps [affine_map<(m, n, k) -> (m, k)>, affine_map<(m, n, k) -> (k, n)>, affine_map<(m, n, k) -> (m, n)>]
+      iterators ["parallel", "parallel", "reduction"] pad [0, 0] accumulator f32 -> tensor<512x1024xf32>
+    return %y : tensor<512x1024xf32>
   }
 }

@@ -6,12 +6,14 @@
 
 module attributes {tamis.target = #tamis.target<"nvptx64", ["mma", "mma-sp"]>} {
   // Constant weights are packed tile by tile, 64 elements of the reduction
-  // each; the sums of columns serve the zero point of the rows.
+  // each, in panels of 32 channels; the sums of columns serve the zero point of
+  // the rows. At most eight rows have tiles of their own.
   // CHECK-LABEL: @bytes
   // CHECK: %[[P:.*]], %[[S:.*]] = tamis_kernel.pack {{.*}} groups [] column 1 reductions [0] run 1 step 64
-  // CHECK-SAME: -> tensor<1x1x2x4096xi8> sums tensor<1x64xi32>
+  // CHECK-SAME: -> tensor<1x2x2x2048xi8> sums tensor<1x64xi32>
   // CHECK: tamis_gpu.contract ins(%{{.*}}, %[[P]] : {{.*}}) sums(%[[S]] : tensor<1x64xi32>) lhs_zero
-  // CHECK-SAME: by #tamis_gpu.mma<element = i8, emulated = false> tiles <channels = 64, rows = 32, words = 16, warpChannels = 32, warpRows = 16, stages = 4> {packed}
+  // CHECK-SAME: by #tamis_gpu.mma<element = i8, emulated = false> tiles <channels = 64, rows = 32, words = 16, warpChannels = 32, warpRows = 16, stages = 4>
+  // CHECK-SAME: few <channels = 32, rows = 8, words = 16, warpChannels = 32, warpRows = 8, stages = 8> {packed}
   func.func @bytes(%x: tensor<?x72xi8>, %e: tensor<?x40xi32>) -> tensor<?x40xi32> {
     %z = arith.constant 3 : i8
     %w = arith.constant dense<2> : tensor<72x40xi8>

@@ -15,7 +15,8 @@ from tamis import compiler
 from tamis.source import Source
 
 TENSOR, LANES = "vulkan,mma,mma-sp", "vulkan"
-TYPES = {np.dtype(np.int8): "i8", np.dtype(np.uint8): "i8", np.dtype(np.int32): "i32", np.dtype(np.float32): "f32"}
+TYPES = {np.dtype(np.int8): "i8", np.dtype(np.uint8): "i8", np.dtype(np.int32): "i32", np.dtype(np.float32): "f32",
+         np.dtype(np.float16): "f16"}
 
 
 def tensor_type(shape, dtype):
@@ -34,7 +35,7 @@ class Contraction:
         self.feed = {"input_0": x.view(np.int8) if x.dtype == np.uint8 else x}
         reductions = [d for d in dims.split(", ") if d not in maps[2]]
         kinds = ", ".join('"reduction"' if d in reductions else '"parallel"' for d in dims.split(", "))
-        accumulator = "f32" if x.dtype == np.float32 else "i32"
+        accumulator = "f32" if x.dtype in (np.float32, np.float16) else "i32"
         x_type = tensor_type(("?", *x.shape[1:]) if open_rows else x.shape, x.dtype)
         out_type = tensor_type(("?", *shape[1:]) if open_rows else shape, out)
         arguments, lines = [f"%x: {x_type}"], []
@@ -97,7 +98,7 @@ MATMUL = "m, n, k", ("m, k", "k, n", "m, n"), (0, 0)
 
 
 def matmul(x, w, **options):
-    options.setdefault("out", np.float32 if x.dtype == np.float32 else np.int32)
+    options.setdefault("out", np.float32 if x.dtype in (np.float32, np.float16) else np.int32)
     return Contraction(*MATMUL, x, w, (x.shape[0], w.shape[1]), **options)
 
 

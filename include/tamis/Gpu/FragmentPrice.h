@@ -16,20 +16,24 @@ double getTypicalBytes(ShapedType type);
 /// none where the profile does not know the device.
 std::optional<double> priceBytes(ProfileAttr profile, double bytes);
 
-/// A contraction for a device: its work, and the bytes that operands and result
-/// have in memory.
+/// A contraction for a device: its extents, the elements in a word of 32 bits,
+/// the bytes that operands and result have in memory, and of listed weights
+/// those words that are there, and all.
 struct FragmentProblem {
-  double groups = 1, rows = 1, columns = 1, depth = 1, bytes = 0;
+  double groups = 1, rows = 1, columns = 1, depth = 1, perWord = 1, bytes = 0;
+  double listedWords = 0, denseWords = 0;
 };
 
-/// Microseconds by fragments of `instruction`, with tiles of so many rows and
-/// channels: the launch, and the products or the bytes, whichever take longer.
-/// Products go at the instruction's rate on as many multiprocessors as there
-/// are workgroups. None where the profile does not know the device or the
-/// instruction.
+/// Microseconds by fragments of `instruction` in `tiles`: the launch, and the
+/// longest of the products, the bytes, and a workgroup's own tiles, one after
+/// the other. Products, and integer instructions that put listed words in their
+/// places, go at the device's rates on as many multiprocessors as there are
+/// workgroups, a warp on one of four schedulers. Where the reduction is divided
+/// a second launch reads and writes the parts. None where the profile does not
+/// know the device or the instruction.
 std::optional<double> priceFragment(ProfileAttr profile,
                                     FragmentAttrInterface instruction,
-                                    int64_t tileRows, int64_t tileChannels,
+                                    TilesAttr tiles,
                                     const FragmentProblem &problem);
 
 /// How many times as fast as without zeros `target` is expected to compute the

@@ -17,8 +17,11 @@ def SelectFragments : Pass<"tamis-select-fragments", "::mlir::ModuleOp"> {
     `tamis_kernel.pack`, those of two zeros among four by `tamis_gpu.compress`
     too, integers beside floats by `tamis_gpu.encode`; others are read where they
     lie. Sums of blocks and what adds them up become one contraction. Padding becomes `tensor.pad`.
-    Contractions it cannot take stay with the reason why; the generic lowering
-    takes them. test/Gpu/select-fragments.mlir
+    Words that are zero leave constant weights (`tamis_gpu.list`), and several
+    workgroups divide a reduction, where the facts of the device in
+    `#tamis.profile` promise a gain. What each fragment that takes the types is
+    expected to take is noted for the report. Contractions it cannot take stay with the reason why; the generic lowering
+    takes them. test/Gpu/select-fragments.mlir, test/Gpu/price-fragments.mlir
   }];
   let dependentDialects = ["::mlir::arith::ArithDialect",
     "::mlir::tensor::TensorDialect", "::mlir::tamis::device::TamisGpuDialect",
@@ -28,23 +31,12 @@ def SelectFragments : Pass<"tamis-select-fragments", "::mlir::ModuleOp"> {
     Statistic<"numLeft", "left", "Contractions left to the generic lowering">];
 }
 
-def PriceFragments : Pass<"tamis-price-fragments", "::mlir::ModuleOp"> {
-  let summary = "notes what fragments are expected to take";
-  let description = [{
-    Each `tamis_gpu.contract` gets the note that the report shows: every fragment
-    instruction that takes its types, with microseconds from the facts of the
-    device in `#tamis.profile`; 2:4 where its weights are. Nothing where the
-    profile does not know the device. test/Gpu/price-fragments.mlir
-  }];
-  let statistics = [
-    Statistic<"numPriced", "priced", "Contractions with predictions">];
-}
-
 def CompressWeights : Pass<"tamis-compress-weights", "::mlir::ModuleOp"> {
   let summary = "makes packed weights smaller at compile time";
   let description = [{
     `tamis_gpu.compress` of packed constants becomes two parameters: the values
-    that are left and the metadata that says where they were; `tamis_gpu.encode`
+    that are left and the metadata that says where they were; `tamis_gpu.list`
+    records without zero words and where each begins; `tamis_gpu.encode`
     one of codes of few bits in the order of lanes. It runs after
     `--tamis-pack-parameters`. test/Gpu/compress-weights.mlir
   }];

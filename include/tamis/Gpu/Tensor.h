@@ -15,6 +15,20 @@
 namespace mlir::tamis::device {
 class CodesAttr;
 
+/// Channels that packed weights have side by side. Tiles take several such
+/// panels, so that tiles of different widths read the same weights.
+inline constexpr int64_t kPanelChannels = 32;
+
+/// The chunk of 16 bytes in which chunk `chunk` of line `outer` lies in
+/// workgroup memory, of lines of `pitch` words: chunks are exchanged within a
+/// line by its number, so that lanes that read the same chunk of neighbouring
+/// lines meet different banks. It repeats after eight lines.
+inline int64_t exchangeChunks(int64_t outer, int64_t chunk, int64_t pitch) {
+  constexpr int64_t kBanks = 32, kChunk = 4;
+  int64_t linesPerTurn = std::max<int64_t>(1, kBanks / pitch);
+  return chunk ^ (outer / linesPerTurn % (pitch / kChunk));
+}
+
 /// How codes lie in words of 32 bits. A word holds `registers` consecutive
 /// weight registers of one lane: element `slot` of register `r` is in the bits
 /// from `bits * r + 32 / slots * slot` on, so that a shift and a mask bring all

@@ -146,12 +146,14 @@ def TamisGpu_TilesAttr : AttrDef<TamisGpu_Dialect, "Tiles"> {
     A workgroup computes `channels` x `rows` sums, a warp `warpChannels` x
     `warpRows` of them. `words` words of the reduction are in workgroup memory
     at once, in `stages` copies; with more than one, copies are asynchronous and
-    run that far ahead.
+    run that far ahead. With `splits` above 1 so many workgroups divide the
+    reduction of each tile of sums.
 
     Example: `#tamis_gpu.tiles<channels = 128, rows = 128, words = 16, warpChannels = 32, warpRows = 64, stages = 3>`
   }];
   let parameters = (ins "int64_t":$channels, "int64_t":$rows, "int64_t":$words,
-    "int64_t":$warpChannels, "int64_t":$warpRows, "int64_t":$stages);
+    "int64_t":$warpChannels, "int64_t":$warpRows, "int64_t":$stages,
+    DefaultValuedParameter<"int64_t", "1">:$splits);
   let assemblyFormat = "`<` struct(params) `>`";
   let genVerifyDecl = 1;
   let extraClassDeclaration = [{
@@ -172,6 +174,21 @@ def TamisGpu_CodesAttr : AttrDef<TamisGpu_Dialect, "Codes"> {
     Example: `#tamis_gpu.codes<bits = 4, low = -8>`
   }];
   let parameters = (ins "int64_t":$bits, "int64_t":$low);
+  let assemblyFormat = "`<` struct(params) `>`";
+  let genVerifyDecl = 1;
+}
+
+def TamisGpu_ListedAttr : AttrDef<TamisGpu_Dialect, "Listed"> {
+  let mnemonic = "listed";
+  let summary = "constant weights without the words that are zero";
+  let description = [{
+    Each panel of a tile is a record, see `tamis_gpu.list`, of which the largest
+    has `chunks` of 16 bytes. A workgroup puts its words where they belong in
+    workgroup memory and multiplies what dense weights would be.
+
+    Example: `#tamis_gpu.listed<chunks = 33>`
+  }];
+  let parameters = (ins "int64_t":$chunks);
   let assemblyFormat = "`<` struct(params) `>`";
   let genVerifyDecl = 1;
 }
@@ -235,6 +252,33 @@ def TamisGpu_EncodeOp : TamisGpu_Op<"encode", [Pure]> {
   }];
 }
 
+def TamisGpu_ListOp : TamisGpu_Op<"list", [Pure]> {
+  let summary = "packed weights without the words that are zero";
+  let description = [{
+    `packed` are panels of tiles, `words` words of 32 bits for each channel.
+    `records` has one record for each, of whole chunks of 16 bytes: the number of
+    quads of its first 256 words, that of all its quads, and the quads: a word
+    of four places, and the four words that belong there. A place counts words
+    of workgroup memory (`exchangeChunks`) from a multiple of 256 on. The last
+    quad of 256 words repeats its last word. `starts` has the chunk where each
+    record begins, and the number of all.
+
+    `--tamis-compress-weights` does it to constants; others do not occur.
+
+    Example:
+    ```mlir
+    %r, %s = tamis_gpu.list %p words 16 : tensor<1x1x1x512xf32> -> tensor<8xi32>, tensor<2xi32>
+    ```
+  }];
+  let arguments = (ins AnyRankedTensor:$packed, I64Attr:$words);
+  let results = (outs AnyRankedTensor:$records, AnyRankedTensor:$starts);
+  let assemblyFormat = [{
+    $packed `words` $words attr-dict `:` type($packed) `->` type($records) `,`
+    type($starts)
+  }];
+  let hasVerifier = 1;
+}
+
 def TamisGpu_ContractOp : TamisGpu_Op<"contract", [
     AttrSizedOperandSegments, DestinationStyleOpInterface,
     DeclareOpInterfaceMethods<MemoryEffectsOpInterface>,
@@ -243,10 +287,10 @@ def TamisGpu_ContractOp : TamisGpu_Op<"contract", [
   let summary = "a contraction with its fragments and tiles decided";
   let description = [{
     The meaning is that of `tamis.contract` without padding. With `packed`, `rhs`
-    is what `tamis_kernel.pack` wrote for tiles: its width is the channels of a
-    tile and its step the reduction of a tile, all reductions being one run. Else
-    it is read where it lies. `metadata` comes from `tamis_gpu.compress`, `sums`
-    from the pack. `bounds` are the iteration bounds, dynamic ones follow from
+    is what `tamis_kernel.pack` wrote for tiles: panels of `kPanelChannels`, as
+    many as tiles need, its step the reduction of a tile, all reductions being
+    one run. Else it is read where it lies. `metadata` comes from
+    `tamis_gpu.compress`, `sums` from the pack. `bounds` are the iteration bounds, dynamic ones follow from
     `init` and `lhs`.
 
     With `codes`, `rhs` comes from `tamis_gpu.encode`. With a `block` dimension,
@@ -254,6 +298,16 @@ def TamisGpu_ContractOp : TamisGpu_Op<"contract", [
     region `combine` adds to a total as in `tamis_kernel.contract`: its arguments
     are the total, the sum and elements of `factors`, read through the last maps.
     A block is a whole number of tiles.
+
+    With `listed`, `rhs` and `metadata` are records and starts of
+    `tamis_gpu.list`.
+
+    Where rows are open, `few` has the tiles for at most `rows` of them, of the
+    same `words`; which tiles are used is decided at run time.
+
+    Where tiles have `splits`, `parts` is memory for the sums of each part of the
+    reduction, splits x groups x rows x channels; what it holds before and after
+    has no meaning.
 
     Example:
     ```mlir
@@ -266,11 +320,13 @@ def TamisGpu_ContractOp : TamisGpu_Op<"contract", [
   let arguments = (ins AnyShaped:$lhs, AnyShaped:$rhs,
     Optional<AnyShaped>:$metadata, Optional<AnyShaped>:$sums,
     Optional<AnySignlessInteger>:$lhs_zero, Optional<AnySignlessInteger>:$rhs_zero,
-    Variadic<AnyType>:$extras, Variadic<AnyType>:$factors, AnyShaped:$init,
+    Variadic<AnyType>:$extras, Variadic<AnyType>:$factors,
+    Optional<AnyShaped>:$parts, AnyShaped:$init,
     AffineMapArrayAttr:$indexing_maps, DenseI64ArrayAttr:$bounds, TypeAttr:$accumulator,
     FragmentAttrInterface:$instruction, TamisGpu_TilesAttr:$tiles,
-    UnitAttr:$packed, OptionalAttr<TamisGpu_CodesAttr>:$codes,
-    OptionalAttr<I64Attr>:$block, UnitAttr:$lhs_unsigned, UnitAttr:$rhs_unsigned,
+    OptionalAttr<TamisGpu_TilesAttr>:$few, UnitAttr:$packed,
+    OptionalAttr<TamisGpu_CodesAttr>:$codes,
+    OptionalAttr<TamisGpu_ListedAttr>:$listed, OptionalAttr<I64Attr>:$block, UnitAttr:$lhs_unsigned, UnitAttr:$rhs_unsigned,
     OptionalAttr<StrAttr>:$origin);
   let results = (outs Optional<AnyRankedTensor>:$result);
   let regions = (region MaxSizedRegion<1>:$combine, MaxSizedRegion<1>:$epilogue);
@@ -282,9 +338,11 @@ def TamisGpu_ContractOp : TamisGpu_Op<"contract", [
     (`rhs_zero` `(` $rhs_zero^ `:` type($rhs_zero) `)`)?
     (`extras` `(` $extras^ `:` type($extras) `)`)?
     (`factors` `(` $factors^ `:` type($factors) `)`)?
+    (`parts` `(` $parts^ `:` type($parts) `)`)?
     `outs` `(` $init `:` type($init) `)`
     `maps` $indexing_maps `bounds` $bounds `accumulator` $accumulator
-    `by` $instruction `tiles` $tiles (`codes` $codes^)? attr-dict
+    `by` $instruction `tiles` $tiles (`few` $few^)? (`codes` $codes^)?
+    (`listed` $listed^)? attr-dict
     (`combine` $combine^)? (`epilogue` $epilogue^)?
     (`->` type($result)^)?
   }];
@@ -302,6 +360,8 @@ def TamisGpu_ContractOp : TamisGpu_Op<"contract", [
       return getMap(3 + getExtras().size() + i);
     }
     bool hasEpilogue() { return !getEpilogue().empty(); }
+    /// The tiles, of all or of few rows, whose reduction is divided; none may be.
+    ::std::optional<::mlir::tamis::device::TilesAttr> getSplitTiles();
     /// What the epilogue sees: the total of all blocks or the accumulator.
     ::mlir::Type getTotalType();
   }];
