@@ -42,11 +42,6 @@ void ContractionKernel::build() {
   auto reserve = [&](int64_t words, Type type) {
     memory.push_back(MemRefType::get({words}, type, AffineMap(), space));
   };
-  weights.words = tiles.getChannels() * weightSource.pitch;
-  if (codes)
-    weights.words = weights.words * elementsPerWord * codes->bits / 32;
-  rows.words = tiles.getRows() * rowSource.pitch;
-  metadata.words = instruction.isSparse() ? weights.words / 4 : 0;
   int64_t stages = tiles.getStages();
   reserve(weights.words * stages, codes ? b.getI32Type() : wordType);
   reserve(rows.words * stages, wordType);
@@ -84,7 +79,7 @@ OpFoldResult ContractionKernel::getExtent(unsigned dim) {
   auto search = [&](Value memref, AffineMap map) -> Value {
     for (auto [i, expr] : llvm::enumerate(map.getResults()))
       if (expr == b.getAffineDimExpr(dim))
-        return memref::DimOp::create(b, memref, i);
+        return b.createOrFold<memref::DimOp>(memref, i);
     return {};
   };
   if (Value size = search(op.getInit(), op.getOutMap()))
@@ -165,6 +160,11 @@ void ContractionKernel::prepare() {
   for (TileSource *source : {&rowSource, &weightSource})
     if (source->isWide && source->map)
       source->strides = *getDimStrides(source->memref, source->map);
+  weights.words = tiles.getChannels() * weightSource.pitch;
+  if (codes)
+    weights.words = weights.words * elementsPerWord * codes->bits / 32;
+  rows.words = tiles.getRows() * rowSource.pitch;
+  metadata.words = instruction.isSparse() ? weights.words / 4 : 0;
 }
 
 //===-- in the kernel -----------------------------------------------------===//
@@ -354,9 +354,7 @@ void ContractionKernel::multiplyStep(OpFoldResult slot, OpFoldResult step,
       rowPlaces.push_back(instruction.getRowPlace(r));
       rowPlaces.back().first += j * shape.rows;
     }
-  SmallVector<Value> rowRegisters =
-      loadRegisters(rows, rowSource, slot, warpRow,
-                    b.multiply(step, b.constant(shape.words)), rowPlaces);
+  SmallVector<Value> rowRegisters = loadRows(slot, step, rowPlaces);
   auto weightsOf = [&](int64_t i) {
     return weightRegisters.slice(i * shape.weightRegisters,
                                  shape.weightRegisters);

@@ -3,7 +3,8 @@
 // The generator of contraction kernels for GPUs, shared by
 // ContractionKernel.cpp (launch, walk, products), ContractionCopies.cpp (tiles
 // into workgroup memory), ContractionFragments.cpp (from there to registers)
-// and ContractionEpilogue.cpp (sums to results).
+// and ContractionEpilogue.cpp (sums to results). AttentionKernel.cpp makes one
+// kernel of two of them.
 #ifndef TAMIS_LIB_GPU_CONTRACTIONKERNEL_H
 #define TAMIS_LIB_GPU_CONTRACTIONKERNEL_H
 
@@ -52,13 +53,27 @@ struct Stage {
   int64_t words = 0;
 };
 
+/// A word of `count` elements that `load` gives one by one.
+Value buildWord(kernel::IndexBuilder &b, int64_t count,
+                function_ref<Value(int64_t)> load);
+
 class ContractionKernel {
 public:
   ContractionKernel(OpBuilder &builder, ContractOp op);
+  virtual ~ContractionKernel() = default;
   /// Emits the launch.
   void build();
 
-private:
+protected:
+  // Where rows or results are not in the device's memory, these differ.
+  virtual void walkTile(OpFoldResult tile, SmallVectorImpl<Value> &sums);
+  virtual void copyRows(OpFoldResult tile, OpFoldResult slot);
+  /// The registers of rows at `places` for one step of a tile.
+  virtual SmallVector<Value> loadRows(OpFoldResult slot, OpFoldResult step,
+                                      ArrayRef<LanePlace> places);
+  virtual void storeResult(Value result, OpFoldResult column, OpFoldResult row,
+                           ArrayRef<OpFoldResult> indices);
+
   // ContractionKernel.cpp: on the host.
   void prepare();
   OpFoldResult getExtent(unsigned dim);
@@ -69,7 +84,6 @@ private:
   SmallVector<Value> reduceTiles();
   SmallVector<Value> makeSums();
   void copyAhead(OpFoldResult tile, OpFoldResult slot);
-  void walkTile(OpFoldResult tile, SmallVectorImpl<Value> &sums);
   void multiplyTile(OpFoldResult stage, SmallVectorImpl<Value> &sums);
   void multiplyUnit(OpFoldResult stage, OpFoldResult unit,
                     SmallVectorImpl<Value> &sums);
