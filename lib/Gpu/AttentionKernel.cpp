@@ -280,6 +280,6 @@ void mlir::tamis::buildAttention(OpBuilder &b, Operation *op) {
   scores.multiply(end);
   b.setInsertionPoint(end);
   gpu::BarrierOp::create(b, loc);
-  rows.emit(scores, *findRowAxes(parts.rows, parts.scores.getInit()));
+  rows.emit(scores, *findLoopAxes(parts.rows, parts.scores.getInit()));
   values.multiply(end);
 }

@@ -1,11 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 """Attention as one kernel: values beside the CPU's, and the bits of separate kernels."""
+import os
+import re
+import shutil
+import subprocess
+
 import numpy as np
 import onnx
 import pytest
 import tamis
 from Import.oracle import F32, Values, model, node
 from support import vulkan
+from tamis import compiler, options
+from tamis.source import Source
 
 F16 = onnx.TensorProto.FLOAT16
 NODES = [node("Transpose", "k", "t", perm=[0, 1, 3, 2]), node("MatMul", "q t", "s"), node("Mul", "s c", "scaled"),
@@ -22,22 +29,22 @@ def make(queries, keys, depth, heads=3, shared=3, batch=2, dtype=np.float32):
     return {**{name: value.astype(dtype) for name, value in floats.items()}, "mask": mask}
 
 
-def build(feed, nodes=None, outputs=("y",), **options):
+def build(feed, outputs=("y",), **more):
     dtype = feed["q"].dtype
     scale = np.array(1 / np.sqrt(feed["q"].shape[-1]), dtype)
-    return model(nodes or NODES, feed, {"c": scale}, {name: F16 if dtype == np.float16 else F32 for name in outputs}, **options)
+    return model(NODES, feed, {"c": scale}, {name: F16 if dtype == np.float16 else F32 for name in outputs}, **more)
 
 
 def notes(compiled):
     return compiled.report()["device"]["attention"]
 
 
-def check(feed, target="vulkan", nodes=None, **options):
+def check(feed, target="vulkan"):
     """Of one kernel the bits are those of separate ones, which scores that are a result keep apart."""
     if vulkan.missing():
         pytest.skip(vulkan.missing())
-    fused = tamis.compile(build(feed, nodes), cache="off", target=target, **options)
-    apart = tamis.compile(build(feed, nodes, ("y", "p")), cache="off", target=target, **options)
+    fused = tamis.compile(build(feed), cache="off", target=target)
+    apart = tamis.compile(build(feed, outputs=("y", "p")), cache="off", target=target)
     assert [note.get("length") for note in notes(fused)] == [feed["k"].shape[2]], notes(fused)
     assert not notes(apart)
     assert not fused.report()["device"]["host"]
@@ -46,8 +53,8 @@ def check(feed, target="vulkan", nodes=None, **options):
     return got
 
 
-def compare(feed, got, nodes=None):
-    vulkan.compare([got], tamis.compile(build(feed, nodes), cache="off", target="x86-64").run(None, feed))
+def compare(feed, got):
+    vulkan.compare([got], tamis.compile(build(feed), cache="off", target="x86-64").run(None, feed))
 
 
 @pytest.mark.parametrize("sizes", [(37, 90, 32), (128, 128, 64), (1, 17, 8), (5, 33, 20), (130, 257, 33), (3, 700, 16)])
@@ -99,9 +106,8 @@ def test_open_lengths():
         compare(feed, compiled.run(None, feed)[0])
 
 
-@pytest.mark.parametrize("sizes", [(8, 1000, 16)])
-def test_too_long(sizes):
-    feed = make(*sizes)
+def test_too_long():
+    feed = make(8, 1000, 16)
     compiled = tamis.compile(build(feed), cache="off", target="vulkan")
     assert [note["reason"] for note in notes(compiled)] == ["a row of 1000 scores is too long for workgroup memory"]
     if not vulkan.missing():
@@ -118,3 +124,18 @@ def test_special_values():
     got[0, 0, 1] = 0
     got[1, 2, 3] = 0
     assert np.isfinite(got).all()
+
+
+@pytest.mark.parametrize("chip", ["sm_80", "sm_89", "sm_90a"])
+@pytest.mark.parametrize("dtype", [np.float32, np.float16])
+def test_assembles(tmp_path, chip, dtype):
+    """One kernel beside the transpose of the keys, on tensor cores where it is float16; registers suffice."""
+    if not shutil.which("ptxas"):
+        pytest.skip("no ptxas")
+    data, ptx = tmp_path / "model.onnx", tmp_path / "model.ptx"
+    data.write_bytes(build(make(100, 256, 64, dtype=dtype)))
+    compiler.compile_to(Source(str(data)), str(ptx), options.make(target=f"nvptx:{chip}", emit="ptx"))
+    text = ptx.read_text()
+    assert text.count(".entry") == 2 and ("mma.sync" in text) == (dtype == np.float16)
+    done = subprocess.run(["ptxas", "-v", f"-arch={chip}", str(ptx), "-o", os.devnull], capture_output=True, text=True, check=True)
+    assert re.findall(r"(\d+) bytes spill stores, (\d+) bytes spill loads", done.stderr) == [("0", "0")] * 2
