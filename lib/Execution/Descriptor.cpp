@@ -82,7 +82,7 @@ std::string emission::describe(const Artifact &artifact) {
       {"run_static", artifact.hasRunStatic}};
   if (DictionaryAttr device = artifact.device) {
     llvm::json::Object facts = describeFacts(device);
-    for (StringRef list : {"host", "others"})
+    for (StringRef list : {"host", "others", "attention"})
       facts[list] = describeLayers(device.getAs<ArrayAttr>(list));
     object["device"] = std::move(facts);
   }

@@ -28,6 +28,10 @@ void ContractionKernel::copyTiles(OpFoldResult tile, OpFoldResult slot) {
     copyStrided(weightSource, weights, firstChannel, tile, slot);
   if (instruction.isSparse())
     copyPacked(op.getMetadata(), metadata, /*pitch=*/0, tile, slot);
+  copyRows(tile, slot);
+}
+
+void ContractionKernel::copyRows(OpFoldResult tile, OpFoldResult slot) {
   copyStrided(rowSource, rows, b.multiply(rowTile, b.constant(tiles.getRows())),
               tile, slot);
 }
@@ -70,9 +74,8 @@ static Value placeElement(kernel::IndexBuilder &b, Value element, int64_t i) {
       b, word, arith::ConstantOp::create(b, b.getI32IntegerAttr(i * width)));
 }
 
-/// A word of `count` elements that `load` gives one by one.
-static Value buildWord(kernel::IndexBuilder &b, int64_t count,
-                       function_ref<Value(int64_t)> load) {
+Value device::buildWord(kernel::IndexBuilder &b, int64_t count,
+                        function_ref<Value(int64_t)> load) {
   if (count == 1)
     return load(0);
   Value word;

@@ -192,6 +192,11 @@ void ContractionKernel::finishElement(Value sum, Value columnTerm,
       b.clone(inner, mapping);
     sum = mapping.lookupOrDefault(block.getTerminator()->getOperand(0));
   }
-  memref::StoreOp::create(b, sum, op.getInit(),
+  storeResult(sum, column, row, indices);
+}
+
+void ContractionKernel::storeResult(Value result, OpFoldResult, OpFoldResult,
+                                    ArrayRef<OpFoldResult> indices) {
+  memref::StoreOp::create(b, result, op.getInit(),
                           applyMap(op.getOutMap(), indices));
 }

@@ -64,6 +64,13 @@ SmallVector<Value> ContractionKernel::loadRegisters(
   return registers;
 }
 
+SmallVector<Value> ContractionKernel::loadRows(OpFoldResult slot,
+                                               OpFoldResult step,
+                                               ArrayRef<LanePlace> places) {
+  return loadRegisters(rows, rowSource, slot, warpRow,
+                       b.multiply(step, b.constant(shape.words)), places);
+}
+
 /// The one of `values` that `index` says.
 static OpFoldResult choose(kernel::IndexBuilder &b, OpFoldResult index,
                            ArrayRef<int64_t> values) {

@@ -56,11 +56,6 @@ void ContractionKernel::launchProducts() {
   auto reserve = [&](int64_t words, Type type) {
     memory.push_back(MemRefType::get({words}, type, AffineMap(), space));
   };
-  weights.words = tiles.getChannels() * weightSource.pitch;
-  if (codes)
-    weights.words = weights.words * elementsPerWord * codes->bits / 32;
-  rows.words = tiles.getRows() * rowSource.pitch;
-  metadata.words = instruction.isSparse() ? weights.words / 4 : 0;
   int64_t stages = tiles.getStages();
   // Two tiles of listed weights: one is filled while the other is cleared.
   reserve(weights.words * (op.getListed() ? 2 : stages),
@@ -111,7 +106,7 @@ OpFoldResult ContractionKernel::getExtent(unsigned dim) {
   auto search = [&](Value memref, AffineMap map) -> Value {
     for (auto [i, expr] : llvm::enumerate(map.getResults()))
       if (expr == b.getAffineDimExpr(dim))
-        return memref::DimOp::create(b, memref, i);
+        return b.createOrFold<memref::DimOp>(memref, i);
     return {};
   };
   if (Value size = search(op.getInit(), op.getOutMap()))
@@ -192,6 +187,11 @@ void ContractionKernel::prepare() {
   for (TileSource *source : {&rowSource, &weightSource})
     if (source->isWide && source->map)
       source->strides = *getDimStrides(source->memref, source->map);
+  weights.words = tiles.getChannels() * weightSource.pitch;
+  if (codes)
+    weights.words = weights.words * elementsPerWord * codes->bits / 32;
+  rows.words = tiles.getRows() * rowSource.pitch;
+  metadata.words = instruction.isSparse() ? weights.words / 4 : 0;
 }
 
 //===-- in the kernel -----------------------------------------------------===//
@@ -306,9 +306,7 @@ void ContractionKernel::multiplyStep(OpFoldResult slot, OpFoldResult step,
       rowPlaces.push_back(instruction.getRowPlace(r));
       rowPlaces.back().first += j * shape.rows;
     }
-  SmallVector<Value> rowRegisters =
-      loadRegisters(rows, rowSource, slot, warpRow,
-                    b.multiply(step, b.constant(shape.words)), rowPlaces);
+  SmallVector<Value> rowRegisters = loadRows(slot, step, rowPlaces);
   auto weightsOf = [&](int64_t i) {
     return weightRegisters.slice(i * shape.weightRegisters,
                                  shape.weightRegisters);

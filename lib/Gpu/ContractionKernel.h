@@ -5,7 +5,8 @@
 // ContractionCopies.cpp (tiles into workgroup memory), ContractionListed.cpp
 // (weights without zero words), ContractionFragments.cpp (from there to
 // registers), ContractionEpilogue.cpp (sums to results) and
-// ContractionParts.cpp (sums of several workgroups).
+// ContractionParts.cpp (sums of several workgroups). AttentionKernel.cpp makes
+// one kernel of two of them.
 #ifndef TAMIS_LIB_GPU_CONTRACTIONKERNEL_H
 #define TAMIS_LIB_GPU_CONTRACTIONKERNEL_H
 
@@ -57,16 +58,30 @@ struct Stage {
   int64_t words = 0;
 };
 
+/// A word of `count` elements that `load` gives one by one.
+Value buildWord(kernel::IndexBuilder &b, int64_t count,
+                function_ref<Value(int64_t)> load);
+
 class ContractionKernel {
 public:
   ContractionKernel(OpBuilder &builder, ContractOp op, TilesAttr tiles);
+  virtual ~ContractionKernel() = default;
   /// Emits the launch, or two where the reduction is divided.
   void build();
   void buildAt(Block *block);
   /// How many rows there are.
   OpFoldResult getRowCount() { return rowCount; }
 
-private:
+protected:
+  // Where rows or results are not in the device's memory, these differ.
+  virtual void walkTile(OpFoldResult tile, SmallVectorImpl<Value> &sums);
+  virtual void copyRows(OpFoldResult tile, OpFoldResult slot);
+  /// The registers of rows at `places` for one step of a tile.
+  virtual SmallVector<Value> loadRows(OpFoldResult slot, OpFoldResult step,
+                                      ArrayRef<LanePlace> places);
+  virtual void storeResult(Value result, OpFoldResult column, OpFoldResult row,
+                           ArrayRef<OpFoldResult> indices);
+
   // ContractionKernel.cpp: on the host.
   void prepare();
   OpFoldResult getExtent(unsigned dim);
@@ -84,7 +99,6 @@ private:
   void beginCopies();
   void divide(OpFoldResult count, OpFoldResult &begin, OpFoldResult &end);
   void copyAhead(OpFoldResult tile, OpFoldResult slot);
-  void walkTile(OpFoldResult tile, SmallVectorImpl<Value> &sums);
 
   // ContractionKernel.cpp.
   void multiplyTile(OpFoldResult stage, SmallVectorImpl<Value> &sums);

@@ -8,6 +8,7 @@
 // memory. So sums have one order, whatever the device; results are in a
 // register of every lane.
 #include "LinalgBody.h"
+#include "RowKernel.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
 #include "mlir/Dialect/SCF/IR/SCF.h"
@@ -20,22 +21,10 @@ using namespace mlir;
 using namespace mlir::tamis;
 using namespace mlir::tamis::device;
 
-/// Invocations of one workgroup: every Vulkan device has as many. A row takes
-/// all of them, or so few that several rows share the workgroup.
-static constexpr int64_t kThreads = 128, kFewLanes = 32;
 /// Rows of at most so many elements take few lanes.
-static constexpr int64_t kShortRow = 256;
+static constexpr int64_t kFewLanes = 32, kShortRow = 256;
 
-namespace {
-/// Loops over rows around the operations of one row.
-struct RowNest {
-  SmallVector<scf::ForOp> loops;
-  /// The blocks of `loops`, or of the one row there is.
-  SmallVector<Block *> blocks;
-};
-} // namespace
-
-static std::optional<RowNest> findNest(Operation *op) {
+std::optional<RowNest> device::findRows(Operation *op) {
   RowNest nest;
   if (!op->hasAttr("tamis.kernel"))
     return std::nullopt;
@@ -58,17 +47,16 @@ static std::optional<RowNest> findNest(Operation *op) {
   return nest.loops.empty() ? std::nullopt : std::optional(nest);
 }
 
-/// The buffer that a view of a row looks at.
-static Value getSource(Value memref) {
+Value device::getRowSource(Value memref) {
   while (auto view = memref.getDefiningOp<memref::SubViewOp>())
     memref = view.getSource();
   return memref;
 }
 
-bool mlir::tamis::areRows(Operation *op) { return findNest(op).has_value(); }
+bool mlir::tamis::areRows(Operation *op) { return findRows(op).has_value(); }
 
 std::string mlir::tamis::refuseRows(Operation *op) {
-  std::optional<RowNest> nest = findNest(op);
+  std::optional<RowNest> nest = findRows(op);
   for (Block *block : nest->blocks)
     for (Operation &inner : block->without_terminator()) {
       bool isLoop = isa<scf::ForOp>(inner);
@@ -88,15 +76,15 @@ std::string mlir::tamis::refuseRows(Operation *op) {
     }
   // What is written goes by one name in the whole row, and is seen in one way.
   DenseMap<Value, Value> written;
-  auto list = nest->blocks.back()->getOps<linalg::LinalgOp>();
+  auto list = nest->getOperations();
   for (linalg::LinalgOp structured : list)
     for (Value init : structured.getDpsInits())
-      if (written.try_emplace(getSource(init), init).first->second != init)
+      if (written.try_emplace(getRowSource(init), init).first->second != init)
         return "two views of a row are written";
   DenseMap<Value, RowAccess> accesses;
   for (linalg::LinalgOp structured : list) {
     for (OpOperand &operand : structured->getOpOperands()) {
-      auto it = written.find(getSource(operand.get()));
+      auto it = written.find(getRowSource(operand.get()));
       if (it == written.end())
         continue;
       if (it->second != operand.get())
@@ -107,7 +95,7 @@ std::string mlir::tamis::refuseRows(Operation *op) {
         return "a lane reads what another one writes";
     }
     WalkResult reads = structured.getBlock()->walk([&](memref::LoadOp load) {
-      return load.getMemRef() != getSource(load.getMemRef()) ||
+      return load.getMemRef() != getRowSource(load.getMemRef()) ||
                      written.contains(load.getMemRef())
                  ? WalkResult::interrupt()
                  : WalkResult::advance();
@@ -121,13 +109,13 @@ std::string mlir::tamis::refuseRows(Operation *op) {
 /// The lanes that share a row: few where all rows are known to be short.
 static int64_t chooseLanes(const RowNest &nest) {
   int64_t longest = 1;
-  for (auto op : nest.blocks.back()->getOps<linalg::LinalgOp>()) {
+  for (auto op : nest.getOperations()) {
     int64_t length = 1;
     for (int64_t range : op.getStaticLoopRanges())
       length *= ShapedType::isDynamic(range) ? kShortRow + 1 : range;
     longest = std::max(longest, length);
   }
-  return longest <= kShortRow ? kFewLanes : kThreads;
+  return longest <= kShortRow ? kFewLanes : kRowThreads;
 }
 
 /// Whether lanes have to put a reduction together.
@@ -137,299 +125,300 @@ static bool isShared(linalg::LinalgOp op) {
                               utils::IteratorType::reduction;
 }
 
-namespace {
-class RowBuilder {
-public:
-  RowBuilder(OpBuilder &b, Location loc, RowNest nest)
-      : b(b), loc(loc), nest(std::move(nest)), lanes(chooseLanes(this->nest)) {}
+RowKernel::RowKernel(OpBuilder &b, Location loc, RowNest rows)
+    : b(b), loc(loc), nest(std::move(rows)), lanes(chooseLanes(nest)) {}
 
-  void build() {
-    SmallVector<Value> sizes;
-    Value total = constant(1);
-    for (scf::ForOp loop : nest.loops) {
-      sizes.push_back(loop.getUpperBound());
-      total = b.createOrFold<arith::MulIOp>(loc, total, sizes.back());
+Value RowKernel::constant(int64_t value) {
+  return arith::ConstantIndexOp::create(b, loc, value);
+}
+
+Value RowKernel::add(Value x, Value y) {
+  return b.createOrFold<arith::AddIOp>(loc, x, y);
+}
+
+Value RowKernel::toValue(OpFoldResult size) {
+  if (auto attribute = dyn_cast<Attribute>(size))
+    return constant(cast<IntegerAttr>(attribute).getInt());
+  return mapping.lookupOrDefault(cast<Value>(size));
+}
+
+void RowKernel::build() {
+  SmallVector<Value> sizes;
+  Value total = constant(1);
+  for (scf::ForOp loop : nest.loops) {
+    sizes.push_back(loop.getUpperBound());
+    total = b.createOrFold<arith::MulIOp>(loc, total, sizes.back());
+  }
+  int64_t rows = countRows();
+  Value groups = b.createOrFold<arith::CeilDivUIOp>(loc, total, constant(rows));
+  OpBuilder::InsertionGuard guard(b);
+  Value number;
+  gpu::LaunchOp launch =
+      beginLaunch(b, loc, groups, kRowThreads, getMemory(), number);
+  enter(launch.getThreadIds().x, launch.getWorkgroupAttributions());
+  if (rows > 1)
+    number =
+        add(arith::MulIOp::create(b, loc, number, constant(rows)), rowOfThread);
+  Value exists =
+      arith::CmpIOp::create(b, loc, arith::CmpIPredicate::ult, number, total);
+  Value last = arith::SubIOp::create(b, loc, total, constant(1));
+  number = arith::MinUIOp::create(b, loc, number, last);
+  SmallVector<Value> indices(sizes.size());
+  for (size_t i = sizes.size(); i-- > 0;) {
+    indices[i] = number;
+    if (i == 0)
+      break;
+    indices[i] = arith::RemUIOp::create(b, loc, number, sizes[i]);
+    number = arith::DivUIOp::create(b, loc, number, sizes[i]);
+  }
+  emitRow(indices, exists);
+}
+
+void RowKernel::enter(Value invocation, ArrayRef<BlockArgument> memory) {
+  for (auto [type, piece] : llvm::zip_equal(getExchanged(), memory))
+    exchange[type] = piece;
+  thread = invocation;
+  lane = thread;
+  rowOfThread = constant(0);
+  if (lanes < kRowThreads) {
+    lane = arith::RemUIOp::create(b, loc, thread, constant(lanes));
+    rowOfThread = arith::DivUIOp::create(b, loc, thread, constant(lanes));
+  }
+  first = arith::SubIOp::create(b, loc, thread, lane);
+}
+
+void RowKernel::emitRow(ValueRange indices, Value exists) {
+  inside = exists;
+  for (auto [loop, index] : llvm::zip_equal(nest.loops, indices))
+    mapping.map(loop.getInductionVar(), index);
+  for (Block *block : nest.blocks)
+    for (Operation &op : block->without_terminator()) {
+      if (auto structured = dyn_cast<linalg::LinalgOp>(op))
+        emit(structured);
+      else if (!isa<memref::SubViewOp, scf::ForOp>(op))
+        b.clone(op, mapping);
     }
-    int64_t rows = kThreads / lanes;
-    Value groups =
-        b.createOrFold<arith::CeilDivUIOp>(loc, total, constant(rows));
-    OpBuilder::InsertionGuard guard(b);
-    Value number;
-    SmallVector<Type> types = getExchanged();
-    gpu::LaunchOp launch =
-        beginLaunch(b, loc, groups, kThreads, getMemory(types), number);
-    for (auto [type, memory] :
-         llvm::zip(types, launch.getWorkgroupAttributions()))
-      exchange[type] = memory;
-    thread = launch.getThreadIds().x;
-    lane = thread;
-    if (rows > 1) {
-      lane = arith::RemUIOp::create(b, loc, thread, constant(lanes));
-      Value row = arith::DivUIOp::create(b, loc, thread, constant(lanes));
-      number = add(arith::MulIOp::create(b, loc, number, constant(rows)), row);
-    }
-    first = arith::SubIOp::create(b, loc, thread, lane);
-    // Lanes of rows beyond the last one take part in nothing but waiting.
-    inside =
-        arith::CmpIOp::create(b, loc, arith::CmpIPredicate::ult, number, total);
-    Value last = arith::SubIOp::create(b, loc, total, constant(1));
-    delinearize(arith::MinUIOp::create(b, loc, number, last), sizes);
-    for (Block *block : nest.blocks)
-      for (Operation &op : block->without_terminator()) {
-        if (auto structured = dyn_cast<linalg::LinalgOp>(op))
-          emit(structured);
-        else if (!isa<memref::SubViewOp, scf::ForOp>(op))
-          b.clone(op, mapping);
-      }
-    storeScalars();
-  }
+  storeScalars();
+}
 
-private:
-  Value constant(int64_t value) {
-    return arith::ConstantIndexOp::create(b, loc, value);
-  }
-  Value add(Value x, Value y) {
-    return b.createOrFold<arith::AddIOp>(loc, x, y);
-  }
-  Value toValue(OpFoldResult size) {
-    if (auto attribute = dyn_cast<Attribute>(size))
-      return constant(cast<IntegerAttr>(attribute).getInt());
-    return mapping.lookupOrDefault(cast<Value>(size));
-  }
+/// Types that go through workgroup memory.
+SmallVector<Type> RowKernel::getExchanged() {
+  SmallVector<Type> types;
+  for (auto op : nest.getOperations())
+    for (Value init : op.getDpsInits())
+      if (Type type = getElementTypeOrSelf(init.getType());
+          isShared(op) && !llvm::is_contained(types, type))
+        types.push_back(type);
+  return types;
+}
 
-  /// Types that go through workgroup memory.
-  SmallVector<Type> getExchanged() {
-    SmallVector<Type> types;
-    for (auto op : nest.blocks.back()->getOps<linalg::LinalgOp>())
-      for (Value init : op.getDpsInits())
-        if (Type type = getElementTypeOrSelf(init.getType());
-            isShared(op) && !llvm::is_contained(types, type))
-          types.push_back(type);
-    return types;
-  }
+SmallVector<Type> RowKernel::getMemory() {
+  auto space =
+      gpu::AddressSpaceAttr::get(b.getContext(), gpu::AddressSpace::Workgroup);
+  return llvm::map_to_vector(getExchanged(), [&](Type type) -> Type {
+    return MemRefType::get({kRowThreads}, type, AffineMap(), space);
+  });
+}
 
-  SmallVector<Type> getMemory(ArrayRef<Type> types) {
-    auto space = gpu::AddressSpaceAttr::get(b.getContext(),
-                                            gpu::AddressSpace::Workgroup);
-    return llvm::map_to_vector(types, [&](Type type) -> Type {
-      return MemRefType::get({kThreads}, type, AffineMap(), space);
-    });
-  }
+//===-- memory ----------------------------------------------------------===//
 
-  void delinearize(Value number, ArrayRef<Value> sizes) {
-    for (auto [loop, size] : llvm::reverse(llvm::zip(nest.loops, sizes))) {
-      Value index = number;
-      if (loop != nest.loops.front()) {
-        index = arith::RemUIOp::create(b, loc, number, size);
-        number = arith::DivUIOp::create(b, loc, number, size);
-      }
-      mapping.map(loop.getInductionVar(), index);
-    }
-  }
-
-  //===-- memory ----------------------------------------------------------===//
-
-  /// Makes an element of a view of a row one of the buffer it looks at.
-  Value resolve(Value memref, SmallVectorImpl<Value> &indices) {
-    while (auto view = memref.getDefiningOp<memref::SubViewOp>()) {
-      llvm::SmallBitVector dropped = view.getDroppedDims();
-      SmallVector<Value> outer;
-      ArrayRef<Value> rest = indices;
-      for (auto [axis, offset] : llvm::enumerate(view.getMixedOffsets())) {
-        outer.push_back(toValue(offset));
-        if (!dropped[axis])
-          outer.back() = add(outer.back(), rest.consume_front());
-      }
-      indices = std::move(outer);
-      memref = view.getSource();
-    }
-    return memref;
-  }
-
-  Value getSize(Value memref, int64_t axis) {
-    auto type = cast<MemRefType>(memref.getType());
-    if (!type.isDynamicDim(axis))
-      return constant(type.getDimSize(axis));
-    auto view = memref.getDefiningOp<memref::SubViewOp>();
-    if (!view)
-      return memref::DimOp::create(b, loc, memref, axis);
+/// Makes an element of a view of a row one of the buffer it looks at.
+Value RowKernel::resolve(Value memref, SmallVectorImpl<Value> &indices) {
+  while (auto view = memref.getDefiningOp<memref::SubViewOp>()) {
     llvm::SmallBitVector dropped = view.getDroppedDims();
-    for (auto [outer, size] : llvm::enumerate(view.getMixedSizes()))
-      if (!dropped[outer] && axis-- == 0)
-        return toValue(size);
-    llvm_unreachable("an axis of the view");
+    SmallVector<Value> outer;
+    ArrayRef<Value> rest = indices;
+    for (auto [axis, offset] : llvm::enumerate(view.getMixedOffsets())) {
+      outer.push_back(toValue(offset));
+      if (!dropped[axis])
+        outer.back() = add(outer.back(), rest.consume_front());
+    }
+    indices = std::move(outer);
+    memref = view.getSource();
   }
+  return memref;
+}
 
-  /// How often loop `dim` of `op` runs.
-  Value getExtent(linalg::LinalgOp op, unsigned dim) {
-    int64_t known = op.getStaticLoopRanges()[dim];
-    if (!ShapedType::isDynamic(known))
-      return constant(known);
-    for (OpOperand &operand : op->getOpOperands())
-      for (auto [axis, expr] :
-           llvm::enumerate(op.getMatchingIndexingMap(&operand).getResults()))
-        if (expr == b.getAffineDimExpr(dim))
-          return getSize(operand.get(), axis);
-    llvm_unreachable("linalg infers loops from operands");
-  }
+Value RowKernel::getSize(Value memref, int64_t axis) {
+  auto type = cast<MemRefType>(memref.getType());
+  if (!type.isDynamicDim(axis))
+    return constant(type.getDimSize(axis));
+  auto view = memref.getDefiningOp<memref::SubViewOp>();
+  if (!view)
+    return b.createOrFold<memref::DimOp>(loc, memref, axis);
+  llvm::SmallBitVector dropped = view.getDroppedDims();
+  for (auto [outer, size] : llvm::enumerate(view.getMixedSizes()))
+    if (!dropped[outer] && axis-- == 0)
+      return toValue(size);
+  llvm_unreachable("an axis of the view");
+}
 
-  Value load(linalg::LinalgOp op, OpOperand *operand, ArrayRef<Value> dims) {
-    Value memref = operand->get();
-    if (!isa<MemRefType>(memref.getType()))
-      return mapping.lookupOrDefault(memref);
-    if (Value scalar = scalars.lookup(memref))
-      return scalar;
-    SmallVector<Value> indices = getPosition(b, op, operand, dims);
+/// How often loop `dim` of `op` runs.
+Value RowKernel::getExtent(linalg::LinalgOp op, unsigned dim) {
+  int64_t known = op.getStaticLoopRanges()[dim];
+  if (!ShapedType::isDynamic(known))
+    return constant(known);
+  for (OpOperand &operand : op->getOpOperands())
+    for (auto [axis, expr] :
+         llvm::enumerate(op.getMatchingIndexingMap(&operand).getResults()))
+      if (expr == b.getAffineDimExpr(dim))
+        return getSize(operand.get(), axis);
+  llvm_unreachable("linalg infers loops from operands");
+}
+
+Value RowKernel::load(linalg::LinalgOp op, OpOperand *operand,
+                      ArrayRef<Value> dims) {
+  Value memref = operand->get();
+  if (!isa<MemRefType>(memref.getType()))
+    return mapping.lookupOrDefault(memref);
+  if (Value scalar = scalars.lookup(memref))
+    return scalar;
+  SmallVector<Value> indices = getPosition(b, op, operand, dims);
+  Value source = resolve(memref, indices);
+  return loadElement(source, indices);
+}
+
+Value RowKernel::loadElement(Value memref, ValueRange indices) {
+  return memref::LoadOp::create(b, loc, memref, indices);
+}
+
+void RowKernel::store(linalg::LinalgOp op, OpOperand *init,
+                      ArrayRef<Value> dims, Value value) {
+  SmallVector<Value> indices = getPosition(b, op, init, dims);
+  Value source = resolve(init->get(), indices);
+  storeElement(value, source, indices);
+}
+
+void RowKernel::storeElement(Value value, Value memref, ValueRange indices) {
+  memref::StoreOp::create(b, loc, value, memref, indices);
+}
+
+/// One lane writes what all of them have, once none reads it any more.
+void RowKernel::storeScalars() {
+  if (scalars.empty())
+    return;
+  gpu::BarrierOp::create(b, loc);
+  Value isFirst = arith::CmpIOp::create(b, loc, arith::CmpIPredicate::eq, lane,
+                                        constant(0));
+  Value writes = arith::AndIOp::create(b, loc, isFirst, inside);
+  auto branch = scf::IfOp::create(b, loc, writes, /*withElseRegion=*/false);
+  OpBuilder::InsertionGuard guard(b);
+  b.setInsertionPointToStart(branch.thenBlock());
+  for (auto &[memref, value] : scalars) {
+    auto rank = cast<MemRefType>(memref.getType()).getRank();
+    SmallVector<Value> indices(rank, constant(0));
     Value source = resolve(memref, indices);
-    return memref::LoadOp::create(b, loc, source, indices);
-  }
-
-  void store(linalg::LinalgOp op, OpOperand *init, ArrayRef<Value> dims,
-             Value value) {
-    SmallVector<Value> indices = getPosition(b, op, init, dims);
-    Value source = resolve(init->get(), indices);
     memref::StoreOp::create(b, loc, value, source, indices);
   }
+}
 
-  /// One lane writes what all of them have, once none reads it any more.
-  void storeScalars() {
-    if (scalars.empty())
-      return;
-    gpu::BarrierOp::create(b, loc);
-    Value isFirst = arith::CmpIOp::create(b, loc, arith::CmpIPredicate::eq,
-                                          lane, constant(0));
-    Value writes = arith::AndIOp::create(b, loc, isFirst, inside);
-    auto branch = scf::IfOp::create(b, loc, writes, /*withElseRegion=*/false);
+//===-- operations ------------------------------------------------------===//
+
+/// The body of `op` at loop indices `dims`. `accumulators`: of reductions,
+/// where they are not in memory.
+SmallVector<Value> RowKernel::inlineBody(linalg::LinalgOp op,
+                                         ArrayRef<Value> dims,
+                                         ValueRange accumulators) {
+  IRMapping local(mapping);
+  for (OpOperand &operand : op->getOpOperands()) {
+    BlockArgument argument = op.getMatchingBlockArgument(&operand);
+    if (!argument.use_empty() &&
+        (accumulators.empty() || !op.isDpsInit(&operand)))
+      local.map(argument, load(op, &operand, dims));
+  }
+  for (auto [argument, value] :
+       llvm::zip(op.getRegionOutputArgs(), accumulators))
+    local.map(argument, value);
+  return cloneBody(b, op, local, [&](unsigned dim) { return dims[dim]; });
+}
+
+void RowKernel::emit(linalg::LinalgOp op) {
+  SmallVector<unsigned> laneDims = getLaneDims(op, {});
+  if (laneDims.empty()) {
+    SmallVector<Value> dims(op.getNumLoops(), constant(0));
+    for (auto [init, value] : llvm::zip(op.getDpsInits(), inlineBody(op, dims)))
+      scalars[init] = value;
+    return;
+  }
+  SmallVector<Value> extents;
+  Value size = constant(1);
+  for (unsigned dim : laneDims) {
+    extents.push_back(getExtent(op, dim));
+    size = b.createOrFold<arith::MulIOp>(loc, size, extents.back());
+  }
+  Value end = arith::SelectOp::create(b, loc, inside, size, constant(0));
+  SmallVector<Value> results;
+  bool shared = isShared(op);
+  SmallVector<Operation *> combiners;
+  for (unsigned i = 0; shared && i < op.getNumDpsInits(); ++i) {
+    combiners.push_back(getLaneCombiner(op, i));
+    results.push_back(arith::ConstantOp::create(
+        b, loc, *arith::getNeutralElement(combiners.back())));
+  }
+  auto loop = scf::ForOp::create(b, loc, lane, end, constant(lanes), results);
+  {
     OpBuilder::InsertionGuard guard(b);
-    b.setInsertionPointToStart(branch.thenBlock());
-    for (auto &[memref, value] : scalars) {
-      auto rank = cast<MemRefType>(memref.getType()).getRank();
-      SmallVector<Value> indices(rank, constant(0));
-      Value source = resolve(memref, indices);
-      memref::StoreOp::create(b, loc, value, source, indices);
+    if (shared)
+      b.setInsertionPointToStart(loop.getBody());
+    else
+      b.setInsertionPoint(loop.getBody()->getTerminator());
+    SmallVector<Value> dims(op.getNumLoops(), constant(0));
+    Value place = loop.getInductionVar();
+    for (auto [dim, extent] : llvm::reverse(llvm::zip(laneDims, extents))) {
+      dims[dim] = place;
+      if (dim == laneDims.front())
+        break;
+      dims[dim] = arith::RemUIOp::create(b, loc, place, extent);
+      place = arith::DivUIOp::create(b, loc, place, extent);
     }
+    results = inlineBody(op, dims, loop.getRegionIterArgs());
+    if (shared)
+      scf::YieldOp::create(b, loc, results);
+    for (unsigned i = 0; !shared && i < results.size(); ++i)
+      store(op, op.getDpsInitOperand(i), dims, results[i]);
   }
-
-  //===-- operations ------------------------------------------------------===//
-
-  /// The body of `op` at loop indices `dims`. `accumulators`: of reductions,
-  /// where they are not in memory.
-  SmallVector<Value> inlineBody(linalg::LinalgOp op, ArrayRef<Value> dims,
-                                ValueRange accumulators = {}) {
-    IRMapping local(mapping);
-    for (OpOperand &operand : op->getOpOperands()) {
-      BlockArgument argument = op.getMatchingBlockArgument(&operand);
-      if (!argument.use_empty() &&
-          (accumulators.empty() || !op.isDpsInit(&operand)))
-        local.map(argument, load(op, &operand, dims));
-    }
-    for (auto [argument, value] :
-         llvm::zip(op.getRegionOutputArgs(), accumulators))
-      local.map(argument, value);
-    return cloneBody(b, op, local, [&](unsigned dim) { return dims[dim]; });
+  SmallVector<Value> none(op.getNumLoops(), constant(0));
+  for (auto [i, combiner] : llvm::enumerate(combiners)) {
+    OpOperand *init = op.getDpsInitOperand(i);
+    Value start = load(op, init, none);
+    scalars[init->get()] =
+        combine(combiner, start, exchangeAll(combiner, loop.getResult(i)));
   }
+}
 
-  void emit(linalg::LinalgOp op) {
-    SmallVector<unsigned> laneDims = getLaneDims(op, {});
-    if (laneDims.empty()) {
-      SmallVector<Value> dims(op.getNumLoops(), constant(0));
-      for (auto [init, value] :
-           llvm::zip(op.getDpsInits(), inlineBody(op, dims)))
-        scalars[init] = value;
-      return;
-    }
-    SmallVector<Value> extents;
-    Value size = constant(1);
-    for (unsigned dim : laneDims) {
-      extents.push_back(getExtent(op, dim));
-      size = b.createOrFold<arith::MulIOp>(loc, size, extents.back());
-    }
-    Value end = arith::SelectOp::create(b, loc, inside, size, constant(0));
-    SmallVector<Value> results;
-    bool shared = isShared(op);
-    SmallVector<Operation *> combiners;
-    for (unsigned i = 0; shared && i < op.getNumDpsInits(); ++i) {
-      combiners.push_back(getLaneCombiner(op, i));
-      results.push_back(arith::ConstantOp::create(
-          b, loc, *arith::getNeutralElement(combiners.back())));
-    }
-    auto loop = scf::ForOp::create(b, loc, lane, end, constant(lanes), results);
+Value RowKernel::combine(Operation *combiner, Value x, Value y) {
+  IRMapping local;
+  local.map(combiner->getOperand(0), x);
+  local.map(combiner->getOperand(1), y);
+  return b.clone(*combiner, local)->getResult(0);
+}
+
+/// What the lanes of a row have, put together, for all of them.
+Value RowKernel::exchangeAll(Operation *combiner, Value value) {
+  Value memory = exchange.lookup(value.getType());
+  memref::StoreOp::create(b, loc, value, memory, thread);
+  gpu::BarrierOp::create(b, loc);
+  for (int64_t step = lanes / 2; step > 0; step /= 2) {
+    Value takes = arith::CmpIOp::create(b, loc, arith::CmpIPredicate::ult, lane,
+                                        constant(step));
+    auto branch = scf::IfOp::create(b, loc, takes, /*withElseRegion=*/false);
     {
       OpBuilder::InsertionGuard guard(b);
-      if (shared)
-        b.setInsertionPointToStart(loop.getBody());
-      else
-        b.setInsertionPoint(loop.getBody()->getTerminator());
-      SmallVector<Value> dims(op.getNumLoops(), constant(0));
-      Value place = loop.getInductionVar();
-      for (auto [dim, extent] : llvm::reverse(llvm::zip(laneDims, extents))) {
-        dims[dim] = place;
-        if (dim == laneDims.front())
-          break;
-        dims[dim] = arith::RemUIOp::create(b, loc, place, extent);
-        place = arith::DivUIOp::create(b, loc, place, extent);
-      }
-      results = inlineBody(op, dims, loop.getRegionIterArgs());
-      if (shared)
-        scf::YieldOp::create(b, loc, results);
-      for (unsigned i = 0; !shared && i < results.size(); ++i)
-        store(op, op.getDpsInitOperand(i), dims, results[i]);
+      b.setInsertionPointToStart(branch.thenBlock());
+      Value mine = memref::LoadOp::create(b, loc, memory, thread);
+      Value other =
+          memref::LoadOp::create(b, loc, memory, add(thread, constant(step)));
+      memref::StoreOp::create(b, loc, combine(combiner, mine, other), memory,
+                              thread);
     }
-    SmallVector<Value> none(op.getNumLoops(), constant(0));
-    for (auto [i, combiner] : llvm::enumerate(combiners)) {
-      OpOperand *init = op.getDpsInitOperand(i);
-      Value start = load(op, init, none);
-      scalars[init->get()] =
-          combine(combiner, start, exchangeAll(combiner, loop.getResult(i)));
-    }
-  }
-
-  Value combine(Operation *combiner, Value x, Value y) {
-    IRMapping local;
-    local.map(combiner->getOperand(0), x);
-    local.map(combiner->getOperand(1), y);
-    return b.clone(*combiner, local)->getResult(0);
-  }
-
-  /// What the lanes of a row have, put together, for all of them.
-  Value exchangeAll(Operation *combiner, Value value) {
-    Value memory = exchange.lookup(value.getType());
-    memref::StoreOp::create(b, loc, value, memory, thread);
     gpu::BarrierOp::create(b, loc);
-    for (int64_t step = lanes / 2; step > 0; step /= 2) {
-      Value takes = arith::CmpIOp::create(b, loc, arith::CmpIPredicate::ult,
-                                          lane, constant(step));
-      auto branch = scf::IfOp::create(b, loc, takes, /*withElseRegion=*/false);
-      {
-        OpBuilder::InsertionGuard guard(b);
-        b.setInsertionPointToStart(branch.thenBlock());
-        Value mine = memref::LoadOp::create(b, loc, memory, thread);
-        Value other =
-            memref::LoadOp::create(b, loc, memory, add(thread, constant(step)));
-        memref::StoreOp::create(b, loc, combine(combiner, mine, other), memory,
-                                thread);
-      }
-      gpu::BarrierOp::create(b, loc);
-    }
-    Value all = memref::LoadOp::create(b, loc, memory, first);
-    // The memory is used again.
-    gpu::BarrierOp::create(b, loc);
-    return all;
   }
-
-  OpBuilder &b;
-  Location loc;
-  RowNest nest;
-  int64_t lanes;
-  IRMapping mapping;
-  /// This invocation, its lane, lane 0 of its row, whether there is that row.
-  Value thread, lane, first, inside;
-  llvm::SmallDenseMap<Type, Value> exchange;
-  /// Of views of one element that the row has written: what they hold.
-  llvm::MapVector<Value, Value> scalars;
-};
-} // namespace
+  Value all = memref::LoadOp::create(b, loc, memory, first);
+  // The memory is used again.
+  gpu::BarrierOp::create(b, loc);
+  return all;
+}
 
 void mlir::tamis::buildRows(OpBuilder &b, Operation *op) {
-  RowBuilder(b, op->getLoc(), *findNest(op)).build();
+  RowKernel(b, op->getLoc(), *findRows(op)).build();
 }

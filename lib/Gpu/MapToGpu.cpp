@@ -32,6 +32,8 @@ ArrayRef<GpuMapping> mlir::tamis::getGpuMappings() {
   static const GpuMapping mappings[] = {
       {"fragments", [](Operation *op) { return isa<device::ContractOp>(op); },
        refuseFragments, buildFragments},
+      {"attention", isAttention, [](Operation *) { return std::string(); },
+       buildAttention},
       {"rows", areRows, refuseRows, buildRows},
       {"elements", [](Operation *op) { return isa<linalg::LinalgOp>(op); },
        refuseElements, buildElements},
@@ -98,6 +100,8 @@ struct MapToGpu : public tamis::impl::MapToGpuBase<MapToGpu> {
     facts.set("host", b.getArrayAttr(host));
     if (!others.empty())
       facts.set("others", b.getArrayAttr(others));
+    if (Attribute attention = module->removeAttr(kAttentionAttrName))
+      facts.set("attention", attention);
     module->setAttr(kDeviceAttrName, facts.getDictionary(&getContext()));
   }
 

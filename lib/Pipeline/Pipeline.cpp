@@ -116,8 +116,6 @@ static void populatePack(OpPassManager &pm, const CompileOptions &options) {
 
 /// Outlined functions to launches and device functions.
 static void addDeviceKernels(OpPassManager &pm) {
-  // Before the choice: what becomes arithmetic in float64 stays on the host.
-  pm.addPass(createExpandMath());
   pm.addPass(createMapToGpu());
   pm.addPass(createGpuLaunchSinkIndexComputationsPass());
   pm.addPass(createGpuKernelOutliningPass());
@@ -147,6 +145,13 @@ static void populateCodegen(OpPassManager &pm, const CompileOptions &options) {
   FuseRowsOptions rows;
   rows.lanes = options.device != DeviceKind::None;
   pm.addNestedPass<func::FuncOp>(createFuseRows(rows));
+  if (options.device != DeviceKind::None) {
+    // Before what runs on the device is decided: what becomes arithmetic in
+    // float64 stays on the host.
+    pm.addPass(createExpandMath());
+    // Before the memory plan: scores then have no place in it.
+    pm.addPass(createGroupAttention());
+  }
   // Needs %workspace; before outlining, which passes the error word along.
   pm.addPass(createLowerChecks());
   pm.addPass(createPlanMemory());

@@ -200,14 +200,10 @@ static tamis_status open_device(struct tamis_device *device) {
   return status;
 }
 
-tamis_status tamis_rt_device_create(const tamis_host *host,
-                                    struct tamis_device **result, char *text) {
-  struct tamis_device *device = tamis_rt_host_allocate(host, sizeof *device);
-  if (!device) {
-    snprintf(text, TAMIS_TEXT_BYTES, "an allocation failed");
-    return TAMIS_ERROR_MEMORY;
-  }
-  memset(device, 0, sizeof *device);
+const int64_t tamis_rt_device_bytes = sizeof(struct tamis_device);
+
+tamis_status tamis_rt_device_open(struct tamis_device *device,
+                                  const tamis_host *host, char *text) {
   device->host = host;
   device->text = text;
   tamis_status status = open_driver(device);
@@ -215,12 +211,7 @@ tamis_status tamis_rt_device_create(const tamis_host *host,
     status = open_device(device);
   if (device->context)
     device->pop(&(cu_handle){NULL});
-  if (status != TAMIS_OK) {
-    tamis_rt_device_destroy(device);
-    return status;
-  }
-  *result = device;
-  return TAMIS_OK;
+  return status;
 }
 
 static void close_device(struct tamis_device *device) {

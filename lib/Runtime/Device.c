@@ -4,7 +4,25 @@
  */
 #include "Device.h"
 
+#include <stdio.h>
 #include <string.h>
+
+tamis_status tamis_rt_device_create(const tamis_host *host,
+                                    struct tamis_device **result, char *text) {
+  struct tamis_device *device =
+      tamis_rt_host_allocate(host, tamis_rt_device_bytes);
+  if (!device) {
+    snprintf(text, TAMIS_TEXT_BYTES, "an allocation failed");
+    return TAMIS_ERROR_MEMORY;
+  }
+  memset(device, 0, (size_t)tamis_rt_device_bytes);
+  tamis_status status = tamis_rt_device_open(device, host, text);
+  if (status == TAMIS_OK)
+    *result = device;
+  else
+    tamis_rt_device_destroy(device);
+  return status;
+}
 
 int tamis_rt_grow(const tamis_host *host, void *array, int64_t *capacity,
                   int64_t count, int64_t size) {

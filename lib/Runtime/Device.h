@@ -1,12 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
  *
- * What the runtimes of all devices share: arrays that grow, inputs and outputs
- * on their way to the device and back.
+ * What the runtimes of all devices share: how an instance's device begins,
+ * arrays that grow, inputs and outputs on their way to the device and back.
  */
 #ifndef TAMIS_LIB_RUNTIME_DEVICE_H
 #define TAMIS_LIB_RUNTIME_DEVICE_H
 
 #include "Internal.h"
+
+/* Of each kind of device: the size of its structure, and what opens it. `device`
+   is zero and keeps `host` and `text`; what a failure leaves, destroying it
+   closes. */
+extern const int64_t tamis_rt_device_bytes;
+tamis_status tamis_rt_device_open(struct tamis_device *device,
+                                  const tamis_host *host, char *text);
 
 /* Room for `count` elements of `size` bytes in the array at `array`; 0 without
    memory. New elements are zero. */

@@ -310,9 +310,13 @@ static tamis_status submit(struct tamis_device *device) {
       return status;
   }
   tamis_status status = tamis_vk_submit(device, segment->commands);
-  if (status == TAMIS_OK && device->clock)
-    device->seconds += tamis_vk_elapsed(device);
-  return status;
+  if (status != TAMIS_OK || !device->clock)
+    return status;
+  double seconds = tamis_vk_elapsed(device);
+  /* A call of which one time is missing has none. */
+  device->seconds =
+      seconds < 0 || device->seconds < 0 ? -1 : device->seconds + seconds;
+  return TAMIS_OK;
 }
 
 void tamis_rt_synchronize(tamis_run *run) {

@@ -97,6 +97,8 @@ struct FuseRows : public tamis::impl::FuseRowsBase<FuseRows> {
   using FuseRowsBase::FuseRowsBase;
 
   void runOnOperation() override {
+    if (lanes)
+      sinkFills();
     SmallVector<linalg::LinalgOp> seeds;
     getOperation()->walk([&](linalg::GenericOp op) {
       if (isRowOp(op) && op.getNumReductionLoops() > 0 &&
@@ -116,6 +118,30 @@ struct FuseRows : public tamis::impl::FuseRowsBase<FuseRows> {
       emit(group);
       ++numGroups;
       numFused += group.ops.size();
+    }
+  }
+
+  /// Moves start values to whoever needs them first. Those of equal layers have
+  /// become one operation on tensors, then a row of fills in front of the first
+  /// layer, whose kernel would bind the buffers of all.
+  void sinkFills() {
+    SmallVector<linalg::FillOp> fills;
+    getOperation()->walk([&](linalg::FillOp op) { fills.push_back(op); });
+    for (linalg::FillOp fill : fills) {
+      auto alloc = fill.getOutputs()[0].getDefiningOp<memref::AllocOp>();
+      Block *block = fill->getBlock();
+      if (!alloc || alloc->getBlock() != block)
+        continue;
+      Operation *next = nullptr;
+      bool plain = llvm::all_of(alloc->getUsers(), [&](Operation *user) {
+        Operation *place = block->findAncestorOpInBlock(*user);
+        if (fill->isBeforeInBlock(place) &&
+            (!next || place->isBeforeInBlock(next)))
+          next = place;
+        return place != user || !isa<ViewLikeOpInterface>(user);
+      });
+      if (plain && next)
+        fill->moveBefore(next);
     }
   }
 

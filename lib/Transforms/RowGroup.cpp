@@ -151,14 +151,12 @@ bool RowGroup::add(linalg::LinalgOp op, bool atEnd) {
   return true;
 }
 
-/// Devices bind few buffers to a kernel at once.
 bool RowGroup::fitsBuffers(ArrayRef<Value> more) const {
-  constexpr size_t kMost = 15;
   llvm::SmallDenseSet<Value> all(irregular.begin(), irregular.end());
   for (auto &[value, positions] : axes)
     all.insert(value);
   all.insert(more.begin(), more.end());
-  return all.size() <= kMost;
+  return all.size() <= kMostBuffers;
 }
 
 /// Lanes do not wait for each other between operations: what one writes no

@@ -209,7 +209,7 @@ def test_report_says_where_kernels_run():
     if vulkan.missing():
         pytest.skip(vulkan.missing())
     report = tamis.compile(models.add(), target="vulkan", cache="off").report()
-    assert report["device"] == {"kernels": 1, "host": [], "others": []}
+    assert report["device"] == {"kernels": 1, "host": [], "others": [], "attention": []}
 
 
 def test_explain_says_where_kernels_run(tmp_path):

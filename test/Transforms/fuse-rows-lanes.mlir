@@ -141,3 +141,42 @@ func.func @not_a_reader_of_other_places(%x: memref<64x32x8xf32>, %e: memref<64x3
   }
   return
 }
+
+// -----
+
+// Start values of two layers, once one operation on tensors: each goes to its
+// own, so that no kernel binds what it does not need.
+// CHECK-LABEL: func.func @start_values_lie_next_to_their_readers
+// CHECK: %[[A:.+]] = memref.alloc() : memref<64xf32>
+// CHECK: %[[B:.+]] = memref.alloc() : memref<64xf32>
+// CHECK: scf.for
+// CHECK: memref.subview %[[A]]
+// CHECK: linalg.fill
+// CHECK-NOT: %[[B]]
+// CHECK: } {tamis.kernel}
+// CHECK: scf.for
+// CHECK: memref.subview %[[B]]
+// CHECK: linalg.fill
+// CHECK-NOT: %[[A]]
+// CHECK: } {tamis.kernel}
+func.func @start_values_lie_next_to_their_readers(%x: memref<64x128xf32>, %y: memref<64x64xf32>, %t: memref<128x64xf32>) -> (memref<64xf32>, memref<64xf32>) {
+  %zero = arith.constant 0.0 : f32
+  %a = memref.alloc() : memref<64xf32>
+  %b = memref.alloc() : memref<64xf32>
+  linalg.fill ins(%zero : f32) outs(%a : memref<64xf32>)
+  linalg.fill ins(%zero : f32) outs(%b : memref<64xf32>)
+  linalg.generic {indexing_maps = [affine_map<(i, j) -> (i, j)>, affine_map<(i, j) -> (i)>], iterator_types = ["parallel", "reduction"]}
+      ins(%x : memref<64x128xf32>) outs(%a : memref<64xf32>) {
+  ^bb0(%p: f32, %q: f32):
+    %r = arith.addf %q, %p : f32
+    linalg.yield %r : f32
+  }
+  linalg.transpose ins(%x : memref<64x128xf32>) outs(%t : memref<128x64xf32>) permutation = [1, 0]
+  linalg.generic {indexing_maps = [affine_map<(i, j) -> (i, j)>, affine_map<(i, j) -> (i)>], iterator_types = ["parallel", "reduction"]}
+      ins(%y : memref<64x64xf32>) outs(%b : memref<64xf32>) {
+  ^bb0(%p: f32, %q: f32):
+    %r = arith.addf %q, %p : f32
+    linalg.yield %r : f32
+  }
+  return %a, %b : memref<64xf32>, memref<64xf32>
+}

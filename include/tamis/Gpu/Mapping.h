@@ -17,8 +17,14 @@ namespace mlir::tamis {
 /// `kernels` is the number of functions with device code, `host` lists the
 /// others as dictionaries of `kernel` and `reason`. Where the profile knows the
 /// device, `others` lists the kernels that are no contractions: `kernel`,
-/// `mapping`, `calls`, `predicted` (microseconds of a call).
+/// `mapping`, `calls`, `predicted` (microseconds of a call). `attention`, if
+/// there is any, is what `--tamis-group-attention` has noted.
 inline constexpr llvm::StringLiteral kDeviceAttrName = "tamis.device";
+
+/// The module attribute in which `--tamis-group-attention` notes each pair of
+/// products with rows between them: `layer`, the second one's origin; `rows`
+/// and `length` of a strip, or the `reason` why they stay apart.
+inline constexpr llvm::StringLiteral kAttentionAttrName = "tamis.attention";
 
 /// A function without arguments that stands for waiting until all launches are
 /// done; lowering launches replaces its calls. (Upstream's canonicalization
@@ -55,6 +61,12 @@ void buildElements(OpBuilder &b, Operation *op);
 bool areRows(Operation *op);
 std::string refuseRows(Operation *op);
 void buildRows(OpBuilder &b, Operation *op);
+
+/// Attention (lib/Gpu/AttentionKernel.cpp): what `--tamis-group-attention` put
+/// together, a strip of rows of scores for each workgroup. What could be
+/// against it that pass has asked.
+bool isAttention(Operation *op);
+void buildAttention(OpBuilder &b, Operation *op);
 
 /// Contractions that carry fragments (lib/Gpu/ContractionKernel.cpp): tiles
 /// through workgroup memory, products of warps, the epilogue on registers.

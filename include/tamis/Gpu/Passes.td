@@ -69,6 +69,25 @@ def HoistConstants : Pass<"tamis-hoist-constants", "::mlir::ModuleOp"> {
     Statistic<"numHoisted", "hoisted", "Parameters made of constants">];
 }
 
+def GroupAttention : Pass<"tamis-group-attention", "::mlir::ModuleOp"> {
+  let summary = "attention becomes one kernel with scores in workgroup memory";
+  let description = [{
+    On buffers, after `--tamis-fuse-rows=lanes`: where a contraction of floats
+    makes scores, one loop over their rows reads and writes them, and another
+    contraction takes them, the three move into one region, which is one kernel.
+    Tiles become such that a strip of rows fits into workgroup memory
+    (16 KiB, on NVIDIA devices 48); buffers of scores that nobody else
+    needs go away. Each such pair is noted in the module attribute
+    `tamis.attention`, with the reason where it stays as it is.
+    test/Gpu/group-attention.mlir
+  }];
+  let dependentDialects = ["::mlir::memref::MemRefDialect",
+    "::mlir::scf::SCFDialect"];
+  let statistics = [
+    Statistic<"numGrouped", "grouped", "Attentions that became one kernel">,
+    Statistic<"numLeft", "left", "Attentions left as separate kernels">];
+}
+
 def MapToGpu : Pass<"tamis-map-to-gpu", "::mlir::ModuleOp"> {
   let summary = "outlined kernels become gpu functions and launches";
   let description = [{

@@ -10,6 +10,9 @@
 
 namespace mlir::tamis {
 
+/// Buffers that every device binds to a kernel, beside the words of its launch.
+inline constexpr size_t kMostBuffers = 15;
+
 /// How the lanes of one row see an operand: all of them one element, each lane
 /// the elements of its own places in the row, or anything else.
 enum class RowAccess { Scalar, Elements, Other };

@@ -48,6 +48,9 @@ def command(output, path, cache, tune_path, **arguments):
         if report["device"]["others"]:
             output.table("kernel", "mapping", ">calls", ">predicted", rows=[
                 (k["kernel"], k["mapping"], str(k["calls"]), _time(k["predicted"])) for k in report["device"]["others"]])
+        for pair in report["device"]["attention"]:
+            output.say(f"  attention, {pair['layer']}: " + (
+                pair["reason"] if "reason" in pair else f"one kernel, {pair['rows']} rows of at most {pair['length']} scores at once"))
         for kernel in report["device"]["host"]:
             output.say(f"  {kernel['kernel']}: {kernel['reason']}")
     for key, value in report.items():
