@@ -2,11 +2,12 @@
 //
 // The generator of contraction kernels, shared by the files of this folder:
 // IndexBuilder.cpp has arithmetic and loops, LoopNest.cpp walks blocks,
-// Feeders.cpp brings operands to the instruction, StreamBlock.cpp walks weights
-// without zeros, ExpandWeights.cpp puts zeros back between them,
-// BlockTotals.cpp adds the sums of blocks up, Epilogue.cpp finishes and stores.
-// Everything is addressed by element offsets into flat views of the operands,
-// so strided, implicit-convolution and packed operands are one case.
+// Feeders.cpp brings operands to the instruction, CopyPanels.cpp panels into
+// L1, StreamBlock.cpp walks weights without zeros, ExpandWeights.cpp puts zeros
+// back between them, BlockTotals.cpp adds the sums of blocks up, Epilogue.cpp
+// finishes and stores. Everything is addressed by element offsets into flat
+// views of the operands, so strided, implicit-convolution and packed operands
+// are one case.
 #ifndef TAMIS_LIB_KERNELS_EMITTER_H
 #define TAMIS_LIB_KERNELS_EMITTER_H
 
@@ -38,6 +39,7 @@ struct Range {
 /// The columns of a block: full vectors, the last ones perhaps masked.
 struct Columns {
   int64_t vectors = 1;
+  OpFoldResult count;
   /// Per vector: null where all lanes exist.
   SmallVector<Value> masks;
   /// First accumulators of an integer block: the column correction.
@@ -108,6 +110,12 @@ private:
   Value expandVector(Value at, Value &unit);
   void expandPanel(Place &place);
 
+  // CopyPanels.cpp
+  /// True if the right operand is as it was, with its sums side by side.
+  bool copiesPanels();
+  void makePanel();
+  void copyPanel(Place &place, const Columns &columns);
+
   // BlockTotals.cpp
   void prepareFactors();
   SmallVector<Value> reduceBlocks(Reduction &reduction, const Place &place,
@@ -155,6 +163,7 @@ private:
   friend struct TileReduction;
 
   ContractOp op;
+  RewriterBase &rewriter;
   IndexBuilder b;
   InstructionAttrInterface instruction;
   /// The storage of the weights, the one that it is; null where they are dense.
@@ -195,6 +204,11 @@ private:
   /// blocks of rows read; null where there is one.
   FlatView masks;
   Value expanded;
+  /// Where a panel of a right operand is brought into order that lies
+  /// otherwise, and how its elements lie along the sum; null where it is read
+  /// in place.
+  Value panel;
+  OpFoldResult runStride;
   /// The first row of the block, or the first position where lines are one
   /// loop.
   OpFoldResult firstPosition;
