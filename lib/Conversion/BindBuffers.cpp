@@ -3,17 +3,22 @@
 // The border between values and memory: who owns the bytes of inputs, outputs
 // and parameters. Done before bufferization, so that it can compute results
 // in place.
-#include "tamis/Conversion/Passes.h"
-#include "tamis/Execution/Interface.h"
-#include "tamis/IR/Tamis.h"
-#include "tamis/Target/ParameterLayout.h"
-#include "tamis/Target/Target.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/Bufferization/IR/BufferizableOpInterface.h"
 #include "mlir/Dialect/Bufferization/IR/Bufferization.h"
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "mlir/Dialect/MLProgram/IR/MLProgram.h"
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
+#include "mlir/Dialect/SCF/IR/SCF.h"
+#include "mlir/Dialect/Tensor/IR/Tensor.h"
+#include "mlir/Interfaces/DestinationStyleOpInterface.h"
+#include "mlir/Interfaces/LoopLikeInterface.h"
+#include "tamis/Conversion/Passes.h"
+#include "tamis/Execution/Interface.h"
+#include "tamis/IR/Tamis.h"
+#include "tamis/Target/ParameterLayout.h"
+#include "tamis/Target/Target.h"
+#include <map>
 
 namespace mlir::tamis {
 #define GEN_PASS_DEF_BINDBUFFERS
@@ -36,6 +41,7 @@ struct BindBuffers : impl::BindBuffersBase<BindBuffers> {
     }
     if (!llvm::all_of(main.getArgumentTypes(), llvm::IsaPred<RankedTensorType>))
       return; // bound already
+    findStates(main);
     if (failed(describe(module, main)))
       return signalPassFailure();
     Block &entry = main.getBody().front();
@@ -63,9 +69,57 @@ struct BindBuffers : impl::BindBuffersBase<BindBuffers> {
     main.setAllResultAttrs(ArrayRef<DictionaryAttr>{});
   }
 
+  /// Results made by changing an argument, operation after operation.
+  void findStates(func::FuncOp main) {
+    Block &entry = main.getBody().front();
+    llvm::SmallDenseSet<unsigned> taken;
+    for (auto [i, value] :
+         llvm::enumerate(entry.getTerminator()->getOperands())) {
+      Type type = value.getType();
+      while (auto result = dyn_cast<OpResult>(value)) {
+        Operation *op = result.getOwner();
+        if (auto insert = dyn_cast<tensor::InsertSliceOp>(op))
+          value = insert.getDest();
+        else if (auto loop = dyn_cast<LoopLikeOpInterface>(op))
+          value = loop.getTiedLoopInit(result)->get();
+        else if (auto destination = dyn_cast<DestinationStyleOpInterface>(op))
+          value = destination.getTiedOpOperand(result)->get();
+        else
+          break;
+      }
+      auto argument = dyn_cast<BlockArgument>(value);
+      if (argument && argument.getOwner() == &entry &&
+          argument.getType() == type &&
+          taken.insert(argument.getArgNumber()).second)
+        states[i] = argument.getArgNumber();
+    }
+  }
+
+  /// Lets all that reads the argument `from` read the result's buffer instead,
+  /// into which it is copied unless the caller has given one buffer as both.
+  static void bindState(BlockArgument from, BlockArgument to,
+                        bufferization::ToTensorOp value) {
+    OpBuilder b(value);
+    Location loc = value.getLoc();
+    Value source = memref::ExtractAlignedPointerAsIndexOp::create(b, loc, from);
+    Value target = memref::ExtractAlignedPointerAsIndexOp::create(b, loc, to);
+    Value apart =
+        arith::CmpIOp::create(b, loc, arith::CmpIPredicate::ne, source, target);
+    auto branch = scf::IfOp::create(b, loc, apart, /*withElseRegion=*/false);
+    auto inside = branch.getThenBodyBuilder();
+    memref::CopyOp::create(inside, loc, from, to);
+    auto state = bufferization::ToTensorOp::create(b, loc, value.getType(), to,
+                                                   /*restrict=*/true,
+                                                   /*writable=*/true);
+    // Sizes go on coming from the argument, whose ranges are known.
+    value.getResult().replaceUsesWithIf(state, [](OpOperand &use) {
+      return !isa<tensor::DimOp>(use.getOwner());
+    });
+  }
+
   /// Writes what callers must know into `tamis.interface`, since signatures
   /// stop being tensors here.
-  static LogicalResult describe(ModuleOp module, func::FuncOp main) {
+  LogicalResult describe(ModuleOp module, func::FuncOp main) {
     FailureOr<ModelInterface> interface = ModelInterface::fromMain(module);
     if (failed(interface))
       return failure();
@@ -87,6 +141,8 @@ struct BindBuffers : impl::BindBuffersBase<BindBuffers> {
         else if (!dim.isStatic() && dim.symbol == "?")
           dim.symbol = tensor.name + ":" + std::to_string(d);
     }
+    for (auto [result, argument] : states)
+      interface->outputs[result].state = interface->inputs[argument].name;
     if (TargetAttr target = getTarget(module))
       interface->threads = target.getThreads();
     interface->attach(module);
@@ -108,8 +164,17 @@ struct BindBuffers : impl::BindBuffersBase<BindBuffers> {
         kernel::StoreOutputOp::create(b, ret.getLoc(), buffer, i);
         continue;
       }
-      Value target =
+      BlockArgument target =
           entry.addArgument(getBufferType(result.getType()), main.getLoc());
+      if (auto state = states.find(i); state != states.end()) {
+        BlockArgument source = entry.getArgument(state->second);
+        for (Operation *user : source.getUsers())
+          if (auto value = dyn_cast<bufferization::ToTensorOp>(user)) {
+            bindState(source, target, value);
+            break;
+          }
+        result = ret.getOperand(i);
+      }
       results.push_back({entry.getNumArguments() - 1,
                          b.getDictionaryAttr(b.getNamedAttr(
                              "tamis.output", b.getI64IntegerAttr(i)))});
@@ -148,9 +213,9 @@ struct BindBuffers : impl::BindBuffersBase<BindBuffers> {
         if (!offset)
           return load.emitError("parameter @") << name << " has no value";
         Value at = arith::ConstantIndexOp::create(b, load.getLoc(), *offset);
-        Value memory = memref::ViewOp::create(
-            b, load.getLoc(), getBufferType(load.getType()), weights, at,
-            ValueRange{});
+        Value memory = memref::ViewOp::create(b, load.getLoc(),
+                                              getBufferType(load.getType()),
+                                              weights, at, ValueRange{});
         view = bufferization::ToTensorOp::create(b, load.getLoc(),
                                                  load.getType(), memory,
                                                  /*restrict=*/true);
@@ -160,6 +225,9 @@ struct BindBuffers : impl::BindBuffersBase<BindBuffers> {
     }
     return success();
   }
+
+  /// By result, the argument it continues.
+  std::map<unsigned, unsigned> states;
 };
 
 } // namespace

@@ -29,9 +29,12 @@ describeTensors(const std::vector<InterfaceTensor> &tensors) {
         shape.push_back(dim.size);
       else
         shape.push_back(toUTF8(dim.symbol));
-    list.push_back(llvm::json::Object{{"name", toUTF8(tensor.name)},
-                                      {"dtype", tensor.dtype},
-                                      {"shape", std::move(shape)}});
+    llvm::json::Object fields{{"name", toUTF8(tensor.name)},
+                              {"dtype", tensor.dtype},
+                              {"shape", std::move(shape)}};
+    if (!tensor.state.empty())
+      fields["state"] = toUTF8(tensor.state);
+    list.push_back(std::move(fields));
   }
   return list;
 }

@@ -47,7 +47,10 @@ int32_t @p@_create(const tamis_host *host, @p@_instance **instance);
     dims. An output whose size only the data decides is allocated by the run,
     which stores its address in outputs[i]: release it with host->release, or
     with free() without a host. workspace is aligned to 64 bytes; null uses
-    the instance's own. Calls may run at the same time on one instance.
+    the instance's own. An output that continues an input may have its
+    address: what is in it is then changed where it is, and nothing is copied.
+    No other output may overlap an input. Calls may run at the same time on one
+    instance.
     Returns a tamis_status. */
 int32_t @p@_run(@p@_instance *instance, const void *const *inputs,
     void **outputs, int64_t *dims, void *workspace);
@@ -95,6 +98,8 @@ static void writeTensors(llvm::raw_ostream &stream, StringRef kind,
              << position + int64_t(tensor.dims.size()) - 1 << "]";
     if (kind == "outputs" && tensor.isUnbounded())
       stream << ", allocated by the run";
+    if (!tensor.state.empty())
+      stream << ", continues " << inComment(tensor.state);
     stream << "\n";
     position += tensor.dims.size();
   }

@@ -56,7 +56,9 @@ static LogicalResult readTensors(ModuleOp module, DictionaryAttr interface,
       return module.emitError()
              << "'" << kInterface << "': '" << name.getValue()
              << "': unknown dtype " << dtype;
-    InterfaceTensor tensor{name.str(), dtype.str(), {}};
+    InterfaceTensor tensor{name.str(), dtype.str(), {}, {}};
+    if (auto state = fields.getAs<StringAttr>("state"))
+      tensor.state = state.str();
     for (Attribute dim : dims) {
       auto size = dyn_cast<IntegerAttr>(dim);
       auto symbol = dyn_cast<StringAttr>(dim);
@@ -197,10 +199,14 @@ void ModelInterface::attach(ModuleOp module) const {
         dims.push_back(dim.isStatic()
                            ? Attribute(builder.getI64IntegerAttr(dim.size))
                            : builder.getStringAttr(dim.symbol));
-      entries.push_back(builder.getDictionaryAttr(
-          {builder.getNamedAttr("name", builder.getStringAttr(tensor.name)),
-           builder.getNamedAttr("dtype", builder.getStringAttr(tensor.dtype)),
-           builder.getNamedAttr("dims", builder.getArrayAttr(dims))}));
+      SmallVector<NamedAttribute> fields{
+          builder.getNamedAttr("name", builder.getStringAttr(tensor.name)),
+          builder.getNamedAttr("dtype", builder.getStringAttr(tensor.dtype)),
+          builder.getNamedAttr("dims", builder.getArrayAttr(dims))};
+      if (!tensor.state.empty())
+        fields.push_back(
+            builder.getNamedAttr("state", builder.getStringAttr(tensor.state)));
+      entries.push_back(builder.getDictionaryAttr(fields));
     }
     return builder.getArrayAttr(entries);
   };

@@ -2,12 +2,13 @@
 //
 // The generator of contraction kernels, shared by the files of this folder:
 // IndexBuilder.cpp has arithmetic and loops, LoopNest.cpp walks blocks,
-// Feeders.cpp brings operands to the instruction, StreamBlock.cpp and
-// StreamTiles.cpp walk weights without zeros, ExpandWeights.cpp puts zeros back
-// between them, WalkBlocks.cpp steps over blocks of them, BlockTotals.cpp adds
-// the sums of blocks up, Epilogue.cpp finishes and stores. Everything is
-// addressed by element offsets into flat views of the operands, so strided,
-// implicit-convolution and packed operands are one case.
+// Feeders.cpp brings operands to the instruction, CopyPanels.cpp panels into
+// L1, StreamBlock.cpp and StreamTiles.cpp walk weights without zeros,
+// ExpandWeights.cpp puts zeros back between them, WalkBlocks.cpp steps over
+// blocks of them, BlockTotals.cpp adds the sums of blocks up, Epilogue.cpp
+// finishes and stores. Everything is addressed by element offsets into flat
+// views of the operands, so strided, implicit-convolution and packed operands
+// are one case.
 #ifndef TAMIS_LIB_KERNELS_EMITTER_H
 #define TAMIS_LIB_KERNELS_EMITTER_H
 
@@ -39,6 +40,7 @@ struct Range {
 /// The columns of a block: full vectors, the last ones perhaps masked.
 struct Columns {
   int64_t vectors = 1;
+  OpFoldResult count;
   /// Per vector: null where all lanes exist.
   SmallVector<Value> masks;
   /// First accumulators of an integer block: the column correction.
@@ -119,6 +121,12 @@ private:
       function_ref<void(OpFoldResult, OpFoldResult, SmallVectorImpl<Value> &)>
           body);
 
+  // CopyPanels.cpp
+  /// True if the right operand is as it was, with its sums side by side.
+  bool copiesPanels();
+  void makePanel();
+  void copyPanel(Place &place, const Columns &columns);
+
   // BlockTotals.cpp
   void prepareFactors();
   SmallVector<Value> reduceBlocks(Reduction &reduction, const Place &place,
@@ -170,6 +178,7 @@ private:
   friend struct TileReduction;
 
   ContractOp op;
+  RewriterBase &rewriter;
   IndexBuilder b;
   InstructionAttrInterface instruction;
   /// The storage of the weights, the one that it is; null where they are dense.
@@ -212,6 +221,11 @@ private:
   /// blocks of rows read; null where there is one.
   FlatView masks;
   Value expanded;
+  /// Where a panel of a right operand is brought into order that lies
+  /// otherwise, and how its elements lie along the sum; null where it is read
+  /// in place.
+  Value panel;
+  OpFoldResult runStride;
   /// The first row of the block, or the first position where lines are one
   /// loop.
   OpFoldResult firstPosition;

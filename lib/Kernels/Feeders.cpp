@@ -54,9 +54,9 @@ Value Reduction::makeOnes(int64_t begin, int64_t end) {
 Value Reduction::loadWeights(Offset rhs, int64_t j) {
   auto element = cast<MemRefType>(e.rhs.flat.getType()).getElementType();
   auto type = VectorType::get(e.lanes * e.step, element);
-  Value at =
-      index(rhs, b.multiply(e.op.getPacked() ? b.constant(1) : e.column.rhs,
-                            b.constant(j * e.lanes * e.step)));
+  Value at = index(rhs, b.constant(j * e.lanes * e.step));
+  if (e.panel)
+    return vector::LoadOp::create(b, type, e.panel, at);
   // Packed panels are whole; what lies beyond unpacked columns is not ours.
   if (!e.op.getPacked() && columns.masks[j]) {
     Value zero = arith::ConstantOp::create(b, b.getZeroAttr(type));

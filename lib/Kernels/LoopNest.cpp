@@ -16,7 +16,8 @@ using namespace mlir::tamis::kernel;
 //===-- preparation -------------------------------------------------------===//
 
 Emitter::Emitter(ContractOp op, RewriterBase &rewriter)
-    : op(op), b(op.getLoc(), rewriter), instruction(op.getInstruction()) {
+    : op(op), rewriter(rewriter), b(op.getLoc(), rewriter),
+      instruction(op.getInstruction()) {
   b.setInsertionPoint(op);
   step = instruction.getReductionStep();
   lanes = instruction.getLanes();
@@ -201,6 +202,9 @@ void Emitter::prepareReductions(const FlatView &rhsView) {
       outer.push_back(splitRun(run));
     }
   } else {
+    runStride = run.rhs;
+    if (copiesPanels())
+      run.rhs = b.constant(op.getTile()[1] * lanes);
     stepStride = run.rhs;
     panelStride = b.constant(0);
   }
@@ -277,6 +281,8 @@ void Emitter::makeScratch() {
     b.setInsertionPointToStart(&scope->getRegion(0).front());
   if (rowStream)
     return makeStream();
+  if (copiesPanels())
+    makePanel();
   if (bitmask)
     makeExpanded();
   makeStage();
@@ -413,6 +419,7 @@ void Emitter::emitPanels(Place place, OpFoldResult lower, OpFoldResult upper) {
   b.loop(panelRange.lower, end, 1, [&](OpFoldResult p) {
     Columns columns;
     columns.vectors = vectors;
+    columns.count = b.constant(width);
     columns.masks.assign(vectors, Value());
     emitPanel(advance(place, panel, p), columns, lower, upper);
   });
@@ -430,6 +437,7 @@ void Emitter::emitPanels(Place place, OpFoldResult lower, OpFoldResult upper) {
   }
   auto maskType = VectorType::get(lanes, b.getI1Type());
   Columns columns;
+  columns.count = tail;
   columns.vectors = knownTail ? llvm::divideCeil(*knownTail, lanes) : vectors;
   columns.masks.assign(columns.vectors, Value());
   if (!knownTail) {
@@ -450,6 +458,8 @@ void Emitter::emitPanel(Place place, Columns columns, OpFoldResult lower,
   prepareInitial(place, columns);
   if (expanded)
     expandPanel(place);
+  if (panel)
+    copyPanel(place, columns);
   if (rowStream)
     return emitStreamPanel(place, columns, upper);
   if (rows.size() == 1)

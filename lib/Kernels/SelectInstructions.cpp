@@ -73,7 +73,7 @@ static Value getSizeValue(Value tensor, int64_t dim) {
   while (auto result = dyn_cast<OpResult>(tensor)) {
     Operation *def = result.getOwner();
     if (auto empty = dyn_cast<tensor::EmptyOp>(def))
-      return empty.getDynamicSize(type.getDynamicDimIndex(dim));
+      return empty.getDynamicSize(dim);
     auto destination = dyn_cast<DestinationStyleOpInterface>(def);
     if (!destination)
       return nullptr;
@@ -123,6 +123,40 @@ static bool paysToPack(ContractOp op, const ContractionDims &dims,
     return false;
   Value size = getSizeValue(op.getLhs(), *rowAt);
   return size && size == getSizeValue(op.getLhs(), *sumAt);
+}
+
+/// True if a right operand whose columns lie apart is better brought into order
+/// panel by panel in passing than packed as a whole: a panel fits into L1, and
+/// rows are few, or nobody knows how many and they are not the columns' number.
+static bool paysToCopy(ContractOp op, const ContractionDims &dims,
+                       ArrayRef<int64_t> bounds,
+                       InstructionAttrInterface instruction) {
+  constexpr int64_t kFewRows = 8, kLongestSum = 128;
+  if (instruction.getReductionStep() != 1 || instruction.isTile() ||
+      dims.depthwise || isParameter(op.getRhs()) ||
+      dims.reductions.size() != 1 || dims.rows.empty())
+    return false;
+  Type rhs = getElementTypeOrSelf(op.getRhs().getType());
+  unsigned reduction = dims.reductions.front();
+  if (!isa<FloatType>(rhs) || instruction.getPackedType(rhs) != rhs ||
+      !op.getRhsMap().isFunctionOfDim(dims.column) ||
+      op.getRhsMap().getResults().back() !=
+          getAffineDimExpr(reduction, op.getContext()) ||
+      ShapedType::isDynamic(bounds[reduction]) ||
+      bounds[reduction] > kLongestSum)
+    return false;
+  int64_t rows = getProduct(dims.rows, bounds);
+  if (!ShapedType::isDynamic(rows))
+    return rows <= kFewRows;
+  auto sizeOf = [&](unsigned d) -> Value {
+    auto at =
+        op.getOutMap().getResultPosition(getAffineDimExpr(d, op.getContext()));
+    return at && ShapedType::isDynamic(bounds[d])
+               ? getSizeValue(op.getInit(), *at)
+               : Value();
+  };
+  Value row = sizeOf(dims.rows.back()), column = sizeOf(dims.column);
+  return row && column && row != column;
 }
 
 /// Rows as the code generator will see them if buffers are contiguous: the
@@ -421,12 +455,13 @@ static FailureOr<Decision> decide(ContractOp op,
     reason = "sums of blocks are added up in a way no kernel knows";
     return failure();
   }
-  decision.packed = isa<IntegerType>(lhs) || dims.depthwise ||
-                    instruction.getReductionStep() > 1 ||
-                    isParameter(op.getRhs()) ||
-                    !hasContiguousColumns(op, dims, decision.bounds) ||
-                    paysToPack(op, dims, decision.bounds,
-                               instruction.getLanes(), target.getL1());
+  bool liesApart = !hasContiguousColumns(op, dims, decision.bounds);
+  decision.packed =
+      isa<IntegerType>(lhs) || dims.depthwise ||
+      instruction.getReductionStep() > 1 || isParameter(op.getRhs()) ||
+      (liesApart ? !paysToCopy(op, dims, decision.bounds, instruction)
+                 : paysToPack(op, dims, decision.bounds, instruction.getLanes(),
+                              target.getL1()));
 
   TilingProblem problem;
   problem.columns = decision.bounds[dims.column];

@@ -152,6 +152,9 @@ static tamis_status status_of_faults(uint32_t faults, const message *out) {
     return TAMIS_ERROR_DEVICE;
   if (faults & TAMIS_FAULT_MEMORY)
     FAIL(out, TAMIS_ERROR_MEMORY, "an allocation failed");
+  if (faults & TAMIS_FAULT_CAPACITY)
+    FAIL(out, TAMIS_ERROR_SHAPE,
+         "a cache has no room for the entries appended to it");
   if (faults & TAMIS_FAULT_SHAPE)
     FAIL(out, TAMIS_ERROR_SHAPE,
          "shapes computed from the data do not fit together");

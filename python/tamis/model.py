@@ -165,6 +165,10 @@ class Model:
         """Outputs as objects with `name`, `shape` and `type`."""
         return list(self._outputs)
 
+    def get_states(self):
+        """The outputs that continue an input, as {output: input}: `bind` takes one array for both."""
+        return {entry["name"]: entry["state"] for entry in self.report().get("outputs", ()) if "state" in entry}
+
     def get_modelmeta(self):
         """Producer, graph name and `custom_metadata_map` of the model it was compiled from."""
         return ModelMeta(producer_name=self._native.producer, custom_metadata_map=dict(self._native.metadata))
@@ -211,7 +215,11 @@ class Model:
         return outputs[0] if len(outputs) == 1 else outputs
 
     def bind(self, feed, outputs=None):
-        """A BoundCall on these inputs; `outputs` gives arrays to write to, by name."""
+        """A BoundCall on these inputs; `outputs` gives arrays to write to, by name.
+
+        An output may be the array of the input it continues (`get_states`): what is in it is then changed where it is.
+        No other array to write to may overlap an input.
+        """
         arrays = check_feed(self._inputs, feed)
         shapes = self._native.output_dims(_raw(arrays))
         results = []
@@ -226,8 +234,16 @@ class Model:
             elif given.dtype != dtype or given.shape != tuple(shape) or not given.flags.carray:
                 raise Error(f"output '{info.name}': expected a contiguous {describe(info.dtype, shape)}, "
                             f"got {describe(given.dtype, given.shape)}")
+            else:
+                self._check_apart(info.name, given, arrays)
             results.append(given)
         return BoundCall(self._native, arrays, results)
+
+    def _check_apart(self, name, given, arrays):
+        for info, array in zip(self._inputs, arrays):
+            if np.may_share_memory(given, array) and not (
+                    self.get_states().get(name) == info.name and given.ctypes.data == array.ctypes.data):
+                raise Error(f"output '{name}' overlaps input '{info.name}', which it does not continue in place")
 
     def device_seconds(self):
         """Seconds of the last call by the device's own clock, None without one. The first answer comes after the first call that follows."""
@@ -319,6 +335,9 @@ class SpecialisedModel(Model):
 
     def save(self, path):
         self._single("save").save(path)
+
+    def get_states(self):
+        return self._single("name its states").get_states()
 
     def report(self):
         return self._single("report").report()

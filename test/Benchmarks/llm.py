@@ -3,7 +3,7 @@
 
     llm.py MODEL.onnx [--prompt 128] [--tokens 32] [--rounds 5] [--llama PYTHON MODEL.gguf]
 
-MODEL.onnx is what test/Models/gguf_to_onnx.py writes. Every engine gets the same prompt and then its own best token
+MODEL.onnx is what test/Models/gguf_to_onnx.py writes; keys and values stay in one buffer. Every engine gets the same prompt and then its own best token
 again and again; the tokens are printed, so that one sees whether the engines agree. PYTHON is an interpreter of an
 environment of its own with xllamacpp (llama.cpp, whose system line is printed); its times are those it reports. Figures are
 medians over all steps of all rounds (llama.cpp: of all rounds), in wall time: nothing else should run on the core.
@@ -21,43 +21,66 @@ import tamis
 
 
 class Step:
-    """A step function with its cache; `run` takes and returns arrays by name."""
+    """A step function with its cache. `bind(feed, outputs)` fixes the arrays of a call by name: what it returns runs it."""
 
-    def __init__(self, run, inputs, outputs):
-        self.run, self.outputs = run, outputs
-        self.past = {name: np.zeros([d if isinstance(d, int) else 0 for d in shape], np.float32)
-                     for name, shape in inputs if name.startswith("past.")}
+    def __init__(self, bind, inputs, length):
+        self.bind = bind
+        self.cache = {name: np.zeros([d if isinstance(d, int) else length for d in shape], np.float32)
+                      for name, shape in inputs if name.startswith("past.")}
+        self.calls = {}
+
+    def call(self, count):
+        """The call for so many tokens and the arrays of what changes between calls."""
+        if count not in self.calls:
+            feed = {"input_ids": np.zeros((1, count), np.int64), "seqlens_k": np.zeros(1, np.int32),
+                    "total_sequence_length": np.zeros((), np.int32)}
+            states = {name.replace("past", "present"): array for name, array in self.cache.items()}
+            self.calls[count] = feed, self.bind({**feed, **self.cache}, states)
+        return self.calls[count]
 
     def generate(self, prompt, tokens):
         """The best tokens, the seconds of the prompt and of each token."""
-        past, now, found, times = self.past, np.int64([prompt]), [], []
+        known, now, found, times = 0, prompt, [], []
         for _ in range(tokens + 1):
-            known = next(iter(past.values())).shape[2]
-            feed = {"input_ids": now, "seqlens_k": np.int32([known + now.shape[1] - 1]),
-                    "total_sequence_length": np.array(known + now.shape[1], np.int32), **past}
+            feed, run = self.call(len(now))
+            known += len(now)
+            feed["input_ids"][0], feed["seqlens_k"][0], feed["total_sequence_length"][()] = now, known - 1, known
             start = time.perf_counter()
-            results = dict(zip(self.outputs, self.run(feed)))
+            logits = run()
             times.append(time.perf_counter() - start)
-            found.append(int(results.pop("logits")[0, 0].argmax()))
-            past = {name.replace("present", "past"): value for name, value in results.items()}
-            now = np.int64([[found[-1]]])
+            now = [int(logits[0, 0].argmax())]
+            found += now
         return found, times[0], times[1:]
 
 
-def make_step(session, run):
-    return Step(run, [(i.name, i.shape) for i in session.get_inputs()], [o.name for o in session.get_outputs()])
-
-
 def open_tamis(path, length):
-    model = tamis.compile(path, input_dims={"seq": f"1:{length}", "past": f"0:{length}"}, lazy=False)
-    return make_step(model, lambda feed: model.run(None, feed))
+    model = tamis.compile(path, input_dims={"seq": f"1:{length}", "capacity": f"1:{length}"}, lazy=False)
+    at = [o.name for o in model.get_outputs()].index("logits")
+
+    def bind(feed, states):
+        call = model.bind(feed, states)
+        return lambda: call()[at]
+    return Step(bind, [(i.name, i.shape) for i in model.get_inputs()], length)
 
 
-def open_onnxruntime(path):
+def open_onnxruntime(path, length):
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
     session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
-    return make_step(session, lambda feed: session.run(None, feed))
+    logits = np.zeros(session.get_outputs()[0].shape, np.float32)
+
+    def bind(feed, states):
+        binding = session.io_binding()
+        for name, array in feed.items():
+            binding.bind_input(name, "cpu", 0, array.dtype, array.shape, array.ctypes.data)
+        for name, array in {"logits": logits, **states}.items():
+            binding.bind_output(name, "cpu", 0, array.dtype, array.shape, array.ctypes.data)
+
+        def run():
+            session.run_with_iobinding(binding)
+            return logits
+        return run
+    return Step(bind, [(i.name, i.shape) for i in session.get_inputs()], length)
 
 
 LLAMA = """
@@ -98,7 +121,7 @@ def main():
     parser.add_argument("--llama", nargs=2, metavar=("PYTHON", "GGUF"))
     arguments = parser.parse_args()
     length = arguments.prompt + arguments.tokens + 1
-    engines = {"tamis": open_tamis(arguments.model, length), "onnxruntime": open_onnxruntime(arguments.model)}
+    engines = {"tamis": open_tamis(arguments.model, length), "onnxruntime": open_onnxruntime(arguments.model, length)}
     if arguments.llama:
         engines["llama.cpp"] = Llama(*arguments.llama, length)
     prompt = np.random.default_rng(0).integers(1000, 20000, arguments.prompt).tolist()

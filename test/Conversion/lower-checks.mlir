@@ -8,6 +8,10 @@
 // CHECK: arith.ori %[[OLD]], %[[BITS]]
 // CHECK: memref.store
 func.func @main(%ok: i1, %workspace: memref<?xi8>, %weights: memref<?xi8>) {
+  // CHECK-NOT: leave_on_error
   tamis_kernel.check %ok, 1
+  // What follows would be out of bounds.
+  // CHECK: memref.store {{.+}} {tamis.leave_on_error}
+  tamis_kernel.check %ok, 64
   return
 }

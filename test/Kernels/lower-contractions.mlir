@@ -326,3 +326,18 @@ func.func @scratch_around_loops(%x: memref<8x64xi8>, %w: memref<1x1x32x32xi8>, %
   }
   return
 }
+
+// Keys lie row by row: a panel is turned into L1, its blocks read it there.
+// CHECK-LABEL: func.func @panels_in_passing
+// CHECK: %[[PANEL:.+]] = memref.alloca() {alignment = 64 : i64} : memref<1x1x64x16xf32>
+// CHECK: vector.shuffle
+// CHECK: vector.store
+// CHECK: vector.fma
+// CHECK-NOT: memref.alloc(
+// CHECK: return
+func.func @panels_in_passing(%q: memref<3x64xf32>, %k: memref<?x64xf32, strided<[64, 1], offset: ?>>, %o: memref<3x?xf32>) {
+  tamis_kernel.contract ins(%q, %k : memref<3x64xf32>, memref<?x64xf32, strided<[64, 1], offset: ?>>) outs(%o : memref<3x?xf32>)
+    maps [#lhs, affine_map<(m, n, k) -> (n, k)>, #out] iterators ["parallel", "parallel", "reduction"] bounds [3, -9223372036854775808, 64]
+    accumulator f32 by #tamis.vector_fma<lanes = 8, fused = true> tile [3, 2, 0]
+  return
+}

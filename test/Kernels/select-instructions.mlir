@@ -308,3 +308,51 @@ module attributes {tamis.target = #tamis.target<"x86_64", ["avx2", "fma"]>} {
     return %y, %z : tensor<128x12x32xf32>, tensor<128x12x32xf32>
   }
 }
+
+// -----
+
+#q = affine_map<(h, m, n, k) -> (h, m, k)>
+#k = affine_map<(h, m, n, k) -> (h, n, k)>
+#s = affine_map<(h, m, n, k) -> (h, m, n)>
+module attributes {tamis.target = #tamis.target<"x86_64", ["avx2", "fma"]>} {
+  // Keys that few rows read stay as they lie.
+  // CHECK-LABEL: func.func @few_rows_by_keys
+  // CHECK-NOT: tamis_kernel.pack
+  // CHECK: tamis_kernel.contract ins(%arg0, %arg1 :
+  // CHECK-NOT: {packed
+  func.func @few_rows_by_keys(%q: tensor<3x3x64xf32>, %k: tensor<3x900x64xf32>, %e: tensor<3x3x900xf32>) -> tensor<3x3x900xf32> {
+    %s = tamis.contract ins(%q, %k : tensor<3x3x64xf32>, tensor<3x900x64xf32>) outs(%e : tensor<3x3x900xf32>)
+           maps [#q, #k, #s] iterators ["parallel", "parallel", "parallel", "reduction"] pad [0, 0, 0] accumulator f32 -> tensor<3x3x900xf32>
+    return %s : tensor<3x3x900xf32>
+  }
+
+  // So do those that nobody knows how many rows read.
+  // CHECK-LABEL: func.func @open_rows_by_keys
+  // CHECK-NOT: tamis_kernel.pack
+  // CHECK: return
+  func.func @open_rows_by_keys(%q: tensor<3x?x64xf32>, %k: tensor<3x?x64xf32>, %rows: index, %keys: index) -> tensor<3x?x?xf32> {
+    %e = tensor.empty(%rows, %keys) : tensor<3x?x?xf32>
+    %s = tamis.contract ins(%q, %k : tensor<3x?x64xf32>, tensor<3x?x64xf32>) outs(%e : tensor<3x?x?xf32>)
+           maps [#q, #k, #s] iterators ["parallel", "parallel", "parallel", "reduction"] pad [0, 0, 0] accumulator f32 -> tensor<3x?x?xf32>
+    return %s : tensor<3x?x?xf32>
+  }
+
+  // As many rows as keys are packed for.
+  // CHECK-LABEL: func.func @as_many_rows_as_keys
+  // CHECK: tamis_kernel.pack
+  func.func @as_many_rows_as_keys(%q: tensor<3x?x64xf32>, %k: tensor<3x?x64xf32>, %rows: index) -> tensor<3x?x?xf32> {
+    %e = tensor.empty(%rows, %rows) : tensor<3x?x?xf32>
+    %s = tamis.contract ins(%q, %k : tensor<3x?x64xf32>, tensor<3x?x64xf32>) outs(%e : tensor<3x?x?xf32>)
+           maps [#q, #k, #s] iterators ["parallel", "parallel", "parallel", "reduction"] pad [0, 0, 0] accumulator f32 -> tensor<3x?x?xf32>
+    return %s : tensor<3x?x?xf32>
+  }
+
+  // A panel of long sums would not fit into L1.
+  // CHECK-LABEL: func.func @long_sums_are_packed
+  // CHECK: tamis_kernel.pack
+  func.func @long_sums_are_packed(%q: tensor<3x3x640xf32>, %k: tensor<3x90x640xf32>, %e: tensor<3x3x90xf32>) -> tensor<3x3x90xf32> {
+    %s = tamis.contract ins(%q, %k : tensor<3x3x640xf32>, tensor<3x90x640xf32>) outs(%e : tensor<3x3x90xf32>)
+           maps [#q, #k, #s] iterators ["parallel", "parallel", "parallel", "reduction"] pad [0, 0, 0] accumulator f32 -> tensor<3x3x90xf32>
+    return %s : tensor<3x3x90xf32>
+  }
+}

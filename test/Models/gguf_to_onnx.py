@@ -1,12 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 """A Llama-type GGUF as a step function in ONNX, its blocks of 4 and 8 bits untouched.
 
-    python gguf_to_onnx.py model.gguf model.onnx [--accuracy-level 4] [--length 2048]
+    python gguf_to_onnx.py model.gguf model.onnx [--accuracy-level 4] [--length 2048] [--grow]
 
 The operators are those of ONNX Runtime's generative models: MatMulNBits, GatherBlockQuantized and GroupQueryAttention,
 which takes the keys and values of earlier tokens and returns them with those of this step. Inputs: `input_ids` (1, seq),
-`past.{layer}.key` and `.value` (1, kv_heads, past, head_size), `seqlens_k` (1) = past + seq - 1, `total_sequence_length`
-= past + seq. Outputs: `logits` (1, 1, vocabulary) of the last token and `present.{layer}.key` and `.value`.
+`past.{layer}.key` and `.value` (1, kv_heads, capacity, head_size), `seqlens_k` (1), the number of tokens before and in
+this step less one, and `total_sequence_length`, that number. Outputs: `logits` (1, 1, vocabulary) of the last token and
+`present.{layer}.key` and `.value`, as large as the past: one buffer may be both. With --grow past holds the earlier tokens
+alone and present is longer by `seq`.
 
 Q4_1 blocks of 32 are a float16 scale d and minimum m, w = d q + m, their q split in halves over the nibbles; MatMulNBits
 has pairs side by side and a zero point z, w = d (q - z), here -m / d. Q8_0 blocks are a float16 scale and signed bytes.
@@ -81,7 +83,7 @@ def field(reader, name, default=None):
     return default if found is None else found.parts[found.data[0]][0].item()
 
 
-def convert(path, level, length):
+def convert(path, level, length, grow=False):
     reader = gguf.GGUFReader(path)
     layers, width = field(reader, "block_count"), field(reader, "embedding_length")
     heads = field(reader, "attention.head_count")
@@ -123,8 +125,9 @@ def convert(path, level, length):
     outputs = [info("logits", TensorProto.FLOAT, [1, 1, int(b.tensors[head].shape[1])])]
     for i in range(layers):
         for part in ("key", "value"):
-            inputs.append(info(f"past.{i}.{part}", TensorProto.FLOAT, [1, kv_heads, "past", size]))
-            outputs.append(info(f"present.{i}.{part}", TensorProto.FLOAT, [1, kv_heads, "total", size]))
+            past, present = ("past", "total") if grow else ("capacity", "capacity")
+            inputs.append(info(f"past.{i}.{part}", TensorProto.FLOAT, [1, kv_heads, past, size]))
+            outputs.append(info(f"present.{i}.{part}", TensorProto.FLOAT, [1, kv_heads, present, size]))
     graph = helper.make_graph(b.nodes, "step", inputs, outputs, [onnx.numpy_helper.from_array(v, k) for k, v in b.parameters.items()])
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18), helper.make_opsetid(MS, 1)], ir_version=9)
 
@@ -135,8 +138,9 @@ def main():
     parser.add_argument("onnx")
     parser.add_argument("--accuracy-level", type=int, default=4, help="4 permits activations of 8 bits (default), 0 asks for float")
     parser.add_argument("--length", type=int, default=2048, help="longest sequence (default 2048)")
+    parser.add_argument("--grow", action="store_true", help="caches that grow with every call instead of having room")
     arguments = parser.parse_args()
-    onnx.save(convert(arguments.gguf, arguments.accuracy_level, arguments.length), arguments.onnx)
+    onnx.save(convert(arguments.gguf, arguments.accuracy_level, arguments.length, arguments.grow), arguments.onnx)
 
 
 if __name__ == "__main__":

@@ -33,11 +33,16 @@ def BindBuffers : Pass<"tamis-bind-buffers", "::mlir::ModuleOp"> {
     of `%weights` at the offset that `ParameterLayout` assigns; the globals
     stay, for emission writes their bytes. A result marked `tamis.unbounded`
     by `--tamis-output-dims` is handed over with `tamis_kernel.store_output`.
+    A result made by changing an argument (destinations from one to the other)
+    continues it: at the start the argument is copied into the result's memory,
+    unless the caller has given both the same, and read from there. The
+    interface says so as `state`.
     Functions other than @main must not load parameters.
     Doctest: test/Conversion/bind-buffers.mlir
   }];
   let dependentDialects = ["::mlir::memref::MemRefDialect",
-    "::mlir::bufferization::BufferizationDialect", "::mlir::arith::ArithDialect"];
+    "::mlir::bufferization::BufferizationDialect", "::mlir::arith::ArithDialect",
+    "::mlir::scf::SCFDialect"];
 }
 
 def OutputDims : Pass<"tamis-output-dims", "::mlir::ModuleOp"> {

@@ -6,7 +6,8 @@
 //
 //   tamis.interface = {
 //     inputs  = [{name = "x", dtype = "float32", dims = [1, 3, "h", "w"]}],
-//     outputs = [{name = "y", dtype = "int64", dims = [1, "?"]}],
+//     outputs = [{name = "y", dtype = "int64", dims = [1, "?"]},
+//                {name = "h", dtype = "float32", dims = [8], state = "h0"}],
 //     ranges = {h = array<i64: 1, 512>},
 //     metadata = {author = "…"}, producer = "…", threads = 1 : i64
 //   }
@@ -37,6 +38,10 @@ struct InterfaceTensor {
   std::string name;
   std::string dtype; // spelled as numpy does
   std::vector<InterfaceDim> dims;
+  /// Of an output: the input it continues, if one. Both have the same
+  /// dimensions, and a caller may give both the same memory, which the run then
+  /// changes where it is; empty where the two must not overlap.
+  std::string state;
 
   /// True if only the data decides the size.
   bool isUnbounded() const;

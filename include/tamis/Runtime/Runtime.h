@@ -61,7 +61,8 @@ enum tamis_fault {
   TAMIS_FAULT_MEMORY = 4,
   TAMIS_FAULT_DIVISION = 8,
   TAMIS_FAULT_DEVICE = 16, /* with a text of its own, as the next */
-  TAMIS_FAULT_DEVICE_MEMORY = 32
+  TAMIS_FAULT_DEVICE_MEMORY = 32,
+  TAMIS_FAULT_CAPACITY = 64 /* more is appended than a cache has room for */
 };
 
 typedef struct tamis_run tamis_run;

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
 // Attention (opset 23 on) and RotaryEmbedding in decomposed form: two
-// contractions around a softmax, masks added between. Heads that share a key
-// stay a dimension of the contraction, so nothing is repeated.
+// contractions around a softmax, masks added between. Queries of heads that
+// share a key are rows of one product, so nothing is repeated and nothing but
+// rows lies between the products.
 #include "Attention.h"
 #include "mlir/Dialect/Linalg/IR/Linalg.h"
 #include "mlir/Dialect/Math/IR/Math.h"
@@ -68,50 +69,57 @@ static FailureOr<Heads> readHeads(Importer &im, const Node &node) {
   return h;
 }
 
-/// The product of (b, kvHeads, groups, s, k) and (b, kvHeads, t, k) over k, or
-/// over t if `overRows`, as (b, heads, s, ...).
-static Value perHead(Importer &im, const Node &node, const Heads &h, Value x, Value y,
-              bool overRows) {
+/// Queries of the heads that share keys as rows of one product, head after
+/// head: (b, heads, s, k) as (b, kvHeads, groups * s, k).
+static Value groupRows(Importer &im, const Heads &h, Value x) {
   int64_t groups = h.qHeads / h.kvHeads;
-  MLIRContext *context = im.b.getContext();
+  if (groups == 1)
+    return x;
+  Sizes sizes = im.dims(x);
+  OpFoldResult shared = im.shape.attr(h.kvHeads), count = im.shape.attr(groups);
+  x = im.reshape(x, {sizes[0], shared, count, sizes[2], sizes[3]});
+  return im.reshape(
+      x, {sizes[0], shared, im.shape.mul(count, sizes[2]), sizes[3]});
+}
+
+Value attention::splitRows(Importer &im, const Heads &h, Value x) {
+  int64_t groups = h.qHeads / h.kvHeads;
+  if (groups == 1)
+    return x;
+  Sizes sizes = im.dims(x);
+  OpFoldResult queries = im.dim(h.q, 2);
+  x = im.reshape(x, {sizes[0], im.shape.attr(h.kvHeads), im.shape.attr(groups),
+                     queries, sizes[3]});
+  return im.reshape(x,
+                    {sizes[0], im.shape.attr(h.qHeads), queries, sizes[3]});
+}
+
+/// The product of (b, kvHeads, rows, k) and (b, kvHeads, t, k) over k, or over
+/// t if `overRows`, as (b, kvHeads, rows, ...).
+static Value perHead(Importer &im, const Node &node, Value x, Value y,
+                     bool overRows) {
   Sizes xs = im.dims(x), ys = im.dims(y);
   Contraction c;
-  AffineExpr b, head, group, s, n, k;
-  bindDims(context, b, head, s, n, k);
+  AffineExpr b, head, row, n, k;
+  bindDims(im.b.getContext(), b, head, row, n, k);
   c.dims = 5;
-  c.lhsExprs = {b, head};
-  c.outExprs = {b, head};
-  Sizes sizes{xs[0], im.shape.attr(h.kvHeads)};
-  if (groups > 1) {
-    group = im.b.getAffineDimExpr(c.dims++);
-    c.lhsExprs.push_back(group);
-    c.outExprs.push_back(group);
-    sizes.push_back(im.shape.attr(groups));
-    x = im.reshape(x, {xs[0], im.shape.attr(h.kvHeads),
-                       im.shape.attr(groups), xs[2], xs[3]});
-  }
-  c.lhsExprs.append({s, k});
-  c.outExprs.append({s, n});
+  c.lhsExprs = {b, head, row, k};
   c.rhsExprs = {b, head, overRows ? k : n, overRows ? n : k};
-  OpFoldResult columns = overRows ? ys[3] : ys[2];
-  sizes.append({xs[2], columns});
+  c.outExprs = {b, head, row, n};
   c.lhs = {x};
   c.rhs = {y};
-  Value product = contract(im, node, c, sizes);
-  if (groups == 1)
-    return product;
-  return im.reshape(product,
-                    {xs[0], im.shape.attr(h.qHeads), xs[2], columns});
+  return contract(im, node, c,
+                  {xs[0], xs[1], xs[2], overRows ? ys[3] : ys[2]});
 }
 
 /// The additive bias over (batch | 1, heads | 1, queries, keys), or null.
+/// `sizes` are those of the scores with all heads.
 static FailureOr<Value> bias(Importer &im, const Node &node, const Masking &m,
-                      Value scores) {
+                             Type type, const Sizes &sizes) {
   if (m.isOpen())
     return Value();
   ImplicitLocOpBuilder &outer = im.b;
-  Type type = elementOf(scores), index = outer.getIndexType();
-  Sizes sizes = im.dims(scores);
+  Type index = outer.getIndexType();
   Value total = im.shape.value(sizes[2]);
   SmallVector<Value> inputs;
   SmallVector<AffineMap> maps;
@@ -205,6 +213,32 @@ static FailureOr<Value> bias(Importer &im, const Node &node, const Masking &m,
       });
 }
 
+/// A bias for rows as `groupRows` makes them.
+static Value groupBias(Importer &im, const Heads &h, Value bias) {
+  int64_t groups = h.qHeads / h.kvHeads;
+  if (groups == 1)
+    return bias;
+  Sizes sizes = im.dims(bias);
+  bool perHead = ShapeMath::constant(sizes[1]) != 1;
+  OpFoldResult heads = im.shape.attr(perHead ? h.kvHeads : 1),
+               count = im.shape.attr(groups);
+  Sizes apart{sizes[0], heads, count, sizes[2], sizes[3]};
+  AffineExpr b, head, group, query, key;
+  bindDims(im.b.getContext(), b, head, group, query, key);
+  if (perHead)
+    bias = im.reshape(bias, apart);
+  else
+    bias = generic(im, bias,
+                   AffineMap::get(5, 0, {b, head, query, key},
+                                  im.b.getContext()),
+                   apart, elementOf(bias),
+                   [](ImplicitLocOpBuilder &, ValueRange args) -> Value {
+                     return args[0];
+                   });
+  return im.reshape(
+      bias, {sizes[0], heads, im.shape.mul(count, sizes[2]), sizes[3]});
+}
+
 /// Softmax over the last dimension in which a row without any key is zero.
 static Value maskedSoftmax(Importer &im, const Node &node, Value scores) {
   int64_t last = rankOf(scores) - 1;
@@ -255,7 +289,8 @@ FailureOr<Value> attention::attend(Importer &im, const Node &node,
                                    const Heads &heads, const Masking &masking,
                                    double scale, double cap, Type element,
                                    Scores &scores) {
-  Value raw = perHead(im, node, heads, heads.q, heads.k, /*overRows=*/false);
+  Value queries = groupRows(im, heads, heads.q);
+  Value raw = perHead(im, node, queries, heads.k, /*overRows=*/false);
   Type type = elementOf(raw);
   raw = unary(im, raw, type,
               [&](ImplicitLocOpBuilder &b, ValueRange args) -> Value {
@@ -271,13 +306,15 @@ FailureOr<Value> attention::attend(Importer &im, const Node &node,
                      return arith::MulFOp::create(
                          b, math::TanhOp::create(b, inner), limit);
                    });
-  auto additive = bias(im, node, masking, capped);
+  auto additive = bias(im, node, masking, type,
+                       {im.dim(heads.q, 0), im.shape.attr(heads.qHeads),
+                        im.dim(heads.q, 2), im.dim(heads.k, 2)});
   if (failed(additive))
     return failure();
   Value biased = capped;
   if (*additive) {
     biased = im.elementwise(
-        node, ArrayRef<Value>{capped, *additive}, type,
+        node, ArrayRef<Value>{capped, groupBias(im, heads, *additive)}, type,
         [&](ImplicitLocOpBuilder &b, ValueRange args) -> Value {
           return arith::AddFOp::create(b, args[0], args[1]);
         });
@@ -290,9 +327,9 @@ FailureOr<Value> attention::attend(Importer &im, const Node &node,
   if (!weights)
     return failure();
   scores = {raw, capped, biased, weights};
-  Value y = perHead(im, node, heads, convert(im, weights, element), heads.v,
+  Value y = perHead(im, node, convert(im, weights, element), heads.v,
                     /*overRows=*/true);
-  return convert(im, y, element);
+  return splitRows(im, heads, convert(im, y, element));
 }
 
 FailureOr<Value> attention::mergeHeads(Importer &im, const Node &node, Value y,
@@ -427,7 +464,8 @@ LogicalResult importAttention(Importer &im, const Node &node) {
                   : mode == 1 ? s.capped
                   : mode == 2 ? s.biased
                               : s.weights;
-    if (failed(im.out(node, 3, convert(im, shown, element), input.dtype)))
+    shown = splitRows(im, *h, convert(im, shown, element));
+    if (failed(im.out(node, 3, shown, input.dtype)))
       return failure();
   }
   Value y = *attended;

@@ -28,7 +28,8 @@ struct Masking {
   }
 };
 
-/// What lies between the two contractions.
+/// What lies between the two contractions, with the queries of all heads that
+/// share keys as rows: (batch, kv heads, groups * queries, keys).
 struct Scores {
   Value raw, capped, biased, weights;
 };
@@ -44,6 +45,8 @@ FailureOr<Value> mergeHeads(Importer &im, const Node &node, Value y,
 FailureOr<Value> attend(Importer &im, const Node &node, const Heads &heads,
                         const Masking &masking, double scale, double cap,
                         Type element, Scores &scores);
+/// Such rows of the heads `h` by themselves: (batch, heads, queries, ...).
+Value splitRows(Importer &im, const Heads &h, Value x);
 /// Pairs of the first `rotated` elements of each head of `x` turned by the
 /// angle of its place: cos and sin at (position, pair), or with null positions
 /// at (batch, sequence, pair).

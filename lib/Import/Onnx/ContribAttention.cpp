@@ -4,8 +4,10 @@
 // integer product, and GroupQueryAttention with its cache and rotation.
 #include "Attention.h"
 #include "mlir/Dialect/Linalg/IR/Linalg.h"
+#include "mlir/Dialect/SCF/IR/SCF.h"
 #include "mlir/Dialect/Tensor/IR/Tensor.h"
 #include <cmath>
+#include <limits>
 
 namespace mlir::tamis::onnx {
 
@@ -152,44 +154,172 @@ LogicalResult importQAttention(Importer &im, const Node &node) {
   return present ? im.out(node, 1, present, DType::Float) : failure();
 }
 
-/// The cache with the new entries behind the ones each batch entry has:
-/// (batch, heads, total, size). `first` is where they begin, per batch entry.
-Value appendCache(Importer &im, Value past, Value now, Value first,
-                  OpFoldResult total) {
-  Sizes sizes = im.dims(now), added = sizes;
-  sizes[2] = total;
-  Value room = past ? im.shape.value(im.dim(past, 2)) : Value();
-  Value count = im.shape.value(added[2]);
-  Type element = elementOf(now);
-  return generic(
-      im, first, AffineMap::get(4, 0, im.b.getAffineDimExpr(0)), sizes, element,
-      [&](ImplicitLocOpBuilder &b, ValueRange args) -> Value {
-        SmallVector<Value> at;
-        for (int64_t i = 0; i < 4; ++i)
-          at.push_back(linalg::IndexOp::create(b, i));
-        Value place = at[2];
-        auto read = [&](Value from, Value index, Value size) -> Value {
-          Value last = arith::SubIOp::create(
-              b, size, arith::ConstantIndexOp::create(b, 1));
-          at[2] =
-              arith::MaxSIOp::create(b, arith::MinSIOp::create(b, index, last),
-                                     arith::ConstantIndexOp::create(b, 0));
-          return tensor::ExtractOp::create(b, from, at);
-        };
-        Value begin = arith::IndexCastOp::create(b, b.getIndexType(), args[0]);
-        Value offset = arith::SubIOp::create(b, place, begin);
-        Value value = read(now, offset, count);
-        Value isNew =
-            arith::CmpIOp::create(b, arith::CmpIPredicate::ult, offset, count);
-        Value rest = Importer::constant(b, element, 0);
-        if (past && ShapeMath::constant(im.dim(past, 2)) != 0) {
-          Value isOld =
-              arith::CmpIOp::create(b, arith::CmpIPredicate::slt, place, room);
-          rest =
-              arith::SelectOp::create(b, isOld, read(past, place, room), rest);
-        }
-        return arith::SelectOp::create(b, isNew, value, rest);
+/// The rows that each batch entry has once the new ones are appended, and where
+/// these begin: (batch), i64.
+struct Places {
+  Value lengths, firsts;
+};
+
+/// From seqlens_k, input 5, for `rows` new entries.
+FailureOr<Places> readPlaces(Importer &im, const Node &node, OpFoldResult batch,
+                             OpFoldResult rows) {
+  Value ends = im.tensor(node, 5);
+  if (!isInteger(im.in(node, 5).dtype) || rankOf(ends) < 1 ||
+      rankOf(ends) > 2 ||
+      (rankOf(ends) == 2 && tensorTypeOf(ends).getDimSize(1) != 1))
+    return im.error(node) << "expected an integer seqlens_k for each batch "
+                             "entry, got "
+                          << ends.getType();
+  if (failed(im.requireEqual(node, im.dim(ends, 0), batch,
+                             "the length of seqlens_k")))
+    return failure();
+  ends = im.reshape(ends, {batch});
+  Type i64 = im.b.getI64Type();
+  Value added = im.shape.value(rows);
+  Places places;
+  places.lengths = unary(
+      im, ends, i64, [&](ImplicitLocOpBuilder &b, ValueRange args) -> Value {
+        return arith::AddIOp::create(b, castScalar(b, args[0], i64),
+                                     Importer::constantInt(b, i64, 1));
       });
+  places.firsts = unary(
+      im, places.lengths, i64,
+      [&](ImplicitLocOpBuilder &b, ValueRange args) -> Value {
+        Value first = arith::SubIOp::create(
+            b, args[0], arith::IndexCastOp::create(b, i64, added));
+        // A prompt is padded behind its end.
+        return arith::MaxSIOp::create(b, first,
+                                      Importer::constantInt(b, i64, 0));
+      });
+  return places;
+}
+
+/// Keys and values of earlier calls, null without any, and how many there will
+/// be room for.
+struct Cache {
+  Value keys, values;
+  OpFoldResult total;
+  /// The model declares it as long after the call as before.
+  bool hasRoom = false;
+};
+
+/// Inputs 3 and 4, to which `rows` entries are to be appended.
+FailureOr<Cache> readCache(Importer &im, const Node &node, OpFoldResult rows) {
+  Cache cache;
+  cache.total = rows;
+  if (!im.has(node, 3))
+    return cache;
+  cache.keys = im.tensor(node, 3);
+  cache.values = im.tensor(node, 4);
+  if (failed(im.requireRank(node, cache.keys, 4, "the key cache")) ||
+      failed(im.requireRank(node, cache.values, 4, "the value cache")))
+    return failure();
+  OpFoldResult room = im.dim(cache.keys, 2);
+  DType dtype = im.in(node, 0).dtype;
+  if (failed(im.requireEqual(node, im.dim(cache.values, 2), room,
+                             "the length of the value cache")) ||
+      im.in(node, 3).dtype != dtype || im.in(node, 4).dtype != dtype)
+    return im.error(node) << "expected caches of one length and of "
+                          << dtypeName(dtype);
+  cache.hasRoom =
+      im.declaresEqual(node, /*input=*/3, /*output=*/1, /*axis=*/2) &&
+      im.declaresEqual(node, /*input=*/4, /*output=*/2, /*axis=*/2);
+  if (cache.hasRoom)
+    cache.total = room;
+  else if (auto known = im.constantScalar(im.in(node, 6)))
+    cache.total =
+        im.shape.max(room, im.shape.attr(static_cast<int64_t>(*known)));
+  else
+    cache.total = im.shape.add(room, rows);
+  return cache;
+}
+
+/// The cache with the entries `now` from place `firsts[b]` of batch entry b on:
+/// (batch, heads, total, size). Whether they fit has been checked. A cache of
+/// that length is changed where it is, so that a caller may hand over one
+/// buffer as past and present.
+Value appendCache(Importer &im, Value past, Value now, Value firsts,
+                  OpFoldResult total) {
+  if (!past)
+    return now;
+  ImplicitLocOpBuilder &outer = im.b;
+  Sizes sizes = im.dims(now);
+  OpFoldResult room = im.dim(past, 2), zero = im.shape.attr(0),
+               one = im.shape.attr(1);
+  Sizes offsets(4, zero), ones(4, one);
+  Value cache = past;
+  if (!im.shape.equal(room, total)) {
+    Sizes all = sizes, rest = sizes, known = sizes, behind = offsets;
+    all[2] = total;
+    known[2] = behind[2] = room;
+    rest[2] = im.shape.sub(total, room);
+    cache = im.empty(all, elementOf(now));
+    if (ShapeMath::constant(room) != 0)
+      cache = tensor::InsertSliceOp::create(outer, past, cache, offsets, known,
+                                            ones);
+    Value nothing = im.fill(rest, im.constant(elementOf(now), 0));
+    cache = tensor::InsertSliceOp::create(outer, nothing, cache, behind, rest,
+                                          ones);
+  }
+  auto insert = [&](OpBuilder &b, Location loc, OpFoldResult entry,
+                    Value into) -> Value {
+    Sizes from = offsets, to = offsets, count = sizes;
+    Value at = getValueOrCreateConstantIndexOp(b, loc, entry);
+    Value first = tensor::ExtractOp::create(b, loc, firsts, at);
+    to[2] = arith::IndexCastOp::create(b, loc, b.getIndexType(), first)
+                .getResult();
+    from[0] = to[0] = entry;
+    count[0] = one;
+    Value part = now;
+    if (ShapeMath::constant(sizes[0]) != 1)
+      part = tensor::ExtractSliceOp::create(b, loc, now, from, count, ones);
+    return tensor::InsertSliceOp::create(b, loc, part, into, to, count, ones);
+  };
+  if (ShapeMath::constant(sizes[0]) == 1)
+    return insert(outer, outer.getLoc(), zero, cache);
+  Value batch = im.shape.value(sizes[0]);
+  auto loop = scf::ForOp::create(
+      outer, im.shape.value(zero), batch, im.shape.value(one), cache,
+      [&](OpBuilder &b, Location loc, Value entry, ValueRange carried) {
+        scf::YieldOp::create(b, loc,
+                             insert(b, loc, entry, carried.front()));
+      });
+  Sizes all = sizes;
+  all[2] = total;
+  im.setDims(loop.getResult(0), all);
+  return loop.getResult(0);
+}
+
+/// Reports at run time, before anything is written, new entries that begin at
+/// `firsts` and do not end within `total`.
+void checkRoom(Importer &im, Value firsts, OpFoldResult rows,
+               OpFoldResult total) {
+  Value last = arith::IndexCastOp::create(
+      im.b, im.b.getI64Type(), im.shape.value(im.shape.sub(total, rows)));
+  Value fits = im.reduce(
+      firsts, {0}, /*keepDims=*/false,
+      Importer::constantInt(im.b, im.b.getI1Type(), 1),
+      [&](ImplicitLocOpBuilder &b, Value all, Value first) -> Value {
+        return arith::AndIOp::create(
+            b, all,
+            arith::CmpIOp::create(b, arith::CmpIPredicate::sle, first, last));
+      });
+  im.check(tensor::ExtractOp::create(im.b, fits, ValueRange()),
+           TAMIS_FAULT_CAPACITY);
+}
+
+/// The longest of `lengths`, at most `room`, as a size.
+OpFoldResult longest(Importer &im, Value lengths, OpFoldResult room) {
+  Value zero = Importer::constantInt(im.b, im.b.getI64Type(), 0);
+  Value most = im.reduce(lengths, {0}, /*keepDims=*/false, zero,
+                         [](ImplicitLocOpBuilder &b, Value a, Value x) -> Value {
+                           return arith::MaxSIOp::create(b, a, x);
+                         });
+  most = arith::IndexCastOp::create(
+      im.b, im.b.getIndexType(),
+      tensor::ExtractOp::create(im.b, most, ValueRange()));
+  most = arith::MinSIOp::create(im.b, most, im.shape.value(room));
+  return im.shape.symbol(most, 0, std::numeric_limits<int64_t>::max());
 }
 
 LogicalResult importGroupQueryAttention(Importer &im, const Node &node) {
@@ -237,6 +367,14 @@ LogicalResult importGroupQueryAttention(Importer &im, const Node &node) {
     v = part(heads + kvHeads, kvHeads);
     q = part(0, heads);
   }
+  OpFoldResult batch = im.dim(q, 0), rows = im.dim(q, 1);
+  FailureOr<Places> places = readPlaces(im, node, batch, rows);
+  FailureOr<Cache> cache = readCache(im, node, rows);
+  if (failed(places) || failed(cache))
+    return failure();
+  // Ahead of all that may be computed where it is appended.
+  if (cache->keys)
+    checkRoom(im, places->firsts, rows, cache->total);
   auto qs = splitHeads(im, node, q, heads, "the query");
   auto ks = splitHeads(im, node, k, kvHeads, "the key");
   auto vs = splitHeads(im, node, v, kvHeads, "the value");
@@ -257,34 +395,15 @@ LogicalResult importGroupQueryAttention(Importer &im, const Node &node) {
         failed(im.requireEqual(node, im.dim(part, 2), im.dim(h.q, 2),
                                "the length of the key or value")))
       return failure();
-  // Where the new entries of each batch entry begin.
-  Value ends = im.tensor(node, 5);
-  if (!isInteger(im.in(node, 5).dtype) || rankOf(ends) < 1 ||
-      rankOf(ends) > 2 ||
-      (rankOf(ends) == 2 && tensorTypeOf(ends).getDimSize(1) != 1))
-    return im.error(node) << "expected an integer seqlens_k for each batch "
-                             "entry, got "
-                          << ends.getType();
-  if (failed(im.requireEqual(node, im.dim(ends, 0), im.dim(h.q, 0),
-                             "the length of seqlens_k")))
-    return failure();
-  OpFoldResult batch = im.dim(h.q, 0), rows = im.dim(h.q, 2);
-  ends = im.reshape(ends, {batch});
+  if (cache->keys)
+    for (int64_t i : {0, 1, 3})
+      if (failed(im.requireEqual(node, im.dim(cache->keys, i), im.dim(h.k, i),
+                                 "a dimension of the key cache")) ||
+          failed(im.requireEqual(node, im.dim(cache->values, i),
+                                 im.dim(h.v, i),
+                                 "a dimension of the value cache")))
+        return failure();
   Type i64 = im.b.getI64Type();
-  Value added = im.shape.value(rows);
-  Value lengths = unary(
-      im, ends, i64, [&](ImplicitLocOpBuilder &b, ValueRange args) -> Value {
-        return arith::AddIOp::create(b, castScalar(b, args[0], i64),
-                                     Importer::constantInt(b, i64, 1));
-      });
-  Value firsts = unary(
-      im, lengths, i64, [&](ImplicitLocOpBuilder &b, ValueRange args) -> Value {
-        Value first = arith::SubIOp::create(
-            b, args[0], arith::IndexCastOp::create(b, i64, added));
-        // A prompt is padded behind its end.
-        return arith::MaxSIOp::create(b, first,
-                                      Importer::constantInt(b, i64, 0));
-      });
   if (im.getInt(node, "do_rotary", 0) != 0) {
     if (!im.has(node, 7) || !im.has(node, 8))
       return im.error(node) << "do_rotary needs cos_cache and sin_cache";
@@ -300,7 +419,7 @@ LogicalResult importGroupQueryAttention(Importer &im, const Node &node) {
                                "the length of sin_cache")))
       return im.error(node) << "expected caches of at most half the head size";
     Value positions =
-        generic(im, firsts, AffineMap::get(2, 0, im.b.getAffineDimExpr(0)),
+        generic(im, places->firsts, AffineMap::get(2, 0, im.b.getAffineDimExpr(0)),
                 {batch, rows}, i64,
                 [&](ImplicitLocOpBuilder &b, ValueRange args) -> Value {
                   Value row = arith::IndexCastOp::create(
@@ -322,41 +441,21 @@ LogicalResult importGroupQueryAttention(Importer &im, const Node &node) {
     h.q = rotate(im, h.q, cos, sin, positions, 2 * *half, interleaved);
     h.k = rotate(im, h.k, cos, sin, positions, 2 * *half, interleaved);
   }
-  Value pastKeys, pastValues;
-  OpFoldResult total = rows;
-  if (im.has(node, 3)) {
-    pastKeys = im.tensor(node, 3);
-    pastValues = im.tensor(node, 4);
-    if (failed(im.requireRank(node, pastKeys, 4, "the key cache")) ||
-        failed(im.requireRank(node, pastValues, 4, "the value cache")))
-      return failure();
-    for (int64_t i : {0, 1, 3})
-      if (failed(im.requireEqual(node, im.dim(pastKeys, i), im.dim(h.k, i),
-                                 "a dimension of the key cache")) ||
-          failed(im.requireEqual(node, im.dim(pastValues, i), im.dim(h.v, i),
-                                 "a dimension of the value cache")))
-        return failure();
-    if (failed(im.requireEqual(node, im.dim(pastValues, 2), im.dim(pastKeys, 2),
-                               "the length of the value cache")) ||
-        im.in(node, 3).dtype != input.dtype ||
-        im.in(node, 4).dtype != input.dtype)
-      return im.error(node) << "expected caches of one length and of "
-                            << dtypeName(input.dtype);
-    auto known = im.constantScalar(im.in(node, 6));
-    OpFoldResult room = im.dim(pastKeys, 2);
-    total =
-        known ? im.shape.max(room, im.shape.attr(static_cast<int64_t>(*known)))
-              : im.shape.add(room, rows);
-  }
   Type element = elementOf(h.q);
-  h.k = appendCache(im, pastKeys, h.k, firsts, total);
-  h.v = appendCache(im, pastValues, h.v, firsts, total);
+  OpFoldResult total = cache->total;
+  Value presentKeys = appendCache(im, cache->keys, h.k, places->firsts, total);
+  Value presentValues =
+      appendCache(im, cache->values, h.v, places->firsts, total);
+  if (cache->hasRoom)
+    total = longest(im, places->lengths, total);
+  h.k = im.sliceDim(presentKeys, 2, im.shape.attr(0), total);
+  h.v = im.sliceDim(presentValues, 2, im.shape.attr(0), total);
   // A query sees the keys up to its own position, which differs by batch
   // entry, and of those its window.
   int64_t window = im.getInt(node, "local_window_size", -1);
   Masking m;
   m.mask = generic(
-      im, firsts, AffineMap::get(4, 0, im.b.getAffineDimExpr(0)),
+      im, places->firsts, AffineMap::get(4, 0, im.b.getAffineDimExpr(0)),
       {batch, im.shape.attr(1), rows, total}, im.b.getI1Type(),
       [&](ImplicitLocOpBuilder &b, ValueRange args) -> Value {
         Value first = arith::IndexCastOp::create(b, b.getIndexType(), args[0]);
@@ -383,9 +482,10 @@ LogicalResult importGroupQueryAttention(Importer &im, const Node &node) {
     return failure();
   auto merged = mergeHeads(im, node, *y, heads);
   if (failed(merged) || failed(im.out(node, 0, *merged, input.dtype)) ||
-      (im.wants(node, 1) && failed(im.out(node, 1, h.k, input.dtype))))
+      (im.wants(node, 1) && failed(im.out(node, 1, presentKeys, input.dtype))))
     return failure();
-  return im.wants(node, 2) ? im.out(node, 2, h.v, input.dtype) : success();
+  return im.wants(node, 2) ? im.out(node, 2, presentValues, input.dtype)
+                           : success();
 }
 
 } // namespace

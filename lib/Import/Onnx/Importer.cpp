@@ -308,6 +308,24 @@ static void eraseUnused(ModuleOp module) {
       global.erase();
 }
 
+bool Importer::declaresEqual(const Node &node, size_t input, size_t output,
+                             size_t axis) const {
+  if (!has(node, input) || !wants(node, output))
+    return false;
+  auto find = [&](const std::vector<ValueInfo> &list,
+                  StringRef name) -> const Dimension * {
+    for (const ValueInfo &info : list)
+      if (info.name == name && info.type.hasShape &&
+          axis < info.type.dims.size())
+        return &info.type.dims[axis];
+    return nullptr;
+  };
+  const Dimension *from = find(model.graph.inputs, node.inputs[input]),
+                  *to = find(model.graph.outputs, node.outputs[output]);
+  return from && to && from->value == to->value &&
+         from->symbol == to->symbol && (from->value || !from->symbol.empty());
+}
+
 LogicalResult Importer::finish() {
   auto function = cast<func::FuncOp>(entry->getParentOp());
   b.setLoc(module.getLoc());

@@ -161,6 +161,12 @@ public:
     return index < node.outputs.size() && !node.outputs[index].empty();
   }
 
+  /// True if an input and an output of `node` are an input and an output of
+  /// the model and it declares dimension `axis` of both to be one size: the
+  /// same number or the same name.
+  bool declaresEqual(const Node &node, size_t input, size_t output,
+                     size_t axis) const;
+
   //===-- attributes --------------------------------------------------------===//
 
   const onnx::Attribute *attr(const Node &node, StringRef name);
