@@ -273,7 +273,8 @@ LogicalResult X86ExpandAttr::verify(EmitError emitError, int64_t bytes) {
 LogicalResult RowStreamAttr::verify(EmitError emitError, int64_t entries,
                                     int64_t positions, int64_t pitch,
                                     int64_t taps, int64_t line,
-                                    int64_t channels, int64_t depth) {
+                                    int64_t channels, int64_t depth,
+                                    int64_t parts) {
   if (entries < 0)
     return emitError() << "row_stream expected no negative entries, got "
                        << entries;
@@ -293,6 +294,12 @@ LogicalResult RowStreamAttr::verify(EmitError emitError, int64_t entries,
   if (depth <= 0 || (entries >= 0 && entries % depth != 0))
     return emitError() << "row_stream expected entries in wholes of " << depth
                        << ", got " << entries;
+  if (parts <= 0 ||
+      (parts > 1 && (taps != 1 || line != 0 || channels != 1 || depth != 1)))
+    return emitError() << "row_stream expected one part, or parts of a "
+                          "reduction without taps and lines, one channel at a "
+                          "time, got "
+                       << parts;
   return success();
 }
 

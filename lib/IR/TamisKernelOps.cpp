@@ -78,7 +78,8 @@ LogicalResult PackStreamOp::verify() {
   if (shapeOf(getOffsets()) != ArrayRef<int64_t>({entries}))
     return emitOpError("offsets expected ") << entries << " elements";
   auto lists = static_cast<int64_t>(
-      llvm::divideCeil(source.getDimSize(column), channels));
+      llvm::divideCeil(source.getDimSize(column), channels) *
+      getStorage().getParts());
   if (shapeOf(getStarts()) != ArrayRef<int64_t>({lists + 1}))
     return emitOpError("starts expected ") << lists + 1 << " elements";
   return success();

@@ -72,12 +72,15 @@ static void printShare(raw_ostream &out, double share) {
 }
 
 std::string mlir::tamis::getStreamName(int64_t positions, int64_t channels,
-                                       bool overLines, double entries) {
+                                       bool overLines, int64_t parts,
+                                       double entries) {
   std::string name;
   llvm::raw_string_ostream out(name);
   out << "row stream " << positions;
   if (channels > 1)
     out << " by " << channels;
+  if (parts > 1)
+    out << " in " << parts;
   out << (overLines ? " over lines, " : ", ");
   printShare(out, entries);
   return name;

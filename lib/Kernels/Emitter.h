@@ -147,6 +147,8 @@ private:
   void emitStreamPanel(const Place &place, const Columns &columns,
                        OpFoldResult count);
   void multiplyStream(const Place &place);
+  void multiplyParts(const Place &place, OpFoldResult count);
+  void multiplyList(OpFoldResult list, OpFoldResult at);
   void multiplyEntry(OpFoldResult entry, MutableArrayRef<Value> sums);
   Value loadEntry(OpFoldResult entry);
 

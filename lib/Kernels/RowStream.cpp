@@ -94,8 +94,7 @@ private:
 } // namespace
 
 namespace {
-/// The entries of one group of columns while words pass: those of one place
-/// share them.
+/// One list of entries while words pass: those of one place share them.
 struct Group {
   int64_t word = -1;
   int32_t first = 0, next = 0;
@@ -110,15 +109,30 @@ struct Group {
     return first;
   }
 };
+
+/// Which list of entries a word belongs to: that of its group of columns in its
+/// part of the reduction.
+struct Lists {
+  int64_t channels, groups, partWords, count;
+
+  Lists(const WordReader &reader, const StreamOrder &order, int64_t parts)
+      : channels(order.channels),
+        groups(llvm::divideCeil(reader.getColumns(), channels)),
+        partWords(reader.getWords() / parts), count(parts * groups) {}
+
+  int64_t find(int64_t word, int64_t column) const {
+    return word / partWords * groups + column / channels;
+  }
+};
 } // namespace
 
-/// The first entry of each group, and the number of all.
+/// The first entry of each list, and the number of all.
 static std::vector<int32_t> findStarts(const WordReader &reader,
-                                       const StreamOrder &order) {
-  std::vector<Group> groups(
-      llvm::divideCeil(reader.getColumns(), order.channels));
+                                       const StreamOrder &order,
+                                       const Lists &lists) {
+  std::vector<Group> groups(lists.count);
   reader.forEach([&](int64_t word, int64_t column, const Pieces &pieces) {
-    groups[column / order.channels].take(word, pieces.count);
+    groups[lists.find(word, column)].take(word, pieces.count);
   });
   std::vector<int32_t> starts{0};
   for (const Group &group : groups)
@@ -129,7 +143,8 @@ static std::vector<int32_t> findStarts(const WordReader &reader,
 
 int64_t mlir::tamis::countEntries(const SourceView &view,
                                   const StreamOrder &order) {
-  return findStarts(WordReader(view, order), order).back();
+  WordReader reader(view, order);
+  return findStarts(reader, order, Lists(reader, order, /*parts=*/1)).back();
 }
 
 RowStream mlir::tamis::makeRowStream(const SourceView &view,
@@ -140,19 +155,20 @@ RowStream mlir::tamis::makeRowStream(const SourceView &view,
   // Words between one tap and the next, and taps between lines.
   ArrayRef<int64_t> reductions = order.reductions;
   int64_t taps = storage.getTaps(), line = storage.getLine();
-  int64_t inner = taps == 1 ? reader.getWords()
-                            : view.shape[reductions.back()] / order.step;
+  Lists lists(reader, order, storage.getParts());
+  int64_t inner =
+      taps == 1 ? lists.partWords : view.shape[reductions.back()] / order.step;
   int64_t lineTaps =
       line == 0 ? 1 : view.shape[reductions[reductions.size() - 3]];
   auto offsetOf = [&](int64_t word) {
     int64_t tap = word / inner % taps;
     int64_t lineTap = word / (inner * taps) % lineTaps;
-    int64_t outer = word / (inner * taps * lineTaps);
+    int64_t outer = word % lists.partWords / (inner * taps * lineTaps);
     return (outer * inner + word % inner) * storage.getPitch() + tap +
            lineTap * line;
   };
   RowStream stream;
-  stream.starts = findStarts(reader, order);
+  stream.starts = findStarts(reader, order, lists);
   stream.sums.assign(columns, 0);
   int64_t channels = order.channels, depth = order.depth;
   stream.values.resize(stream.starts.back() * channels * kWordBytes);
@@ -161,7 +177,7 @@ RowStream mlir::tamis::makeRowStream(const SourceView &view,
   for (auto [group, start] : llvm::zip(groups, stream.starts))
     group.next = start;
   reader.forEach([&](int64_t word, int64_t column, const Pieces &pieces) {
-    int32_t first = groups[column / channels].take(word, pieces.count);
+    int32_t first = groups[lists.find(word, column)].take(word, pieces.count);
     for (int i = 0; i < pieces.count; ++i) {
       int64_t entry = first + i;
       int64_t at = entry / depth * depth * channels +

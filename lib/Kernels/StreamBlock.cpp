@@ -23,7 +23,8 @@ void Emitter::makeStream() {
   int64_t count = 1;
   for (const Loop &loop : reductions)
     count *= *getConstantIntValue(loop.extent);
-  count /= step * rowStream.getTaps() * getLineTaps();
+  int64_t parts = rowStream.getParts();
+  count /= step * rowStream.getTaps() * getLineTaps() * parts;
   auto allocate = [&](int64_t size, Type element) -> Value {
     return memref::AllocaOp::create(b, MemRefType::get({size}, element),
                                     b.getI64IntegerAttr(64));
@@ -31,7 +32,10 @@ void Emitter::makeStream() {
   Type word = step == 1 ? b.getF32Type() : Type(b.getI32Type());
   words = allocate(count * rowStream.getPitch(), word);
   int64_t width = op.getTile()[1] * lanes;
-  columnSums = allocate(width * positions, op.getAccumulator());
+  int64_t summed =
+      parts == 1 ? width
+                 : llvm::alignTo(*getConstantIntValue(column.extent), width);
+  columnSums = allocate(summed * positions, op.getAccumulator());
   rowSums = allocate(width * lanes, op.getAccumulator());
   if (instruction.isTile())
     gathered = allocate(rowStream.getDepth() * positions * step,
@@ -74,7 +78,10 @@ void Emitter::emitStreamRows(Place place) {
 void Emitter::emitStreamBlock(const Place &place, OpFoldResult first,
                               OpFoldResult count) {
   firstPosition = first;
-  stageWords(place, count);
+  if (rowStream.getParts() == 1)
+    stageWords(place, count);
+  else
+    multiplyParts(place, count);
   emitPanels(place, b.constant(0), count);
 }
 
@@ -115,7 +122,8 @@ void Emitter::stageWords(const Place &place, OpFoldResult count) {
     walked.pop_back();
   if (line > 0)
     walked.pop_back();
-  int64_t runWords = *getConstantIntValue(reductions.back().extent) / step;
+  int64_t runWords = *getConstantIntValue(reductions.back().extent) / step /
+                     rowStream.getParts();
   // `lanes` words of as many rows, from row `row` on.
   auto stageSquare = [&](OpFoldResult from, OpFoldResult to, OpFoldResult row,
                          OpFoldResult w) {
@@ -205,8 +213,9 @@ void Emitter::multiplyEntry(OpFoldResult entry, MutableArrayRef<Value> sums) {
   }
 }
 
-/// Sums of all columns of a panel, column by column.
-void Emitter::multiplyStream(const Place &place) {
+/// Sums of the entries of `list`, which are stored as column `at` of the sums
+/// and, where the reduction has parts, added to what is there.
+void Emitter::multiplyList(OpFoldResult list, OpFoldResult at) {
   int64_t positions = rowStream.getPositions();
   int64_t vectors = positions / lanes;
   auto type = VectorType::get(lanes, op.getAccumulator());
@@ -228,29 +237,62 @@ void Emitter::multiplyStream(const Place &place) {
                     MutableArrayRef(inner).slice(turn * vectors, vectors));
             });
   };
+  OpFoldResult first = startOf(list);
+  OpFoldResult last = startOf(b.add(list, b.constant(1)));
+  auto slot = [&](int64_t v) {
+    return b.value(
+        b.add(b.multiply(at, b.constant(positions)), b.constant(v * lanes)));
+  };
+  SmallVector<Value> sums(ways * vectors, zero);
+  if (rowStream.getParts() > 1)
+    for (int64_t v = 0; v < vectors; ++v)
+      sums[v] = vector::LoadOp::create(b, type, columnSums, slot(v));
+  if (ways > 1) {
+    OpFoldResult rest = b.remainder(b.subtract(last, first), ways);
+    OpFoldResult whole = b.subtract(last, rest);
+    walk(first, whole, ways, sums);
+    for (int64_t i = vectors; i < ways * vectors; ++i)
+      sums[i % vectors] = arith::AddFOp::create(b, sums[i % vectors], sums[i]);
+    sums.resize(vectors);
+    first = whole;
+  }
+  walk(first, last, 1, sums);
+  for (auto [v, sum] : llvm::enumerate(sums))
+    vector::StoreOp::create(b, sum, columnSums, slot(int64_t(v)));
+}
+
+/// Sums of all columns of a panel, column by column.
+void Emitter::multiplyStream(const Place &place) {
   OpFoldResult end =
       b.minimum(b.constant(lanes), b.subtract(column.extent, place.rhs));
-  b.loop(b.constant(0), end, 1, [&](OpFoldResult c) {
-    OpFoldResult channel = b.add(place.rhs, c);
-    OpFoldResult first = startOf(channel);
-    OpFoldResult last = startOf(b.add(channel, b.constant(1)));
-    SmallVector<Value> sums(ways * vectors, zero);
-    if (ways > 1) {
-      OpFoldResult rest = b.remainder(b.subtract(last, first), ways);
-      OpFoldResult whole = b.subtract(last, rest);
-      walk(first, whole, ways, sums);
-      for (int64_t i = vectors; i < ways * vectors; ++i)
-        sums[i % vectors] =
-            arith::AddFOp::create(b, sums[i % vectors], sums[i]);
-      sums.resize(vectors);
-      first = whole;
-    }
-    walk(first, last, 1, sums);
-    for (auto [v, sum] : llvm::enumerate(sums))
-      vector::StoreOp::create(
-          b, sum, columnSums,
-          b.value(b.add(b.multiply(c, b.constant(positions)),
-                        b.constant(int64_t(v) * lanes))));
+  b.loop(b.constant(0), end, 1,
+         [&](OpFoldResult c) { multiplyList(b.add(place.rhs, c), c); });
+}
+
+/// Sums of all columns, which wait in memory while the reduction is staged part
+/// by part.
+void Emitter::multiplyParts(const Place &place, OpFoldResult count) {
+  int64_t parts = rowStream.getParts();
+  auto columns = [&](OpFoldResult panel) {
+    return b.minimum(b.multiply(panel, b.constant(lanes)), column.extent);
+  };
+  OpFoldResult lower = columns(panelRange.lower),
+               upper = columns(panelRange.upper);
+  auto type = VectorType::get(lanes, op.getAccumulator());
+  Value zero = arith::ConstantOp::create(b, b.getZeroAttr(type));
+  OpFoldResult positions = b.constant(rowStream.getPositions());
+  b.loop(b.multiply(lower, positions), b.multiply(upper, positions), lanes,
+         [&](OpFoldResult at) {
+           vector::StoreOp::create(b, zero, columnSums, b.value(at));
+         });
+  OpFoldResult length = b.divide(reductions.back().extent, parts);
+  b.loop(b.constant(0), b.constant(parts), 1, [&](OpFoldResult part) {
+    Place from = place;
+    from.lhs = b.add(place.lhs, b.multiply(part, length));
+    stageWords(from, count);
+    OpFoldResult lists = b.multiply(part, column.extent);
+    b.loop(lower, upper, 1,
+           [&](OpFoldResult c) { multiplyList(b.add(lists, c), c); });
   });
 }
 
@@ -287,18 +329,22 @@ void Emitter::finishRow(const Place &place, const Columns &columns,
 void Emitter::emitStreamPanel(const Place &place, const Columns &columns,
                               OpFoldResult count) {
   int64_t vectors = columns.vectors;
+  int64_t positions = rowStream.getPositions();
+  OpFoldResult panel = b.constant(0);
   if (instruction.isTile())
     multiplyStreamTiles(place, vectors);
-  else
+  else if (rowStream.getParts() == 1)
     multiplyStream(place);
-  int64_t positions = rowStream.getPositions();
+  else
+    panel = b.multiply(place.rhs, b.constant(positions));
   auto type = VectorType::get(lanes, op.getAccumulator());
   auto withInitial = [&](Value sum, int64_t j) -> Value {
     return isInteger ? arith::AddIOp::create(b, sum, columns.initial[j]) : sum;
   };
   auto rowByRow = [&](OpFoldResult row, OpFoldResult present) {
     for (int64_t j = 0; j < vectors; ++j) {
-      OpFoldResult from = b.add(row, b.constant(j * lanes * positions));
+      OpFoldResult from =
+          b.add(b.add(panel, row), b.constant(j * lanes * positions));
       for (auto [r, sums] :
            llvm::enumerate(loadRows(b, columnSums, from, positions, type)))
         vector::StoreOp::create(
@@ -322,7 +368,8 @@ void Emitter::emitStreamPanel(const Place &place, const Columns &columns,
     // A square of each vector has no room in registers.
     if (hasLongEpilogue() || rowStream.getLine() != 0 || vectors > 1)
       return rowByRow(row, b.constant(lanes));
-    SmallVector<Value> square = loadRows(b, columnSums, row, positions, type);
+    SmallVector<Value> square =
+        loadRows(b, columnSums, b.add(panel, row), positions, type);
     for (Value &sum : square)
       sum = withInitial(sum, 0);
     finish(advance(place, rows.back(), b.add(firstPosition, row)), lanes,

@@ -30,9 +30,9 @@ struct Candidate {
 /// The share of words tells how long an equal contraction takes.
 std::string Candidate::getName(const StreamPlan &plan) const {
   int64_t groups = llvm::divideCeil(problem.columns, order.channels);
-  return getStreamName(plan.vectors * problem.lanes, order.channels, plan.flat,
-                       double(problem.entries) /
-                           double(problem.words * groups));
+  return getStreamName(
+      plan.vectors * problem.lanes, order.channels, plan.flat, plan.parts,
+      double(problem.entries) / double(problem.words * groups));
 }
 
 /// Finds the taps of a window that moves by one position, and those between its
@@ -107,6 +107,7 @@ static bool describe(Candidate &c, const ContractionDims &dims) {
   for (unsigned d : dims.rows)
     rows *= ShapedType::isDynamic(bounds[d]) ? kTypicalRows : bounds[d];
   bool merges = dims.reductions.size() == 1;
+  p.canCut = merges;
   p.rows = rows;
   if (!merges && !dims.rows.empty()) {
     int64_t inner = bounds[dims.rows.back()];
@@ -215,9 +216,10 @@ static void apply(IRRewriter &rewriter, const Candidate &c,
   Type element = c.order.step == 1 ? rewriter.getF32Type()
                                    : Type(rewriter.getIntegerType(8));
   int64_t positions = plan.vectors * c.problem.lanes;
-  auto storage = RowStreamAttr::get(
-      rewriter.getContext(), entries, positions, plan.pitch, c.problem.taps,
-      plan.flat ? c.problem.line : 0, c.order.channels, c.order.depth);
+  auto storage =
+      RowStreamAttr::get(rewriter.getContext(), entries, positions, plan.pitch,
+                         c.problem.taps, plan.flat ? c.problem.line : 0,
+                         c.order.channels, c.order.depth, plan.parts);
   auto tensorOf = [](ArrayRef<int64_t> shape, Type type) -> Type {
     return RankedTensorType::get(shape, type);
   };
@@ -229,7 +231,7 @@ static void apply(IRRewriter &rewriter, const Candidate &c,
   auto groups = static_cast<int64_t>(llvm::divideCeil(columns, channels));
   auto pack = kernel::PackStreamOp::create(
       rewriter, loc, tensorOf({entries, channels * c.order.step}, element),
-      tensorOf({entries}, i32), tensorOf({groups + 1}, i32),
+      tensorOf({entries}, i32), tensorOf({groups * plan.parts + 1}, i32),
       isInteger ? tensorOf({1, sums}, i32) : Type(), densePack.getSource(),
       densePack.getColumnAttr(), densePack.getReductionsAttr(),
       rewriter.getI64IntegerAttr(c.order.step), storage,

@@ -14,18 +14,24 @@ using namespace mlir::tamis;
 /// The stage lies on the stack of whoever runs the kernel.
 static constexpr int64_t kMostStageBytes = 256 << 10;
 
-static StreamPlan price(const StreamProblem &p, int64_t vectors, bool flat) {
+static StreamPlan price(const StreamProblem &p, int64_t vectors, bool flat,
+                        int64_t parts) {
   auto fact = [&](StringRef name) { return getFact(p.profile, name); };
   int64_t positions = vectors * p.lanes;
   int64_t reach = p.taps - 1 + (flat ? (p.lineTaps - 1) * p.line : 0);
   StreamPlan plan;
   plan.vectors = vectors;
   plan.flat = flat;
+  plan.parts = parts;
   plan.pitch = llvm::divideCeil(positions + reach, p.lanes) * p.lanes;
-  int64_t words = p.words / p.taps / (flat ? p.lineTaps : 1);
+  int64_t words = p.words / p.taps / (flat ? p.lineTaps : 1) / parts;
   auto staged = double(words * plan.pitch);
   // A quarter of L2: beyond, entries wait for more than its bandwidth.
   if (staged * kWordBytes > double(std::min(p.l2 / 4, kMostStageBytes)))
+    return {};
+  // Sums that wait while the next part is staged.
+  double waiting = parts == 1 ? 0 : double(p.columns * positions);
+  if ((staged + waiting) * kWordBytes > double(kMostStageBytes))
     return {};
   // The generator lets entries take turns where there are few sums.
   double latency = 1;
@@ -51,14 +57,27 @@ static StreamPlan price(const StreamProblem &p, int64_t vectors, bool flat) {
       fact("row_stream.transposed") * (p.lanes > 8 ? 2.0 / 3 : 1);
   double finished = double(p.columns * positions) *
                     (transposed + (flat ? fact("row_stream.finished") : 0));
-  double block = double(p.entries) * (entry + fact("row_stream.entry")) +
-                 double(llvm::divideCeil(p.columns, p.channels)) *
-                     fact("row_stream.column") +
-                 staged * transposed + finished;
+  double lists = double(parts * llvm::divideCeil(p.columns, p.channels));
+  double block =
+      double(p.entries) * (entry + fact("row_stream.entry")) +
+      lists * fact("row_stream.column") + double(parts) * staged * transposed +
+      finished +
+      // Written and read once more for each part.
+      2 * double(parts) * waiting * kWordBytes / fact("l2.bytes_per_cycle");
   int64_t rows = flat ? (p.lines - 1) * p.line + p.rows : p.rows;
   int64_t outer = flat ? p.outer / p.lines : p.outer;
   plan.cycles = double(outer * llvm::divideCeil(rows, positions)) * block;
   return plan;
+}
+
+/// Into how many parts of whole squares of words the reduction may be cut.
+static SmallVector<int64_t> getParts(const StreamProblem &p, bool flat) {
+  SmallVector<int64_t> counts{1};
+  if (p.canCut && !flat && p.channels == 1)
+    for (int64_t parts : {2, 3, 4, 6, 8})
+      if (p.words % (parts * p.lanes) == 0)
+        counts.push_back(parts);
+  return counts;
 }
 
 SmallVector<StreamPlan> mlir::tamis::planStreams(const StreamProblem &problem,
@@ -68,8 +87,10 @@ SmallVector<StreamPlan> mlir::tamis::planStreams(const StreamProblem &problem,
     if (flat && problem.line == 0)
       continue;
     for (int64_t vectors = 1; vectors <= problem.mostVectors; ++vectors)
-      if (StreamPlan plan = price(problem, vectors, flat); plan.vectors != 0)
-        plans.push_back(plan);
+      for (int64_t parts : getParts(problem, flat))
+        if (StreamPlan plan = price(problem, vectors, flat, parts);
+            plan.vectors != 0)
+          plans.push_back(plan);
   }
   llvm::stable_sort(plans, [](const StreamPlan &a, const StreamPlan &b) {
     return a.cycles < b.cycles;

@@ -172,6 +172,10 @@ def Tamis_RowStreamAttr : Tamis_Attr<"RowStream", "row_stream", [
     channel by channel, as rows of a register tile: the entries of each group of
     channels are a multiple of that, the last ones zeros.
 
+    The reduction may be cut into `parts` of as many words, so that the stage of
+    one is small: all entries of a part lie before those of the next, and the
+    places of activations count from where the part begins.
+
     Example: `#tamis.row_stream<entries = 3, positions = 32, pitch = 40, taps = 3>`,
     `#tamis.row_stream<entries = 48, positions = 32, pitch = 32, channels = 32, depth = 16>`
   }];
@@ -179,7 +183,8 @@ def Tamis_RowStreamAttr : Tamis_Attr<"RowStream", "row_stream", [
                         "int64_t":$pitch, DefaultValuedParameter<"int64_t", "1">:$taps,
                         DefaultValuedParameter<"int64_t", "0">:$line,
                         DefaultValuedParameter<"int64_t", "1">:$channels,
-                        DefaultValuedParameter<"int64_t", "1">:$depth);
+                        DefaultValuedParameter<"int64_t", "1">:$depth,
+                        DefaultValuedParameter<"int64_t", "1">:$parts);
   let genVerifyDecl = 1;
   let assemblyFormat = "`<` struct(params) `>`";
 }

@@ -28,9 +28,9 @@ std::string getContractionKey(ContractOp op);
 std::string getContractionKey(kernel::ContractOp op);
 
 /// The name of a row stream with a share `entries` of all entries, which have
-/// the words of so many channels.
+/// the words of so many channels and are multiplied in so many `parts`.
 std::string getStreamName(int64_t positions, int64_t channels, bool overLines,
-                          double entries);
+                          int64_t parts, double entries);
 
 /// The name of a bitmask of units of so many elements with a share `units` of
 /// them all.
