@@ -54,7 +54,6 @@ public:
   int64_t countWeightWords() const { return weights.words * tiles.getStages(); }
   int64_t countRowWords() const { return rows.words * tiles.getStages(); }
   Type getWordType() const { return wordType; }
-  OpFoldResult getRowCount() const { return rowCount; }
   Value countStrips() { return b.value(b.ceilDivide(rowCount, strip.rows)); }
   Value countGroups() { return b.value(linearExtent(dims.groups)); }
 
@@ -84,6 +83,7 @@ protected:
   const Strip &strip;
 };
 
+/// The product whose results stay in the strip.
 class Scores : public Product {
 public:
   using Product::Product;
@@ -114,6 +114,7 @@ private:
   }
 };
 
+/// The product that has the strip for rows.
 class Values : public Product {
 public:
   using Product::Product;
@@ -171,6 +172,7 @@ private:
   OpFoldResult tile;
 };
 
+/// What lies between the products.
 class StripRows : public RowKernel {
 public:
   StripRows(OpBuilder &b, Operation *rows, const Strip &strip)
