@@ -83,6 +83,7 @@ protected:
   const Strip &strip;
 };
 
+/// The product whose results stay in the strip.
 class Scores : public Product {
 public:
   using Product::Product;
@@ -113,6 +114,7 @@ private:
   }
 };
 
+/// The product that has the strip for rows.
 class Values : public Product {
 public:
   using Product::Product;
@@ -170,6 +172,7 @@ private:
   OpFoldResult tile;
 };
 
+/// What lies between the products.
 class StripRows : public RowKernel {
 public:
   StripRows(OpBuilder &b, Operation *rows, const Strip &strip)

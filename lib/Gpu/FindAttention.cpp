@@ -91,7 +91,6 @@ static SmallVector<memref::AllocOp> findStrips(Operation *rows,
   return strips.takeVector();
 }
 
-/// The attention whose second product is `values`, if it looks like one.
 std::optional<Attention> device::findAttention(device::ContractOp values) {
   Attention attention;
   attention.values = values;
@@ -149,6 +148,21 @@ FailureOr<SmallVector<unsigned>> device::findLoopAxes(Operation *rows,
 }
 
 //===-- what speaks against it --------------------------------------------===//
+
+/// Whether the views of strips that `rows` has go from the first element of a
+/// row to the last.
+static bool seesWholeRows(Attention &attention) {
+  Block *block = findRows(attention.rows)->blocks.back();
+  return llvm::all_of(
+      block->getOps<memref::SubViewOp>(), [&](memref::SubViewOp view) {
+        return !attention.isStrip(view.getSource()) ||
+               isEqualConstantIntOrValue(view.getMixedSizes().back(),
+                                         view.getSource()
+                                             .getDefiningOp<memref::AllocOp>()
+                                             .getMixedSizes()
+                                             .back());
+      });
+}
 
 /// A contraction of activations, both read where they lie.
 static bool isPlain(device::ContractOp op) {
@@ -305,7 +319,8 @@ std::string device::refuseAttention(Attention &attention) {
   if (!axes || axes != findRowAxes(values, values.getLhsMap()))
     return "the two products walk rows in different ways";
   SmallVector<Value> buffers(attention.strips.begin(), attention.strips.end());
-  if (failed(findLoopAxes(attention.rows, buffers)))
+  if (failed(findLoopAxes(attention.rows, buffers)) ||
+      !seesWholeRows(attention))
     return "what lies between does not see whole rows";
   bool areFloats = llvm::all_of(attention.strips, [](memref::AllocOp strip) {
     Type type = strip.getType().getElementType();

@@ -267,7 +267,7 @@ func.func @parts_of_rows(%q: memref<64x32xf32>, %k: memref<32x90xf32>, %v: memre
   tamis_gpu.contract ins(%q, %k : memref<64x32xf32>, memref<32x90xf32>) outs(%s : memref<64x90xf32>) maps [#lhs, #rhs, #out]
       bounds [64, 90, 32] accumulator f32 by #tamis_gpu.lane_fma tiles #tiles {origin = "scores"}
   scf.for %i = %c0 to %c64 step %c1 {
-    %row = memref.subview %s[%i, 1] [1, 89] [1, 1] : memref<64x90xf32> to memref<89xf32, strided<[1], offset: ?>>
+    %row = memref.subview %s[%i, 0] [1, 89] [1, 1] : memref<64x90xf32> to memref<89xf32, strided<[1], offset: ?>>
     linalg.generic {indexing_maps = [#id], iterator_types = ["parallel"]} outs(%row : memref<89xf32, strided<[1], offset: ?>>) {
     ^bb0(%a: f32):
       %x = arith.negf %a : f32

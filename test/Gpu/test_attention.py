@@ -4,6 +4,7 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 
 import numpy as np
 import onnx
@@ -112,6 +113,16 @@ def test_too_long():
     assert [note["reason"] for note in notes(compiled)] == ["a row of 1000 scores is too long for workgroup memory"]
     if not vulkan.missing():
         compare(feed, compiled.run(None, feed)[0])
+
+
+def test_explain(tmp_path):
+    """A person is told what became one kernel, and why the rest did not."""
+    path = tmp_path / "model.onnx"
+    for keys, told in ((50, "one kernel, 8 rows of at most 50 scores at once"), (1000, "a row of 1000 scores is too long for workgroup memory")):
+        path.write_bytes(build(make(9, keys, 16)))
+        done = subprocess.run([sys.executable, "-m", "tamis", "explain", str(path), "--target", "vulkan"], capture_output=True, text=True,
+                              check=True)
+        assert f"  attention, y: {told}\n" in done.stdout + done.stderr
 
 
 def test_special_values():
