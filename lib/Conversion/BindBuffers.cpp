@@ -8,6 +8,7 @@
 #include "mlir/Dialect/Bufferization/IR/Bufferization.h"
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "mlir/Dialect/MLProgram/IR/MLProgram.h"
+#include "mlir/Dialect/Linalg/IR/Linalg.h"
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
 #include "mlir/Dialect/SCF/IR/SCF.h"
 #include "mlir/Dialect/Tensor/IR/Tensor.h"
@@ -107,7 +108,7 @@ struct BindBuffers : impl::BindBuffersBase<BindBuffers> {
         arith::CmpIOp::create(b, loc, arith::CmpIPredicate::ne, source, target);
     auto branch = scf::IfOp::create(b, loc, apart, /*withElseRegion=*/false);
     auto inside = branch.getThenBodyBuilder();
-    memref::CopyOp::create(inside, loc, from, to);
+    linalg::CopyOp::create(inside, loc, from, to);
     auto state = bufferization::ToTensorOp::create(b, loc, value.getType(), to,
                                                    /*restrict=*/true,
                                                    /*writable=*/true);

@@ -7,6 +7,7 @@
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/SCF/IR/SCF.h"
 #include "mlir/Dialect/Vector/IR/VectorOps.h"
+#include "tamis/Target/Target.h"
 
 using namespace mlir;
 using namespace mlir::tamis;
@@ -122,6 +123,10 @@ struct PackEmitter {
                      llvm::isPowerOf2_64(step);
     if (!byRows && !byColumns)
       return emitElements(from, to, zero, count, zero, runLength);
+    // A square of words fills the registers it has.
+    TargetAttr target = getTarget(op);
+    if (!byRows && !(target && target.hasFeature("avx512f")))
+      block = std::min<int64_t>(block, 8);
     OpFoldResult wholeColumns = b.subtract(count, b.remainder(count, block));
     int64_t depth = byRows ? step : block * step;
     OpFoldResult wholeRun =

@@ -3,10 +3,11 @@
 
     llm.py MODEL.onnx [--prompt 128] [--tokens 32] [--rounds 5] [--llama PYTHON MODEL.gguf]
 
-MODEL.onnx is what test/Models/gguf_to_onnx.py writes; keys and values stay in one buffer. Every engine gets the same prompt and then its own best token
-again and again; the tokens are printed, so that one sees whether the engines agree. PYTHON is an interpreter of an
-environment of its own with xllamacpp (llama.cpp, whose system line is printed); its times are those it reports. Figures are
-medians over all steps of all rounds (llama.cpp: of all rounds), in wall time: nothing else should run on the core.
+MODEL.onnx is what test/Models/gguf_to_onnx.py writes; every engine keeps keys and values in one buffer. Every engine gets
+the same prompt and then its own best token again and again; the tokens are printed, so that one sees whether the engines
+agree. PYTHON is an interpreter of an environment of its own with xllamacpp (llama.cpp, whose system line is printed); its
+times are those it reports. Figures are medians over all steps of all rounds (llama.cpp: of all rounds), in wall time:
+nothing else should run on the core.
 """
 import argparse
 import json

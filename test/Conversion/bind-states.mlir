@@ -10,13 +10,13 @@
 // CHECK: %[[TO:.+]] = memref.extract_aligned_pointer_as_index %[[PRESENT]]
 // CHECK: %[[APART:.+]] = arith.cmpi ne, %[[FROM]], %[[TO]]
 // CHECK: scf.if %[[APART]] {
-// CHECK-NEXT: memref.copy %[[PAST]], %[[PRESENT]]
+// CHECK-NEXT: linalg.copy ins(%[[PAST]] : {{.+}}) outs(%[[PRESENT]]
 // CHECK: %[[STATE:.+]] = bufferization.to_tensor %[[PRESENT]] restrict writable
 // CHECK: tensor.insert_slice %{{.+}} into %[[STATE]]
 
 // MEMORY-LABEL: func.func @main
 // MEMORY-SAME: %[[PRESENT:[^:]+]]: memref<?x8xf32> {tamis.output
-// MEMORY: memref.copy
+// MEMORY: linalg.copy
 // MEMORY-NOT: memref.alloc
 // MEMORY: memref.subview %[[PRESENT]]
 // MEMORY: linalg.copy

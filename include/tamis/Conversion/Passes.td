@@ -42,7 +42,7 @@ def BindBuffers : Pass<"tamis-bind-buffers", "::mlir::ModuleOp"> {
   }];
   let dependentDialects = ["::mlir::memref::MemRefDialect",
     "::mlir::bufferization::BufferizationDialect", "::mlir::arith::ArithDialect",
-    "::mlir::scf::SCFDialect"];
+    "::mlir::scf::SCFDialect", "::mlir::linalg::LinalgDialect"];
 }
 
 def OutputDims : Pass<"tamis-output-dims", "::mlir::ModuleOp"> {
