@@ -219,6 +219,8 @@ StringRef RowStreamAttr::getStorageName() const { return "row stream"; }
 
 StringRef BitmaskAttr::getStorageName() const { return "bitmask"; }
 
+bool BitmaskAttr::hasPanels() const { return true; }
+
 int64_t BitmaskAttr::getVectorElements() const {
   return getUnit() * getExpansion().getUnits();
 }

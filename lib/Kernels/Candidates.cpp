@@ -57,6 +57,8 @@ std::string mlir::tamis::getContractionKey(kernel::ContractOp op) {
   Value rhs = op.getRhs();
   if (auto bitmask = rhs.getDefiningOp<kernel::CompressOp>())
     rhs = bitmask.getPacked();
+  else if (auto encoded = rhs.getDefiningOp<kernel::EncodeOp>())
+    rhs = encoded.getPacked();
   if (auto pack = rhs.getDefiningOp<kernel::PackOp>())
     rhs = pack.getSource();
   else if (auto stream = rhs.getDefiningOp<kernel::PackStreamOp>())
@@ -84,6 +86,14 @@ std::string mlir::tamis::getBitmaskName(int64_t unit, double units) {
   out << "bitmask of " << unit << ", ";
   printShare(out, units);
   return name;
+}
+
+std::string mlir::tamis::getNOfMName(int64_t kept, int64_t step) {
+  return std::to_string(kept) + " of " + std::to_string(step);
+}
+
+std::string mlir::tamis::getCodebookName(int64_t values) {
+  return "codebook of " + std::to_string(values);
 }
 
 std::string mlir::tamis::getDenseName(ArrayRef<int64_t> tile) {

@@ -99,7 +99,9 @@ private:
                             const Columns &columns);
 
   // ExpandWeights.cpp
-  void prepareBitmask();
+  /// True if places of weights are counted in vectors, not in elements.
+  bool countsVectors() const { return bitmask || nOfM; }
+  void prepareVectors();
   /// A place for one panel, where several blocks of rows share it.
   void makeExpanded();
   /// Where the first unit of the panel at `rhs` lies.
@@ -107,6 +109,10 @@ private:
   /// The vector of weights `at`, whose first unit lies at `unit`; moves on.
   Value expandVector(Value at, Value &unit);
   void expandPanel(Place &place);
+
+  // EncodedWeights.cpp
+  /// True if a byte of weights holds those of two steps.
+  bool hasNibbles() { return op.getNibbles() || codebook; }
 
   // BlockTotals.cpp
   void prepareFactors();
@@ -160,6 +166,8 @@ private:
   /// The storage of the weights, the one that it is; null where they are dense.
   RowStreamAttr rowStream;
   BitmaskAttr bitmask;
+  NOfMAttr nOfM;
+  CodebookAttr codebook;
   ContractionDims dims;
   int64_t step, lanes;
   bool isInteger;
@@ -171,7 +179,8 @@ private:
   Loop column;
   /// Outer to inner; the last is the run, counted in elements.
   SmallVector<Loop> reductions;
-  /// Packed rhs elements per reduction step, per panel; vectors of a bitmask.
+  /// Packed rhs elements per reduction step, per panel; vectors of storages
+  /// that leave some out.
   OpFoldResult stepStride, panelStride;
   /// A run of two reductions that is not contiguous here: elements per inner
   /// reduction (0: contiguous) and the stride of the outer one.
@@ -194,6 +203,8 @@ private:
   /// Of a bitmask: beside `starts`, and where a panel is expanded that several
   /// blocks of rows read; null where there is one.
   FlatView masks;
+  /// Of storages of fixed stride: places of vectors, or the table.
+  FlatView keys;
   Value expanded;
   /// The first row of the block, or the first position where lines are one
   /// loop.

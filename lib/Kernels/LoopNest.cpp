@@ -24,6 +24,8 @@ Emitter::Emitter(ContractOp op, RewriterBase &rewriter)
   if (std::optional<StorageAttrInterface> storage = op.getStorage()) {
     rowStream = dyn_cast<RowStreamAttr>(*storage);
     bitmask = dyn_cast<BitmaskAttr>(*storage);
+    nOfM = dyn_cast<NOfMAttr>(*storage);
+    codebook = dyn_cast<CodebookAttr>(*storage);
   }
 }
 
@@ -100,8 +102,10 @@ LogicalResult Emitter::prepare() {
   if (op.getSums())
     sums = flatten(b, op.getSums());
   if (op.getStorage()) {
-    (bitmask ? masks : offsets) = flatten(b, op.getStream()[0]);
-    starts = flatten(b, op.getStream()[1]);
+    FlatView &first = bitmask ? masks : rowStream ? offsets : keys;
+    first = flatten(b, op.getStream()[0]);
+    if (op.getStream().size() > 1)
+      starts = flatten(b, op.getStream()[1]);
   }
   for (auto [i, extra] : llvm::enumerate(op.getExtras()))
     extras.push_back(isa<MemRefType>(extra.getType())
@@ -109,11 +113,12 @@ LogicalResult Emitter::prepare() {
                          : FlatView());
   prepareFactors();
 
-  if (bitmask && !dims.groups.empty())
-    return op.emitOpError("cannot be generated: a bitmask of groups");
+  if (op.getStorage() && op.getPacked() && !dims.groups.empty())
+    return op.emitOpError("cannot be generated: a ")
+           << op.getStorage()->getStorageName() << " of groups";
   for (unsigned d : dims.groups)
     groups.push_back(makeLoop(d));
-  if (op.getPacked() && !bitmask) {
+  if (op.getPacked() && !countsVectors()) {
     OpFoldResult stride = rhs.strides[0];
     OpFoldResult sumStride = op.getSums() ? sums.strides[0] : b.constant(0);
     for (Loop &loop : llvm::reverse(groups)) {
@@ -176,11 +181,11 @@ void Emitter::prepareReductions(const FlatView &rhsView) {
     run.extent = b.multiply(run.extent, next.extent);
   }
   if (op.getPacked()) {
-    if (bitmask) {
-      prepareBitmask();
+    if (countsVectors()) {
+      prepareVectors();
     } else {
       stepStride = rhsView.strides[2];
-      if (op.getNibbles())
+      if (hasNibbles())
         stepStride = b.divide(stepStride, 2);
       panelStride = rhsView.strides[1];
     }

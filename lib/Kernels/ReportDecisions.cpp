@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
 // The decisions of `plan`, in the model's own names, for people.
-#include "tamis/Kernels/Candidates.h"
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "mlir/IR/Builders.h"
 #include "tamis/Gpu/Tensor.h"
 #include "tamis/IR/Tamis.h"
+#include "tamis/Kernels/Candidates.h"
 #include "tamis/Kernels/Passes.h"
 
 namespace mlir::tamis {
@@ -49,11 +49,12 @@ struct ReportDecisions : tamis::impl::ReportDecisionsBase<ReportDecisions> {
     getOperation().walk([&](Operation *op) {
       NamedAttrList facts;
       if (auto chosen = dyn_cast<kernel::ContractOp>(op)) {
-        facts =
-            describe(b, chosen.getOrigin(), chosen.getLhs(),
-                     chosen.getNibbles() ? "i4" : getTypeText(chosen.getRhs()),
-                     chosen.getInit(), chosen.getBounds());
         std::optional<StorageAttrInterface> storage = chosen.getStorage();
+        bool hasCodes =
+            chosen.getNibbles() || (storage && isa<CodebookAttr>(*storage));
+        facts = describe(b, chosen.getOrigin(), chosen.getLhs(),
+                         hasCodes ? "i4" : getTypeText(chosen.getRhs()),
+                         chosen.getInit(), chosen.getBounds());
         facts.set("storage",
                   b.getStringAttr(storage ? storage->getStorageName()
                                   : chosen.getNibbles() ? "dense nibbles"
@@ -69,6 +70,11 @@ struct ReportDecisions : tamis::impl::ReportDecisionsBase<ReportDecisions> {
                                  cast<ShapedType>(bitmask.getPacked().getType())
                                      .getNumElements() /
                                  bitmask.getStorage().getUnit()));
+        if (auto encoded = chosen.getRhs().getDefiningOp<kernel::EncodeOp>();
+            encoded && isa<NOfMAttr>(encoded.getStorage()))
+          facts.set("words", b.getI64IntegerAttr(
+                                 cast<ShapedType>(encoded.getPacked().getType())
+                                     .getNumElements()));
         if (auto pack = chosen.getRhs().getDefiningOp<kernel::PackStreamOp>())
           facts.set("words", b.getI64IntegerAttr(
                                  cast<ShapedType>(pack.getSource().getType())

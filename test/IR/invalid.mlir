@@ -273,7 +273,7 @@ func.func @stream_starts(%w: tensor<8x4xf32>) {
 #rhs = affine_map<(m, n, k) -> (k, n)>
 #out = affine_map<(m, n, k) -> (m, n)>
 func.func @storage_without_stream(%x: tensor<8x8xf32>, %v: tensor<9x1xf32>, %o: tensor<9xi32>, %e: tensor<8x8xf32>) -> tensor<8x8xf32> {
-  // expected-error@+1 {{expected offsets and starts with a storage, got 0 operands}}
+  // expected-error@+1 {{expected 2 arrays beside the weights, got 0}}
   %y = tamis_kernel.contract ins(%x, %v : tensor<8x8xf32>, tensor<9x1xf32>) outs(%e : tensor<8x8xf32>)
     maps [#lhs, #rhs, #out] iterators ["parallel", "parallel", "reduction"] bounds [8, 8, 8] accumulator f32
     by #tamis.vector_fma<lanes = 8, fused = true> tile [8, 1, 0] {storage = #tamis.row_stream<entries = 9, positions = 8, pitch = 8>} -> tensor<8x8xf32>
@@ -304,6 +304,69 @@ func.func @bitmask_of_strides(%x: tensor<1x8xf32>, %v: tensor<17xf32>, %m: tenso
     maps [#lhs, #rhs, #out] iterators ["parallel", "parallel", "reduction"] bounds [1, 8, 8] accumulator f32
     by #tamis.vector_fma<lanes = 8, fused = true> tile [1, 1, 0] {storage = #tamis.bitmask<entries = 9, unit = 1, expansion = #tamis.x86_shuffle<bytes = 4>>} -> tensor<1x8xf32>
   return %y : tensor<1x8xf32>
+}
+
+// -----
+
+func.func @encode_panels(%w: tensor<8x8xf32>) {
+  // expected-error@+1 {{expected packed panels of a static shape}}
+  %v, %p = tamis_kernel.encode %w : tensor<8x8xf32>
+    as #tamis.n_of_m<entries = 32, selection = #tamis.x86_select_fma<lanes = 8, kept = 2>> -> tensor<32xf32>, tensor<2xi32>
+  return
+}
+
+// -----
+
+func.func @encode_vectors(%w: tensor<1x1x2x24xf32>) {
+  // expected-error@+1 {{expected panels of whole vectors of 32 elements}}
+  %v, %p = tamis_kernel.encode %w : tensor<1x1x2x24xf32>
+    as #tamis.n_of_m<entries = 24, selection = #tamis.x86_select_fma<lanes = 8, kept = 2>> -> tensor<24xf32>, tensor<1xi32>
+  return
+}
+
+// -----
+
+func.func @encode_entries(%w: tensor<1x1x2x32xf32>) {
+  // expected-error@+1 {{expected 32 entries}}
+  %v, %p = tamis_kernel.encode %w : tensor<1x1x2x32xf32>
+    as #tamis.n_of_m<entries = 16, selection = #tamis.x86_select_fma<lanes = 8, kept = 2>> -> tensor<16xf32>, tensor<2xi32>
+  return
+}
+
+// -----
+
+func.func @encode_places(%w: tensor<1x1x2x32xf32>) {
+  // expected-error@+1 {{keys expected 'tensor<2xi32>', got 'tensor<2xi8>'}}
+  %v, %p = tamis_kernel.encode %w : tensor<1x1x2x32xf32>
+    as #tamis.n_of_m<entries = 32, selection = #tamis.x86_select_fma<lanes = 8, kept = 2>> -> tensor<32xf32>, tensor<2xi8>
+  return
+}
+
+// -----
+
+func.func @encode_codes_of_bytes(%w: tensor<1x1x2x32xi8>) {
+  // expected-error@+1 {{expected elements of 4 bytes}}
+  %v, %p = tamis_kernel.encode %w : tensor<1x1x2x32xi8>
+    as #tamis.codebook<entries = 3, lookup = #tamis.x86_lookup<bytes = 4, elements = 8>> -> tensor<1x1x1x32xi8>, tensor<16xi8>
+  return
+}
+
+// -----
+
+func.func @encode_odd_steps(%w: tensor<1x1x3x32xf32>) {
+  // expected-error@+1 {{expected an even number of steps}}
+  %v, %p = tamis_kernel.encode %w : tensor<1x1x3x32xf32>
+    as #tamis.codebook<entries = 3, lookup = #tamis.x86_lookup<bytes = 4, elements = 8>> -> tensor<1x1x1x32xi8>, tensor<16xf32>
+  return
+}
+
+// -----
+
+func.func @encode_a_bitmask(%w: tensor<1x1x2x32xf32>) {
+  // expected-error@+1 {{expected a storage of fixed stride, got #tamis.bitmask<}}
+  %v, %p = tamis_kernel.encode %w : tensor<1x1x2x32xf32>
+    as #tamis.bitmask<entries = 9, unit = 1, expansion = #tamis.x86_shuffle<bytes = 4>> -> tensor<17xf32>, tensor<8xi8>
+  return
 }
 
 // -----
