@@ -114,9 +114,9 @@ def test_weights_without_zeros(target, block, goal, rows):
 
 
 @pytest.mark.parametrize("target", [V4, VNNI, AMX])
-@pytest.mark.parametrize("rows", [1, 3, 48])
+@pytest.mark.parametrize("rows", [1, 3, 7])
 def test_two_of_four_weights(target, rows):
-    """Floats closely, bytes exactly; VBMI2 expands as many bytes faster, and AMX multiplies many rows of them densely."""
+    """Floats closely, bytes exactly; VBMI2 expands as many bytes faster."""
     v = Values(6)
     depth, columns = 252, 96
     kept = v.random.random((-(-depth // 4), 4, columns)).argsort(1).argsort(1) < 2
