@@ -5,8 +5,8 @@
 #include "ChannelPruning.h"
 #include "InputMoments.h"
 #include "PruneSelection.h"
-#include "tamis/Gpu/Tensor.h"
 #include "tamis/Compress/Passes.h"
+#include "tamis/Gpu/Tensor.h"
 #include "tamis/Target/Target.h"
 #include <cmath>
 
@@ -49,7 +49,8 @@ struct Prune : ConfiguredPass<tamis::impl::PruneBase<Prune>> {
     if (!isDecided && failed(selectPruning(module, readConfig(), report)))
       return signalPassFailure();
     FailureOr<TargetAttr> machine = getMachine(module);
-    if (failed(machine) || failed(choosePatterns(module, *machine, report)))
+    if (failed(machine) || failed(choosePatterns(module, *machine, report)) ||
+        failed(allocateZeros(module, *machine, report)))
       return signalPassFailure();
 
     std::vector<Layer> alone, together, channels;

@@ -4,9 +4,7 @@
 // of the scores as dropping the least weights one by one would, and that the
 // target gains more from than from a finer one.
 #include "ChannelPruning.h"
-#include "tamis/Gpu/FragmentPrice.h"
-#include "tamis/Kernels/PredictGain.h"
-#include "tamis/Target/Target.h"
+#include "PredictedLayer.h"
 #include "llvm/ADT/StringExtras.h"
 #include "llvm/Support/Format.h"
 #include <cmath>
@@ -121,59 +119,12 @@ private:
       llvm::fill(remainder.gains, double(drop.size()) / std::max(kept, 1.0));
       return;
     }
-    if (matrix.getGroupCount() > 1)
-      return;
-    LayerShape shape{getRows(), matrix.columns, matrix.rows};
+    PredictedLayer layer(matrix, values, machine);
     MLIRContext *context = machine.getContext();
     const Type types[] = {Float32Type::get(context),
                           IntegerType::get(context, 8)};
     for (auto [gain, type] : llvm::zip_equal(remainder.gains, types))
-      if (int64_t word = getWordElements(machine, type);
-          word > 0 && matrix.channels % word == 0)
-        gain = predictGain(machine, shape, type, getWordShare(drop, word));
-      else if (getDevice(machine) != DeviceKind::None && isTwoOfFour(drop))
-        gain = device::predictTwoOfFourGain(machine, shape, type);
-  }
-
-  /// Whether of four consecutive weights of a channel two are not there.
-  bool isTwoOfFour(ArrayRef<uint8_t> drop) const {
-    if (matrix.channels % 4 != 0)
-      return false;
-    for (size_t i = 0; i < drop.size(); i += 4) {
-      int kept = 0;
-      for (size_t j = i; j < i + 4; ++j)
-        kept += !drop[j] && values[j] != 0;
-      if (kept > 2)
-        return false;
-    }
-    return true;
-  }
-
-  /// Positions that the weights are multiplied with.
-  int64_t getRows() const {
-    ContractOp op = matrix.use.contract;
-    AffineMap rhs = op.getRhsMap();
-    int64_t rows = 1;
-    for (auto [d, bound] : llvm::enumerate(op.getStaticLoopRanges()))
-      if (!rhs.isFunctionOfDim(d)) {
-        if (ShapedType::isDynamic(bound))
-          return ShapedType::kDynamic;
-        rows *= bound;
-      }
-    return rows;
-  }
-
-  /// The share of words of `size` weights of which one is not zero.
-  double getWordShare(ArrayRef<uint8_t> drop, int64_t size) const {
-    int64_t words = 0;
-    auto count = static_cast<int64_t>(drop.size()) / size;
-    for (int64_t word = 0; word < count; ++word) {
-      bool isEmpty = true;
-      for (int64_t i = word * size; i < (word + 1) * size; ++i)
-        isEmpty &= drop[i] || values[i] == 0;
-      words += !isEmpty;
-    }
-    return double(words) / double(count);
+      gain = layer.getGain(drop, type);
   }
 
   const WeightMatrix &matrix;

@@ -49,8 +49,9 @@ static LogicalResult checkConfig(ModuleOp module, const PruneConfig &config) {
   if (!criterion)
     return module.emitError("criterion expected one of ")
            << listCriteria() << ", got '" << config.criterion << "'";
-  if (config.scope != "local" && config.scope != "global")
-    return module.emitError("scope expected local or global, got '")
+  if (config.scope != "local" && config.scope != "global" &&
+      config.scope != kTimeScope)
+    return module.emitError("scope expected local, global or time, got '")
            << config.scope << "'";
   if (config.sparsity && !(*config.sparsity >= 0 && *config.sparsity < 1))
     return module.emitError("sparsity expected at least 0 and below 1, got ")
@@ -75,6 +76,9 @@ static LogicalResult checkConfig(ModuleOp module, const PruneConfig &config) {
   if (isAuto && config.threshold)
     return module.emitError("pattern auto compares patterns at one sparsity, "
                             "got a threshold");
+  if (config.scope == kTimeScope && (config.threshold || isChannel))
+    return module.emitError("scope time shares out a sparsity of weights, got ")
+           << (isChannel ? "pattern " + config.pattern : "a threshold");
   if (isAuto && config.scope == "global")
     return module.emitError("pattern auto is chosen for one layer at a time, "
                             "got scope global");

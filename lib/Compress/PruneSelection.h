@@ -74,6 +74,15 @@ LogicalResult selectPruning(ModuleOp module, const PruneConfig &config,
 LogicalResult choosePatterns(ModuleOp module, TargetAttr machine,
                              Report &report);
 
+/// The scope whose layers share out what their zeros save.
+inline constexpr llvm::StringLiteral kTimeScope = "time";
+
+/// Gives each layer of scope `time` a sparsity of its own, by the scores of its
+/// weights and by what `machine` is predicted to take; an error if it is null
+/// or no processor.
+LogicalResult allocateZeros(ModuleOp module, TargetAttr machine,
+                            Report &report);
+
 /// The decision that stands on a weight, if any.
 std::optional<PruneDecision> getDecision(ObserveOp parameter);
 

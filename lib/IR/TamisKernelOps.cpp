@@ -185,6 +185,33 @@ LogicalResult ListBlocksOp::verify() {
   return success();
 }
 
+//===-- encode ------------------------------------------------------------===//
+
+void EncodeOp::build(OpBuilder &b, OperationState &state, Value packed,
+                     StorageAttrInterface storage) {
+  std::string expected;
+  SmallVector<Type> types =
+      storage.getEncoded(cast<RankedTensorType>(packed.getType()), expected);
+  build(b, state, types[0], types[1], packed, storage);
+}
+
+LogicalResult EncodeOp::verify() {
+  std::string expected;
+  SmallVector<Type> types = getStorage().getEncoded(
+      cast<RankedTensorType>(getPacked().getType()), expected);
+  if (!expected.empty())
+    return emitOpError("expected ") << expected;
+  if (types.empty())
+    return emitOpError("expected a storage of fixed stride, got ")
+           << getStorage();
+  StringRef names[] = {"values", "keys"};
+  for (auto [name, result, type] : llvm::zip_equal(names, getResults(), types))
+    if (result.getType() != type)
+      return emitOpError() << name << " expected " << type << ", got "
+                           << result.getType();
+  return success();
+}
+
 //===-- contract ----------------------------------------------------------===//
 
 AffineMap kernel::ContractOp::getMap(unsigned i) {
@@ -226,18 +253,22 @@ LogicalResult kernel::ContractOp::verify() {
   if (getPacked() && !getStorage() &&
       cast<ShapedType>(getRhs().getType()).getRank() != 4)
     return emitOpError("packed rhs expected rank 4");
-  if (getStream().size() != (getStorage() ? 2 : 0))
-    return emitOpError("expected offsets and starts with a storage, got ")
-           << getStream().size() << " operands";
+  if (size_t streams = getStorage() ? getStorage()->getStreams() : 0;
+      getStream().size() != streams)
+    return emitOpError("expected ")
+           << streams << " arrays beside the weights, got "
+           << getStream().size();
   if (getStorage() && getPacked() != getStorage()->hasPanels())
     return emitOpError("expected ")
            << (getPacked() ? "no packed panels" : "packed panels")
            << " with this storage";
   if (getStorage() && (getNibbles() || getBlock()))
-    return emitOpError("expected no nibbles or blocks with a storage");
-  if (getStorage() && isa<BitmaskAttr>(*getStorage()) &&
-      getInstruction().isTile())
-    return emitOpError("expected no tiles with a bitmask");
+    return emitOpError("expected no nibbles or blocks with a ")
+           << getStorage()->getStorageName();
+  if (getStorage() && getInstruction().isTile() &&
+      !isa<RowStreamAttr, BlockListAttr>(*getStorage()))
+    return emitOpError("expected no tiles with a ")
+           << getStorage()->getStorageName();
   if (auto stream = getStorage() ? dyn_cast<RowStreamAttr>(*getStorage())
                                  : RowStreamAttr())
     if ((stream.getDepth() > 1) != getInstruction().isTile())

@@ -13,66 +13,30 @@ using namespace mlir::tamis;
 /// Options that are worth comparing.
 static constexpr size_t kMostOptions = 2;
 
-/// The panels that `masked` reads, as wide as those of the dense decision.
-static PanelShape getPanels(const StorageProblem &problem,
-                            const MaskedInstruction &masked) {
-  kernel::ContractOp op = problem.op;
-  return describePanels(problem, masked.instruction, op.getTile()[1]);
-}
-
 static void apply(IRRewriter &rewriter, const StorageProblem &problem,
                   const MaskedInstruction &masked, int64_t entries) {
   kernel::ContractOp op = problem.op;
-  kernel::PackOp pack = problem.pack;
-  rewriter.setInsertionPoint(op);
-  bool needsSums = isa<IntegerType>(op.getAccumulator());
   kernel::PackOp panels =
-      repack(rewriter, problem, getPanels(problem, masked), needsSums);
+      packPanels(rewriter, problem, masked.instruction, op.getTile()[1]);
   auto storage = BitmaskAttr::get(rewriter.getContext(), entries, masked.unit,
                                   masked.expansion);
   auto compressed = kernel::CompressOp::create(
       rewriter, op.getLoc(), panels.getPackedResult(), storage);
-  rewriter.modifyOpInPlace(op, [&] {
-    op.getRhsMutable().assign(compressed.getValues());
-    op.getStreamMutable().assign(
-        ValueRange{compressed.getMasks(), compressed.getStarts()});
-    op.getSumsMutable().assign(needsSums ? ValueRange(panels.getSumsResult())
-                                         : ValueRange());
-    op.setStorageAttr(storage);
-    op.setInstructionAttr(masked.instruction);
-  });
-  if (pack->use_empty())
-    rewriter.eraseOp(pack);
-}
-
-/// Why the weights of `problem` are no bitmask whatever they are; empty if they
-/// could be one.
-static StringRef findObstacle(const StorageProblem &problem) {
-  kernel::ContractOp op = problem.op;
-  kernel::PackOp pack = problem.pack;
-  Type element = problem.view.element;
-  if ((!element.isF32() && !element.isInteger(8)) || op.getNibbles())
-    return "no bitmask of these types";
-  if (op.getBlock() || op.getInstruction().isTile() || pack.getColumn() < 0 ||
-      !pack.getGroups().empty())
-    return "no bitmask of this shape";
-  if (problem.view.isSplat)
-    return "no bitmask: all weights are equal";
-  return "";
+  storePanels(rewriter, problem, panels, storage, masked.instruction,
+              compressed->getResults());
 }
 
 SmallVector<StorageOption>
 mlir::tamis::findBitmasks(const StorageProblem &problem, std::string &reason) {
-  reason = findObstacle(problem).str();
-  if (!reason.empty())
+  StringRef obstacle = findPanelObstacle(problem);
+  reason = ("no bitmask" + obstacle).str();
+  if (!obstacle.empty())
     return {};
   kernel::ContractOp op = problem.op;
   kernel::PackOp pack = problem.pack;
   Type packed = getElementTypeOrSelf(pack.getPacked().getType());
   BitmaskProblem p;
-  for (auto [d, bound] : llvm::enumerate(op.getBounds()))
-    if (!op.getRhsMap().isFunctionOfDim(d))
-      p.rows *= ShapedType::isDynamic(bound) ? kTypicalRows : bound;
+  p.rows = countRows(op);
   p.blockRows = op.getTile().front();
   p.profile = problem.profile;
   p.l2 = problem.target.getL2();
@@ -90,8 +54,7 @@ mlir::tamis::findBitmasks(const StorageProblem &problem, std::string &reason) {
       continue;
     }
     reason = "no bitmask: too little to gain";
-    PanelShape panels = getPanels(problem, masked);
-    p.vectors = panels.count * panels.steps * op.getTile()[1];
+    p.vectors = countVectors(problem, masked.instruction, op.getTile()[1]);
     // Even with no weights at all it has to be worth counting.
     p.entries = 0;
     if (!problem.size && priceBitmask(p, masked) > margin * problem.dense)

@@ -59,6 +59,8 @@ std::string mlir::tamis::getContractionKey(kernel::ContractOp op) {
     rhs = bitmask.getPacked();
   else if (auto blocks = rhs.getDefiningOp<kernel::ListBlocksOp>())
     rhs = blocks.getPacked();
+  else if (auto encoded = rhs.getDefiningOp<kernel::EncodeOp>())
+    rhs = encoded.getPacked();
   if (auto pack = rhs.getDefiningOp<kernel::PackOp>())
     rhs = pack.getSource();
   else if (auto stream = rhs.getDefiningOp<kernel::PackStreamOp>())
@@ -101,6 +103,14 @@ std::string mlir::tamis::getBlockListName(int64_t columns, int64_t elements,
   out << "blocks " << columns << 'x' << elements << ", ";
   printShare(out, blocks);
   return name;
+}
+
+std::string mlir::tamis::getNOfMName(int64_t kept, int64_t step) {
+  return std::to_string(kept) + " of " + std::to_string(step);
+}
+
+std::string mlir::tamis::getCodebookName(int64_t values) {
+  return "codebook of " + std::to_string(values);
 }
 
 std::string mlir::tamis::getDenseName(ArrayRef<int64_t> tile) {

@@ -102,7 +102,9 @@ private:
                             const Columns &columns);
 
   // ExpandWeights.cpp
-  void prepareBitmask();
+  /// True if places of weights are counted in vectors, not in elements.
+  bool countsVectors() const { return bitmask || nOfM; }
+  void prepareVectors();
   /// A place for one panel, where several blocks of rows share it.
   void makeExpanded();
   /// Where the first unit of the panel at `rhs` lies.
@@ -126,6 +128,10 @@ private:
   bool copiesPanels();
   void makePanel();
   void copyPanel(Place &place, const Columns &columns);
+
+  // EncodedWeights.cpp
+  /// True if a byte of weights holds those of two steps.
+  bool hasNibbles() { return op.getNibbles() || codebook; }
 
   // BlockTotals.cpp
   void prepareFactors();
@@ -187,6 +193,8 @@ private:
   RowStreamAttr rowStream;
   BitmaskAttr bitmask;
   BlockListAttr blockList;
+  NOfMAttr nOfM;
+  CodebookAttr codebook;
   ContractionDims dims;
   int64_t step, lanes;
   bool isInteger;
@@ -198,8 +206,8 @@ private:
   Loop column;
   /// Outer to inner; the last is the run, counted in elements.
   SmallVector<Loop> reductions;
-  /// Packed rhs elements per reduction step, per panel; vectors of a bitmask;
-  /// a panel of a block list counts lists.
+  /// Packed rhs elements per reduction step, per panel; vectors of storages
+  /// that leave some out; a panel of a block list counts lists.
   OpFoldResult stepStride, panelStride;
   /// A run of two reductions that is not contiguous here: elements per inner
   /// reduction (0: contiguous) and the stride of the outer one.
@@ -222,6 +230,8 @@ private:
   /// Of a bitmask: beside `starts`, and where a panel is expanded that several
   /// blocks of rows read; null where there is one.
   FlatView masks;
+  /// Of storages of fixed stride: places of vectors, or the table.
+  FlatView keys;
   Value expanded;
   /// Where a panel of a right operand is brought into order that lies
   /// otherwise, and how its elements lie along the sum; null where it is read

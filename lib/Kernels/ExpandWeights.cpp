@@ -19,7 +19,7 @@ using namespace mlir::tamis::kernel;
 static constexpr int64_t kMostBytes = 256 << 10;
 
 /// The sizes that packed panels would have, in vectors.
-void Emitter::prepareBitmask() {
+void Emitter::prepareVectors() {
   auto sizeOf = [&](ArrayRef<unsigned> list) {
     int64_t size = 1;
     for (unsigned d : list)

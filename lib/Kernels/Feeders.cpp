@@ -20,8 +20,8 @@ static constexpr int64_t kUnrolledTaps = 32;
 
 int64_t Reduction::chooseWays(Emitter &e, int64_t products) {
   auto steps = getConstantIntValue(e.reductions.back().extent);
-  if (products > 3 || e.isInteger || e.dims.depthwise || e.step != 1 ||
-      !steps || *steps < 32 || isStrict(e.op))
+  if (products > 3 || e.isInteger || e.dims.depthwise ||
+      (e.step != 1 && !e.nOfM) || !steps || *steps < 32 || isStrict(e.op))
     return 1;
   return 8 / products;
 }
@@ -69,7 +69,11 @@ Value Reduction::loadWeights(Offset rhs, int64_t j) {
 Value Reduction::readWeights(Offset rhs, int64_t j, bool upper) {
   if (e.bitmask)
     return e.instruction.buildRhs(b, b.getLoc(), expandWeights(rhs, j));
+  if (e.nOfM)
+    return selectWeights(rhs, j);
   Value loaded = loadWeights(rhs, j);
+  if (e.codebook)
+    return e.instruction.buildRhs(b, b.getLoc(), lookUp(loaded, upper));
   if (!e.op.getNibbles())
     return e.instruction.buildRhs(b, b.getLoc(), loaded);
   // Both steps load the bytes; one load is left of it.
@@ -270,9 +274,9 @@ void Reduction::reduceRun(Offset lhs, Offset rhs, SmallVectorImpl<Value> &acc) {
   // run out.
   if (unit && ways == 1)
     unroll = 1;
-  int64_t stepsPerByte = e.op.getNibbles() ? 2 : 1;
+  int64_t stepsPerByte = e.hasNibbles() ? 2 : 1;
   unroll = llvm::alignTo(unroll, stepsPerByte);
-  if (int64_t most = e.instruction.getNarrowSteps(); most && stepsPerByte > 1)
+  if (int64_t most = e.instruction.getNarrowSteps(); most && e.op.getNibbles())
     unroll = std::min(most, *knownSteps);
   OpFoldResult stepLhs = b.multiply(run.lhs, b.constant(e.step));
   auto line = [&](Offset l, Offset r, int64_t count,
@@ -393,6 +397,8 @@ SmallVector<Value> Reduction::sumUp(unsigned level, Offset lhs, Offset rhs) {
     acc.append(rows * (e.dims.depthwise ? columns.vectors : 1), zero);
   int64_t own = acc.size();
   acc.append((ways - 1) * own, zero);
+  if (e.codebook)
+    table = loadTable();
   if (e.bitmask && !e.expanded)
     unit = e.findUnit(rhs.base);
   reduceLevel(level, lhs, rhs, acc);

@@ -26,6 +26,8 @@ Emitter::Emitter(ContractOp op, RewriterBase &rewriter)
     rowStream = dyn_cast<RowStreamAttr>(*storage);
     bitmask = dyn_cast<BitmaskAttr>(*storage);
     blockList = dyn_cast<BlockListAttr>(*storage);
+    nOfM = dyn_cast<NOfMAttr>(*storage);
+    codebook = dyn_cast<CodebookAttr>(*storage);
   }
 }
 
@@ -102,8 +104,10 @@ LogicalResult Emitter::prepare() {
   if (op.getSums())
     sums = flatten(b, op.getSums());
   if (op.getStorage()) {
-    (bitmask ? masks : offsets) = flatten(b, op.getStream()[0]);
-    starts = flatten(b, op.getStream()[1]);
+    FlatView &first = bitmask ? masks : rowStream ? offsets : keys;
+    first = flatten(b, op.getStream()[0]);
+    if (op.getStream().size() > 1)
+      starts = flatten(b, op.getStream()[1]);
   }
   for (auto [i, extra] : llvm::enumerate(op.getExtras()))
     extras.push_back(isa<MemRefType>(extra.getType())
@@ -111,12 +115,12 @@ LogicalResult Emitter::prepare() {
                          : FlatView());
   prepareFactors();
 
-  bool dense = !op.getStorage();
-  if (!dense && !dims.groups.empty())
-    return op.emitOpError("cannot be generated: groups without zeros");
+  if (op.getStorage() && !dims.groups.empty())
+    return op.emitOpError("cannot be generated: a ")
+           << op.getStorage()->getStorageName() << " of groups";
   for (unsigned d : dims.groups)
     groups.push_back(makeLoop(d));
-  if (op.getPacked() && dense) {
+  if (op.getPacked() && !countsVectors() && !blockList) {
     OpFoldResult stride = rhs.strides[0];
     OpFoldResult sumStride = op.getSums() ? sums.strides[0] : b.constant(0);
     for (Loop &loop : llvm::reverse(groups)) {
@@ -179,13 +183,13 @@ void Emitter::prepareReductions(const FlatView &rhsView) {
     run.extent = b.multiply(run.extent, next.extent);
   }
   if (op.getPacked()) {
-    if (bitmask) {
-      prepareBitmask();
+    if (countsVectors()) {
+      prepareVectors();
     } else if (blockList) {
       stepStride = b.constant(op.getTile()[1] * lanes * step);
     } else {
       stepStride = rhsView.strides[2];
-      if (op.getNibbles())
+      if (hasNibbles())
         stepStride = b.divide(stepStride, 2);
       panelStride = rhsView.strides[1];
     }

@@ -6,6 +6,7 @@
 // hundreds of millions of elements.
 #include "Bitmask.h"
 #include "BlockList.h"
+#include "Encoded.h"
 #include "RowStream.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/IR/DialectResourceBlobManager.h"
@@ -267,6 +268,8 @@ struct PackParameters : tamis::impl::PackParametersBase<PackParameters> {
     module.walk([&](kernel::ListBlocksOp op) {
       listBlocks(op, symbols, known, sources);
     });
+    module.walk(
+        [&](kernel::EncodeOp op) { encode(op, symbols, known, sources); });
     eraseUnused(module, sources);
   }
 
@@ -398,6 +401,31 @@ struct PackParameters : tamis::impl::PackParametersBase<PackParameters> {
       give("values", op.getValues(), list.values);
       give("places", op.getPlaces(), list.places);
       give("starts", op.getStarts(), list.starts);
+      return success();
+    };
+    packOnce(op, op.getPacked(), *view, symbols, known, sources, make);
+  }
+
+  void encode(kernel::EncodeOp op, SymbolTable &symbols, KnownPacks &known,
+              SetVector<Operation *> &sources) {
+    FailureOr<SourceView> view = viewConstant(op.getPacked(), symbols);
+    if (failed(view) || view->isSplat) {
+      op.emitOpError("expected constant panels");
+      return signalPassFailure();
+    }
+    auto make = [&](auto give) -> LogicalResult {
+      auto type = cast<RankedTensorType>(op.getPacked().getType());
+      int64_t bytes = type.getElementTypeBitWidth() / 8;
+      auto nOfM = dyn_cast<NOfMAttr>(op.getStorage());
+      std::optional<EncodedPanels> panels =
+          nOfM ? encodeNOfM(view->bytes, nOfM, bytes,
+                            type.getElementType().isF32())
+               : encodeCodebook(view->bytes, type.getDimSize(3), bytes);
+      if (!panels)
+        return op.emitOpError("expected ")
+               << (nOfM ? "fewer weights in a step" : "at most 16 values");
+      give("values", op.getValues(), panels->values);
+      give("keys", op.getKeys(), panels->keys);
       return success();
     };
     packOnce(op, op.getPacked(), *view, symbols, known, sources, make);

@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// The choice between dense panels, row streams and bitmasks for a layer that
+// The choice between dense panels and other storages for a layer that
 // has no decision yet, in a model that stays in the caches. A window counts as
 // a plain reduction: what its taps share makes streams a little cheaper than
 // this.
 #include "tamis/Kernels/PredictGain.h"
 #include "BitmaskPrice.h"
 #include "DensePrice.h"
+#include "EncodedPrice.h"
 #include "StreamPrice.h"
 #include "mlir/IR/Builders.h"
 #include "tamis/Target/Target.h"
@@ -101,14 +102,45 @@ static std::optional<double> predictBitmask(TargetAttr target,
   return best;
 }
 
-double mlir::tamis::predictGain(TargetAttr target, const LayerShape &given,
-                                Type element, double words) {
+/// The same of two weights of every four.
+static std::optional<double> predictTwoOfFour(TargetAttr target,
+                                              const LayerShape &shape,
+                                              Type element, int64_t blockRows,
+                                              double dense) {
+  EncodedProblem problem;
+  problem.rows = shape.rows;
+  problem.blockRows = blockRows;
+  problem.profile = getDefaultProfile(target);
+  problem.l1 = target.getL1();
+  problem.l2 = target.getL2();
+  for (InstructionAttrInterface instruction : getSelections(target)) {
+    auto selection = cast<SelectionAttrInterface>(Attribute(instruction));
+    if (selection.getKept() != 2 || instruction.getReductionStep() != 4 ||
+        !instruction.accepts(element, element, getAccumulator(element), false,
+                             false))
+      continue;
+    int64_t elements = instruction.getLanes() * 4;
+    describeSelection(problem, instruction,
+                      llvm::divideCeil(shape.depth * shape.columns, elements),
+                      element.getIntOrFloatBitWidth());
+    double cycles = priceEncoded(problem);
+    if (cycles <= getFact(problem.profile, "n_of_m.margin") * dense)
+      return cycles;
+  }
+  return std::nullopt;
+}
+
+/// Cycles of dense panels and of what is best; nothing where no instruction is
+/// there.
+static std::pair<double, double> predict(TargetAttr target,
+                                         const LayerShape &given, Type element,
+                                         double words, bool twoOfFour) {
   LayerShape shape = given;
   if (ShapedType::isDynamic(shape.rows))
     shape.rows = kTypicalRows;
   auto instruction = getDenseInstruction(target, shape, element);
   if (!instruction)
-    return 1;
+    return {0, 0};
   MLIRContext *context = target.getContext();
   AffineMap rhs = AffineMap::get(
       3, 0, {getAffineDimExpr(2, context), getAffineDimExpr(1, context)},
@@ -125,7 +157,22 @@ double mlir::tamis::predictGain(TargetAttr target, const LayerShape &given,
        {predictStream(target, shape, element, words, dense),
         instruction.isTile()
             ? std::nullopt
-            : predictBitmask(target, shape, element, words, block, dense)})
+            : predictBitmask(target, shape, element, words, block, dense),
+        twoOfFour && !instruction.isTile()
+            ? predictTwoOfFour(target, shape, element, block, dense)
+            : std::nullopt})
     best = std::min(best, cycles.value_or(dense));
-  return dense / best;
+  return {dense, best};
+}
+
+double mlir::tamis::predictGain(TargetAttr target, const LayerShape &shape,
+                                Type element, double words, bool twoOfFour) {
+  auto [dense, best] = predict(target, shape, element, words, twoOfFour);
+  return best > 0 ? dense / best : 1;
+}
+
+double mlir::tamis::predictTime(TargetAttr target, const LayerShape &shape,
+                                Type element, double words, bool twoOfFour) {
+  double cycles = predict(target, shape, element, words, twoOfFour).second;
+  return cycles / (getFact(getDefaultProfile(target), "clock.ghz") * 1e3);
 }

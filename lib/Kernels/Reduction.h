@@ -4,7 +4,7 @@
 // Feeders.cpp loads operands and walks the reduction, StageRows.cpp widens
 // rows once for all columns, DepthwiseWindow.cpp does depthwise windows,
 // BlockTotals.cpp sums of blocks, ExpandWeights.cpp puts weights that were left
-// out back to their place.
+// out back to their place, EncodedWeights.cpp reads those of fixed stride.
 #ifndef TAMIS_LIB_KERNELS_REDUCTION_H
 #define TAMIS_LIB_KERNELS_REDUCTION_H
 
@@ -31,6 +31,8 @@ struct Reduction {
   SmallVector<Value> narrow;
   /// Of a bitmask: the element where the next stored unit begins.
   Value unit;
+  /// Of a codebook: its table.
+  Value table;
   /// Channel vectors already loaded at a place of the current straight line.
   DenseMap<std::pair<Value, int64_t>, Value> loaded;
 
@@ -61,6 +63,13 @@ struct Reduction {
   /// Expands, or loads if that is done, weight vector `j` of a step of a
   /// bitmask. Vectors have to be asked for in the order in which they lie.
   Value expandWeights(Offset rhs, int64_t j);
+
+  /// What the instruction takes of weight vector `j` of a step of N:M.
+  Value selectWeights(Offset rhs, int64_t j);
+
+  /// The table of a codebook, and the weights of half of each code byte.
+  Value loadTable();
+  Value lookUp(Value codes, bool upper);
 
   /// Loads weight vector `j` of a step, or of two that share bytes.
   Value loadWeights(Offset rhs, int64_t j);

@@ -49,11 +49,12 @@ struct ReportDecisions : tamis::impl::ReportDecisionsBase<ReportDecisions> {
     getOperation().walk([&](Operation *op) {
       NamedAttrList facts;
       if (auto chosen = dyn_cast<kernel::ContractOp>(op)) {
-        facts =
-            describe(b, chosen.getOrigin(), chosen.getLhs(),
-                     chosen.getNibbles() ? "i4" : getTypeText(chosen.getRhs()),
-                     chosen.getInit(), chosen.getBounds());
         std::optional<StorageAttrInterface> storage = chosen.getStorage();
+        bool hasCodes =
+            chosen.getNibbles() || (storage && isa<CodebookAttr>(*storage));
+        facts = describe(b, chosen.getOrigin(), chosen.getLhs(),
+                         hasCodes ? "i4" : getTypeText(chosen.getRhs()),
+                         chosen.getInit(), chosen.getBounds());
         facts.set("storage",
                   b.getStringAttr(storage ? storage->getStorageName()
                                   : chosen.getNibbles() ? "dense nibbles"
@@ -75,6 +76,11 @@ struct ReportDecisions : tamis::impl::ReportDecisionsBase<ReportDecisions> {
                                      .getNumElements() *
                                  blocks.getStorage().getEntries() /
                                  cast<ShapedType>(blocks.getValues().getType())
+                                     .getNumElements()));
+        if (auto encoded = chosen.getRhs().getDefiningOp<kernel::EncodeOp>();
+            encoded && isa<NOfMAttr>(encoded.getStorage()))
+          facts.set("words", b.getI64IntegerAttr(
+                                 cast<ShapedType>(encoded.getPacked().getType())
                                      .getNumElements()));
         if (auto pack = chosen.getRhs().getDefiningOp<kernel::PackStreamOp>())
           facts.set("words", b.getI64IntegerAttr(

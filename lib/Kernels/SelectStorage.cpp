@@ -45,11 +45,11 @@ static SmallVector<StorageOption> findOptions(StorageProblem &problem,
     return {};
   problem.view = *view;
   SmallVector<StorageOption> options = findRowStreams(problem, reason);
-  std::string other;
-  options.append(findBitmasks(problem, other));
-  reason += "; " + other;
-  options.append(findBlockLists(problem, other));
-  reason += "; " + other;
+  for (auto find : {findBitmasks, findBlockLists, findNOfM, findCodebook}) {
+    std::string other;
+    options.append(find(problem, other));
+    reason += "; " + other;
+  }
   return options;
 }
 
@@ -131,13 +131,13 @@ static const StorageOption *choose(SmallVectorImpl<StorageOption> &options,
   return &options[best];
 }
 
-/// The same by bytes.
+/// The same by bytes, and by cycles where these are equal.
 static const StorageOption *chooseSmallest(ArrayRef<StorageOption> options,
                                            const StorageProblem &problem,
                                            KernelChoice &choice) {
   const StorageOption *best = llvm::min_element(
       options, [](const StorageOption &a, const StorageOption &b) {
-        return a.bytes < b.bytes;
+        return std::tie(a.bytes, a.cycles) < std::tie(b.bytes, b.cycles);
       });
   choice.candidates.push_back(
       makeCandidate(problem.profile, choice.key, best->name, best->cycles));

@@ -59,6 +59,32 @@ SmallVector<StorageOption> findBitmasks(const StorageProblem &problem,
                                         std::string &reason);
 SmallVector<StorageOption> findBlockLists(const StorageProblem &problem,
                                           std::string &reason);
+SmallVector<StorageOption> findNOfM(const StorageProblem &problem,
+                                    std::string &reason);
+SmallVector<StorageOption> findCodebook(const StorageProblem &problem,
+                                        std::string &reason);
+
+/// Why the weights of `problem` cannot be panels of another storage whatever
+/// they are, as the end of a sentence; empty if they could.
+StringRef findPanelObstacle(const StorageProblem &problem);
+
+/// Rows that read each weight.
+int64_t countRows(kernel::ContractOp op);
+
+/// Vectors of panels for `instruction`, each of `vectors` vectors of columns.
+int64_t countVectors(const StorageProblem &problem,
+                     InstructionAttrInterface instruction, int64_t vectors);
+
+/// The weights as such panels, in front of the contraction.
+kernel::PackOp packPanels(IRRewriter &rewriter, const StorageProblem &problem,
+                          InstructionAttrInterface instruction,
+                          int64_t vectors);
+
+/// Makes the contraction read the `arrays` of `storage`, which were made of
+/// `panels`, by `instruction`.
+void storePanels(IRRewriter &rewriter, const StorageProblem &problem,
+                 kernel::PackOp panels, StorageAttrInterface storage,
+                 InstructionAttrInterface instruction, ValueRange arrays);
 
 } // namespace mlir::tamis
 

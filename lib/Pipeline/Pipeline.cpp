@@ -49,6 +49,8 @@ static void populateImport(OpPassManager &pm, const CompileOptions &options) {
 static void populateCompress(OpPassManager &pm, const CompileOptions &options) {
   // What was to be observed has been.
   pm.addPass(createDropObservations());
+  // Before constants are evaluated: a table times factors has many values.
+  pm.addNestedPass<func::FuncOp>(createSinkFactors());
   // Factors of normalizations and zero points that are computed.
   pm.addPass(createFoldConstants());
   // Needs quantize and dequantize as operations, before anything lowers them.

@@ -39,6 +39,9 @@ static constexpr std::pair<StringLiteral, double> kFacts[] = {
     {"block_list.entry", 4},
     {"block_list.list", 20},
     {"block_list.margin", 0.85},
+    // The same of storages of fixed stride, which keep a core less busy.
+    {"n_of_m.margin", 0.85},
+    {"codebook.margin", 0.8},
     // What an entry costs beside its products: two loads, a branch.
     {"row_stream.entry", 0.5},
     // A chain of float additions takes this long for every entry.
@@ -72,7 +75,10 @@ ProfileAttr mlir::tamis::getDefaultProfile(TargetAttr target) {
   }
   for (const auto &[name, value] : kFacts)
     facts.set(name, b.getF64FloatAttr(value));
-  for (InstructionAttrInterface instruction : getInstructions(target, true))
+  SmallVector<InstructionAttrInterface> instructions =
+      getInstructions(target, true);
+  instructions.append(getSelections(target));
+  for (InstructionAttrInterface instruction : instructions)
     facts.set((kInstruction + instruction.getInstructionName()).str(),
               b.getF64FloatAttr(instruction.getCycles()));
   return ProfileAttr::get(b.getContext(), facts.getDictionary(b.getContext()),

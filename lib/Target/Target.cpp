@@ -248,6 +248,19 @@ mlir::tamis::getExpansions(TargetAttr target) {
   return table;
 }
 
+SmallVector<InstructionAttrInterface>
+mlir::tamis::getSelections(TargetAttr target) {
+  SmallVector<InstructionAttrInterface> table;
+  appendX86Selections(target, table);
+  return table;
+}
+
+SmallVector<LookupAttrInterface> mlir::tamis::getLookups(TargetAttr target) {
+  SmallVector<LookupAttrInterface> table;
+  appendX86Lookups(target, table);
+  return table;
+}
+
 InstructionAttrInterface mlir::tamis::selectInstruction(TargetAttr target,
                                                         Type lhs, Type rhs,
                                                         Type accumulator,

@@ -314,6 +314,20 @@ bool tamis::lowerCodes(ContractOp op, DequantizeOp x, DequantizeOp w,
   return true;
 }
 
+bool tamis::hasManyRows(ContractOp op) {
+  constexpr int64_t kMany = 32;
+  int64_t rows = 1;
+  SmallVector<int64_t> sizes = op.getStaticLoopRanges();
+  for (AffineExpr dim : op.getOutMap().getResults())
+    if (!op.getRhsMap().getResultPosition(dim)) {
+      int64_t size = sizes[cast<AffineDimExpr>(dim).getPosition()];
+      if (ShapedType::isDynamic(size))
+        return false;
+      rows *= size;
+    }
+  return rows >= kMany;
+}
+
 bool tamis::lowerColumnCodes(ContractOp op, DequantizeOp w,
                              SymbolTable &symbols) {
   if (!hasPlainRows(op) || !typeOf(op.getLhs()).getElementType().isF32() ||

@@ -121,22 +121,6 @@ Value LowerQAT::makeBias(OpBuilder &b, Tail &tail, DequantizeOp x,
                       });
 }
 
-/// True if so many rows are known to share the weights that widening these
-/// again and again costs more than their bytes.
-static bool hasManyRows(ContractOp op) {
-  constexpr int64_t kMany = 32;
-  int64_t rows = 1;
-  SmallVector<int64_t> sizes = op.getStaticLoopRanges();
-  for (AffineExpr dim : op.getOutMap().getResults())
-    if (!op.getRhsMap().getResultPosition(dim)) {
-      int64_t size = sizes[cast<AffineDimExpr>(dim).getPosition()];
-      if (ShapedType::isDynamic(size))
-        return false;
-      rows *= size;
-    }
-  return rows >= kMany;
-}
-
 /// Multiplies floats by the codes of `w` instead of what they stand for, where
 /// the policy leaves roundings open and rows are few or not known, or fragments
 /// read codes.

@@ -18,6 +18,10 @@ struct QuantizedOperand {
   bool isUnsigned;
 };
 
+/// True if so many rows are known to share the weights that products by codes
+/// do not pay: widening them costs more than reading floats.
+bool hasManyRows(ContractOp op);
+
 /// The loops of a contraction and the sizes of its result.
 struct ProductLoops {
   ArrayAttr maps, iterators;

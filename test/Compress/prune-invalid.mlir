@@ -12,11 +12,13 @@
 // RUN: not tamis-opt %s --split-input-file --tamis-prune="pattern=auto scope=global" 2>&1 | FileCheck %s --check-prefix=AUTO-SCOPE
 // RUN: not tamis-opt %s --split-input-file --tamis-prune="criterion=sparsegpt scope=global" 2>&1 | FileCheck %s --check-prefix=GLOBAL
 // RUN: not tamis-opt %s --split-input-file --tamis-prune="criterion=sparsegpt pattern=channel" 2>&1 | FileCheck %s --check-prefix=RANK
+// RUN: not tamis-opt %s --split-input-file --tamis-prune="scope=time threshold=1" 2>&1 | FileCheck %s --check-prefix=TIME-SHARE
+// RUN: not tamis-opt %s --split-input-file --tamis-prune="scope=time pattern=channel" 2>&1 | FileCheck %s --check-prefix=TIME-CHANNEL
 // RUN: not tamis-opt %s --split-input-file --tamis-prune="exclude=a(b" 2>&1 | FileCheck %s --check-prefix=REGEX
 
 // PATTERN: pattern expected unstructured, N:M with N < M, RxC, channel, head, neuron or auto, got '{{4:2|0x4}}'
 // CRITERION: criterion expected one of magnitude, random, l1, l2, activation, gradient, wanda, sparsegpt, got 'entropy'
-// SCOPE: scope expected local or global, got 'world'
+// SCOPE: scope expected local, global or time, got 'world'
 // SPARSITY: sparsity expected at least 0 and below 1, got {{-5.0|1.0}}
 // THRESHOLD: threshold expected a number from 0 on, got -2.0
 // UNREACHABLE: pattern 2:4 reaches a sparsity of 5.0{{.*}}, got 8.0
@@ -25,6 +27,8 @@
 // AUTO-SCOPE: pattern auto is chosen for one layer at a time, got scope global
 // GLOBAL: criterion sparsegpt works on one layer at a time, got scope global
 // RANK: criterion sparsegpt cannot rank channels
+// TIME-SHARE: scope time shares out a sparsity of weights, got a threshold
+// TIME-CHANNEL: scope time shares out a sparsity of weights, got pattern channel
 // REGEX: 'a(b' is no regular expression
 
 #x = affine_map<(m, n, k) -> (m, k)>

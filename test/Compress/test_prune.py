@@ -242,7 +242,8 @@ def test_auto_takes_the_coarsest_that_keeps_the_score(mask, pattern):
     (np.broadcast_to(np.arange(128) % 2 == 0, (128, 128)), 128, "channel"),
     (blocks(32, 4), 128, "1x4"),  # a stream gains as much from the finer blocks
     (blocks(1, 4), 128, "1x4"),  # four zeros in a row leave an int8 word out
-    (np.broadcast_to(np.arange(128)[:, None] % 4 < 2, (128, 128)), 128, "unstructured"),  # nothing has a storage for 2:4
+    (np.broadcast_to(np.arange(128)[:, None] % 4 < 2, (128, 128)), 128, "unstructured"),  # as many products as dense weights
+    (np.broadcast_to(np.arange(128)[:, None] % 4 < 2, (128, 128)), 1, "2:4"),  # half of the bytes
     (blocks(32, 4), 1, "unstructured")])  # fewer rows than lanes
 def test_auto_takes_what_the_target_gains_from(mask, rows, pattern):
     found, reason, weight = chosen(faint(mask), "target=x86-64-v3", rows)
@@ -263,6 +264,56 @@ def test_auto_for_devices(target, rows, size, pattern):
 def test_auto_for_an_unknown_target():
     with pytest.raises(tamis.Error, match="unknown target or feature 'pdp11'"):
         chosen(faint(blocks(1, 4)), "target=pdp11")
+
+
+def two_layers(rows=128):
+    """One layer whose weights are few large ones and many small ones, and one whose weights are all alike."""
+    mask = np.random.default_rng(7).random((256, 256)) < 0.9
+    made = model([build("MatMul", ["x", "v"], ["h"], "first"), build("Relu", ["h"], ["r"]), build("MatMul", ["r", "w"], ["y"], "second")],
+                 {"v": faint(mask), "w": np.sign(values(1, 256, 256))}, {"x": [rows, 256]}, ["y"])
+    return made
+
+
+def shares(session):
+    return {name: np.mean(session.parameter(name) == 0) for name in "vw"}
+
+
+@pytest.mark.parametrize("criterion", ["magnitude", "l2"])
+def test_scope_time_drops_where_it_costs_least(criterion):
+    session = prune(two_layers(), f"scope=time sparsity=0.8 criterion={criterion} target=x86-64-v3 protect=false")
+    found = shares(session)
+    assert found["v"] >= 0.9 and found["w"] < 0.8
+    told = {r["layer"]: r for r in session.delta()["report"] if "us are predicted" in r.get("reason", "")}
+    times = {name: [float(t) for t in re.match(r"([\d.]+) of ([\d.]+) us", r["reason"]).groups()] for name, r in told.items()}
+    # No longer than with 80 % in both, of which each takes the same.
+    even = prune(two_layers(), "scope=time sparsity=0.8 criterion=random target=x86-64-v3 protect=false include=first")
+    asked, = (r for r in even.delta()["report"] if "us are predicted" in r.get("reason", ""))
+    assert sum(t for t, _ in times.values()) <= 2 * 1.01 * float(asked["reason"].split()[0])
+    assert told["first"]["share"] == pytest.approx(found["v"], abs=1e-3)
+
+
+def test_scope_time_leaves_alone_what_saves_nothing():
+    """A depthwise convolution multiplies its zeros."""
+    made = model([build("Conv", ["x", "v"], ["h"], "first", group=32, pads=[1] * 4), build("Conv", ["h", "w"], ["y"], "second")],
+                 {"v": values(0, 32, 1, 3, 3), "w": values(1, 64, 32, 1, 1)}, {"x": [1, 32, 28, 28]}, ["y"])
+    session = prune(made, "scope=time sparsity=0.9 target=x86-64-v3 protect=false")
+    assert shares(session)["v"] == 0 and shares(session)["w"] == pytest.approx(0.9, abs=1e-3)
+    assert any(r["layer"] == "first" and r["decision"] == "keep" for r in session.delta()["report"])
+
+
+@pytest.mark.parametrize("target, got", [("nvptx:sm_80", "a device"), ("", "no target")])
+def test_scope_time_needs_a_processor(target, got):
+    with pytest.raises(tamis.Error, match=f"layer 'first': scope time asks what a processor takes, got {got}"):
+        prune(two_layers(), f"scope=time protect=false {f'target={target}' if target else ''}")
+
+
+def test_scope_time_after_auto_takes_its_patterns():
+    mask = blocks(1, 4)
+    made = model([build("MatMul", ["x", "v"], ["h"], "first"), build("Relu", ["h"], ["r"]), build("MatMul", ["r", "w"], ["y"], "second")],
+                 {"v": faint(mask), "w": values(1, 128, 128)}, {"x": [128, 128]}, ["y"])
+    session = prune(made, "pattern=auto scope=time sparsity=0.5 protect=false target=x86-64-v3")
+    first = session.parameter("v").T.reshape(-1, 4)
+    assert ((first == 0).all(1) | (first != 0).all(1)).all()
 
 
 def test_auto_has_groups_only_where_they_make_the_sparsity():

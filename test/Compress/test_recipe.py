@@ -2,9 +2,13 @@
 """Recipes: what YAML they are, which rule a layer gets, and how bad ones are refused."""
 import sys
 
+import numpy as np
+import onnx
 import pytest
 import tamis
-from tamis.compression import recipe, sensitivity, space
+from onnx import numpy_helper
+from support import compressor
+from tamis.compression import recipe, sensitivity, space, table
 
 TEXT = """
 version: 1
@@ -192,6 +196,31 @@ def test_what_no_menu_will_have_is_not_measured():
     drops = sensitivity.per_layer(bench, [c for c in choices if c.weights == "float32"], shared, sensitivity.own_times(found), 0.01)
     # 50 % is no faster, 70 % loses too much, so that 90 % would.
     assert bench.asked == ["prune unstructured 70%"] * 2 and drops == {(n, "float32 unstructured 0.7"): 0.5 for n in "ab"}
+
+
+def test_what_was_not_measured_is_shared_out_by_what_weights_lose():
+    names, allowed = ["a", "b"], [space.Choice(), space.Choice("int8")]
+    found = {"int8": {"drop": 0.02, "noise": {"a": 0.03, "b": 0.01}}}
+    likely = sensitivity.expected(names, found, {})
+    assert likely == {("a", "int8"): pytest.approx(0.015), ("b", "int8"): pytest.approx(0.005)}
+    # Both layers save the same; what a microsecond costs decides.
+    times = {(name, choice): seconds for name in names for choice, seconds in (("float32", 2.0), ("int8", 1.0))}
+    made = space.Space(names, dict.fromkeys(names, 1), allowed)
+    assert space.greedy(made, times, likely, 0.01) == {"a": space.Choice(), "b": space.Choice("int8")}
+    # What was measured counts as it was.
+    assert sensitivity.expected(names, found, {("a", "int8"): 0.001})["a", "int8"] == 0.001
+
+
+def test_noise_of_weights():
+    before = compressor.network()
+    after = onnx.ModelProto()
+    after.CopyFrom(before)
+    w = numpy_helper.to_array(before.graph.initializer[0]).copy()
+    w[:8] = 0
+    after.graph.initializer[0].CopyFrom(numpy_helper.from_array(w, "w1"))
+    found = table.noise(before, after)
+    full = numpy_helper.to_array(before.graph.initializer[0])
+    assert found == {"first": pytest.approx((full[:8] ** 2).sum() / (full ** 2).sum(), rel=1e-5), "second": 0.0}
 
 
 def test_menus_leave_out_what_is_hopeless_or_slow_for_a_layer():

@@ -124,6 +124,47 @@ def test_weights_without_zeros(target, block, goal, rows):
     assert (got == wanted).all()
 
 
+@pytest.mark.parametrize("target", [V4, VNNI, AMX])
+@pytest.mark.parametrize("rows", [1, 3, 7])
+def test_two_of_four_weights(target, rows):
+    """Floats closely, bytes exactly; VBMI2 expands as many bytes faster."""
+    v = Values(6)
+    depth, columns = 252, 96
+    kept = v.random.random((-(-depth // 4), 4, columns)).argsort(1).argsort(1) < 2
+    kept = kept.reshape(-1, columns)[:depth]
+    x, w = v.floats(rows, depth), v.floats(depth, columns) * kept
+    emulated = Emulated(model(node("MatMul", "x w"), {"x": x}, {"w": w}), target, optimize_for="size")
+    assert "avx512.vpermilvar.ps.512" in emulated.instructions
+    got, = emulated.run([x], [np.zeros((rows, columns), np.float32)])
+    assert (np.abs(got - x.astype(np.float64) @ w) <= 1e-6 * (np.abs(x) @ np.abs(w))).all()
+    x, w = v.integers(np.uint8, rows, depth), v.integers(np.int8, depth, columns) * kept
+    sums = (x.astype(np.int64) - 121) @ w.astype(np.int64)
+    made, parameters, wanted = quantized(v, ("QLinearMatMul", {}), sums, 0.2, w=w)
+    emulated = Emulated(model(made, {"x": x}, parameters, {"y": U8}), target, optimize_for="size")
+    assert target == AMX or "avx512.permvar.si.512" in emulated.instructions
+    got, = emulated.run([x], [np.zeros((rows, columns), np.uint8)])
+    assert (got == wanted).all()
+
+
+@pytest.mark.parametrize("target", [V4, VNNI])
+@pytest.mark.parametrize("rows", [1, 5])
+def test_weights_by_a_table(target, rows):
+    v = Values(7)
+    depth, columns = 256, 96
+    x, w = v.floats(rows, depth), v.floats(16)[v.random.integers(0, 16, (depth, columns))]
+    emulated = Emulated(model(node("MatMul", "x w"), {"x": x}, {"w": w}), target, optimize_for="size")
+    assert "avx512.permvar.sf.512" in emulated.instructions
+    got, = emulated.run([x], [np.zeros((rows, columns), np.float32)])
+    assert (np.abs(got - x.astype(np.float64) @ w) <= 1e-6 * (np.abs(x) @ np.abs(w))).all()
+    x, w = v.integers(np.uint8, rows, depth), v.integers(np.int8, 15)[v.random.integers(0, 15, (depth, columns))]
+    sums = (x.astype(np.int64) - 121) @ w.astype(np.int64)
+    made, parameters, wanted = quantized(v, ("QLinearMatMul", {}), sums, 0.2, w=w)
+    emulated = Emulated(model(made, {"x": x}, parameters, {"y": U8}), target, optimize_for="size")
+    assert "avx512.pshuf.b.512" in emulated.instructions or target == V4
+    got, = emulated.run([x], [np.zeros((rows, columns), np.uint8)])
+    assert (got == wanted).all()
+
+
 def test_softmax():
     """vscalefps builds powers of two, vmaxps the maximum of each row."""
     x = Values(5).floats(5, 100) * 20

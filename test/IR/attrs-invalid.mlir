@@ -177,3 +177,33 @@ func.func private @profile_times() attributes {a = #tamis.profile<facts = {}, me
 
 // expected-error@+1 {{profile expected 'dense 4x3x0' to be a finite f64 above 0, got 1 : i64}}
 func.func private @profile_time() attributes {a = #tamis.profile<facts = {}, measured = {key = {"dense 4x3x0" = 1 : i64}}>}
+
+// -----
+
+// expected-error@+1 {{n_of_m expected no negative entries, got -1}}
+func.func private @n_of_m_entries() attributes {a = #tamis.n_of_m<entries = -1, selection = #tamis.x86_select_madd<lanes = 8>>}
+
+// -----
+
+// expected-error@+1 {{x86_select_fma expected to keep 1 or 2, got 3}}
+func.func private @selection_of_floats() attributes {a = #tamis.x86_select_fma<lanes = 8, kept = 3>}
+
+// -----
+
+// expected-error@+1 {{x86_select_madd expected 8 or 16 lanes, got 4}}
+func.func private @selection_lanes() attributes {a = #tamis.x86_select_madd<lanes = 4>}
+
+// -----
+
+// expected-error@+1 {{codebook expected 1 to 16 entries, got 17}}
+func.func private @codebook_entries() attributes {a = #tamis.codebook<entries = 17, lookup = #tamis.x86_lookup<bytes = 1, elements = 32>>}
+
+// -----
+
+// expected-error@+1 {{x86_lookup expected 1 or 4 bytes, got 2}}
+func.func private @lookup_bytes() attributes {a = #tamis.x86_lookup<bytes = 2, elements = 16>}
+
+// -----
+
+// expected-error@+1 {{x86_lookup expected a whole vector, got 4 elements of 4 bytes}}
+func.func private @lookup_vector() attributes {a = #tamis.x86_lookup<bytes = 4, elements = 4>}

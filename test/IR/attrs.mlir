@@ -53,14 +53,20 @@ func.func private @schemes() attributes {
 // CHECK-SAME: c = #tamis.bitmask<entries = 3, unit = 2, expansion = #tamis.x86_shuffle<bytes = 2>>,
 // CHECK-SAME: d = #tamis.bitmask<entries = 3, unit = 1, expansion = #tamis.x86_expand<bytes = 4>>,
 // CHECK-SAME: e = #tamis.block_list<entries = 3, steps = 16, run = 32>,
-// CHECK-SAME: f = #tamis.row_stream<entries = 48, positions = 32, pitch = 32, channels = 32, depth = 16>
+// CHECK-SAME: f = #tamis.row_stream<entries = 48, positions = 32, pitch = 32, channels = 32, depth = 16>,
+// CHECK-SAME: g = #tamis.n_of_m<entries = 16, selection = #tamis.x86_select_fma<lanes = 8, kept = 2>>,
+// CHECK-SAME: h = #tamis.n_of_m<entries = 32, selection = #tamis.x86_select_madd<lanes = 16>>,
+// CHECK-SAME: i = #tamis.codebook<entries = 9, lookup = #tamis.x86_lookup<bytes = 4, elements = 8>>
 func.func private @storages() attributes {
   a = #tamis.row_stream<positions = 32, entries = 3, pitch = 32>,
   b = #tamis.row_stream<positions = 32, entries = 3, pitch = 56, taps = 3, line = 10>,
   c = #tamis.bitmask<entries = 3, unit = 2, expansion = #tamis.x86_shuffle<bytes = 2>>,
   d = #tamis.bitmask<unit = 1, entries = 3, expansion = #tamis.x86_expand<bytes = 4>>,
   e = #tamis.block_list<steps = 16, run = 32, entries = 3>,
-  f = #tamis.row_stream<positions = 32, entries = 48, pitch = 32, depth = 16, channels = 32>}
+  f = #tamis.row_stream<positions = 32, entries = 48, pitch = 32, depth = 16, channels = 32>,
+  g = #tamis.n_of_m<entries = 16, selection = #tamis.x86_select_fma<kept = 2, lanes = 8>>,
+  h = #tamis.n_of_m<entries = 32, selection = #tamis.x86_select_madd<lanes = 16>>,
+  i = #tamis.codebook<entries = 9, lookup = #tamis.x86_lookup<bytes = 4, elements = 8>>}
 
 // CHECK-LABEL: func.func private @profiles
 // CHECK-SAME: a = #tamis.profile<facts = {dense.share = 9.000000e-01 : f64}>,

@@ -273,7 +273,7 @@ func.func @stream_starts(%w: tensor<8x4xf32>) {
 #rhs = affine_map<(m, n, k) -> (k, n)>
 #out = affine_map<(m, n, k) -> (m, n)>
 func.func @storage_without_stream(%x: tensor<8x8xf32>, %v: tensor<9x1xf32>, %o: tensor<9xi32>, %e: tensor<8x8xf32>) -> tensor<8x8xf32> {
-  // expected-error@+1 {{expected offsets and starts with a storage, got 0 operands}}
+  // expected-error@+1 {{expected 2 arrays beside the weights, got 0}}
   %y = tamis_kernel.contract ins(%x, %v : tensor<8x8xf32>, tensor<9x1xf32>) outs(%e : tensor<8x8xf32>)
     maps [#lhs, #rhs, #out] iterators ["parallel", "parallel", "reduction"] bounds [8, 8, 8] accumulator f32
     by #tamis.vector_fma<lanes = 8, fused = true> tile [8, 1, 0] {storage = #tamis.row_stream<entries = 9, positions = 8, pitch = 8>} -> tensor<8x8xf32>
@@ -369,6 +369,227 @@ func.func @list_places(%w: tensor<1x1x8x8xf32>) {
 func.func @list_starts(%w: tensor<1x1x8x8xf32>) {
   // expected-error@+1 {{starts expected 'tensor<2xi32>', got 'tensor<1xi32>'}}
   %v, %p, %s = tamis_kernel.list_blocks %w <entries = 1, steps = 8, run = 8> : tensor<1x1x8x8xf32> -> tensor<1x8x8xf32>, tensor<1xi32>, tensor<1xi32>
+  return
+}
+
+// -----
+
+func.func @compress_panels(%w: tensor<8x8xf32>) {
+  // expected-error@+1 {{expected packed panels of a static shape}}
+  %v, %m, %s = tamis_kernel.compress %w <entries = 9, unit = 1, expansion = #tamis.x86_shuffle<bytes = 4>>
+    : tensor<8x8xf32> -> tensor<17xf32>, tensor<8xi8>, tensor<2xi32>
+  return
+}
+
+// -----
+
+func.func @compress_units(%w: tensor<1x1x8x8xf32>) {
+  // expected-error@+1 {{expected units of 4 bytes, got 2 x 'f32'}}
+  %v, %m, %s = tamis_kernel.compress %w <entries = 9, unit = 2, expansion = #tamis.x86_shuffle<bytes = 4>>
+    : tensor<1x1x8x8xf32> -> tensor<26xf32>, tensor<8xi8>, tensor<2xi32>
+  return
+}
+
+// -----
+
+func.func @compress_vectors(%w: tensor<1x1x8x12xf32>) {
+  // expected-error@+1 {{expected panels of whole vectors of 8 elements, got 12}}
+  %v, %m, %s = tamis_kernel.compress %w <entries = 9, unit = 1, expansion = #tamis.x86_shuffle<bytes = 4>>
+    : tensor<1x1x8x12xf32> -> tensor<17xf32>, tensor<12xi8>, tensor<2xi32>
+  return
+}
+
+// -----
+
+func.func @compress_values(%w: tensor<1x1x8x8xf32>) {
+  // expected-error@+1 {{values expected 'tensor<17xf32>', got 'tensor<9xf32>'}}
+  %v, %m, %s = tamis_kernel.compress %w <entries = 9, unit = 1, expansion = #tamis.x86_shuffle<bytes = 4>>
+    : tensor<1x1x8x8xf32> -> tensor<9xf32>, tensor<8xi8>, tensor<2xi32>
+  return
+}
+
+// -----
+
+func.func @compress_masks(%w: tensor<1x1x8x8xf32>) {
+  // expected-error@+1 {{masks expected 'tensor<8xi8>', got 'tensor<8xi16>'}}
+  %v, %m, %s = tamis_kernel.compress %w <entries = 9, unit = 1, expansion = #tamis.x86_shuffle<bytes = 4>>
+    : tensor<1x1x8x8xf32> -> tensor<17xf32>, tensor<8xi16>, tensor<2xi32>
+  return
+}
+
+// -----
+
+func.func @compress_starts(%w: tensor<1x2x8x8xf32>) {
+  // expected-error@+1 {{starts expected 'tensor<3xi32>', got 'tensor<2xi32>'}}
+  %v, %m, %s = tamis_kernel.compress %w <entries = 9, unit = 1, expansion = #tamis.x86_shuffle<bytes = 4>>
+    : tensor<1x2x8x8xf32> -> tensor<17xf32>, tensor<16xi8>, tensor<2xi32>
+  return
+}
+
+// -----
+
+#lhs = affine_map<(m, n, b, k) -> (m, b, k)>
+#rhs = affine_map<(m, n, b, k) -> (n, b, k)>
+#out = affine_map<(m, n, b, k) -> (m, n)>
+func.func @block_without_combine(%x: tensor<1x2x8xi8>, %w: tensor<1x1x4x32xi8>, %e: tensor<1x8xi32>) -> tensor<1x8xi32> {
+  // expected-error @below {{expected a region combine with a block dimension}}
+  %y = tamis_kernel.contract ins(%x, %w : tensor<1x2x8xi8>, tensor<1x1x4x32xi8>) outs(%e : tensor<1x8xi32>)
+    maps [#lhs, #rhs, #out] iterators ["parallel", "parallel", "reduction", "reduction"] bounds [1, 8, 2, 8]
+    accumulator i32 by #tamis.vector_mul<lanes = 8> tile [1, 1, 0] {packed, block = 2 : i64} -> tensor<1x8xi32>
+  return %y : tensor<1x8xi32>
+}
+
+// -----
+
+#lhs = affine_map<(m, n, b, k) -> (m, b, k)>
+#rhs = affine_map<(m, n, b, k) -> (n, b, k)>
+#out = affine_map<(m, n, b, k) -> (m, n)>
+func.func @combine_adds_something_else(%x: tensor<1x2x8xi8>, %w: tensor<1x1x4x32xi8>, %e: tensor<1x8xf32>) -> tensor<1x8xf32> {
+  // expected-error @below {{combine expected to add 'i32' to a total of 'f32'}}
+  %y = tamis_kernel.contract ins(%x, %w : tensor<1x2x8xi8>, tensor<1x1x4x32xi8>) outs(%e : tensor<1x8xf32>)
+    maps [#lhs, #rhs, #out] iterators ["parallel", "parallel", "reduction", "reduction"] bounds [1, 8, 2, 8]
+    accumulator i32 by #tamis.vector_mul<lanes = 8> tile [1, 1, 0] {packed, block = 2 : i64} combine {
+  ^bb0(%total: f32, %sum: f32):
+    %t = arith.addf %total, %sum : f32
+    tamis.yield %t : f32
+  } -> tensor<1x8xf32>
+  return %y : tensor<1x8xf32>
+}
+
+// -----
+
+#lhs = affine_map<(m, n, k) -> (m, k)>
+#rhs = affine_map<(m, n, k) -> (k, n)>
+#out = affine_map<(m, n, k) -> (m, n)>
+func.func @nibbles_as_they_lie(%x: tensor<8x8xi8>, %w: tensor<8x8xi8>, %e: tensor<8x8xi32>) -> tensor<8x8xi32> {
+  // expected-error @below {{expected nibbles to be packed}}
+  %y = tamis_kernel.contract ins(%x, %w : tensor<8x8xi8>, tensor<8x8xi8>) outs(%e : tensor<8x8xi32>)
+    maps [#lhs, #rhs, #out] iterators ["parallel", "parallel", "reduction"] bounds [8, 8, 8]
+    accumulator i32 by #tamis.vector_mul<lanes = 8> tile [1, 1, 0] {nibbles} -> tensor<8x8xi32>
+  return %y : tensor<8x8xi32>
+}
+
+// -----
+
+#lhs = affine_map<(m, n, b, k) -> (m, b, k)>
+#rhs = affine_map<(m, n, b, k) -> (n, b, k)>
+#out = affine_map<(m, n, b, k) -> (m, n)>
+func.func @block_that_is_a_row(%x: tensor<1x2x8xi8>, %w: tensor<1x1x4x32xi8>, %e: tensor<1x8xf32>) -> tensor<1x8xf32> {
+  // expected-error @below {{expected the block dimension to be a reduction}}
+  %y = tamis_kernel.contract ins(%x, %w : tensor<1x2x8xi8>, tensor<1x1x4x32xi8>) outs(%e : tensor<1x8xf32>)
+    maps [#lhs, #rhs, #out] iterators ["parallel", "parallel", "reduction", "reduction"] bounds [1, 8, 2, 8]
+    accumulator i32 by #tamis.vector_mul<lanes = 8> tile [1, 1, 0] {packed, block = 0 : i64} combine {
+  ^bb0(%total: f32, %sum: i32):
+    tamis.yield %total : f32
+  } -> tensor<1x8xf32>
+  return %y : tensor<1x8xf32>
+}
+
+// -----
+
+func.func @nibbles_of_floats(%w: tensor<2x4xi8>, %e: tensor<1x1x2x2xf32>) -> tensor<1x1x2x2xf32> {
+  // expected-error @below {{expected bytes of nibbles, got 'f32'}}
+  %p = tamis_kernel.pack ins(%w : tensor<2x4xi8>) outs(%e : tensor<1x1x2x2xf32>) groups [] column 0 reductions [1] run 1 step 1 {nibbles} -> tensor<1x1x2x2xf32>
+  return %p : tensor<1x1x2x2xf32>
+}
+
+// -----
+
+func.func @tile_without_positions(%x: memref<4x8xf32>, %w: memref<8x16xf32>, %y: memref<4x16xf32>) {
+  // expected-error @below {{expected rows, vectors and cache positions in tile}}
+  tamis_kernel.contract ins(%x, %w : memref<4x8xf32>, memref<8x16xf32>) outs(%y : memref<4x16xf32>)
+    maps [affine_map<(m, n, k) -> (m, k)>, affine_map<(m, n, k) -> (k, n)>, affine_map<(m, n, k) -> (m, n)>]
+    iterators ["parallel", "parallel", "reduction"] bounds [4, 16, 8]
+    accumulator f32 by #tamis.vector_fma<lanes = 8, fused = true> tile [4, 2]
+  return
+}
+
+// -----
+
+func.func @negative_depth(%x: memref<4x8xf32>, %w: memref<8x16xf32>, %y: memref<4x16xf32>) {
+  // expected-error @below {{expected a positive register block in tile}}
+  tamis_kernel.contract ins(%x, %w : memref<4x8xf32>, memref<8x16xf32>) outs(%y : memref<4x16xf32>)
+    maps [affine_map<(m, n, k) -> (m, k)>, affine_map<(m, n, k) -> (k, n)>, affine_map<(m, n, k) -> (m, n)>]
+    iterators ["parallel", "parallel", "reduction"] bounds [4, 16, 8]
+    accumulator f32 by #tamis.vector_fma<lanes = 8, fused = true> tile [4, 2, 0, -8]
+  return
+}
+
+// -----
+
+func.func @pieces_of_another_type(%x: memref<4x8xf32>, %w: memref<8x16xf32>, %y: memref<4x16xi8>) {
+  // expected-error @below {{a sum in pieces expected a result of its own float type, got 'i8'}}
+  tamis_kernel.contract ins(%x, %w : memref<4x8xf32>, memref<8x16xf32>) outs(%y : memref<4x16xi8>)
+    maps [affine_map<(m, n, k) -> (m, k)>, affine_map<(m, n, k) -> (k, n)>, affine_map<(m, n, k) -> (m, n)>]
+    iterators ["parallel", "parallel", "reduction"] bounds [4, 16, 8]
+    accumulator f32 by #tamis.vector_fma<lanes = 8, fused = true> tile [4, 2, 0, 4] epilogue {
+  ^bb0(%a: f32):
+    %0 = arith.fptosi %a : f32 to i8
+    tamis.yield %0 : i8
+  }
+  return
+}
+
+// -----
+
+func.func @encode_panels(%w: tensor<8x8xf32>) {
+  // expected-error@+1 {{expected packed panels of a static shape}}
+  %v, %p = tamis_kernel.encode %w : tensor<8x8xf32>
+    as #tamis.n_of_m<entries = 32, selection = #tamis.x86_select_fma<lanes = 8, kept = 2>> -> tensor<32xf32>, tensor<2xi32>
+  return
+}
+
+// -----
+
+func.func @encode_vectors(%w: tensor<1x1x2x24xf32>) {
+  // expected-error@+1 {{expected panels of whole vectors of 32 elements}}
+  %v, %p = tamis_kernel.encode %w : tensor<1x1x2x24xf32>
+    as #tamis.n_of_m<entries = 24, selection = #tamis.x86_select_fma<lanes = 8, kept = 2>> -> tensor<24xf32>, tensor<1xi32>
+  return
+}
+
+// -----
+
+func.func @encode_entries(%w: tensor<1x1x2x32xf32>) {
+  // expected-error@+1 {{expected 32 entries}}
+  %v, %p = tamis_kernel.encode %w : tensor<1x1x2x32xf32>
+    as #tamis.n_of_m<entries = 16, selection = #tamis.x86_select_fma<lanes = 8, kept = 2>> -> tensor<16xf32>, tensor<2xi32>
+  return
+}
+
+// -----
+
+func.func @encode_places(%w: tensor<1x1x2x32xf32>) {
+  // expected-error@+1 {{keys expected 'tensor<2xi32>', got 'tensor<2xi8>'}}
+  %v, %p = tamis_kernel.encode %w : tensor<1x1x2x32xf32>
+    as #tamis.n_of_m<entries = 32, selection = #tamis.x86_select_fma<lanes = 8, kept = 2>> -> tensor<32xf32>, tensor<2xi8>
+  return
+}
+
+// -----
+
+func.func @encode_codes_of_bytes(%w: tensor<1x1x2x32xi8>) {
+  // expected-error@+1 {{expected elements of 4 bytes}}
+  %v, %p = tamis_kernel.encode %w : tensor<1x1x2x32xi8>
+    as #tamis.codebook<entries = 3, lookup = #tamis.x86_lookup<bytes = 4, elements = 8>> -> tensor<1x1x1x32xi8>, tensor<16xi8>
+  return
+}
+
+// -----
+
+func.func @encode_odd_steps(%w: tensor<1x1x3x32xf32>) {
+  // expected-error@+1 {{expected an even number of steps}}
+  %v, %p = tamis_kernel.encode %w : tensor<1x1x3x32xf32>
+    as #tamis.codebook<entries = 3, lookup = #tamis.x86_lookup<bytes = 4, elements = 8>> -> tensor<1x1x1x32xi8>, tensor<16xf32>
+  return
+}
+
+// -----
+
+func.func @encode_a_bitmask(%w: tensor<1x1x2x32xf32>) {
+  // expected-error@+1 {{expected a storage of fixed stride, got #tamis.bitmask<}}
+  %v, %p = tamis_kernel.encode %w : tensor<1x1x2x32xf32>
+    as #tamis.bitmask<entries = 9, unit = 1, expansion = #tamis.x86_shuffle<bytes = 4>> -> tensor<17xf32>, tensor<8xi8>
   return
 }
 

@@ -109,6 +109,28 @@ func.func @block_list(%x: tensor<16x64xi8>, %p: tensor<1x2x16x64xi8>, %e: tensor
   return %y : tensor<16x32xi32>
 }
 
+// CHECK-LABEL: func.func @n_of_m
+// CHECK: %[[V:.+]], %[[P:.+]] = tamis_kernel.encode %{{.+}} : tensor<1x1x8x32xi8> as #tamis.n_of_m<entries = 128, selection = #tamis.x86_select_madd<lanes = 8>> -> tensor<128xi8>, tensor<8xi32>
+// CHECK: tamis_kernel.contract ins(%{{.+}}, %[[V]] : tensor<1x32xi8>, tensor<128xi8>) stream(%[[P]] : tensor<8xi32>)
+// CHECK-SAME: by #tamis.x86_select_madd<lanes = 8> tile [1, 1, 0] {packed, storage = #tamis.n_of_m<entries = 128, selection = #tamis.x86_select_madd<lanes = 8>>}
+func.func @n_of_m(%x: tensor<1x32xi8>, %p: tensor<1x1x8x32xi8>, %e: tensor<1x8xi32>) -> tensor<1x8xi32> {
+  %v, %q = tamis_kernel.encode %p : tensor<1x1x8x32xi8>
+    as #tamis.n_of_m<entries = 128, selection = #tamis.x86_select_madd<lanes = 8>> -> tensor<128xi8>, tensor<8xi32>
+  %y = tamis_kernel.contract ins(%x, %v : tensor<1x32xi8>, tensor<128xi8>) stream(%q : tensor<8xi32>) outs(%e : tensor<1x8xi32>)
+    maps [affine_map<(m, n, k) -> (m, k)>, affine_map<(m, n, k) -> (k, n)>, affine_map<(m, n, k) -> (m, n)>]
+    iterators ["parallel", "parallel", "reduction"] bounds [1, 8, 32] accumulator i32
+    by #tamis.x86_select_madd<lanes = 8> tile [1, 1, 0] {packed, storage = #tamis.n_of_m<entries = 128, selection = #tamis.x86_select_madd<lanes = 8>>} -> tensor<1x8xi32>
+  return %y : tensor<1x8xi32>
+}
+
+// CHECK-LABEL: func.func @codebook
+// CHECK: tamis_kernel.encode %{{.+}} : tensor<1x1x32x8xf32> as #tamis.codebook<entries = 9, lookup = #tamis.x86_lookup<bytes = 4, elements = 8>> -> tensor<1x1x16x8xi8>, tensor<16xf32>
+func.func @codebook(%p: tensor<1x1x32x8xf32>) -> (tensor<1x1x16x8xi8>, tensor<16xf32>) {
+  %v, %t = tamis_kernel.encode %p : tensor<1x1x32x8xf32>
+    as #tamis.codebook<entries = 9, lookup = #tamis.x86_lookup<bytes = 4, elements = 8>> -> tensor<1x1x16x8xi8>, tensor<16xf32>
+  return %v, %t : tensor<1x1x16x8xi8>, tensor<16xf32>
+}
+
 // CHECK-LABEL: func.func @blocks
 // CHECK: tamis_kernel.contract ins(%{{.+}}, %{{.+}} : tensor<1x2x8xi8>, tensor<1x1x2x32xi8>) factors(%{{.+}} : tensor<1x1x2x8xf32>)
 // CHECK-SAME: by #tamis.x86_vnni<lanes = 8, swapped = true> tile [1, 1, 0] {block = 2 : i64, nibbles, packed, rhs_unsigned} combine {

@@ -148,6 +148,48 @@ func.func @block_list_of_tiles(%x: memref<32x128xi8>, %v: memref<3x16x128xi8>, %
   return
 }
 
+// Each lane picks the two of four elements that belong to its weights.
+// CHECK-LABEL: func.func @two_of_four_floats
+// CHECK: vector.load %{{.+}}, vector<16xf32>
+// CHECK: %[[WORD:.+]] = memref.load %{{.+}} : memref<32xi32>
+// CHECK: %[[ALL:.+]] = vector.broadcast %[[WORD]] : i32 to vector<8xi32>
+// CHECK: arith.shrui %[[ALL]], %{{.+}} : vector<8xi32>
+// CHECK-COUNT-2: llvm.call_intrinsic "llvm.x86.avx.vpermilvar.ps.256"
+// CHECK: return
+func.func @two_of_four_floats(%x: memref<1x64xf32>, %v: memref<512xf32>, %p: memref<32xi32>, %o: memref<1x16xf32>) {
+  tamis_kernel.contract ins(%x, %v : memref<1x64xf32>, memref<512xf32>) stream(%p : memref<32xi32>) outs(%o : memref<1x16xf32>)
+    maps [#lhs, #rhs, #out] iterators ["parallel", "parallel", "reduction"] bounds [1, 16, 64] accumulator f32
+    by #tamis.x86_select_fma<lanes = 8, kept = 2> tile [1, 2, 0] {packed, storage = #tamis.n_of_m<entries = 512, selection = #tamis.x86_select_fma<lanes = 8, kept = 2>>}
+  return
+}
+
+// CHECK-LABEL: func.func @two_of_four_bytes
+// CHECK: memref.load %{{.+}} : memref<16xi64>
+// CHECK: llvm.call_intrinsic "llvm.x86.avx512.permvar.si.512"
+// CHECK: llvm.call_intrinsic "llvm.x86.avx512.pshuf.b.512"
+// CHECK: llvm.call_intrinsic "llvm.x86.avx512.pmaddw.d.512"
+// CHECK: return
+func.func @two_of_four_bytes(%x: memref<1x64xi8>, %v: memref<512xi8>, %p: memref<16xi64>, %t: memref<1x16xi32>, %o: memref<1x16xi32>) {
+  tamis_kernel.contract ins(%x, %v : memref<1x64xi8>, memref<512xi8>) stream(%p : memref<16xi64>) sums(%t : memref<1x16xi32>) outs(%o : memref<1x16xi32>)
+    maps [#lhs, #rhs, #out] iterators ["parallel", "parallel", "reduction"] bounds [1, 16, 64] accumulator i32
+    by #tamis.x86_select_madd<lanes = 16> tile [1, 1, 0] {packed, storage = #tamis.n_of_m<entries = 512, selection = #tamis.x86_select_madd<lanes = 16>>}
+  return
+}
+
+// A byte holds the codes of two steps.
+// CHECK-LABEL: func.func @codebook
+// CHECK: vector.load %{{.+}} : memref<16xf32>, vector<16xf32>
+// CHECK: scf.for
+// CHECK: vector.load %{{.+}}, vector<8xi8>
+// CHECK-COUNT-4: llvm.call_intrinsic "llvm.x86.avx2.permps"
+// CHECK: return
+func.func @codebook(%x: memref<1x640xf32>, %v: memref<1x1x320x8xi8>, %t: memref<16xf32>, %o: memref<1x8xf32>) {
+  tamis_kernel.contract ins(%x, %v : memref<1x640xf32>, memref<1x1x320x8xi8>) stream(%t : memref<16xf32>) outs(%o : memref<1x8xf32>)
+    maps [#lhs, #rhs, #out] iterators ["parallel", "parallel", "reduction"] bounds [1, 8, 640] accumulator f32
+    by #tamis.vector_fma<lanes = 8, fused = true> tile [1, 1, 0] {packed, storage = #tamis.codebook<entries = 9, lookup = #tamis.x86_lookup<bytes = 4, elements = 8>>}
+  return
+}
+
 // One vector of positions: four entries at a time, the rest one by one.
 // CHECK-LABEL: func.func @entries_take_turns
 // CHECK: scf.for {{.+}} -> (vector<8xf32>, vector<8xf32>, vector<8xf32>, vector<8xf32>)

@@ -54,3 +54,32 @@ func.func @other_blocks() -> tensor<1x1x2xf32> {
     : tensor<1x1x3x2xf32> -> tensor<1x1x2xf32>, tensor<1xi32>, tensor<2xi32>
   return %v : tensor<1x1x2xf32>
 }
+
+// -----
+
+func.func @codes_of_an_activation(%p: tensor<1x1x2x16xi8>) -> tensor<1x1x1x16xi8> {
+  // expected-error@+1 {{expected constant panels}}
+  %v, %t = tamis_kernel.encode %p : tensor<1x1x2x16xi8>
+    as #tamis.codebook<entries = 3, lookup = #tamis.x86_lookup<bytes = 1, elements = 16>> -> tensor<1x1x1x16xi8>, tensor<16xi8>
+  return %v : tensor<1x1x1x16xi8>
+}
+
+// -----
+
+func.func @codes_of_many_values() -> tensor<1x1x1x16xi8> {
+  %p = arith.constant dense<[[[[0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15], [16, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]]]]> : tensor<1x1x2x16xi8>
+  // expected-error@+1 {{expected at most 16 values}}
+  %v, %t = tamis_kernel.encode %p : tensor<1x1x2x16xi8>
+    as #tamis.codebook<entries = 16, lookup = #tamis.x86_lookup<bytes = 1, elements = 16>> -> tensor<1x1x1x16xi8>, tensor<16xi8>
+  return %v : tensor<1x1x1x16xi8>
+}
+
+// -----
+
+func.func @three_of_four() -> tensor<16xi8> {
+  %p = arith.constant dense<[[[[1, 2, 3, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]]]]> : tensor<1x1x1x32xi8>
+  // expected-error@+1 {{expected fewer weights in a step}}
+  %v, %q = tamis_kernel.encode %p : tensor<1x1x1x32xi8>
+    as #tamis.n_of_m<entries = 16, selection = #tamis.x86_select_madd<lanes = 8>> -> tensor<16xi8>, tensor<1xi32>
+  return %v : tensor<16xi8>
+}

@@ -175,6 +175,34 @@ func.func @block_list() -> (tensor<2x2x2xi8>, tensor<2xi32>, tensor<4xi32>) {
   return %v, %l, %s : tensor<2x2x2xi8>, tensor<2xi32>, tensor<4xi32>
 }
 
+// Of each column its second and fourth weight, then where they stand, two bits
+// each; columns of zeros name their first two places.
+// CHECK-LABEL: func.func @two_of_four
+func.func @two_of_four() -> (tensor<16xf32>, tensor<1xi32>) {
+  // CHECK-NOT: tamis_kernel
+  %w = arith.constant dense<[[0.0], [5.0], [-0.0], [6.0]]> : tensor<4x1xf32>
+  %e = tensor.empty() : tensor<1x1x1x32xf32>
+  %p = tamis_kernel.pack ins(%w : tensor<4x1xf32>) outs(%e : tensor<1x1x1x32xf32>)
+         groups [] column 1 reductions [0] run 1 step 4 -> tensor<1x1x1x32xf32>
+  // CHECK-DAG{LITERAL}: arith.constant dense<[5.000000e+00, 0.000000e+00, 0.000000e+00, 0.000000e+00, 0.000000e+00, 0.000000e+00, 0.000000e+00, 0.000000e+00, 6.000000e+00, 0.000000e+00, 0.000000e+00, 0.000000e+00, 0.000000e+00, 0.000000e+00, 0.000000e+00, 0.000000e+00]>
+  // CHECK-DAG: arith.constant dense<1145324621> : tensor<1xi32>
+  %v, %q = tamis_kernel.encode %p : tensor<1x1x1x32xf32>
+    as #tamis.n_of_m<entries = 16, selection = #tamis.x86_select_fma<lanes = 8, kept = 2>> -> tensor<16xf32>, tensor<1xi32>
+  return %v, %q : tensor<16xf32>, tensor<1xi32>
+}
+
+// Two steps in a byte; the table ascends.
+// CHECK-LABEL: func.func @codebook
+func.func @codebook() -> (tensor<1x1x1x16xi8>, tensor<16xi8>) {
+  // CHECK-NOT: tamis_kernel
+  %p = arith.constant dense<[[[[7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, -3], [7, -3, -3, 9, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7]]]]> : tensor<1x1x2x16xi8>
+  // CHECK-DAG{LITERAL}: arith.constant dense<[[[[17, 1, 1, 33, 17, 17, 17, 17, 17, 17, 17, 17, 17, 17, 17, 16]]]]> : tensor<1x1x1x16xi8>
+  // CHECK-DAG{LITERAL}: arith.constant dense<[-3, 7, 9, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]> : tensor<16xi8>
+  %v, %t = tamis_kernel.encode %p : tensor<1x1x2x16xi8>
+    as #tamis.codebook<entries = 3, lookup = #tamis.x86_lookup<bytes = 1, elements = 16>> -> tensor<1x1x1x16xi8>, tensor<16xi8>
+  return %v, %t : tensor<1x1x1x16xi8>, tensor<16xi8>
+}
+
 // CHECK-LABEL: func.func @keeps_activation
 func.func @keeps_activation(%w: tensor<2x2xf32>) -> (tensor<1x1x2x2xf32>, tensor<2x2xf32>) {
   // CHECK: tamis_kernel.pack

@@ -445,3 +445,137 @@ module attributes {tamis.target = #tamis.target<"x86_64", ["amx-int8", "amx-tile
     return %y : tensor<64x512xi32>
   }
 }
+
+// -----
+
+#lhs = affine_map<(m, n, k) -> (m, k)>
+#rhs = affine_map<(m, n, k) -> (k, n)>
+#out = affine_map<(m, n, k) -> (m, n)>
+module attributes {tamis.target = #tamis.target<"x86_64", ["avx2", "fma"]>,
+                   tamis.profile = #tamis.profile<facts = {l3.bytes = 1.0 : f64, dram.bytes_per_cycle = 0.01 : f64, codebook.margin = 1.0e-6 : f64}>} {
+  ml_program.global private @other(dense<0.0> : tensor<4xf32>) : tensor<4xf32>
+
+  // As many bytes as a bitmask, and less work.
+  // CHECK-LABEL: func.func @two_of_four
+  func.func @two_of_four(%x: tensor<1x60xf32>, %e: tensor<1x128xf32>) -> tensor<1x128xf32> {
+    %zero = arith.constant 0.0 : f32
+    %ones = arith.constant dense<1.0> : tensor<15x2x128xf32>
+    %p = tensor.pad %ones low[0, 0, 0] high[0, 2, 0] {
+    ^bb0(%i: index, %j: index, %k: index):
+      tensor.yield %zero : f32
+    } : tensor<15x2x128xf32> to tensor<15x4x128xf32>
+    %w = tensor.collapse_shape %p [[0, 1], [2]] : tensor<15x4x128xf32> into tensor<60x128xf32>
+    // CHECK: %[[P:.+]] = tamis_kernel.pack {{.+}} step 4
+    // CHECK: %[[V:.+]], %[[K:.+]] = tamis_kernel.encode %[[P]] : {{.+}} as #tamis.n_of_m<entries = 3840, selection = #tamis.x86_select_fma<lanes = 8, kept = 2>>
+    // CHECK-SAME: -> tensor<3840xf32>, tensor<240xi32>
+    // CHECK: tamis_kernel.contract ins(%{{.+}}, %[[V]] : {{.+}}) stream(%[[K]] : tensor<240xi32>) outs
+    // CHECK-SAME: by #tamis.x86_select_fma<lanes = 8, kept = 2> tile [1, 4, 0]
+    // CHECK-SAME: chosen = "2 of 4"
+    %y = tamis.contract ins(%x, %w : tensor<1x60xf32>, tensor<60x128xf32>) outs(%e : tensor<1x128xf32>)
+           maps [#lhs, #rhs, #out] iterators ["parallel", "parallel", "reduction"] pad [0, 0] accumulator f32 -> tensor<1x128xf32>
+    return %y : tensor<1x128xf32>
+  }
+
+  // CHECK-LABEL: func.func @one_of_four
+  func.func @one_of_four(%x: tensor<1x60xf32>, %e: tensor<1x128xf32>) -> tensor<1x128xf32> {
+    %zero = arith.constant 0.0 : f32
+    %ones = arith.constant dense<1.0> : tensor<15x1x128xf32>
+    %p = tensor.pad %ones low[0, 0, 0] high[0, 3, 0] {
+    ^bb0(%i: index, %j: index, %k: index):
+      tensor.yield %zero : f32
+    } : tensor<15x1x128xf32> to tensor<15x4x128xf32>
+    %w = tensor.collapse_shape %p [[0, 1], [2]] : tensor<15x4x128xf32> into tensor<60x128xf32>
+    // CHECK: tamis_kernel.contract {{.+}}storage = #tamis.n_of_m<entries = 1920, selection = #tamis.x86_select_fma<lanes = 8, kept = 1>>
+    // CHECK-SAME: chosen = "1 of 4"
+    %y = tamis.contract ins(%x, %w : tensor<1x60xf32>, tensor<60x128xf32>) outs(%e : tensor<1x128xf32>)
+           maps [#lhs, #rhs, #out] iterators ["parallel", "parallel", "reduction"] pad [0, 0] accumulator f32 -> tensor<1x128xf32>
+    return %y : tensor<1x128xf32>
+  }
+
+  // CHECK-LABEL: func.func @two_of_four_bytes
+  func.func @two_of_four_bytes(%x: tensor<1x60xi8>, %e: tensor<1x128xi32>) -> tensor<1x128xi32> {
+    %zero = arith.constant 0 : i8
+    %ones = arith.constant dense<1> : tensor<15x2x128xi8>
+    %p = tensor.pad %ones low[0, 0, 0] high[0, 2, 0] {
+    ^bb0(%i: index, %j: index, %k: index):
+      tensor.yield %zero : i8
+    } : tensor<15x2x128xi8> to tensor<15x4x128xi8>
+    %w = tensor.collapse_shape %p [[0, 1], [2]] : tensor<15x4x128xi8> into tensor<60x128xi8>
+    // Pairs of a bitmask would have fewer bytes here: each pair is whole or gone.
+    // CHECK: tamis_kernel.contract {{.+}}candidates = {{.+}}"2 of 4" = {
+    %y = tamis.contract ins(%x, %w : tensor<1x60xi8>, tensor<60x128xi8>) outs(%e : tensor<1x128xi32>)
+           maps [#lhs, #rhs, #out] iterators ["parallel", "parallel", "reduction"] pad [0, 0] accumulator i32 -> tensor<1x128xi32>
+    return %y : tensor<1x128xi32>
+  }
+
+}
+
+// -----
+
+#lhs = affine_map<(m, n, k) -> (m, k)>
+#rhs = affine_map<(m, n, k) -> (k, n)>
+#out = affine_map<(m, n, k) -> (m, n)>
+module attributes {tamis.target = #tamis.target<"x86_64", ["avx2", "fma"]>,
+                   tamis.profile = #tamis.profile<facts = {l3.bytes = 1.0 : f64, dram.bytes_per_cycle = 0.01 : f64, n_of_m.margin = 1.0e-6 : f64, bitmask.margin = 1.0e-6 : f64}>} {
+  ml_program.global private @other(dense<0.0> : tensor<4xf32>) : tensor<4xf32>
+
+  // CHECK-LABEL: func.func @two_values
+  func.func @two_values(%x: tensor<1x60xf32>, %e: tensor<1x128xf32>) -> tensor<1x128xf32> {
+    %zero = arith.constant 3.0 : f32
+    %ones = arith.constant dense<1.0> : tensor<15x2x128xf32>
+    %p = tensor.pad %ones low[0, 0, 0] high[0, 2, 0] {
+    ^bb0(%i: index, %j: index, %k: index):
+      tensor.yield %zero : f32
+    } : tensor<15x2x128xf32> to tensor<15x4x128xf32>
+    %w = tensor.collapse_shape %p [[0, 1], [2]] : tensor<15x4x128xf32> into tensor<60x128xf32>
+    // CHECK: %[[P:.+]] = tamis_kernel.pack {{.+}} step 1
+    // CHECK: %[[V:.+]], %[[T:.+]] = tamis_kernel.encode %[[P]] : {{.+}} as #tamis.codebook<entries = 2, lookup = #tamis.x86_lookup<bytes = 4, elements = 8>>
+    // CHECK: tamis_kernel.contract ins(%{{.+}}, %[[V]] : {{.+}}) stream(%[[T]] : tensor<16xf32>) outs
+    // CHECK-SAME: chosen = "codebook of 2"
+    %y = tamis.contract ins(%x, %w : tensor<1x60xf32>, tensor<60x128xf32>) outs(%e : tensor<1x128xf32>)
+           maps [#lhs, #rhs, #out] iterators ["parallel", "parallel", "reduction"] pad [0, 0] accumulator f32 -> tensor<1x128xf32>
+    return %y : tensor<1x128xf32>
+  }
+
+  // CHECK-LABEL: func.func @two_values_of_bytes
+  func.func @two_values_of_bytes(%x: tensor<1x60xi8>, %e: tensor<1x128xi32>) -> tensor<1x128xi32> {
+    %zero = arith.constant 3 : i8
+    %ones = arith.constant dense<1> : tensor<15x2x128xi8>
+    %p = tensor.pad %ones low[0, 0, 0] high[0, 2, 0] {
+    ^bb0(%i: index, %j: index, %k: index):
+      tensor.yield %zero : i8
+    } : tensor<15x2x128xi8> to tensor<15x4x128xi8>
+    %w = tensor.collapse_shape %p [[0, 1], [2]] : tensor<15x4x128xi8> into tensor<60x128xi8>
+    // CHECK: tamis_kernel.encode {{.+}} as #tamis.codebook<entries = 2, lookup = #tamis.x86_lookup<bytes = 1, elements = 16>>
+    %y = tamis.contract ins(%x, %w : tensor<1x60xi8>, tensor<60x128xi8>) outs(%e : tensor<1x128xi32>)
+           maps [#lhs, #rhs, #out] iterators ["parallel", "parallel", "reduction"] pad [0, 0] accumulator i32 -> tensor<1x128xi32>
+    return %y : tensor<1x128xi32>
+  }
+}
+
+// -----
+
+#lhs = affine_map<(m, n, k) -> (m, k)>
+#rhs = affine_map<(m, n, k) -> (k, n)>
+#out = affine_map<(m, n, k) -> (m, n)>
+module attributes {tamis.target = #tamis.target<"x86_64", ["avx2", "fma"]>,
+                   tamis.profile = #tamis.profile<facts = {l3.bytes = 1.0 : f64, dram.bytes_per_cycle = 0.01 : f64, codebook.margin = 1.0e-6 : f64,
+                                                            bitmask.margin = 1.0e-6 : f64, row_stream.margin = 1.0e-6 : f64}>} {
+  ml_program.global private @other(dense<0.0> : tensor<4xf32>) : tensor<4xf32>
+
+  // CHECK-LABEL: func.func @three_of_four
+  func.func @three_of_four(%x: tensor<1x60xf32>, %e: tensor<1x128xf32>) -> tensor<1x128xf32> {
+    %zero = arith.constant 0.0 : f32
+    %ones = arith.constant dense<1.0> : tensor<15x3x128xf32>
+    %p = tensor.pad %ones low[0, 0, 0] high[0, 1, 0] {
+    ^bb0(%i: index, %j: index, %k: index):
+      tensor.yield %zero : f32
+    } : tensor<15x3x128xf32> to tensor<15x4x128xf32>
+    %w = tensor.collapse_shape %p [[0, 1], [2]] : tensor<15x4x128xf32> into tensor<60x128xf32>
+    // CHECK-NOT: encode
+    // CHECK: tamis_kernel.contract {{.+}}why = "{{.+}}no N:M: more weights in a step;
+    %y = tamis.contract ins(%x, %w : tensor<1x60xf32>, tensor<60x128xf32>) outs(%e : tensor<1x128xf32>)
+           maps [#lhs, #rhs, #out] iterators ["parallel", "parallel", "reduction"] pad [0, 0] accumulator f32 -> tensor<1x128xf32>
+    return %y : tensor<1x128xf32>
+  }
+}

@@ -147,6 +147,30 @@ EXPAND(v16i32, uint32_t, 16)
 EXPAND(v32i16, uint16_t, 32)
 EXPAND(v64i8, uint8_t, 64)
 
+/* vpermd and vpermps: the lowest four bits say which element. */
+#define PERMUTE(name, type)                                                    \
+  void emulated_avx512_permvar_##name##_512(type *out, const type *from,       \
+                                            const uint32_t *at) {              \
+    for (int i = 0; i < 16; ++i)                                               \
+      out[i] = from[at[i] & 15];                                               \
+  }
+PERMUTE(si, uint32_t)
+PERMUTE(sf, float)
+
+/* vpermilps: one of the four elements of the same 16 bytes. */
+void emulated_avx512_vpermilvar_ps_512(float *out, const float *from,
+                                       const uint32_t *at) {
+  for (int i = 0; i < 16; ++i)
+    out[i] = from[i / 4 * 4 + (at[i] & 3)];
+}
+
+/* vpshufb: a byte of the same 16, zero where the top bit is set. */
+void emulated_avx512_pshuf_b_512(uint8_t *out, const uint8_t *from,
+                                 const uint8_t *at) {
+  for (int i = 0; i < 64; ++i)
+    out[i] = at[i] & 128 ? 0 : from[i / 16 * 16 + (at[i] & 15)];
+}
+
 /* vmaxps: the second operand unless the first is larger. */
 void emulated_avx512_max_ps_512(float *out, const float *a, const float *b,
                                 int32_t rounding) {

@@ -103,7 +103,7 @@ defvar pruningOptions = [
   Option<"criterion", "criterion", "std::string", "\"magnitude\"",
          "magnitude, random, l1, l2, activation, gradient, wanda, sparsegpt">,
   Option<"scope", "scope", "std::string", "\"local\"",
-         "local: each layer its share; global: one order over all layers">,
+         "local: each layer its share; global: one order over all layers; time: where it saves most time for the score lost">,
   Option<"seed", "seed", "int64_t", "0", "seed of criterion random">,
   ListOption<"include", "include", "std::string",
              "only these layers or tensors (names or regular expressions)">,
@@ -140,7 +140,10 @@ def Prune : Pass<"tamis-prune", "::mlir::ModuleOp"> {
     makes the sparsity) that keeps at least 90 % of the score that dropping
     single weights keeps and from which the target is predicted to gain more than
     from a finer one, in float32 or in 8-bit integers; without a target, scores
-    alone decide. The report has every share and gain. Pattern `channel` removes
+    alone decide. The report has every share and gain. With scope `time` each
+    layer gets a sparsity of its own: the step that loses the least share of a
+    layer's score for each microsecond it is predicted to save is taken until
+    all layers take as long as with the asked sparsity. Pattern `channel` removes
     channels: their weights become zero here, and the module attribute
     `tamis.removed` says which indices of which parameters stay, and which
     tensors shrink, everywhere the channel is seen. `head` removes only heads of

@@ -231,6 +231,74 @@ def Tamis_BlockListAttr : Tamis_Attr<"BlockList", "block_list", [
   let assemblyFormat = "`<` struct(params) `>`";
 }
 
+/// What `tamis_kernel.encode` makes.
+class Tamis_EncodedAttr<string name, string mnemonic>
+    : Tamis_Attr<name, mnemonic, [DeclareAttrInterfaceMethods<
+        StorageAttrInterface, ["hasPanels", "getStreams", "getEncoded"]>]> {
+  let extraClassDefinition = [{
+    bool $cppClass::hasPanels() const { return true; }
+    int64_t $cppClass::getStreams() const { return 1; }
+  }];
+}
+
+def Tamis_NOfMAttr : Tamis_EncodedAttr<"NOfM", "n_of_m"> {
+  let summary = "packed weights of which each step of a lane keeps equally many";
+  let description = [{
+    Panels as `tamis_kernel.pack` orders them for `selection`, an instruction
+    that multiplies N of every M consecutive weights of an output channel. Of
+    each vector of steps the N are stored, and an integer that says where they
+    stand; `entries` elements altogether. Where fewer are not zero, zeros fill
+    up. Nothing has to be looked for: vector i begins at a multiple of i.
+
+    Example: `#tamis.n_of_m<entries = 256, selection = #tamis.x86_select_fma<lanes = 8, kept = 2>>`
+  }];
+  let parameters = (ins "int64_t":$entries,
+                        "::mlir::tamis::SelectionAttrInterface":$selection);
+  let genVerifyDecl = 1;
+  let assemblyFormat = "`<` struct(params) `>`";
+  let extraClassDeclaration = [{
+    /// The instruction that `selection` is.
+    ::mlir::tamis::InstructionAttrInterface getInstruction() const;
+    /// Stored elements of one vector.
+    int64_t getVectorElements() const;
+  }];
+}
+
+def Tamis_CodebookAttr : Tamis_EncodedAttr<"Codebook", "codebook"> {
+  let summary = "packed weights of few values as places in a table of them";
+  let description = [{
+    Panels as `tamis_kernel.pack` orders nibbles: two codes in a byte, each the
+    place of an element in a table of 16, of which `entries` are in use, in
+    ascending order. `lookup` brings the elements back.
+
+    Example: `#tamis.codebook<entries = 9, lookup = #tamis.x86_lookup<bytes = 4, elements = 8>>`
+  }];
+  let parameters = (ins "int64_t":$entries,
+                        "::mlir::tamis::LookupAttrInterface":$lookup);
+  let genVerifyDecl = 1;
+  let assemblyFormat = "`<` struct(params) `>`";
+  let extraClassDeclaration = [{
+    /// Elements of a table, in use or not.
+    static constexpr int64_t kCodes = 16;
+  }];
+}
+
+//===-- lookups -----------------------------------------------------------===//
+
+def Tamis_X86LookupAttr : Tamis_Attr<"X86Lookup", "x86_lookup", [
+    DeclareAttrInterfaceMethods<LookupAttrInterface>]> {
+  let summary = "elements of a table of 16, by shuffles";
+  let description = [{
+    Elements of 4 `bytes` by vpermps, of 1 by vpshufb; vectors are of 16 bytes
+    (elements of 1), 32 (AVX2) or 64 (AVX-512).
+
+    Example: `#tamis.x86_lookup<bytes = 4, elements = 8>`
+  }];
+  let parameters = (ins "int64_t":$bytes, "int64_t":$elements);
+  let genVerifyDecl = 1;
+  let assemblyFormat = "`<` struct(params) `>`";
+}
+
 //===-- expansions --------------------------------------------------------===//
 
 def Tamis_X86ShuffleAttr : Tamis_Attr<"X86Shuffle", "x86_shuffle", [
@@ -355,6 +423,39 @@ def Tamis_X86DotBf16Attr : Tamis_InstructionAttr<"X86DotBf16", "x86_dot_bf16"> {
     Example: `#tamis.x86_dot_bf16`
   }];
   let assemblyFormat = "";
+}
+
+def Tamis_X86SelectFmaAttr : Tamis_Attr<"X86SelectFma", "x86_select_fma", [
+    DeclareAttrInterfaceMethods<InstructionAttrInterface, [
+      "getLhsOffset", "isTile", "getCycles"]>,
+    DeclareAttrInterfaceMethods<SelectionAttrInterface>]> {
+  let summary = "float32 multiply-add of some of four elements, vpermilps";
+  let description = [{
+    Of four consecutive elements of lhs each lane picks `kept`, 1 or 2, by their
+    places of two bits. 8 lanes are AVX2, 16 AVX-512.
+
+    Example: `#tamis.x86_select_fma<lanes = 8, kept = 2>`
+  }];
+  let parameters = (ins "int64_t":$lanes, "int64_t":$kept);
+  let genVerifyDecl = 1;
+  let assemblyFormat = "`<` struct(params) `>`";
+}
+
+def Tamis_X86SelectMaddAttr : Tamis_Attr<"X86SelectMadd", "x86_select_madd", [
+    DeclareAttrInterfaceMethods<InstructionAttrInterface, [
+      "getLhsOffset", "isTile", "getStagedType", "getCycles"]>,
+    DeclareAttrInterfaceMethods<SelectionAttrInterface>]> {
+  let summary = "two of four 8-bit elements widened to int16, vpshufb, vpmaddwd";
+  let description = [{
+    Each lane picks two of four consecutive elements of lhs by a mask of four
+    bits, whose lower three find the bytes in a table. 8 lanes are AVX2, 16
+    AVX512BW.
+
+    Example: `#tamis.x86_select_madd<lanes = 8>`
+  }];
+  let parameters = (ins "int64_t":$lanes);
+  let genVerifyDecl = 1;
+  let assemblyFormat = "`<` struct(params) `>`";
 }
 
 /// An instruction of AMX: its products are built tile by tile.

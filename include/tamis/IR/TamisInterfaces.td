@@ -155,6 +155,16 @@ def StorageAttrInterface : AttrInterface<"StorageAttrInterface"> {
       True if it is the packed panels with something left out: kernels walk
       panels, and the weights have the type and order of the instruction's.
     }], "bool", "hasPanels", (ins), "", "return false;">,
+    InterfaceMethod<[{
+      How many arrays a contraction reads beside the first, as `stream`.
+    }], "int64_t", "getStreams", (ins), "", "return 2;">,
+    InterfaceMethod<[{
+      The types of the two arrays that `tamis_kernel.encode` makes of panels
+      `packed`; none, and `expected`, where they do not fit. Other storages have
+      packers of their own.
+    }], "::llvm::SmallVector<::mlir::Type>", "getEncoded",
+    (ins "::mlir::RankedTensorType":$packed, "std::string &":$expected), "",
+    "return {};">,
   ];
 }
 
@@ -184,6 +194,65 @@ def ExpansionAttrInterface : AttrInterface<"ExpansionAttrInterface"> {
     (ins "::mlir::OpBuilder &":$builder, "::mlir::Location":$loc,
          "::mlir::Value":$values, "::mlir::Value":$position,
          "::mlir::Value":$mask, "::mlir::VectorType":$type)>,
+  ];
+}
+
+def SelectionAttrInterface : AttrInterface<"SelectionAttrInterface"> {
+  let cppNamespace = "::mlir::tamis";
+  let description = [{
+    What an instruction does besides, whose weights are `#tamis.n_of_m`: of the
+    reduction steps of a lane it multiplies only those whose weights are stored,
+    by picking the left operand's elements for them. A vector of weights is
+    `getKept()` elements a lane and one integer, the places, which says for each
+    where in the step it stands.
+  }];
+  let methods = [
+    InterfaceMethod<"Elements that are stored of a step of a lane.", "int64_t",
+      "getKept">,
+    InterfaceMethod<"Bits of the places of one vector.", "int64_t",
+      "getPlaceBits">,
+    InterfaceMethod<[{
+      The bits of a vector's places that say that the stored elements of `lane`
+      stand at `steps`, which ascend.
+    }], "uint64_t", "encodePlaces",
+    (ins "int64_t":$lane, "::llvm::ArrayRef<int64_t>":$steps)>,
+    InterfaceMethod<[{
+      Where stored element `element` of `lane` lies in the vector.
+    }], "int64_t", "getSlot", (ins "int64_t":$lane, "int64_t":$element)>,
+    InterfaceMethod<[{
+      Cycles that the places of one vector cost one core beside its products.
+    }], "double", "getPlaceCycles">,
+    InterfaceMethod<[{
+      The register that the multiplication takes, of the stored elements of a
+      vector and its places.
+    }], "::mlir::Value", "buildSelected",
+    (ins "::mlir::OpBuilder &":$builder, "::mlir::Location":$loc,
+         "::mlir::Value":$values, "::mlir::Value":$places)>,
+  ];
+}
+
+def LookupAttrInterface : AttrInterface<"LookupAttrInterface"> {
+  let cppNamespace = "::mlir::tamis";
+  let description = [{
+    A way to replace codes of 4 bits by the elements of a table of 16. A target
+    without one for an element type is not offered `#tamis.codebook` of it.
+  }];
+  let methods = [
+    InterfaceMethod<[{
+      The LLVM target features without which it must not be executed.
+    }], "::llvm::SmallVector<::llvm::StringRef>", "getRequiredFeatures">,
+    InterfaceMethod<"Bytes of an element of the table.", "int64_t",
+      "getElementBytes">,
+    InterfaceMethod<"Elements of one vector.", "int64_t", "getElements">,
+    InterfaceMethod<[{
+      Cycles that one vector costs one core beside its products.
+    }], "double", "getCycles">,
+    InterfaceMethod<[{
+      The elements of `table`, a vector of 16, for half of each byte of `codes`,
+      the lower or the upper one.
+    }], "::mlir::Value", "buildLookup",
+    (ins "::mlir::OpBuilder &":$builder, "::mlir::Location":$loc,
+         "::mlir::Value":$table, "::mlir::Value":$codes, "bool":$upper)>,
   ];
 }
 

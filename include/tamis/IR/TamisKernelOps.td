@@ -188,6 +188,29 @@ def TamisKernel_ListBlocksOp : TamisKernel_Op<"list_blocks", [Pure]> {
   let hasVerifier = 1;
 }
 
+def TamisKernel_EncodeOp : TamisKernel_Op<"encode", [Pure]> {
+  let summary = "brings packed constant weights into a storage of fixed stride";
+  let description = [{
+    The two arrays of the storage: of `#tamis.n_of_m` the stored elements and the
+    places of each vector, of `#tamis.codebook` panels of codes and the table.
+
+    Example:
+    ```mlir
+    %v, %p = tamis_kernel.encode %w : tensor<1x4x18x128xf32>
+        as #tamis.n_of_m<entries = 4608, selection = #tamis.x86_select_fma<lanes = 8, kept = 2>> -> tensor<4608xf32>, tensor<288xi32>
+    ```
+  }];
+  let arguments = (ins AnyRankedTensor:$packed, StorageAttrInterface:$storage);
+  let results = (outs AnyRankedTensor:$values, AnyRankedTensor:$keys);
+  let assemblyFormat = [{
+    $packed attr-dict `:` type($packed) `as` $storage `->` type($values) `,`
+    type($keys)
+  }];
+  let builders = [OpBuilder<(ins "::mlir::Value":$packed,
+                                 "::mlir::tamis::StorageAttrInterface":$storage)>];
+  let hasVerifier = 1;
+}
+
 def TamisKernel_ContractOp : TamisKernel_Op<"contract", [
     AttrSizedOperandSegments, DestinationStyleOpInterface,
     DeclareOpInterfaceMethods<MemoryEffectsOpInterface>,
@@ -200,8 +223,8 @@ def TamisKernel_ContractOp : TamisKernel_Op<"contract", [
     speaks of the unpacked operand), else it is read with its strides. `bounds`
     are the iteration bounds, dynamic ones follow from `init` and `lhs`. With a
     `storage`, `rhs` and `stream` are what `tamis_kernel.pack_stream` or, where
-    `packed` is set too, `tamis_kernel.compress` or `list_blocks` made, with
-    `nibbles` a packed `rhs` has two elements in a byte.
+    `packed` is set too, `tamis_kernel.compress`, `list_blocks` or `encode` made,
+    with `nibbles` a packed `rhs` has two elements in a byte.
 
     With a `block` dimension, the outermost reduction, each of its steps has a sum
     of its own. The region `combine` adds it to the total, which begins at zero

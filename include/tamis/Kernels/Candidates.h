@@ -40,6 +40,11 @@ std::string getBitmaskName(int64_t unit, double units);
 /// with a share `blocks` of them all.
 std::string getBlockListName(int64_t columns, int64_t elements, double blocks);
 
+/// The names of storages of fixed stride: so many of so many weights, and a
+/// table of so many values.
+std::string getNOfMName(int64_t kept, int64_t step);
+std::string getCodebookName(int64_t values);
+
 /// The name of dense panels, or of an operand as it lies, with this tile.
 std::string getDenseName(ArrayRef<int64_t> tile);
 

@@ -23,10 +23,15 @@ struct LayerShape {
 int64_t getWordElements(TargetAttr target, Type element);
 
 /// How many times as fast as dense panels the layer is expected to be if a
-/// share `words` of its words is not all zero; 1 where dense panels would be
-/// chosen.
+/// share `words` of its words is not all zero, and of every four weights two
+/// are not there if `twoOfFour`; 1 where dense panels would be chosen.
 double predictGain(TargetAttr target, const LayerShape &shape, Type element,
-                   double words);
+                   double words, bool twoOfFour);
+
+/// The microseconds of one core that it is expected to take; 0 where the target
+/// has no instruction for it.
+double predictTime(TargetAttr target, const LayerShape &shape, Type element,
+                   double words, bool twoOfFour);
 
 } // namespace mlir::tamis
 

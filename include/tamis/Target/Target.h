@@ -73,7 +73,18 @@ void appendX86Instructions(TargetAttr target, bool allowBf16,
 /// The ways `target` has to expand bitmasks.
 SmallVector<ExpansionAttrInterface> getExpansions(TargetAttr target);
 
+/// The instructions of `target` that multiply weights of which each step keeps
+/// few (see SelectionAttrInterface), those that keep fewest first.
+SmallVector<InstructionAttrInterface> getSelections(TargetAttr target);
+
+/// The ways `target` has to read weights through a table.
+SmallVector<LookupAttrInterface> getLookups(TargetAttr target);
+
 /// Those of x86-64.
+void appendX86Selections(TargetAttr target,
+                         SmallVectorImpl<InstructionAttrInterface> &table);
+void appendX86Lookups(TargetAttr target,
+                      SmallVectorImpl<LookupAttrInterface> &table);
 void appendX86Expansions(TargetAttr target,
                          SmallVectorImpl<ExpansionAttrInterface> &table);
 

@@ -115,6 +115,26 @@ def FoldOffsets : Pass<"tamis-fold-offsets", "::mlir::func::FuncOp"> {
   let statistics = [Statistic<"numFolded", "folded", "offsets taken in">];
 }
 
+def SinkFactors : Pass<"tamis-sink-factors", "::mlir::func::FuncOp"> {
+  let summary = "take the factors of output channels behind a product by a codebook";
+  let description = [{
+    A contraction in float32 whose weights are elements of a constant of at most
+    16, looked up, times one factor or one for each output channel, multiplies
+    by the elements and its result by the factors: as in
+    `--tamis-lower-qat`, what a scale covers is one sum. The weights have few
+    values then, and `#tamis.codebook` can be chosen for them. It is how
+    `tamis quantize --weights codebook4` writes weights to ONNX.
+
+    Left alone: strict contractions, whose roundings are fixed, those of 32 and
+    more rows, factors along what is summed over, targets that look nothing up.
+    Doctest: test/Transforms/sink-factors.mlir
+  }];
+  let dependentDialects = ["::mlir::arith::ArithDialect",
+                           "::mlir::linalg::LinalgDialect",
+                           "::mlir::tensor::TensorDialect"];
+  let statistics = [Statistic<"numSunk", "sunk", "factors behind a product">];
+}
+
 def RecoverGrid : Pass<"tamis-recover-grid", "::mlir::ModuleOp"> {
   let summary = "find the integers in float weights that were quantized once";
   let description = [{

@@ -135,7 +135,7 @@ def _search(bench, study, choices, calibrations, max_drop, trials, timeout, samp
         for choice in allowed:
             params = space.params(dict.fromkeys(space.layers, choice))
             if not choice.is_float and set(space.assignment(params).values()) == {choice}:
-                figures = {key: value for key, value in found[str(choice)].items() if key != "layers"}
+                figures = {key: value for key, value in found[str(choice)].items() if key not in ("layers", "noise")}
                 study.add(params, space, figures, max_drop)
         study.suggest_first(starts(space, times, likely, max_drop))
 

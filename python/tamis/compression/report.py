@@ -35,7 +35,7 @@ def collect(bench, made, recipe, max_drop, extra, trials, chosen, why):
                     "speedup": 1 / made.latency.ratio, "rounds": made.latency.rounds},
         "bytes": {"float": bench.proto.ByteSize(), "compressed": made.proto.ByteSize()},
         "layers": rows, "notes": [_plain(note) for note in made.notes],
-        "uniform": {choice: {k: v for k, v in result.items() if k != "layers"} for choice, result in extra.get("uniform", {}).items()},
+        "uniform": {choice: {k: v for k, v in result.items() if k not in ("layers", "noise")} for choice, result in extra.get("uniform", {}).items()},
         "refused": extra.get("refused", {}), "sampler": extra.get("sampler"),
         "sensitivity": [{"layer": layer, "choice": choice, "drop": drop} for (layer, choice), drop in extra.get("sensitivity", {}).items()],
         "trials": trials, "pareto": [t["number"] for t in front], "chosen": chosen and chosen["number"],

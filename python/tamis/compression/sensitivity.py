@@ -110,9 +110,19 @@ def costs(bench, times):
 
 
 def expected(names, found, drops):
-    """{(layer, choice): drop}: `drops`, and for what there was no time to measure its share of the uniform model's."""
-    shares = {choice: result["drop"] / len(names) for choice, result in found.items() if "drop" in result}
-    return {**{(name, choice): share for choice, share in shares.items() for name in names}, **drops}
+    """{(layer, choice): drop}: `drops`, and for what there was no time to measure its share of the uniform model's.
+
+    Shares go by the noise that the choice makes in each weight, so that what the search weighs against time is what a layer
+    loses, not that it is one of so many.
+    """
+    likely = {}
+    for choice, result in found.items():
+        if "drop" in result:
+            noise = [result.get("noise", {}).get(name, 0.0) for name in names]
+            total = sum(noise)
+            for name, part in zip(names, noise):
+                likely[name, choice] = result["drop"] * (part / total if total else 1 / len(names))
+    return {**likely, **drops}
 
 
 def per_layer(bench, choices, shared, times, max_drop, options=None, progress=None, deadline=None, worker=0):

@@ -132,6 +132,21 @@ def _snr(want, got):
     return 10 * math.log10(signal / noise) if signal else -math.inf
 
 
+def noise(before, after):
+    """{layer: the noise in its weight as a share of the weight's power} of two ModelProtos; removed channels are lost power."""
+    changed, found = weights(after), {}
+    for name, weight in weights(before).items():
+        old = weight.values()
+        power = float(np.square(old).sum())
+        if name not in changed:
+            found[name] = 1.0
+            continue
+        new = changed[name].values()
+        lost = float(np.square(old - new).sum()) if old.shape == new.shape else max(0.0, power - float(np.square(new).sum()))
+        found[name] = lost / power if power else 0.0
+    return found
+
+
 def _decision(row, dtype, zeros, report):
     """What was done to the weight, and the words of the pass that decided it."""
     entries = [e for e in report if e.get("tensor") == row["tensor"] or (e.get("layer") == row["layer"] and not e.get("tensor"))]

@@ -7,7 +7,7 @@ import tempfile
 
 from .. import compiler
 from ..errors import Error
-from . import evaluate, layer_times, layers as layer_list
+from . import evaluate, layer_times, layers as layer_list, table
 
 
 @dataclasses.dataclass
@@ -109,7 +109,7 @@ class Workbench:
         return candidate.latency
 
     def measure(self, recipe, timed=True, layered=False):
-        """Figures of a recipe on the search part, as a trial keeps them; `layered` adds each layer's own time."""
+        """Figures of a recipe on the search part, as a trial keeps them; `layered` adds each layer's own time and weight noise."""
         made = self.candidate(recipe)
         score = self.score(made)
         figures = {"drop": score.drop, "error": score.error, "value": score.value, "bytes": made.proto.ByteSize()}
@@ -117,7 +117,7 @@ class Workbench:
             latency = self.time(made)
             figures.update(ratio=latency.ratio, seconds=latency.seconds, float_seconds=latency.float_seconds)
         if layered:
-            figures["layers"] = self.layer_times(made.proto)
+            figures.update(layers=self.layer_times(made.proto), noise=table.noise(self.proto, made.proto))
         return figures
 
     def layer_times(self, proto):
