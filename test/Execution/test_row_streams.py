@@ -89,9 +89,10 @@ def test_open_batch_and_length():
           open_dims=True, input_dims={"x0": "1:3", "x1": "1:65", "x2": DEPTH})
 
 
-@pytest.mark.parametrize("name, stream", [("all zero", False), ("one weight", True), ("one row", True), ("one column", True),
+@pytest.mark.parametrize("name, stream", [("all zero", False), ("one weight", None), ("one row", None), ("one column", None),
                                           ("50", None), ("80", None), ("90", True), ("95", True), ("0", None)])
 def test_weights(name, stream):
+    """Single ones are a stream or a list of blocks."""
     v = Values()
     w = sparse(v, int(name) / 100 if name.isdigit() else 1, DEPTH, COLUMNS)
     if name.startswith("one"):
