@@ -14,7 +14,7 @@ from support import models
 from tamis import options, tuning
 
 TARGETS = TARGETS[1:]  # the baseline has no expansion
-NO_STREAMS = {"row_stream.margin": 1e-6, "row_stream.larger_margin": 1e-6}
+NO_STREAMS = {"row_stream.margin": 1e-6, "row_stream.larger_margin": 1e-6, "n_of_m.margin": 1e-6, "codebook.margin": 1e-6}
 BYTES = {"l3.bytes": 1, "dram.bytes_per_cycle": 1e-3, "bitmask.margin": 2, **NO_STREAMS}
 QUADS = {"instruction.x86_madd": 100, **NO_STREAMS}
 DENSE = {"bitmask.margin": 1e-6, **NO_STREAMS}
