@@ -57,15 +57,12 @@ static std::set<int32_t> findValues(ArrayRef<char> elements, int64_t bytes) {
   return values;
 }
 
-std::optional<int64_t> mlir::tamis::countValues(const SourceView &view,
-                                                std::optional<int8_t> more) {
-  std::set<int32_t> values =
-      findValues(view.bytes, view.element.getIntOrFloatBitWidth() / 8);
-  if (more)
-    values.insert(*more);
-  if (values.size() > CodebookAttr::kCodes)
+std::optional<int64_t> mlir::tamis::countValues(const SourceView &view) {
+  size_t count =
+      findValues(view.bytes, view.element.getIntOrFloatBitWidth() / 8).size();
+  if (count > CodebookAttr::kCodes)
     return std::nullopt;
-  return values.size();
+  return count;
 }
 
 std::optional<EncodedPanels> mlir::tamis::encodeNOfM(ArrayRef<char> packed,
@@ -117,10 +114,14 @@ std::optional<EncodedPanels> mlir::tamis::encodeNOfM(ArrayRef<char> packed,
   return panels;
 }
 
-std::optional<EncodedPanels>
-mlir::tamis::encodeCodebook(ArrayRef<char> packed, int64_t row, int64_t bytes) {
+std::optional<EncodedPanels> mlir::tamis::encodeCodebook(ArrayRef<char> packed,
+                                                         int64_t row,
+                                                         int64_t bytes,
+                                                         int64_t entries) {
   std::set<int32_t> values = findValues(packed, bytes);
-  if (values.size() > CodebookAttr::kCodes)
+  if (static_cast<int64_t>(values.size()) == entries + 1)
+    values.erase(0);
+  if (static_cast<int64_t>(values.size()) != entries)
     return std::nullopt;
   EncodedPanels panels;
   for (int32_t value : values) {
@@ -132,7 +133,9 @@ mlir::tamis::encodeCodebook(ArrayRef<char> packed, int64_t row, int64_t bytes) {
   panels.keys.resize(CodebookAttr::kCodes * bytes, 0);
   auto codeOf = [&](int64_t element) {
     int32_t value = readOrdered(packed.data() + element * bytes, bytes);
-    return static_cast<char>(std::distance(values.begin(), values.find(value)));
+    auto found = values.find(value);
+    return static_cast<char>(
+        found == values.end() ? 0 : std::distance(values.begin(), found));
   };
   auto pairs = static_cast<int64_t>(packed.size()) / (2 * row * bytes);
   panels.values.reserve(pairs * row);

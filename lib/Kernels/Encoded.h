@@ -15,10 +15,9 @@ namespace mlir::tamis {
 bool keepsFew(const SourceView &view, kernel::PackOp pack, int64_t step,
               int64_t kept);
 
-/// How many values `view` has, and `more` if it is given; nullopt where that is
-/// more than a table holds. Values are told apart by their bits.
-std::optional<int64_t> countValues(const SourceView &view,
-                                   std::optional<int8_t> more);
+/// How many values `view` has; nullopt where that is more than a table holds.
+/// Values are told apart by their bits.
+std::optional<int64_t> countValues(const SourceView &view);
 
 /// The two arrays of a storage, as bytes.
 struct EncodedPanels {
@@ -31,9 +30,11 @@ std::optional<EncodedPanels> encodeNOfM(ArrayRef<char> packed, NOfMAttr storage,
                                         int64_t bytes, bool isFloat);
 
 /// Rows of `row` elements of `bytes` bytes, an even number of them, as
-/// #tamis.codebook; nullopt where there are more values than a table holds.
+/// #tamis.codebook of `entries` values; nullopt where there are others. One
+/// more may be zero: it fills the last panel, where nobody reads and any code
+/// does.
 std::optional<EncodedPanels> encodeCodebook(ArrayRef<char> packed, int64_t row,
-                                            int64_t bytes);
+                                            int64_t bytes, int64_t entries);
 
 } // namespace mlir::tamis
 

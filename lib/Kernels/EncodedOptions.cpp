@@ -180,12 +180,7 @@ mlir::tamis::findCodebook(const StorageProblem &problem, std::string &reason) {
          margin = getFact(problem.profile, "codebook.margin");
   if (!problem.size && cycles > margin * problem.dense)
     return {};
-  // What fills the last panel is zero, which is the offset of the model's.
-  int64_t width = op.getTile()[1] * instruction.getLanes();
-  bool isPadded = problem.view.shape[pack.getColumn()] % width != 0;
-  std::optional<int64_t> values = countValues(
-      problem.view,
-      isPadded ? std::optional(int8_t(pack.getOffset())) : std::nullopt);
+  std::optional<int64_t> values = countValues(problem.view);
   reason = "no codebook: more than 16 values";
   if (!values)
     return {};

@@ -420,10 +420,11 @@ struct PackParameters : tamis::impl::PackParametersBase<PackParameters> {
       std::optional<EncodedPanels> panels =
           nOfM ? encodeNOfM(view->bytes, nOfM, bytes,
                             type.getElementType().isF32())
-               : encodeCodebook(view->bytes, type.getDimSize(3), bytes);
+               : encodeCodebook(view->bytes, type.getDimSize(3), bytes,
+                                op.getStorage().getEntries());
       if (!panels)
         return op.emitOpError("expected ")
-               << (nOfM ? "fewer weights in a step" : "at most 16 values");
+               << (nOfM ? "fewer weights in a step" : "other values");
       give("values", op.getValues(), panels->values);
       give("keys", op.getKeys(), panels->keys);
       return success();

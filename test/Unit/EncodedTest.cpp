@@ -125,14 +125,15 @@ static void testCodebook(std::mt19937 &random) {
       for (size_t i = 0; i < table.size(); ++i)
         table[i] = char(random());
       for (size_t i = 0; i < values; ++i)
-        table[i * bytes] = char(i * 7); // all different
+        table[i * bytes] = char(i * 7 + 1); // all different, none zero
       for (size_t i = 0; i < row * rows; ++i) {
         size_t at = i < values ? i : random() % values;
         packed.insert(packed.end(), &table[at * bytes],
                       &table[at * bytes] + bytes);
       }
       std::optional<EncodedPanels> panels =
-          encodeCodebook(packed, int64_t(row), int64_t(bytes));
+          encodeCodebook(packed, int64_t(row), int64_t(bytes),
+                         int64_t(std::min<size_t>(values, 16)));
       if (values > 16) {
         expect(!panels, "17 values");
         continue;
