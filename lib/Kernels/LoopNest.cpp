@@ -104,7 +104,7 @@ LogicalResult Emitter::prepare() {
   if (op.getSums())
     sums = flatten(b, op.getSums());
   if (op.getStorage()) {
-    FlatView &first = bitmask ? masks : rowStream ? offsets : keys;
+    FlatView &first = bitmask ? masks : rowStream || blockList ? offsets : keys;
     first = flatten(b, op.getStream()[0]);
     if (op.getStream().size() > 1)
       starts = flatten(b, op.getStream()[1]);

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// Row streams of drawn int8 weights whose entries have several channels, read
-// back by a decoder that trusts nothing; arrays that contradict each other are
-// refused.
+// Row streams of drawn int8 weights, in parts or with entries of several
+// channels, read back by a decoder that trusts nothing; arrays that contradict
+// each other are refused.
 #include "../../lib/Kernels/RowStream.h"
 #include "mlir/IR/Builders.h"
 #include "mlir/IR/MLIRContext.h"
+#include <array>
 #include <random>
 
 using namespace mlir;
@@ -20,21 +21,26 @@ static std::optional<std::vector<char>> decode(const RowStream &stream,
                                                size_t words, size_t columns) {
   size_t channels = storage.getChannels(), depth = storage.getDepth();
   size_t groups = (columns + channels - 1) / channels;
+  size_t lists = groups * storage.getParts();
+  size_t partWords = words / storage.getParts();
   size_t entries = stream.offsets.size();
   std::vector<char> weights(words * columns * kStep, 0);
-  if (stream.starts.size() != groups + 1 || stream.starts[0] != 0 ||
-      size_t(stream.starts[groups]) != entries ||
+  if (stream.starts.size() != lists + 1 || stream.starts[0] != 0 ||
+      size_t(stream.starts[lists]) != entries ||
       stream.values.size() != entries * channels * kStep)
     return std::nullopt;
-  for (size_t g = 0; g < groups; ++g) {
-    int32_t first = stream.starts[g], last = stream.starts[g + 1];
+  for (size_t list = 0; list < lists; ++list) {
+    size_t g = list % groups;
+    int32_t first = stream.starts[list], last = stream.starts[list + 1];
     if (first > last || last > int32_t(entries) || first % depth != 0)
       return std::nullopt;
     for (size_t e = first; e < size_t(last); ++e) {
       int64_t word = stream.offsets[e] / storage.getPitch();
       if (stream.offsets[e] < 0 ||
-          stream.offsets[e] % storage.getPitch() != 0 || word >= int64_t(words))
+          stream.offsets[e] % storage.getPitch() != 0 ||
+          word >= int64_t(partWords))
         return std::nullopt;
+      word += list / groups * partWords;
       for (size_t c = 0; c < channels; ++c)
         for (size_t s = 0; s < kStep; ++s) {
           size_t at =
@@ -67,9 +73,11 @@ int main() {
   std::mt19937 random(0);
   for (int64_t words : {1, 16, 19})
     for (int64_t columns : {1, 32, 75})
-      for (auto [channels, depth] :
-           {std::pair<int64_t, int64_t>{1, 1}, {32, 16}, {8, 2}})
+      for (auto [channels, depth, parts] :
+           {std::array<int64_t, 3>{1, 1, 1}, {32, 16, 1}, {8, 2, 1}, {1, 1, 4}})
         for (double zeros : {0.0, 0.9, 0.99, 1.0, -1.0}) {
+          if (words % parts != 0)
+            continue;
           std::vector<char> weights(words * columns * kStep);
           std::bernoulli_distribution isZero(std::abs(zeros));
           for (char &weight : weights)
@@ -88,12 +96,13 @@ int main() {
           order.depth = depth;
           int64_t entries = countEntries(view, order);
           auto storage = RowStreamAttr::get(&context, entries, 32, 32, 1, 0,
-                                            channels, depth);
+                                            channels, depth, parts);
           RowStream stream = makeRowStream(view, order, storage);
           expect(int64_t(stream.offsets.size()) == entries &&
                      decode(stream, storage, words, columns) == weights,
                  llvm::Twine(words) + " words of " + llvm::Twine(columns) +
-                     " columns by " + llvm::Twine(channels));
+                     " columns by " + llvm::Twine(channels) + " in " +
+                     llvm::Twine(parts));
           for (int64_t c = 0; c < columns; ++c) {
             int32_t sum = 0;
             for (int64_t w = 0; w < words; ++w)
