@@ -66,6 +66,7 @@ static Value getBits(kernel::IndexBuilder &b, Value element) {
 
 /// One more piece of a word: bits shifted to their place.
 static Value placeElement(kernel::IndexBuilder &b, Value element, int64_t i) {
+  element = getBits(b, element);
   unsigned width = element.getType().getIntOrFloatBitWidth();
   Value word = arith::ExtUIOp::create(b, b.getI32Type(), element);
   if (i == 0)
@@ -187,10 +188,9 @@ void ContractionKernel::copyPacked(Value memref, const Stage &stage,
     for (int64_t w = 0; w < kChunk; ++w) {
       Value word = buildWord(b, perWord, [&](int64_t i) -> Value {
         OpFoldResult last = b.add(first, b.constant(w * perWord + i));
-        return getBits(b, memref::LoadOp::create(
-                              b, memref,
-                              ValueRange{b.value(group), b.value(part),
-                                         b.value(tile), b.value(last)}));
+        return memref::LoadOp::create(b, memref,
+                                      ValueRange{b.value(group), b.value(part),
+                                                 b.value(tile), b.value(last)});
       });
       memref::StoreOp::create(b, word, stage.memory,
                               b.value(b.add(to, b.constant(w))));
