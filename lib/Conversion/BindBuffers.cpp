@@ -79,14 +79,16 @@ struct BindBuffers : impl::BindBuffersBase<BindBuffers> {
       Type type = value.getType();
       while (auto result = dyn_cast<OpResult>(value)) {
         Operation *op = result.getOwner();
+        OpOperand *changed = nullptr;
         if (auto insert = dyn_cast<tensor::InsertSliceOp>(op))
-          value = insert.getDest();
+          changed = &insert.getDestMutable();
         else if (auto loop = dyn_cast<LoopLikeOpInterface>(op))
-          value = loop.getTiedLoopInit(result)->get();
+          changed = loop.getTiedLoopInit(result); // a while loop ties none
         else if (auto destination = dyn_cast<DestinationStyleOpInterface>(op))
-          value = destination.getTiedOpOperand(result)->get();
-        else
+          changed = destination.getTiedOpOperand(result);
+        if (!changed)
           break;
+        value = changed->get();
       }
       auto argument = dyn_cast<BlockArgument>(value);
       if (argument && argument.getOwner() == &entry &&

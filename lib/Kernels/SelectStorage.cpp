@@ -112,9 +112,18 @@ static const StorageOption *choose(SmallVectorImpl<StorageOption> &options,
     return nullptr;
   }
   choice.candidates.append(weighed);
+  auto ratioOf = [&](size_t i) {
+    return weighed[i].predicted / dense.predicted;
+  };
   StringRef how = "predicted";
-  double limit = options.front().margin;
+  // The cheapest that promises enough, of its kind.
   size_t best = 0;
+  for (size_t i = 0;
+       i < weighed.size() && ratioOf(best) >= options[best].margin; ++i)
+    if (ratioOf(i) < options[i].margin)
+      best = i;
+  ratio = ratioOf(best);
+  double limit = options[best].margin;
   if (std::optional<size_t> fastest = findFastest(weighed);
       fastest && dense.measured) {
     best = *fastest;

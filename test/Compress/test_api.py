@@ -326,7 +326,7 @@ REFUSED = [
     ("prune", {"sparsity": float("nan")}, "sparsity: expected"), ("prune", {"pattern": "stripes"}, "pattern expected unstructured"),
     ("prune", {"pattern": "4:2"}, "pattern expected"), ("prune", {"pattern": "2:4", "sparsity": 0.9}, "reaches a sparsity of"),
     ("prune", {"pattern": "a}b"}, "pattern: expected a name"), ("prune", {"criterion": "taste"}, "criterion expected one of"),
-    ("prune", {"scope": "world"}, "scope expected local or global"), ("prune", {"criterion": "wanda"}, "needs calibration data"),
+    ("prune", {"scope": "world"}, "scope expected local, global or time"), ("prune", {"criterion": "wanda"}, "needs calibration data"),
     ("prune", {"criterion": "gradient"}, "needs gradients"), ("prune", {"threshold": -1}, "threshold: expected"),
     ("prune", {"threshold": 0.1, "sparsity": 0.5}, "got both"), ("prune", {"format": "bitmap"}, "format: expected one of zeros"),
     ("prune", {"nodes_to_exclude": ["conv1", "conv2"]}, "sparsity cannot be reached: no layer may be pruned")]

@@ -7,7 +7,7 @@
 #lhs = affine_map<(m, n, k) -> (m, k)>
 #rhs = affine_map<(m, n, k) -> (k, n)>
 #out = affine_map<(m, n, k) -> (m, n)>
-module attributes {tamis.target = #tamis.target<"x86_64", ["avx2", "fma"]>, tamis.profile = #tamis.profile<facts = {block_list.margin = 1.0e-06 : f64}>} {
+module attributes {tamis.target = #tamis.target<"x86_64", ["avx2", "fma"]>, tamis.profile = #tamis.profile<facts = {block_list.margin = 1.0e-06 : f64, n_of_m.margin = 1.0e-06 : f64, codebook.margin = 1.0e-06 : f64}>} {
   // CHECK-LABEL: func.func @zeros_leave
   func.func @zeros_leave(%x: tensor<64x60xf32>, %e: tensor<64x128xf32>) -> tensor<64x128xf32> {
     %zero = arith.constant 0.0 : f32
@@ -57,7 +57,7 @@ module attributes {tamis.target = #tamis.target<"x86_64", ["avx2", "fma"]>, tami
   func.func @nothing_but_zeros(%x: tensor<64x60xf32>, %e: tensor<64x128xf32>) -> tensor<64x128xf32> {
     %w = arith.constant dense<0.0> : tensor<60x128xf32>
     // CHECK-NOT: pack_stream
-    // CHECK: tamis_kernel.contract{{.+}}why = "no row stream: all weights are zero; no bitmask: all weights are equal; no block list: all weights are equal"
+    // CHECK: tamis_kernel.contract{{.+}}why = "no row stream: all weights are zero; no bitmask: all weights are equal; no block list: all weights are equal
     %y = tamis.contract ins(%x, %w : tensor<64x60xf32>, tensor<60x128xf32>) outs(%e : tensor<64x128xf32>)
            maps [#lhs, #rhs, #out] iterators ["parallel", "parallel", "reduction"] pad [0, 0] accumulator f32 -> tensor<64x128xf32>
     return %y : tensor<64x128xf32>
@@ -81,7 +81,7 @@ module attributes {tamis.target = #tamis.target<"x86_64", ["avx2", "fma"]>, tami
       tensor.yield %zero : f32
     } : tensor<6x128xf32> to tensor<60x128xf32>
     // CHECK-NOT: pack_stream
-    // CHECK: tamis_kernel.contract{{.+}}why = "no row stream: too little to gain; no bitmask: too little to gain; no block list: too little to gain"
+    // CHECK: tamis_kernel.contract{{.+}}why = "no row stream: too little to gain; no bitmask: too little to gain; no block list: too little to gain
     %y = tamis.contract ins(%x, %w : tensor<7x60xf32>, tensor<60x128xf32>) outs(%e : tensor<7x128xf32>)
            maps [#lhs, #rhs, #out] iterators ["parallel", "parallel", "reduction"] pad [0, 0] accumulator f32 -> tensor<7x128xf32>
     return %y : tensor<7x128xf32>
@@ -218,7 +218,7 @@ module attributes {tamis.target = #tamis.target<"x86_64", ["avx2", "fma"]>, tami
 #lhs = affine_map<(m, n, k) -> (m, k)>
 #rhs = affine_map<(m, n, k) -> (k, n)>
 #out = affine_map<(m, n, k) -> (m, n)>
-module attributes {tamis.target = #tamis.target<"x86_64", ["avx512f", "avx512bw", "avx512vnni"]>, tamis.profile = #tamis.profile<facts = {block_list.margin = 1.0e-06 : f64}>} {
+module attributes {tamis.target = #tamis.target<"x86_64", ["avx512f", "avx512bw", "avx512vnni"]>, tamis.profile = #tamis.profile<facts = {block_list.margin = 1.0e-06 : f64, n_of_m.margin = 1.0e-06 : f64, codebook.margin = 1.0e-06 : f64}>} {
   // CHECK-LABEL: func.func @bytes_on_vnni
   func.func @bytes_on_vnni(%x: tensor<128x128xi8>, %e: tensor<128x256xi32>) -> tensor<128x256xi32> {
     %zero = arith.constant 0 : i8
@@ -243,7 +243,7 @@ module attributes {tamis.target = #tamis.target<"x86_64", ["avx512f", "avx512bw"
 #rhs = affine_map<(m, n, k) -> (k, n)>
 #out = affine_map<(m, n, k) -> (m, n)>
 module attributes {tamis.target = #tamis.target<"x86_64", ["avx2", "fma"]>,
-                   tamis.profile = #tamis.profile<facts = {block_list.margin = 1.0e-06 : f64, l3.bytes = 1.0 : f64, dram.bytes_per_cycle = 0.01 : f64}>} {
+                   tamis.profile = #tamis.profile<facts = {block_list.margin = 1.0e-06 : f64, n_of_m.margin = 1.0e-06 : f64, codebook.margin = 1.0e-06 : f64, l3.bytes = 1.0 : f64, dram.bytes_per_cycle = 0.01 : f64}>} {
   // What is not in a constant's operation counts.
   ml_program.global private @other(dense<0.0> : tensor<4xf32>) : tensor<4xf32>
 
@@ -288,7 +288,7 @@ module attributes {tamis.target = #tamis.target<"x86_64", ["avx2", "fma"]>,
 #lhs = affine_map<(m, n, k) -> (m, k)>
 #rhs = affine_map<(m, n, k) -> (k, n)>
 #out = affine_map<(m, n, k) -> (m, n)>
-module attributes {tamis.target = #tamis.target<"x86_64", ["avx2", "fma"]>, tamis.profile = #tamis.profile<facts = {block_list.margin = 1.0e-06 : f64}>} {
+module attributes {tamis.target = #tamis.target<"x86_64", ["avx2", "fma"]>, tamis.profile = #tamis.profile<facts = {block_list.margin = 1.0e-06 : f64, n_of_m.margin = 1.0e-06 : f64, codebook.margin = 1.0e-06 : f64}>} {
   // From a cache a walk along the channels is far faster: vectors of one row.
   // CHECK-LABEL: func.func @one_row
   func.func @one_row(%x: tensor<1x600xf32>, %e: tensor<1x128xf32>) -> tensor<1x128xf32> {
@@ -311,7 +311,7 @@ module attributes {tamis.target = #tamis.target<"x86_64", ["avx2", "fma"]>, tami
 #rhs = affine_map<(m, n, k) -> (k, n)>
 #out = affine_map<(m, n, k) -> (m, n)>
 module attributes {tamis.target = #tamis.target<"x86_64", ["sse2"]>,
-                   tamis.profile = #tamis.profile<facts = {block_list.margin = 1.0e-06 : f64, l3.bytes = 1.0 : f64, dram.bytes_per_cycle = 0.01 : f64}>} {
+                   tamis.profile = #tamis.profile<facts = {block_list.margin = 1.0e-06 : f64, n_of_m.margin = 1.0e-06 : f64, codebook.margin = 1.0e-06 : f64, l3.bytes = 1.0 : f64, dram.bytes_per_cycle = 0.01 : f64}>} {
   ml_program.global private @other(dense<0.0> : tensor<4xf32>) : tensor<4xf32>
 
   // CHECK-LABEL: func.func @no_expansion
@@ -322,7 +322,7 @@ module attributes {tamis.target = #tamis.target<"x86_64", ["sse2"]>,
     ^bb0(%i: index, %j: index):
       tensor.yield %zero : i8
     } : tensor<6x128xi8> to tensor<60x128xi8>
-    // CHECK: tamis_kernel.contract {{.+}}why = "no row stream of these types; no bitmask: the target has no expansion; no block list: too little to gain"
+    // CHECK: tamis_kernel.contract {{.+}}why = "no row stream of these types; no bitmask: the target has no expansion; no block list: too little to gain
     %y = tamis.contract ins(%x, %w : tensor<1x60xi8>, tensor<60x128xi8>) outs(%e : tensor<1x128xi32>)
            maps [#lhs, #rhs, #out] iterators ["parallel", "parallel", "reduction"] pad [0, 0] accumulator i32 -> tensor<1x128xi32>
     return %y : tensor<1x128xi32>
@@ -382,7 +382,7 @@ module attributes {tamis.target = #tamis.target<"x86_64", ["avx2", "fma"]>} {
     } : tensor<60x16x1xf32> to tensor<60x16x8xf32>
     %w = tensor.collapse_shape %p [[0], [1, 2]] : tensor<60x16x8xf32> into tensor<60x128xf32>
     // CHECK-NOT: list_blocks
-    // CHECK: tamis_kernel.contract {{.+}}no block list: no block is zero"
+    // CHECK: tamis_kernel.contract {{.+}}no block list: no block is zero
     %y = tamis.contract ins(%x, %w : tensor<4x60xf32>, tensor<60x128xf32>) outs(%e : tensor<4x128xf32>)
            maps [#lhs, #rhs, #out] iterators ["parallel", "parallel", "reduction"] pad [0, 0] accumulator f32 -> tensor<4x128xf32>
     return %y : tensor<4x128xf32>
@@ -398,7 +398,7 @@ module attributes {tamis.target = #tamis.target<"x86_64", ["avx2", "fma"]>} {
       tensor.yield %zero : i8
     } : tensor<6x128xi8> to tensor<61x128xi8>
     // CHECK-NOT: list_blocks
-    // CHECK: tamis_kernel.contract {{.+}}no block list of this shape"
+    // CHECK: tamis_kernel.contract {{.+}}no block list of this shape
     %y = tamis.contract ins(%x, %w : tensor<4x61xi8>, tensor<61x128xi8>) outs(%e : tensor<4x128xi32>)
            maps [#lhs, #rhs, #out] iterators ["parallel", "parallel", "reduction"] pad [0, 0] accumulator i32 -> tensor<4x128xi32>
     return %y : tensor<4x128xi32>
@@ -452,7 +452,7 @@ module attributes {tamis.target = #tamis.target<"x86_64", ["amx-int8", "amx-tile
 #rhs = affine_map<(m, n, k) -> (k, n)>
 #out = affine_map<(m, n, k) -> (m, n)>
 module attributes {tamis.target = #tamis.target<"x86_64", ["avx2", "fma"]>,
-                   tamis.profile = #tamis.profile<facts = {l3.bytes = 1.0 : f64, dram.bytes_per_cycle = 0.01 : f64, codebook.margin = 1.0e-6 : f64}>} {
+                   tamis.profile = #tamis.profile<facts = {block_list.margin = 1.0e-06 : f64, l3.bytes = 1.0 : f64, dram.bytes_per_cycle = 0.01 : f64, codebook.margin = 1.0e-6 : f64}>} {
   ml_program.global private @other(dense<0.0> : tensor<4xf32>) : tensor<4xf32>
 
   // As many bytes as a bitmask, and less work.
@@ -516,7 +516,7 @@ module attributes {tamis.target = #tamis.target<"x86_64", ["avx2", "fma"]>,
 #rhs = affine_map<(m, n, k) -> (k, n)>
 #out = affine_map<(m, n, k) -> (m, n)>
 module attributes {tamis.target = #tamis.target<"x86_64", ["avx2", "fma"]>,
-                   tamis.profile = #tamis.profile<facts = {l3.bytes = 1.0 : f64, dram.bytes_per_cycle = 0.01 : f64, n_of_m.margin = 1.0e-6 : f64, bitmask.margin = 1.0e-6 : f64}>} {
+                   tamis.profile = #tamis.profile<facts = {block_list.margin = 1.0e-06 : f64, l3.bytes = 1.0 : f64, dram.bytes_per_cycle = 0.01 : f64, n_of_m.margin = 1.0e-6 : f64, bitmask.margin = 1.0e-6 : f64}>} {
   ml_program.global private @other(dense<0.0> : tensor<4xf32>) : tensor<4xf32>
 
   // CHECK-LABEL: func.func @two_values
@@ -559,7 +559,7 @@ module attributes {tamis.target = #tamis.target<"x86_64", ["avx2", "fma"]>,
 #rhs = affine_map<(m, n, k) -> (k, n)>
 #out = affine_map<(m, n, k) -> (m, n)>
 module attributes {tamis.target = #tamis.target<"x86_64", ["avx2", "fma"]>,
-                   tamis.profile = #tamis.profile<facts = {l3.bytes = 1.0 : f64, dram.bytes_per_cycle = 0.01 : f64, codebook.margin = 1.0e-6 : f64,
+                   tamis.profile = #tamis.profile<facts = {block_list.margin = 1.0e-06 : f64, l3.bytes = 1.0 : f64, dram.bytes_per_cycle = 0.01 : f64, codebook.margin = 1.0e-6 : f64,
                                                             bitmask.margin = 1.0e-6 : f64, row_stream.margin = 1.0e-6 : f64}>} {
   ml_program.global private @other(dense<0.0> : tensor<4xf32>) : tensor<4xf32>
 
