@@ -202,6 +202,25 @@ bool Chain::haveRead(Value base, size_t writer) const {
   return true;
 }
 
+/// True if `member` reads what those before it have written through lines
+/// alone.
+static bool readsByLine(const Member &member, const BufferAccesses &before) {
+  auto op = member.op;
+  auto isWritten = [&](Value value) {
+    return isa<MemRefType>(value.getType()) &&
+           before.writes.contains(getBase(value));
+  };
+  for (auto [i, extra] : llvm::enumerate(op.getExtras())) {
+    AffineMap map = op.getExtraMap(i);
+    if (isWritten(extra) &&
+        (map.getNumResults() <= kLine ||
+         map.getResult(kLine) != op.getOutMap().getResult(kLine) ||
+         !getFirstLine(extra)))
+      return false;
+  }
+  return !isWritten(op.getRhs()) && !(op.getSums() && isWritten(op.getSums()));
+}
+
 bool Chain::canInterleave() const {
   Operation *last = members.back().op;
   BufferAccesses before;
@@ -216,6 +235,8 @@ bool Chain::canInterleave() const {
         return false;
       continue;
     }
+    if (!readsByLine(members[next], before))
+      return false;
     // A line must not be written while others still read what is there.
     for (Value base : accesses->writes)
       if (before.writes.contains(base) ||
