@@ -13,12 +13,8 @@ int64_t mlir::tamis::countBlocks(const SourceView &view, kernel::PackOp pack,
   auto column = static_cast<int64_t>(pack.getColumn());
   int64_t end = view.shape[column], stride = view.strides[column];
   auto offset = static_cast<int64_t>(pack.getOffset());
-  bool isFloat = isa<FloatType>(view.element),
-       isUnsigned = pack.getIsUnsigned();
-  auto isZero = [&](int64_t at) {
-    return isFloat ? view.getFloat(at) == 0
-                   : view.getInteger(at, isUnsigned) == offset;
-  };
+  bool isUnsigned = pack.getIsUnsigned();
+  auto isZero = [&](int64_t at) { return view.isZero(at, offset, isUnsigned); };
   int64_t count = 0;
   for (int64_t from : view.getOffsets(reductions.drop_back(1)))
     for (int64_t k = 0; k < int64_t(run.size()); k += elements)

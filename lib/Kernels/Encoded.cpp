@@ -17,12 +17,8 @@ bool mlir::tamis::keepsFew(const SourceView &view, kernel::PackOp pack,
   auto column = static_cast<int64_t>(pack.getColumn());
   int64_t columns = view.shape[column], stride = view.strides[column];
   auto offset = static_cast<int64_t>(pack.getOffset());
-  bool isFloat = isa<FloatType>(view.element),
-       isUnsigned = pack.getIsUnsigned();
-  auto isZero = [&](int64_t at) {
-    return isFloat ? view.getFloat(at) == 0
-                   : view.getInteger(at, isUnsigned) == offset;
-  };
+  bool isUnsigned = pack.getIsUnsigned();
+  auto isZero = [&](int64_t at) { return view.isZero(at, offset, isUnsigned); };
   auto size = static_cast<int64_t>(run.size());
   for (int64_t from : outer)
     for (int64_t k = 0; k < size; k += step)

@@ -144,6 +144,11 @@ float SourceView::getFloat(int64_t at) const {
   return value.convertToFloat();
 }
 
+bool SourceView::isZero(int64_t at, int64_t zero, bool isUnsigned) const {
+  return isa<FloatType>(element) ? getFloat(at) == 0
+                                 : getInteger(at, isUnsigned) == zero;
+}
+
 int64_t SourceView::getInteger(int64_t at, bool isUnsigned) const {
   const char *data = bytes.data();
   switch (element.getIntOrFloatBitWidth()) {

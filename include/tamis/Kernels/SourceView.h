@@ -26,6 +26,8 @@ struct SourceView {
   /// The element at an offset; of a splat, at any.
   float getFloat(int64_t at) const;
   int64_t getInteger(int64_t at, bool isUnsigned) const;
+  /// True for a float of zero, or an integer that equals `zero`.
+  bool isZero(int64_t at, int64_t zero, bool isUnsigned) const;
 };
 
 /// The view of a constant or parameter; failure for anything else.
