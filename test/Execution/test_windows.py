@@ -28,13 +28,18 @@ SHAPES = {
 }
 
 
-@pytest.mark.parametrize("name", SHAPES)
-def test_turns(name):
+def make(name, outputs=None):
+    """The model of a shape, and a feed."""
     batch, size, wide, kernel, stride, residual, pads = SHAPES[name]
     v = Values(1)
     nodes, parameters = block(v, 16, wide, kernel, stride, residual, pads)
     feeds = {"x": v.floats(batch, 16, size, size)}
-    data = model(nodes, feeds, parameters)
+    return model(nodes, feeds, parameters, outputs), feeds
+
+
+@pytest.mark.parametrize("name", SHAPES)
+def test_turns(name):
+    data, feeds = make(name)
     want, = expected(data, feeds)
     for target in TARGETS:
         got, = tamis.compile(data, cache="off", target=target, lazy=False).run(None, feeds)
@@ -44,20 +49,13 @@ def test_turns(name):
 @pytest.mark.parametrize("name", ["residual", "step"])
 def test_threads_give_the_same_bits(name):
     """With tasks each convolution runs by itself."""
-    batch, size, wide, kernel, stride, residual, pads = SHAPES[name]
-    v = Values(2)
-    nodes, parameters = block(v, 16, wide, kernel, stride, residual, pads)
-    feeds = {"x": v.floats(batch, 16, size, size)}
-    data = model(nodes, feeds, parameters)
+    data, feeds = make(name)
     one, two = (tamis.compile(data, cache="off", threads=threads).run(None, feeds)[0] for threads in (1, 2))
     np.testing.assert_array_equal(one, two)
 
 
 def test_several_readers():
     """The wide image and the windows are outputs of the model too."""
-    v = Values(3)
-    nodes, parameters = block(v, 16, 96, 3, 1, True)
-    feeds = {"x": v.floats(1, 16, 80, 80)}
-    data = model(nodes, feeds, parameters, {"y": onnx.TensorProto.FLOAT, "e": onnx.TensorProto.FLOAT, "w": onnx.TensorProto.FLOAT})
+    data, feeds = make("residual", dict.fromkeys(("y", "e", "w"), onnx.TensorProto.FLOAT))
     for got, want in zip(tamis.compile(data, cache="off", lazy=False).run(None, feeds), expected(data, feeds)):
         np.testing.assert_allclose(got, want, rtol=0, atol=1e-5 * np.abs(want).max())
