@@ -145,9 +145,11 @@ private:
   void emitStreamRows(Place place);
   void emitStreamBlock(const Place &place, OpFoldResult first,
                        OpFoldResult count);
+  int64_t getLine();
   int64_t getLineTaps();
   OpFoldResult getStagedOffset(OpFoldResult position);
   void stageWords(const Place &place, OpFoldResult count);
+  Place findRow(const Place &place, OpFoldResult row);
   void finishRow(const Place &place, const Columns &columns, OpFoldResult row,
                  MutableArrayRef<Value> sums);
   void emitStreamPanel(const Place &place, const Columns &columns,

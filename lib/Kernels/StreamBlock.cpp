@@ -63,7 +63,7 @@ void Emitter::emitStreamRows(Place place) {
   };
   if (rows.size() == 1)
     return blocks(place, rowRange.lower, rowRange.upper);
-  if (int64_t line = rowStream.getLine()) {
+  if (int64_t line = getLine()) {
     // Up to the last row of the last line.
     OpFoldResult last =
         b.multiply(b.subtract(rowRange.upper, b.constant(1)), b.constant(line));
@@ -85,6 +85,17 @@ void Emitter::emitStreamBlock(const Place &place, OpFoldResult first,
   emitPanels(place, b.constant(0), count);
 }
 
+/// Positions from one line to the next where lines are one loop, 0 elsewhere.
+/// Lines of a window are so where the storage says it. Of other rows no
+/// position is lost between lines: they are one loop unless whole blocks fit
+/// into each, also where the result lies in a padded tensor.
+int64_t Emitter::getLine() {
+  if (rowStream.getLine() != 0 || rowStream.getTaps() > 1 || rows.size() == 1)
+    return rowStream.getLine();
+  auto extent = getConstantIntValue(rows.back().extent);
+  return extent && *extent % rowStream.getPositions() != 0 ? *extent : 0;
+}
+
 /// Steps of the reduction that reads the next lines, where lines are one loop.
 int64_t Emitter::getLineTaps() {
   if (rowStream.getLine() == 0)
@@ -96,7 +107,7 @@ int64_t Emitter::getLineTaps() {
 OpFoldResult Emitter::getStagedOffset(OpFoldResult position) {
   const Loop &row = rows.back();
   OpFoldResult at = b.add(firstPosition, position);
-  int64_t line = rowStream.getLine();
+  int64_t line = getLine();
   if (line == 0)
     return b.multiply(row.lhs, at);
   auto stride = getConstantIntValue(row.lhs);
@@ -308,22 +319,30 @@ static SmallVector<Value> loadRows(IndexBuilder &b, Value columnSums,
   return square;
 }
 
+/// Where row `row` of the block lies, if it is none between lines.
+Place Emitter::findRow(const Place &place, OpFoldResult row) {
+  OpFoldResult at = b.add(firstPosition, row);
+  int64_t line = getLine();
+  if (line == 0)
+    return advance(place, rows.back(), at);
+  return advance(advance(place, cacheLoop(), b.divide(at, line)), rows.back(),
+                 b.remainder(at, line));
+}
+
 /// Finishes one row of the block; of positions between lines nothing is stored.
 void Emitter::finishRow(const Place &place, const Columns &columns,
                         OpFoldResult row, MutableArrayRef<Value> sums) {
-  OpFoldResult at = b.add(firstPosition, row);
-  int64_t line = rowStream.getLine();
-  if (line == 0)
-    return finish(advance(place, rows.back(), at), 1, columns, sums);
-  OpFoldResult across = b.remainder(at, line);
-  Value isRow =
-      arith::CmpIOp::create(b, arith::CmpIPredicate::ult, b.value(across),
-                            b.value(rows.back().extent));
+  OpFoldResult extent = rows.back().extent;
+  int64_t line = getLine();
+  if (line == 0 || getConstantIntValue(extent) == line)
+    return finish(findRow(place, row), 1, columns, sums);
+  OpFoldResult across = b.remainder(b.add(firstPosition, row), line);
+  Value isRow = arith::CmpIOp::create(b, arith::CmpIPredicate::ult,
+                                      b.value(across), b.value(extent));
   auto branch = scf::IfOp::create(b, isRow, /*withElseRegion=*/false);
   OpBuilder::InsertionGuard guard(b);
   b.setInsertionPointToStart(branch.thenBlock());
-  Place target = advance(place, cacheLoop(), b.divide(at, line));
-  finish(advance(target, rows.back(), across), 1, columns, sums);
+  finish(findRow(place, row), 1, columns, sums);
 }
 
 void Emitter::emitStreamPanel(const Place &place, const Columns &columns,
@@ -364,16 +383,18 @@ void Emitter::emitStreamPanel(const Place &place, const Columns &columns,
   };
   OpFoldResult rest = b.remainder(count, lanes);
   OpFoldResult whole = b.subtract(count, rest);
+  // Squares of rows lie within one line.
+  int64_t line = getLine();
+  bool apart = line % lanes != 0 || rowStream.getLine() != 0;
   b.loop(b.constant(0), whole, lanes, [&](OpFoldResult row) {
     // A square of each vector has no room in registers.
-    if (hasLongEpilogue() || rowStream.getLine() != 0 || vectors > 1)
+    if (hasLongEpilogue() || apart || vectors > 1)
       return rowByRow(row, b.constant(lanes));
     SmallVector<Value> square =
         loadRows(b, columnSums, b.add(panel, row), positions, type);
     for (Value &sum : square)
       sum = withInitial(sum, 0);
-    finish(advance(place, rows.back(), b.add(firstPosition, row)), lanes,
-           columns, square);
+    finish(findRow(place, row), lanes, columns, square);
   });
   // A loop of one iteration, or none.
   if (getConstantIntValue(rest) != 0)

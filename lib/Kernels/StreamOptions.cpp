@@ -102,19 +102,18 @@ static bool describe(Candidate &c, const ContractionDims &dims) {
     run = bounds[d];
     words *= run;
   }
-  // Rows that merge are one loop, as they usually do.
+  // Rows are one loop unless a window moves along them.
   int64_t rows = 1;
   for (unsigned d : dims.rows)
     rows *= ShapedType::isDynamic(bounds[d]) ? kTypicalRows : bounds[d];
-  bool merges = dims.reductions.size() == 1;
-  p.canCut = merges;
+  p.canCut = dims.reductions.size() == 1;
   p.rows = rows;
-  if (!merges && !dims.rows.empty()) {
+  describeWindow(op, dims, p);
+  if (p.taps > 1) {
     int64_t inner = bounds[dims.rows.back()];
     p.rows = ShapedType::isDynamic(inner) ? kTypicalRows : inner;
     p.outer = rows / std::max<int64_t>(1, p.rows);
   }
-  describeWindow(op, dims, p);
   p.words = words / c.order.step;
   p.columns = bounds[dims.column];
   // A run of two dimensions is one in the model, not always in its buffer.
