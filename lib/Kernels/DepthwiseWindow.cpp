@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// Depthwise windows by instructions that multiply several steps at once: the
-// channel vectors of neighbouring positions are interleaved, so that a lane
-// holds the positions of one channel.
+// Depthwise windows. Instructions that multiply several steps at once take the
+// channel vectors of neighbouring positions interleaved, so that a lane holds
+// the positions of one channel; others take position by position.
 #include "Reduction.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/Vector/IR/VectorOps.h"
+#include <map>
 
 using namespace mlir;
 using namespace mlir::tamis;
@@ -124,4 +125,38 @@ void Reduction::multiplyWindow(Offset lhs, Offset rhs,
       }
     }
   }
+}
+
+LogicalResult Reduction::multiplyPositions(Offset lhs, Offset rhs,
+                                           MutableArrayRef<Value> acc) {
+  auto taps = getConstantIntValue(run.extent);
+  auto tapStride = getConstantIntValue(run.lhs);
+  auto rowStride = getConstantIntValue(e.rows.back().lhs);
+  if (!taps || !tapStride || !rowStride || ones)
+    return failure();
+  struct Use {
+    int64_t row, tap;
+  };
+  // By place, so that each sum takes its taps in order.
+  std::map<int64_t, SmallVector<Use>> uses;
+  for (int64_t row = 0; row < rows; ++row)
+    for (int64_t tap = 0; tap < *taps; ++tap)
+      uses[row * *rowStride + tap * *tapStride].push_back({row, tap});
+  SmallVector<SmallVector<Value>> weights(columns.vectors);
+  for (int64_t tap = 0; tap < *taps; ++tap)
+    for (int64_t j = 0; j < columns.vectors; ++j)
+      weights[j].push_back(
+          readWeights(move(rhs, run.rhs, b.constant(tap)), j, /*upper=*/false));
+  for (const auto &[place, users] : uses)
+    for (int64_t j = 0; j < columns.vectors; ++j) {
+      auto [row, tap] = users.front();
+      Value position =
+          loadChannels(move(lhs, run.lhs, b.constant(tap)), row, j);
+      for (const Use &use : users) {
+        Value &sum = acc[use.row * columns.vectors + j];
+        sum = e.instruction.buildMultiplyAccumulate(b, b.getLoc(), position,
+                                                    weights[j][use.tap], sum);
+      }
+    }
+  return success();
 }

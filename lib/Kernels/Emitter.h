@@ -82,6 +82,7 @@ private:
   void emitGroups(unsigned level, Place place);
   void emitOuterRows(unsigned level, Place place);
   void emitCacheBlocks(Place place);
+  void emitStripes(Place place);
   void emitPieces(Place place, OpFoldResult lower, OpFoldResult upper);
   void emitPanels(Place place, OpFoldResult lower, OpFoldResult upper);
   void emitPanel(Place place, Columns columns, OpFoldResult lower,

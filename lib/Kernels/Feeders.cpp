@@ -248,6 +248,8 @@ Reduction::Offset Reduction::move(Offset offset, OpFoldResult stride,
 void Reduction::reduceRun(Offset lhs, Offset rhs, SmallVectorImpl<Value> &acc) {
   if (e.dims.depthwise && e.step > 1)
     return multiplyWindow(lhs, rhs, acc);
+  if (e.dims.depthwise && succeeded(multiplyPositions(lhs, rhs, acc)))
+    return;
   if (e.stage)
     lhs = stageRows(lhs);
   int64_t products = rows * columns.vectors;

@@ -363,12 +363,39 @@ void Emitter::emitOuterRows(unsigned level, Place place) {
 void Emitter::emitCacheBlocks(Place place) {
   int64_t positions = op.getTile()[2];
   auto [lower, upper] = rowRange;
+  if (dims.depthwise && rows.size() > 1)
+    return emitStripes(place);
   auto known = getConstantIntValue(b.subtract(upper, lower));
   if (positions == 0 || (known && *known <= positions))
     return emitPieces(place, lower, upper);
   b.loop(lower, upper, positions, [&, upper = upper](OpFoldResult i) {
     emitPieces(place, i, b.minimum(b.add(i, b.constant(positions)), upper));
   });
+}
+
+/// Of a depthwise window a stripe is walked line by line, each with all of its
+/// channels, so that the lines the next window shares are still in L1. Channels
+/// of one panel after the other lie apart: they map to few sets of it.
+void Emitter::emitStripes(Place place) {
+  Loop &across = rows.back();
+  auto walk = [&](const Place &stripe, OpFoldResult from, OpFoldResult to) {
+    b.loop(rowRange.lower, rowRange.upper, 1, [&](OpFoldResult i) {
+      emitPanels(advance(stripe, cacheLoop(), i), from, to);
+    });
+  };
+  OpFoldResult zero = b.constant(0);
+  int64_t positions = op.getTile()[2];
+  auto extent = getConstantIntValue(across.extent);
+  if (positions == 0 || (extent && *extent <= positions))
+    return walk(place, zero, across.extent);
+  OpFoldResult whole =
+      b.subtract(across.extent, b.remainder(across.extent, positions));
+  b.loop(zero, whole, positions, [&](OpFoldResult i) {
+    walk(advance(place, across, i), zero, b.constant(positions));
+  });
+  if (extent && *extent % positions == 0)
+    return;
+  walk(place, whole, across.extent);
 }
 
 /// A piece of the sum of all rows of a cache block before the next piece: its
@@ -466,7 +493,7 @@ void Emitter::emitPanel(Place place, Columns columns, OpFoldResult lower,
     copyPanel(place, columns);
   if (rowStream)
     return emitStreamPanel(place, columns, upper);
-  if (rows.size() == 1)
+  if (rows.size() == 1 || dims.depthwise)
     return emitRowBlocks(place, columns, lower, upper);
   b.loop(lower, upper, 1, [&](OpFoldResult i) {
     emitRowBlocks(advance(place, rows[rows.size() - 2], i), columns,

@@ -102,6 +102,12 @@ struct Reduction {
   /// same steps; the weights of the later ones are shifted.
   void multiplyWindow(Offset lhs, Offset rhs, MutableArrayRef<Value> acc);
 
+  /// The same by an instruction of one step: each position is loaded once for
+  /// all rows whose windows hold it, channel vectors in turns, which lie in
+  /// different banks of L1. Fails where extents and strides are not known.
+  LogicalResult multiplyPositions(Offset lhs, Offset rhs,
+                                  MutableArrayRef<Value> acc);
+
   /// `count` elements of row `r` from run element `element` on, the rest of the
   /// step zero. `remaining` (if set) replaces count where only run time knows.
   Value loadStep(Offset lhs, int64_t r, int64_t element, int64_t count,

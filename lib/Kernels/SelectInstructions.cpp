@@ -473,6 +473,10 @@ static FailureOr<Decision> decide(ContractOp op,
   problem.maxAccumulators = instruction.getMaxAccumulators();
   problem.rowSums = isa<IntegerType>(lhs) && !decision.rhsZeroFolded;
   problem.depthwise = dims.depthwise;
+  problem.byPositions = dims.depthwise && isa<FloatType>(lhs) &&
+                        instruction.getReductionStep() == 1;
+  if (dims.depthwise && dims.reductions.size() > 1)
+    problem.windowLines = decision.bounds[dims.reductions.front()];
   problem.totals = bool(blocks);
   problem.widened = isa<FloatType>(lhs) && isa<IntegerType>(packedType);
   problem.openReduction = ShapedType::isDynamic(problem.steps);
@@ -481,6 +485,7 @@ static FailureOr<Decision> decide(ContractOp op,
       !dims.depthwise && dims.reductions.size() == 1 &&
       !problem.openReduction &&
       getElementTypeOrSelf(op.getInit().getType()) == op.getAccumulator();
+  problem.l1 = target.getL1();
   problem.l2 = target.getL2();
   describeRows(op, decision, problem);
   // With blocks, times are filed under the whole kernel: SelectStorage notes

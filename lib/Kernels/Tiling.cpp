@@ -23,10 +23,17 @@ static constexpr double kProductsPerCycle = 2, kFarBytesPerCycle = 8;
 
 /// Cycles of one reduction step of a block: one multiplication a cycle, loads
 /// beside them, and at least the latency of a chain of dependent additions.
-static double stepCost(int64_t rows, int64_t vectors, bool depthwise) {
+static double stepCost(const TilingProblem &problem, int64_t rows,
+                       int64_t vectors) {
   double products = double(rows * vectors);
-  double loads = depthwise ? double(rows * vectors) + double(vectors)
-                           : double(rows) + double(vectors);
+  double loads = problem.depthwise ? double(rows * vectors) + double(vectors)
+                                   : double(rows) + double(vectors);
+  // Positions of many channels lie a multiple of a cache line apart: the same
+  // half of each is the same bank of L1, which answers one load a cycle.
+  constexpr int64_t kLineBytes = 64;
+  if (problem.byPositions &&
+      vectors * problem.lanes * problem.weightBytes < kLineBytes)
+    loads *= 2;
   return std::max({products, loads, 4.0}) + 0.1 * loads;
 }
 
@@ -94,11 +101,28 @@ static CacheBlock chooseCut(const TilingProblem &problem, int64_t rows,
   return best;
 }
 
+/// Positions of a line of a depthwise window, so that all lines of the window
+/// stay in L1 with all channels; 0 where no stripe is narrow enough.
+static CacheBlock chooseStripe(const TilingProblem &problem, int64_t rows) {
+  // The stack, weights and results need the rest.
+  double room = 0.6 * double(problem.l1);
+  double lines = double(problem.windowLines * problem.bytesPerPosition);
+  int64_t extent = ShapedType::isDynamic(problem.rowExtent) ? kTypicalExtents[0]
+                                                            : problem.rowExtent;
+  auto stripes = int64_t(std::ceil(lines / room));
+  int64_t positions = int64_t(llvm::alignTo(
+      llvm::divideCeil(extent, std::max<int64_t>(1, stripes)), rows));
+  bool fits = lines * double(positions) <= 1.5 * room * double(extent);
+  return {fits && positions < extent ? positions : 0, 0};
+}
+
 /// Either the rows of a block stay in a third of L2 while all panels pass, or a
 /// panel stays in half of it while all rows pass, or the sum is cut.
 static CacheBlock chooseCacheBlock(const TilingProblem &problem, int64_t rows,
                                    int64_t vectors) {
   bool single = problem.outerExtent == 1;
+  if (problem.depthwise && !single)
+    return chooseStripe(problem, rows);
   int64_t extent = single ? problem.rowExtent : problem.outerExtent;
   int64_t fits = std::max<int64_t>(
       1, problem.l2 / 3 / std::max<int64_t>(1, problem.bytesPerPosition));
@@ -144,6 +168,9 @@ SmallVector<RatedTiling> mlir::tamis::rateTilings(const TilingProblem &problem,
     int64_t budget = problem.maxAccumulators;
     // A block needs its weights and one broadcast beside the accumulators.
     int64_t registers = budget > 16 ? 32 : 16;
+    // Weights of all taps of a line wait in registers.
+    if (problem.byPositions && registers == 16 && vectors > 2)
+      break;
     int64_t weights = problem.widened ? 2 * vectors : vectors;
     budget = std::min(budget, registers - weights - 1);
     int64_t maxRows = budget / (vectors + (problem.rowSums ? 1 : 0));
@@ -156,9 +183,7 @@ SmallVector<RatedTiling> mlir::tamis::rateTilings(const TilingProblem &problem,
       double panels = double(vectorsWanted / vectors);
       int64_t tailVectors = vectorsWanted % vectors;
       auto rowsCost = [&](int64_t v) {
-        auto step = [&](int64_t r) {
-          return stepCost(r, v, problem.depthwise);
-        };
+        auto step = [&](int64_t r) { return stepCost(problem, r, v); };
         if (!isDynamic)
           return double(rowExtent / rows) * step(rows) +
                  (rowExtent % rows ? step(rowExtent % rows) : 0.0);

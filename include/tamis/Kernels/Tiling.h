@@ -29,6 +29,10 @@ struct TilingProblem {
   /// Row sums are accumulated too.
   bool rowSums = false;
   bool depthwise = false;
+  /// Windows are multiplied position by position (Reduction.h).
+  bool byPositions = false;
+  /// Lines of lhs that the window of a depthwise product covers.
+  int64_t windowLines = 1;
   /// Each accumulator has a total beside it.
   bool totals = false;
   /// Weights take another register while they are widened.
@@ -38,12 +42,14 @@ struct TilingProblem {
   bool openReduction = false;
   /// Sums may wait in the result, so that they can be cut.
   bool canCut = false;
+  int64_t l1 = 32 << 10;
   int64_t l2 = 1 << 20;
 };
 
 /// What `tile` of a tamis_kernel.contract says: register block (rows x
-/// vectors), positions of a cache block, elements of a piece of the sum, rows
-/// of a strip. The last three are 0 where there is one of all.
+/// vectors), positions of a cache block (of a depthwise window: of a stripe of
+/// its lines), elements of a piece of the sum, rows of a strip. The last three
+/// are 0 where there is one of all.
 struct Tiling {
   int64_t rows = 1;
   int64_t vectors = 1;
