@@ -146,6 +146,7 @@ private:
   void emitStreamRows(Place place);
   void emitStreamBlock(const Place &place, OpFoldResult first,
                        OpFoldResult count);
+  void emitWaitingColumns(const Place &place, OpFoldResult count);
   int64_t getLine();
   int64_t getLineTaps();
   OpFoldResult getStagedOffset(OpFoldResult position);
@@ -244,6 +245,8 @@ private:
   /// The first row of the block, or the first position where lines are one
   /// loop.
   OpFoldResult firstPosition;
+  /// The first panel whose sums wait.
+  OpFoldResult firstPanel;
 
   /// Where the sum is cut, whether this is not the first piece and whether it
   /// is the last; null elsewhere.

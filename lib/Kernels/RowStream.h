@@ -26,6 +26,20 @@ struct StreamOrder {
 /// Bytes of a word.
 inline constexpr int64_t kWordBytes = 4;
 
+/// Columns, whole groups of `width`, whose sums of a block of `positions` wait
+/// at the same time where the reduction is cut: few enough for the stack and
+/// for L2 beside what is staged.
+inline int64_t getWaitingColumns(int64_t columns, int64_t width,
+                                 int64_t positions) {
+  constexpr int64_t kMostBytes = 128 << 10;
+  int64_t most =
+      std::max<int64_t>(1, kMostBytes / (width * positions * kWordBytes));
+  int64_t groups = llvm::divideCeil(columns, width);
+  // About equal blocks.
+  int64_t blocks = llvm::divideCeil(groups, most);
+  return llvm::divideCeil(groups, blocks) * width;
+}
+
 /// The number of entries that `order` makes of the source.
 int64_t countEntries(const SourceView &view, const StreamOrder &order);
 

@@ -8,6 +8,7 @@
 // way to the epilogue. Elsen et al., Fast Sparse ConvNets (CVPR 2020) describe
 // the same order of loops for activations that lie channel by channel.
 #include "Emitter.h"
+#include "RowStream.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/SCF/IR/SCF.h"
 #include "mlir/Dialect/Vector/IR/VectorOps.h"
@@ -32,9 +33,10 @@ void Emitter::makeStream() {
   Type word = step == 1 ? b.getF32Type() : Type(b.getI32Type());
   words = allocate(count * rowStream.getPitch(), word);
   int64_t width = op.getTile()[1] * lanes;
-  int64_t summed =
-      parts == 1 ? width
-                 : llvm::alignTo(*getConstantIntValue(column.extent), width);
+  int64_t summed = parts == 1
+                       ? width
+                       : getWaitingColumns(*getConstantIntValue(column.extent),
+                                           width, positions);
   columnSums = allocate(summed * positions, op.getAccumulator());
   rowSums = allocate(width * lanes, op.getAccumulator());
   if (instruction.isTile())
@@ -78,11 +80,31 @@ void Emitter::emitStreamRows(Place place) {
 void Emitter::emitStreamBlock(const Place &place, OpFoldResult first,
                               OpFoldResult count) {
   firstPosition = first;
-  if (rowStream.getParts() == 1)
-    stageWords(place, count);
-  else
-    multiplyParts(place, count);
+  if (rowStream.getParts() > 1)
+    return emitWaitingColumns(place, count);
+  stageWords(place, count);
   emitPanels(place, b.constant(0), count);
+}
+
+/// Where the reduction is cut: blocks of columns, whose sums wait in memory.
+void Emitter::emitWaitingColumns(const Place &place, OpFoldResult count) {
+  int64_t width = op.getTile()[1] * lanes;
+  int64_t columns = *getConstantIntValue(column.extent);
+  int64_t panels =
+      getWaitingColumns(columns, width, rowStream.getPositions()) / width;
+  Range whole = panelRange;
+  auto emit = [&] {
+    firstPanel = panelRange.lower;
+    multiplyParts(place, count);
+    emitPanels(place, b.constant(0), count);
+  };
+  if (panels >= llvm::divideCeil(columns, width))
+    return emit();
+  b.loop(whole.lower, whole.upper, panels, [&](OpFoldResult p) {
+    panelRange = {p, b.minimum(b.add(p, b.constant(panels)), whole.upper)};
+    emit();
+  });
+  panelRange = whole;
 }
 
 /// Positions from one line to the next where lines are one loop, 0 elsewhere.
@@ -280,29 +302,30 @@ void Emitter::multiplyStream(const Place &place) {
          [&](OpFoldResult c) { multiplyList(b.add(place.rhs, c), c); });
 }
 
-/// Sums of all columns, which wait in memory while the reduction is staged part
-/// by part.
+/// Sums of a block of columns, which wait in memory while the reduction is
+/// staged part by part.
 void Emitter::multiplyParts(const Place &place, OpFoldResult count) {
   int64_t parts = rowStream.getParts();
+  int64_t width = op.getTile()[1] * lanes;
   auto columns = [&](OpFoldResult panel) {
-    return b.minimum(b.multiply(panel, b.constant(lanes)), column.extent);
+    return b.minimum(b.multiply(panel, b.constant(width)), column.extent);
   };
-  OpFoldResult lower = columns(panelRange.lower),
-               upper = columns(panelRange.upper);
+  OpFoldResult lower = columns(panelRange.lower);
+  OpFoldResult length = b.subtract(columns(panelRange.upper), lower);
   auto type = VectorType::get(lanes, op.getAccumulator());
   Value zero = arith::ConstantOp::create(b, b.getZeroAttr(type));
   OpFoldResult positions = b.constant(rowStream.getPositions());
-  b.loop(b.multiply(lower, positions), b.multiply(upper, positions), lanes,
+  b.loop(b.constant(0), b.multiply(length, positions), lanes,
          [&](OpFoldResult at) {
            vector::StoreOp::create(b, zero, columnSums, b.value(at));
          });
-  OpFoldResult length = b.divide(reductions.back().extent, parts);
+  OpFoldResult run = b.divide(reductions.back().extent, parts);
   b.loop(b.constant(0), b.constant(parts), 1, [&](OpFoldResult part) {
     Place from = place;
-    from.lhs = b.add(place.lhs, b.multiply(part, length));
+    from.lhs = b.add(place.lhs, b.multiply(part, run));
     stageWords(from, count);
-    OpFoldResult lists = b.multiply(part, column.extent);
-    b.loop(lower, upper, 1,
+    OpFoldResult lists = b.add(b.multiply(part, column.extent), lower);
+    b.loop(b.constant(0), length, 1,
            [&](OpFoldResult c) { multiplyList(b.add(lists, c), c); });
   });
 }
@@ -349,13 +372,16 @@ void Emitter::emitStreamPanel(const Place &place, const Columns &columns,
                               OpFoldResult count) {
   int64_t vectors = columns.vectors;
   int64_t positions = rowStream.getPositions();
+  int64_t width = op.getTile()[1] * lanes;
   OpFoldResult panel = b.constant(0);
   if (instruction.isTile())
     multiplyStreamTiles(place, vectors);
   else if (rowStream.getParts() == 1)
     multiplyStream(place);
   else
-    panel = b.multiply(place.rhs, b.constant(positions));
+    panel = b.multiply(
+        b.subtract(place.rhs, b.multiply(firstPanel, b.constant(width))),
+        b.constant(positions));
   auto type = VectorType::get(lanes, op.getAccumulator());
   auto withInitial = [&](Value sum, int64_t j) -> Value {
     return isInteger ? arith::AddIOp::create(b, sum, columns.initial[j]) : sum;

@@ -29,10 +29,13 @@ static StreamPlan price(const StreamProblem &p, int64_t vectors, bool flat,
   // A quarter of L2: beyond, entries wait for more than its bandwidth.
   if (staged * kWordBytes > double(std::min(p.l2 / 4, kMostStageBytes)))
     return {};
-  // Sums that wait while the next part is staged.
+  // Sums that wait while the next part is staged, block by block of columns.
   double waiting = parts == 1 ? 0 : double(p.columns * positions);
-  if ((staged + waiting) * kWordBytes > double(kMostStageBytes))
-    return {};
+  int64_t stagings =
+      parts == 1
+          ? 1
+          : llvm::divideCeil(p.columns,
+                             getWaitingColumns(p.columns, p.lanes, positions));
   // The generator lets entries take turns where there are few sums.
   double latency = 1;
   if (!p.isInteger)
@@ -60,8 +63,8 @@ static StreamPlan price(const StreamProblem &p, int64_t vectors, bool flat,
   double lists = double(parts * llvm::divideCeil(p.columns, p.channels));
   double block =
       double(p.entries) * (entry + fact("row_stream.entry")) +
-      lists * fact("row_stream.column") + double(parts) * staged * transposed +
-      finished +
+      lists * fact("row_stream.column") +
+      double(stagings * parts) * staged * transposed + finished +
       // Written and read once more for each part.
       2 * double(parts) * waiting * kWordBytes / fact("l2.bytes_per_cycle");
   int64_t rows = flat ? (p.lines - 1) * p.line + p.rows : p.rows;
@@ -74,7 +77,7 @@ static StreamPlan price(const StreamProblem &p, int64_t vectors, bool flat,
 static SmallVector<int64_t> getParts(const StreamProblem &p, bool flat) {
   SmallVector<int64_t> counts{1};
   if (p.canCut && !flat && p.channels == 1)
-    for (int64_t parts : {2, 3, 4, 6, 8})
+    for (int64_t parts : {2, 3, 4, 6, 8, 12, 16, 24, 32})
       if (p.words % (parts * p.lanes) == 0)
         counts.push_back(parts);
   return counts;

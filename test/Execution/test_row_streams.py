@@ -167,6 +167,30 @@ def test_windows_over_small_images(height, width):
         check(nodes, feed, {"w": sparse(v, 0.95, 32, 32, size, size), "b": v.floats(32)}, threads=2)
 
 
+@pytest.mark.parametrize("height, width", [(6, 6), (5, 24), (9, 7), (12, 12)])
+def test_results_in_a_padded_tensor(height, width):
+    """Their rows do not follow each other, those of the operand do."""
+    v = Values()
+    parameters = {"w": sparse(v, 0.9, 45, 48, 1, 1), "b": v.floats(45), "d": v.floats(45, 1, 3, 3)}
+    nodes = [node("Conv", "x w b", "h"), node("Relu", "h", "r"), node("Conv", "r d", group=45, pads=[1, 1, 1, 1])]
+    for options in {}, {"threads": 2}:
+        check(nodes, {"x": v.floats(2, 48, height, width)}, parameters, **options)
+    w = sparse(v, 0.9, 45, 45, 1, 1)  # a residual sum reads rows of a padded tensor too
+    nodes = [node("Conv", "x w b", "h"), node("Add", "h x", "r"), node("Conv", "r d", group=45, pads=[1, 1, 1, 1])]
+    check(nodes, {"x": v.floats(1, 45, height, width)}, {**parameters, "w": w})
+
+
+@pytest.mark.parametrize("columns", [1536, 1000])
+@pytest.mark.parametrize("rows", [64, 130])
+def test_sums_of_blocks_of_columns_wait(columns, rows):
+    """More columns than there is room for sums beside a stage: the reduction is cut for one block of columns after the other."""
+    v = Values()
+    w = sparse(v, 0.8, 384, columns)
+    for options in {}, {"threads": 2}:
+        check([node("MatMul", "x w", "h"), node("Add", "h b", "s"), node("Relu", "s")], {"x": v.floats(rows, 384)},
+              {"w": w, "b": v.floats(columns)}, **options)
+
+
 def test_convolution_of_one_dimension():
     v = Values()
     for attributes in (dict(pads=[2, 1]), dict(strides=[2]), dict(dilations=[3])):

@@ -383,3 +383,43 @@ func.func @panels_in_passing(%q: memref<3x64xf32>, %k: memref<?x64xf32, strided<
     accumulator f32 by #tamis.vector_fma<lanes = 8, fused = true> tile [3, 2, 0]
   return
 }
+
+// Six lines of four positions of a padded result are one loop of three blocks
+// of eight rows: the place of a row is found by division.
+// CHECK-LABEL: func.func @stream_into_a_padded_tensor
+// CHECK: scf.for %[[BLOCK:.+]] = %{{.+}} to %c24 step %c8
+// CHECK-COUNT-8: vector.load %{{.+}} : memref<{{.+}}>, vector<8xf32>
+// CHECK: arith.divui %{{.+}}, %c4
+// CHECK: arith.remui %{{.+}}, %c4
+// CHECK: vector.store %{{.+}} : memref<{{.+}}>, vector<8xf32>
+func.func @stream_into_a_padded_tensor(%x: memref<6x4x8xf32>, %v: memref<9x1xf32>, %f: memref<9xi32>, %s: memref<9xi32>,
+                                       %o: memref<6x4x8xf32, strided<[48, 8, 1]>>) {
+  tamis_kernel.contract ins(%x, %v : memref<6x4x8xf32>, memref<9x1xf32>) stream(%f, %s : memref<9xi32>, memref<9xi32>)
+    outs(%o : memref<6x4x8xf32, strided<[48, 8, 1]>>)
+    maps [affine_map<(h, w, n, k) -> (h, w, k)>, affine_map<(h, w, n, k) -> (k, n)>, affine_map<(h, w, n, k) -> (h, w, n)>]
+    iterators ["parallel", "parallel", "parallel", "reduction"] bounds [6, 4, 8, 8] accumulator f32
+    by #tamis.vector_fma<lanes = 8, fused = true> tile [8, 1, 0] {storage = #tamis.row_stream<entries = 9, positions = 8, pitch = 8>}
+  return
+}
+
+// A stripe of eight positions is walked line by line, each with both panels. Of
+// a line six positions are loaded for four windows, two vectors in turns. Four
+// positions are left for the next stripe.
+// CHECK-LABEL: func.func @depthwise_stripes
+// CHECK: scf.for %{{.+}} = %c0 to %c5 step %c1
+// CHECK: scf.for %{{.+}} = %c0 to %c2 step %c1
+// CHECK: scf.for %{{.+}} = %c0 to %c8 step %c4
+// CHECK-COUNT-6: vector.load %{{.+}} : memref<288xf32
+// CHECK-COUNT-12: vector.load %{{.+}} : memref<3136xf32
+// CHECK-COUNT-6: vector.load %{{.+}} : memref<288xf32
+// CHECK: scf.for %{{.+}} = %c0 to %c5 step %c1
+// CHECK: scf.for %{{.+}} = %c0 to %c2 step %c1
+// CHECK-NOT: scf.for
+// CHECK: return
+func.func @depthwise_stripes(%x: memref<7x14x32xf32>, %w: memref<1x2x9x16xf32>, %o: memref<5x12x32xf32>) {
+  tamis_kernel.contract ins(%x, %w : memref<7x14x32xf32>, memref<1x2x9x16xf32>) outs(%o : memref<5x12x32xf32>)
+    maps [affine_map<(h, w, c, i, j) -> (h + i, w + j, c)>, affine_map<(h, w, c, i, j) -> (c, i, j)>, affine_map<(h, w, c, i, j) -> (h, w, c)>]
+    iterators ["parallel", "parallel", "parallel", "reduction", "reduction"] bounds [5, 12, 32, 3, 3] accumulator f32
+    by #tamis.vector_fma<lanes = 8, fused = true> tile [4, 2, 8] {packed}
+  return
+}
