@@ -238,6 +238,24 @@ LogicalResult BlockListAttr::verify(EmitError emitError, int64_t entries,
   return success();
 }
 
+StringRef BoundedAttr::getStorageName() const { return "bounded panels"; }
+
+bool BoundedAttr::hasPanels() const { return true; }
+
+int64_t BoundedAttr::getStreams() const { return 3; }
+
+LogicalResult BoundedAttr::verify(EmitError emitError, int64_t entries,
+                                  int64_t steps, int64_t run) {
+  if (entries < 0)
+    return emitError() << "bounded expected no negative entries, got "
+                       << entries;
+  if (steps <= 0)
+    return emitError() << "bounded expected steps above 0, got " << steps;
+  if (run <= 0)
+    return emitError() << "bounded expected a run above 0, got " << run;
+  return success();
+}
+
 int64_t BitmaskAttr::getVectorElements() const {
   return getUnit() * getExpansion().getUnits();
 }

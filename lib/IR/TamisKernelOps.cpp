@@ -185,6 +185,43 @@ LogicalResult ListBlocksOp::verify() {
   return success();
 }
 
+//===-- bound -------------------------------------------------------------===//
+
+void BoundOp::build(OpBuilder &b, OperationState &state, Value packed,
+                    BoundedAttr storage) {
+  auto type = cast<RankedTensorType>(packed.getType());
+  int64_t entries = storage.getEntries();
+  Type i32 = b.getI32Type();
+  build(
+      b, state, type, type.clone({entries, type.getDimSize(3)}),
+      RankedTensorType::get({entries}, i32),
+      RankedTensorType::get({type.getDimSize(0) * type.getDimSize(1) + 1}, i32),
+      packed, storage);
+}
+
+LogicalResult BoundOp::verify() {
+  auto packed = cast<RankedTensorType>(getPacked().getType());
+  if (packed.getRank() != 4 || !packed.hasStaticShape() ||
+      !packed.getElementType().isInteger(8))
+    return emitOpError("expected packed panels of bytes of a static shape");
+  constexpr int64_t step = 4;
+  int64_t run = llvm::divideCeil(getStorage().getRun(), step);
+  if (packed.getDimSize(2) % run != 0)
+    return emitOpError("expected panels of whole runs of ")
+           << run << " steps, got " << packed.getDimSize(2);
+  int64_t entries = getStorage().getEntries();
+  auto values = packed.clone({entries, packed.getDimSize(3)});
+  if (getValues().getType() != values)
+    return emitOpError("values expected ")
+           << values << ", got " << getValues().getType();
+  Type i32 = IntegerType::get(getContext(), 32);
+  if (failed(verifyArray(*this, "places", getPlaces(), entries, i32)) ||
+      failed(verifyArray(*this, "starts", getStarts(),
+                         packed.getDimSize(0) * packed.getDimSize(1) + 1, i32)))
+    return failure();
+  return success();
+}
+
 //===-- encode ------------------------------------------------------------===//
 
 void EncodeOp::build(OpBuilder &b, OperationState &state, Value packed,
@@ -274,6 +311,11 @@ LogicalResult kernel::ContractOp::verify() {
     if ((stream.getDepth() > 1) != getInstruction().isTile())
       return emitOpError("expected entries of a row stream to lie together for "
                          "tiles, and only for them");
+  if (getStorage() && isa<BoundedAttr>(*getStorage()) &&
+      getInstruction().getPairBound() == 0)
+    return emitOpError("expected an instruction that adds up in 16 bits with "
+                       "bounded panels, got ")
+           << getInstruction();
   if (getNibbles() && !getPacked())
     return emitOpError("expected nibbles to be packed");
   if (getBlock() && *getBlock() < dims &&

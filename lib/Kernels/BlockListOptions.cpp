@@ -77,39 +77,17 @@ static int64_t choosePositions(const StorageProblem &problem,
 }
 
 /// The tile of a list: panels of at most two vectors, since wide ones have
-/// fewer zero blocks, and as many rows as that asks for.
+/// fewer zero blocks.
 static Tiling chooseTile(const StorageProblem &problem) {
   kernel::ContractOp op = problem.op;
   Tiling tile = Tiling::get(op.getTile());
   if (op.getInstruction().isTile())
     return tile;
-  constexpr int64_t mostVectors = 2;
-  kernel::PackOp pack = problem.pack;
-  TilingProblem p;
-  p.columns = problem.view.shape[pack.getColumn()];
-  for (int64_t d : pack.getReductions())
-    p.steps *= problem.view.shape[d];
-  p.lanes = op.getInstruction().getLanes();
-  p.maxAccumulators = op.getInstruction().getMaxAccumulators();
-  // Rows that merge are one loop, as they do without a window.
-  bool merges = pack.getReductions().size() == 1;
-  p.rowExtent = 1;
-  for (AffineExpr expr : op.getOutMap().getResults()) {
-    auto d = cast<AffineDimExpr>(expr).getPosition();
-    int64_t bound = op.getBounds()[d];
-    if (op.getRhsMap().isFunctionOfDim(d) || bound == 1)
-      continue;
-    if (ShapedType::isDynamic(bound) || ShapedType::isDynamic(p.rowExtent))
-      p.rowExtent = merges ? ShapedType::kDynamic : bound;
-    else
-      p.rowExtent = merges ? p.rowExtent * bound : bound;
-  }
-  for (const RatedTiling &rated : rateTilings(p, /*count=*/100))
-    if (rated.tiling.vectors <= mostVectors) {
-      int64_t rows = rated.tiling.rows;
-      return {rows, rated.tiling.vectors, choosePositions(problem, tile, rows)};
-    }
-  return tile;
+  Tiling narrow =
+      choosePanelTile(problem, op.getInstruction(), /*mostVectors=*/2,
+                      op.getInstruction().getMaxAccumulators());
+  narrow.positions = choosePositions(problem, tile, narrow.rows);
+  return narrow;
 }
 
 static void apply(IRRewriter &rewriter, const StorageProblem &problem,

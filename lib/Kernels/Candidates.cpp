@@ -61,6 +61,8 @@ std::string mlir::tamis::getContractionKey(kernel::ContractOp op) {
     rhs = blocks.getPacked();
   else if (auto encoded = rhs.getDefiningOp<kernel::EncodeOp>())
     rhs = encoded.getPacked();
+  else if (auto bound = rhs.getDefiningOp<kernel::BoundOp>())
+    rhs = bound.getPacked();
   if (auto pack = rhs.getDefiningOp<kernel::PackOp>())
     rhs = pack.getSource();
   else if (auto stream = rhs.getDefiningOp<kernel::PackStreamOp>())

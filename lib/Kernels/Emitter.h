@@ -197,6 +197,7 @@ private:
   RowStreamAttr rowStream;
   BitmaskAttr bitmask;
   BlockListAttr blockList;
+  BoundedAttr bounded;
   NOfMAttr nOfM;
   CodebookAttr codebook;
   ContractionDims dims;
@@ -234,6 +235,8 @@ private:
   /// Of a bitmask: beside `starts`, and where a panel is expanded that several
   /// blocks of rows read; null where there is one.
   FlatView masks;
+  /// Of bounded panels: the values of entries.
+  FlatView rests;
   /// Of storages of fixed stride: places of vectors, or the table.
   FlatView keys;
   Value expanded;

@@ -168,7 +168,9 @@ Value Reduction::loadStep(Offset lhs, int64_t r, int64_t element, int64_t count,
     elements =
         vector::FromElementsOp::create(b, VectorType::get(e.step, type), parts);
   }
-  return e.instruction.buildLhs(b, b.getLoc(), elements, e.op.getLhsUnsigned());
+  // Staged bytes have their offset.
+  return e.instruction.buildLhs(b, b.getLoc(), elements,
+                                e.stage || e.op.getLhsUnsigned());
 }
 
 void Reduction::multiplyStep(Offset lhs, Offset rhs, int64_t element,
@@ -250,6 +252,8 @@ void Reduction::reduceRun(Offset lhs, Offset rhs, SmallVectorImpl<Value> &acc) {
     return multiplyWindow(lhs, rhs, acc);
   if (e.dims.depthwise && succeeded(multiplyPositions(lhs, rhs, acc)))
     return;
+  if (e.bounded)
+    return reduceBounded(lhs, rhs, acc);
   if (e.stage)
     lhs = stageRows(lhs);
   int64_t products = rows * columns.vectors;
@@ -404,6 +408,8 @@ SmallVector<Value> Reduction::sumUp(unsigned level, Offset lhs, Offset rhs) {
   if (e.bitmask && !e.expanded)
     unit = e.findUnit(rhs.base);
   reduceLevel(level, lhs, rhs, acc);
+  if (e.bounded)
+    addRests(lhs, rhs, acc);
   for (int64_t half = acc.size() / 2; half >= own; half /= 2) {
     for (int64_t i = 0; i < half; ++i)
       acc[i] = arith::AddFOp::create(b, acc[i], acc[i + half]);

@@ -26,6 +26,7 @@ Emitter::Emitter(ContractOp op, RewriterBase &rewriter)
     rowStream = dyn_cast<RowStreamAttr>(*storage);
     bitmask = dyn_cast<BitmaskAttr>(*storage);
     blockList = dyn_cast<BlockListAttr>(*storage);
+    bounded = dyn_cast<BoundedAttr>(*storage);
     nOfM = dyn_cast<NOfMAttr>(*storage);
     codebook = dyn_cast<CodebookAttr>(*storage);
   }
@@ -104,10 +105,12 @@ LogicalResult Emitter::prepare() {
   if (op.getSums())
     sums = flatten(b, op.getSums());
   if (op.getStorage()) {
-    FlatView &first = bitmask ? masks : rowStream || blockList ? offsets : keys;
+    FlatView &first = bitmask ? masks : nOfM || codebook ? keys : offsets;
     first = flatten(b, op.getStream()[0]);
     if (op.getStream().size() > 1)
       starts = flatten(b, op.getStream()[1]);
+    if (op.getStream().size() > 2)
+      rests = flatten(b, op.getStream()[2]);
   }
   for (auto [i, extra] : llvm::enumerate(op.getExtras()))
     extras.push_back(isa<MemRefType>(extra.getType())
@@ -214,8 +217,11 @@ void Emitter::prepareReductions(const FlatView &rhsView) {
   }
   outer.push_back(run);
   // Taps stay apart: the stage does not walk them. Blocks are sums of their
-  // own, and so are lists walks of their own.
-  if (op.getBlock() || blockList || (rowStream && rowStream.getTaps() > 1)) {
+  // own, lists walks of their own, and sums of 16 bits end with their run.
+  bool endsWithRun =
+      bounded && bounded.getRun() % (bounded.getSteps() * step) != 0;
+  if (op.getBlock() || blockList || endsWithRun ||
+      (rowStream && rowStream.getTaps() > 1)) {
     reductions.assign(outer.begin(), outer.end());
     return;
   }

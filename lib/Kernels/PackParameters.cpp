@@ -6,6 +6,7 @@
 // hundreds of millions of elements.
 #include "Bitmask.h"
 #include "BlockList.h"
+#include "BoundedPanels.h"
 #include "Encoded.h"
 #include "RowStream.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
@@ -269,6 +270,8 @@ struct PackParameters : tamis::impl::PackParametersBase<PackParameters> {
       listBlocks(op, symbols, known, sources);
     });
     module.walk(
+        [&](kernel::BoundOp op) { bound(op, symbols, known, sources); });
+    module.walk(
         [&](kernel::EncodeOp op) { encode(op, symbols, known, sources); });
     eraseUnused(module, sources);
   }
@@ -401,6 +404,32 @@ struct PackParameters : tamis::impl::PackParametersBase<PackParameters> {
       give("values", op.getValues(), list.values);
       give("places", op.getPlaces(), list.places);
       give("starts", op.getStarts(), list.starts);
+      return success();
+    };
+    packOnce(op, op.getPacked(), *view, symbols, known, sources, make);
+  }
+
+  void bound(kernel::BoundOp op, SymbolTable &symbols, KnownPacks &known,
+             SetVector<Operation *> &sources) {
+    FailureOr<SourceView> view = viewConstant(op.getPacked(), symbols);
+    if (failed(view) || view->isSplat) {
+      op.emitOpError("expected constant panels");
+      return signalPassFailure();
+    }
+    auto make = [&](auto give) -> LogicalResult {
+      auto type = cast<RankedTensorType>(op.getPacked().getType());
+      BoundedAttr storage = op.getStorage();
+      BoundedPanels panels = makeBoundedPanels(
+          view->bytes, type.getDimSize(0) * type.getDimSize(1),
+          {type.getDimSize(3) / 4, storage.getRun(), storage.getSteps()});
+      if (int64_t found = panels.starts.back(); found != storage.getEntries())
+        return op.emitOpError("expected ")
+               << storage.getEntries() << " entries, but the source has "
+               << found;
+      give("panels", op.getPanels(), panels.panels);
+      give("values", op.getValues(), panels.entries.values);
+      give("places", op.getPlaces(), panels.entries.places);
+      give("starts", op.getStarts(), panels.starts);
       return success();
     };
     packOnce(op, op.getPacked(), *view, symbols, known, sources, make);

@@ -83,6 +83,14 @@ struct Reduction {
   void narrowSums();
   void widenSums(MutableArrayRef<Value> acc);
 
+  /// Of bounded panels: products of the run, some steps added up in 16 bits,
+  /// and of what the weights are more (BoundedSums.cpp).
+  void reduceBounded(Offset lhs, Offset rhs, SmallVectorImpl<Value> &acc);
+  void multiplyGroup(Offset lhs, Offset rhs, int64_t element, int64_t count,
+                     MutableArrayRef<Value> acc);
+  void addRests(Offset lhs, Offset rhs, SmallVectorImpl<Value> &acc);
+  OpFoldResult findElement(OpFoldResult element);
+
   /// One vector of channels of a depthwise row.
   Value loadChannels(Offset lhs, int64_t r, int64_t j);
 

@@ -45,7 +45,8 @@ static SmallVector<StorageOption> findOptions(StorageProblem &problem,
     return {};
   problem.view = *view;
   SmallVector<StorageOption> options = findRowStreams(problem, reason);
-  for (auto find : {findBitmasks, findBlockLists, findNOfM, findCodebook}) {
+  for (auto find : {findBitmasks, findBlockLists, findNOfM, findCodebook,
+                    findBoundedPanels}) {
     std::string other;
     options.append(find(problem, other));
     reason += "; " + other;

@@ -4,6 +4,8 @@
 // decision.
 #include "StorageOptions.h"
 #include "mlir/Dialect/Tensor/IR/Tensor.h"
+#include "tamis/Kernels/Classify.h"
+#include "tamis/Kernels/Tiling.h"
 #include "llvm/Support/MathExtras.h"
 
 using namespace mlir;
@@ -12,10 +14,18 @@ using namespace mlir::tamis;
 PanelShape mlir::tamis::describePanels(const StorageProblem &problem,
                                        InstructionAttrInterface instruction,
                                        int64_t vectors) {
+  kernel::ContractOp op = problem.op;
   kernel::PackOp pack = problem.pack;
   ArrayRef<int64_t> reductions = pack.getReductions(),
                     shape = problem.view.shape;
-  auto length = static_cast<int64_t>(pack.getRun());
+  // Longer steps can take longer runs than those of the dense decision.
+  std::string unused;
+  FailureOr<ContractionDims> dims = classifyContraction(
+      op.getLhsMap(), op.getRhsMap(), op.getOutMap(), op.getBounds(),
+      cast<ShapedType>(op.getLhs().getType()).getShape(),
+      instruction.getReductionStep(), unused);
+  auto length = static_cast<int64_t>(succeeded(dims) ? dims->run
+                                                     : unsigned(pack.getRun()));
   auto sizeOf = [&](ArrayRef<int64_t> list) {
     int64_t size = 1;
     for (int64_t d : list)
@@ -25,6 +35,7 @@ PanelShape mlir::tamis::describePanels(const StorageProblem &problem,
   PanelShape panels;
   panels.step = instruction.getReductionStep();
   panels.width = vectors * instruction.getLanes();
+  panels.runDims = length;
   panels.run = static_cast<int64_t>(
       llvm::divideCeil(sizeOf(reductions.take_back(length)), panels.step));
   panels.steps = sizeOf(reductions.drop_back(length)) * panels.run;
@@ -51,7 +62,42 @@ kernel::PackOp mlir::tamis::repack(OpBuilder &b, const StorageProblem &problem,
   return kernel::PackOp::create(
       b, loc, empty.getType(), sums ? sums.getType() : Type(), pack.getSource(),
       empty, sums, pack.getGroupsAttr(), pack.getColumnAttr(),
-      pack.getReductionsAttr(), pack.getRunAttr(),
+      pack.getReductionsAttr(), b.getI64IntegerAttr(panels.runDims),
       b.getI64IntegerAttr(panels.step), pack.getOffsetAttr(),
       pack.getIsUnsignedAttr() ? b.getUnitAttr() : UnitAttr(), UnitAttr());
+}
+
+Tiling mlir::tamis::choosePanelTile(const StorageProblem &problem,
+                                    InstructionAttrInterface instruction,
+                                    int64_t mostVectors,
+                                    int64_t mostAccumulators) {
+  kernel::ContractOp op = problem.op;
+  kernel::PackOp pack = problem.pack;
+  TilingProblem p;
+  p.columns = problem.view.shape[pack.getColumn()];
+  for (int64_t d : pack.getReductions())
+    p.steps *= problem.view.shape[d];
+  p.lanes = instruction.getLanes();
+  p.maxAccumulators = mostAccumulators;
+  // Rows that merge are one loop, as they do without a window.
+  bool merges = pack.getReductions().size() == 1;
+  p.rowExtent = 1;
+  for (AffineExpr expr : op.getOutMap().getResults()) {
+    auto d = cast<AffineDimExpr>(expr).getPosition();
+    int64_t bound = op.getBounds()[d];
+    if (op.getRhsMap().isFunctionOfDim(d) || bound == 1)
+      continue;
+    if (ShapedType::isDynamic(bound) || ShapedType::isDynamic(p.rowExtent))
+      p.rowExtent = merges ? ShapedType::kDynamic : bound;
+    else
+      p.rowExtent = merges ? p.rowExtent * bound : bound;
+  }
+  Tiling dense = Tiling::get(op.getTile());
+  for (const RatedTiling &rated : rateTilings(p, /*count=*/100))
+    if (rated.tiling.vectors <= mostVectors) {
+      int64_t rows = rated.tiling.rows;
+      return {rows, rated.tiling.vectors,
+              int64_t(llvm::alignTo(dense.positions, rows))};
+    }
+  return dense;
 }

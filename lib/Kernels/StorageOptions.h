@@ -8,6 +8,7 @@
 #include "mlir/IR/PatternMatch.h"
 #include "tamis/Kernels/Candidates.h"
 #include "tamis/Kernels/SourceView.h"
+#include "tamis/Kernels/Tiling.h"
 
 namespace mlir::tamis {
 
@@ -37,15 +38,22 @@ struct StorageOption {
 };
 
 /// Packed panels: elements of a step, columns, steps of a run and of all runs,
-/// and how many panels there are.
+/// how many panels there are, and the dimensions of a run.
 struct PanelShape {
-  int64_t step = 1, width = 1, run = 1, steps = 1, count = 1;
+  int64_t step = 1, width = 1, run = 1, steps = 1, count = 1, runDims = 1;
 };
 
 /// The panels of `problem` for an instruction, of so many vectors.
 PanelShape describePanels(const StorageProblem &problem,
                           InstructionAttrInterface instruction,
                           int64_t vectors);
+
+/// The cheapest register block of at most so many vectors and accumulators of
+/// `instruction`, with as many rows between passes of the panels as the dense
+/// one has.
+Tiling choosePanelTile(const StorageProblem &problem,
+                       InstructionAttrInterface instruction,
+                       int64_t mostVectors, int64_t mostAccumulators);
 
 /// Packs the weights of `problem` in such panels.
 kernel::PackOp repack(OpBuilder &b, const StorageProblem &problem,
@@ -59,6 +67,8 @@ SmallVector<StorageOption> findBitmasks(const StorageProblem &problem,
                                         std::string &reason);
 SmallVector<StorageOption> findBlockLists(const StorageProblem &problem,
                                           std::string &reason);
+SmallVector<StorageOption> findBoundedPanels(const StorageProblem &problem,
+                                             std::string &reason);
 SmallVector<StorageOption> findNOfM(const StorageProblem &problem,
                                     std::string &reason);
 SmallVector<StorageOption> findCodebook(const StorageProblem &problem,

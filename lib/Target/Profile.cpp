@@ -39,6 +39,10 @@ static constexpr std::pair<StringLiteral, double> kFacts[] = {
     {"block_list.entry", 4},
     {"block_list.list", 20},
     {"block_list.margin", 0.85},
+    {"bounded.entry", 6},
+    {"bounded.list", 10},
+    {"bounded.margin", 0.95},
+    {"bounded.narrow", 0.85},
     // The same of storages of fixed stride, which keep a core less busy.
     {"n_of_m.margin", 0.85},
     {"codebook.margin", 0.8},

@@ -207,3 +207,18 @@ func.func private @lookup_bytes() attributes {a = #tamis.x86_lookup<bytes = 2, e
 
 // expected-error@+1 {{x86_lookup expected a whole vector, got 4 elements of 4 bytes}}
 func.func private @lookup_vector() attributes {a = #tamis.x86_lookup<bytes = 4, elements = 4>}
+
+// -----
+
+// expected-error@+1 {{bounded expected no negative entries, got -1}}
+func.func private @bounded_entries() attributes {a = #tamis.bounded<entries = -1, steps = 1, run = 8>}
+
+// -----
+
+// expected-error@+1 {{bounded expected steps above 0, got 0}}
+func.func private @bounded_steps() attributes {a = #tamis.bounded<entries = 1, steps = 0, run = 8>}
+
+// -----
+
+// expected-error@+1 {{bounded expected a run above 0, got 0}}
+func.func private @bounded_run() attributes {a = #tamis.bounded<entries = 1, steps = 1, run = 0>}

@@ -56,7 +56,8 @@ func.func private @schemes() attributes {
 // CHECK-SAME: f = #tamis.row_stream<entries = 48, positions = 32, pitch = 32, channels = 32, depth = 16>,
 // CHECK-SAME: g = #tamis.n_of_m<entries = 16, selection = #tamis.x86_select_fma<lanes = 8, kept = 2>>,
 // CHECK-SAME: h = #tamis.n_of_m<entries = 32, selection = #tamis.x86_select_madd<lanes = 16>>,
-// CHECK-SAME: i = #tamis.codebook<entries = 9, lookup = #tamis.x86_lookup<bytes = 4, elements = 8>>
+// CHECK-SAME: i = #tamis.codebook<entries = 9, lookup = #tamis.x86_lookup<bytes = 4, elements = 8>>,
+// CHECK-SAME: j = #tamis.bounded<entries = 9, steps = 2, run = 183>
 func.func private @storages() attributes {
   a = #tamis.row_stream<positions = 32, entries = 3, pitch = 32>,
   b = #tamis.row_stream<positions = 32, entries = 3, pitch = 56, taps = 3, line = 10>,
@@ -66,7 +67,8 @@ func.func private @storages() attributes {
   f = #tamis.row_stream<positions = 32, entries = 48, pitch = 32, depth = 16, channels = 32>,
   g = #tamis.n_of_m<entries = 16, selection = #tamis.x86_select_fma<kept = 2, lanes = 8>>,
   h = #tamis.n_of_m<entries = 32, selection = #tamis.x86_select_madd<lanes = 16>>,
-  i = #tamis.codebook<entries = 9, lookup = #tamis.x86_lookup<bytes = 4, elements = 8>>}
+  i = #tamis.codebook<entries = 9, lookup = #tamis.x86_lookup<bytes = 4, elements = 8>>,
+  j = #tamis.bounded<steps = 2, run = 183, entries = 9>}
 
 // CHECK-LABEL: func.func private @profiles
 // CHECK-SAME: a = #tamis.profile<facts = {dense.share = 9.000000e-01 : f64}>,

@@ -750,3 +750,38 @@ func.func @pieces_of_another_type(%x: memref<4x8xf32>, %w: memref<8x16xf32>, %y:
   }
   return
 }
+
+// -----
+
+func.func @bound_panels(%w: tensor<1x1x8x8xf32>) {
+  // expected-error@+1 {{expected packed panels of bytes of a static shape}}
+  %b, %v, %p, %s = tamis_kernel.bound %w <entries = 1, steps = 1, run = 8> : tensor<1x1x8x8xf32> -> tensor<1x8xf32>, tensor<1xi32>, tensor<2xi32>
+  return
+}
+
+// -----
+
+func.func @bound_values(%w: tensor<1x1x8x32xi8>) {
+  // expected-error@+1 {{values expected 'tensor<1x32xi8>', got 'tensor<2x32xi8>'}}
+  %b, %v, %p, %s = tamis_kernel.bound %w <entries = 1, steps = 1, run = 32> : tensor<1x1x8x32xi8> -> tensor<2x32xi8>, tensor<1xi32>, tensor<2xi32>
+  return
+}
+
+// -----
+
+func.func @bound_run(%w: tensor<1x1x8x32xi8>) {
+  // expected-error@+1 {{expected panels of whole runs of 3 steps, got 8}}
+  %b, %v, %p, %s = tamis_kernel.bound %w <entries = 1, steps = 1, run = 9> : tensor<1x1x8x32xi8> -> tensor<1x32xi8>, tensor<1xi32>, tensor<2xi32>
+  return
+}
+
+// -----
+
+func.func @bounded_exact(%x: tensor<16x64xi8>, %p: tensor<1x2x16x64xi8>, %v: tensor<3x64xi8>, %l: tensor<3xi32>, %e: tensor<16x32xi32>) -> tensor<16x32xi32> {
+  // expected-error@+1 {{expected an instruction that adds up in 16 bits with bounded panels, got #tamis.x86_madd<lanes = 8>}}
+  %y = tamis_kernel.contract ins(%x, %p : tensor<16x64xi8>, tensor<1x2x16x64xi8>) stream(%l, %l, %v : tensor<3xi32>, tensor<3xi32>, tensor<3x64xi8>) outs(%e : tensor<16x32xi32>)
+    maps [affine_map<(m, n, k) -> (m, k)>, affine_map<(m, n, k) -> (k, n)>, affine_map<(m, n, k) -> (m, n)>]
+    iterators ["parallel", "parallel", "reduction"] bounds [16, 32, 64] accumulator i32
+    by #tamis.x86_madd<lanes = 8> tile [4, 2, 0] {lhs_unsigned, packed, storage = #tamis.bounded<entries = 3, steps = 2, run = 64>} -> tensor<16x32xi32>
+  return %y : tensor<16x32xi32>
+}

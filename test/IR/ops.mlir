@@ -109,6 +109,20 @@ func.func @block_list(%x: tensor<16x64xi8>, %p: tensor<1x2x16x64xi8>, %e: tensor
   return %y : tensor<16x32xi32>
 }
 
+// CHECK-LABEL: func.func @bounded
+// CHECK: %[[B:.+]], %[[V:.+]], %[[P:.+]], %[[S:.+]] = tamis_kernel.bound %{{.+}} <entries = 3, steps = 2, run = 64> : tensor<1x2x16x64xi8> -> tensor<3x64xi8>, tensor<3xi32>, tensor<3xi32>
+// CHECK: tamis_kernel.contract ins(%{{.+}}, %[[B]] : tensor<16x64xi8>, tensor<1x2x16x64xi8>) stream(%[[P]], %[[S]], %[[V]] : tensor<3xi32>, tensor<3xi32>, tensor<3x64xi8>)
+// CHECK-SAME: storage = #tamis.bounded<entries = 3, steps = 2, run = 64>
+func.func @bounded(%x: tensor<16x64xi8>, %p: tensor<1x2x16x64xi8>, %e: tensor<16x32xi32>) -> tensor<16x32xi32> {
+  %b, %v, %l, %s = tamis_kernel.bound %p <entries = 3, steps = 2, run = 64>
+    : tensor<1x2x16x64xi8> -> tensor<3x64xi8>, tensor<3xi32>, tensor<3xi32>
+  %y = tamis_kernel.contract ins(%x, %b : tensor<16x64xi8>, tensor<1x2x16x64xi8>) stream(%l, %s, %v : tensor<3xi32>, tensor<3xi32>, tensor<3x64xi8>) outs(%e : tensor<16x32xi32>)
+    maps [affine_map<(m, n, k) -> (m, k)>, affine_map<(m, n, k) -> (k, n)>, affine_map<(m, n, k) -> (m, n)>]
+    iterators ["parallel", "parallel", "reduction"] bounds [16, 32, 64] accumulator i32
+    by #tamis.x86_maddubs<lanes = 8> tile [4, 2, 0] {lhs_unsigned, packed, storage = #tamis.bounded<entries = 3, steps = 2, run = 64>} -> tensor<16x32xi32>
+  return %y : tensor<16x32xi32>
+}
+
 // CHECK-LABEL: func.func @n_of_m
 // CHECK: %[[V:.+]], %[[P:.+]] = tamis_kernel.encode %{{.+}} : tensor<1x1x8x32xi8> as #tamis.n_of_m<entries = 128, selection = #tamis.x86_select_madd<lanes = 8>> -> tensor<128xi8>, tensor<8xi32>
 // CHECK: tamis_kernel.contract ins(%{{.+}}, %[[V]] : tensor<1x32xi8>, tensor<128xi8>) stream(%[[P]] : tensor<8xi32>)

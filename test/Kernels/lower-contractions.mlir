@@ -423,3 +423,43 @@ func.func @depthwise_stripes(%x: memref<7x14x32xf32>, %w: memref<1x2x9x16xf32>, 
     by #tamis.vector_fma<lanes = 8, fused = true> tile [4, 2, 8] {packed}
   return
 }
+
+// Two steps are added up in 16 bits, row by row; then entries, which are read
+// where they lie.
+// CHECK-LABEL: func.func @bounded_panels
+// CHECK: scf.for %{{.+}} = %c0 to %c16 step %c2
+// CHECK-COUNT-2: vector.load {{.+}} vector<32xi8>
+// CHECK: x86.avx2.pmadd.ub.sw
+// CHECK: x86.avx2.pmadd.ub.sw
+// CHECK: arith.addi {{.+}} : vector<16xi16>
+// CHECK: x86.avx2.pmadd.wd
+// CHECK: arith.addi {{.+}} : vector<8xi32>
+// CHECK: %[[FIRST:.+]] = arith.index_cast
+// CHECK: %[[LAST:.+]] = arith.index_cast
+// CHECK: scf.for %[[I:.+]] = %[[FIRST]] to %[[LAST]]
+// CHECK: memref.load %{{.+}}[%[[I]]] : memref<3xi32>
+// CHECK: vector.load %{{.+}} : memref<96xi8{{.*}}>, vector<32xi8>
+// CHECK-COUNT-2: x86.avx2.pmadd.ub.sw
+// CHECK-NOT: x86.avx2.pmadd.ub.sw
+// CHECK: return
+func.func @bounded_panels(%x: memref<2x64xi8>, %w: memref<1x1x16x32xi8>, %v: memref<3x32xi8>, %p: memref<3xi32>, %s: memref<2xi32>, %o: memref<2x8xi32>) {
+  tamis_kernel.contract ins(%x, %w : memref<2x64xi8>, memref<1x1x16x32xi8>) stream(%p, %s, %v : memref<3xi32>, memref<2xi32>, memref<3x32xi8>) outs(%o : memref<2x8xi32>)
+    maps [#lhs, #rhs, #out] iterators ["parallel", "parallel", "reduction"] bounds [2, 8, 64] accumulator i32
+    by #tamis.x86_maddubs<lanes = 8> tile [2, 1, 0] {lhs_unsigned, packed, storage = #tamis.bounded<entries = 3, steps = 2, run = 64>}
+  return
+}
+
+// Signed elements get their offset once for all columns.
+// CHECK-LABEL: func.func @signed_rows_are_staged
+// CHECK: %[[STAGE:.+]] = memref.alloca() {alignment = 64 : i64} : memref<128xi8>
+// CHECK: arith.addi %{{.+}}, %{{.+}} : vector<32xi8>
+// CHECK: vector.store %{{.+}}, %[[STAGE]]
+// CHECK: scf.for
+// CHECK-NOT: arith.xori
+// CHECK: vector.load %[[STAGE]]{{.+}} vector<4xi8>
+func.func @signed_rows_are_staged(%x: memref<2x64xi8>, %w: memref<1x1x16x64xi8>, %t: memref<1x16xi32>, %o: memref<2x16xi32>) {
+  tamis_kernel.contract ins(%x, %w : memref<2x64xi8>, memref<1x1x16x64xi8>) sums(%t : memref<1x16xi32>) outs(%o : memref<2x16xi32>)
+    maps [#lhs, #rhs, #out] iterators ["parallel", "parallel", "reduction"] bounds [2, 16, 64] accumulator i32
+    by #tamis.x86_vnni<lanes = 16> tile [2, 1, 0] {packed}
+  return
+}

@@ -83,3 +83,22 @@ func.func @three_of_four() -> tensor<16xi8> {
     as #tamis.n_of_m<entries = 16, selection = #tamis.x86_select_madd<lanes = 8>> -> tensor<16xi8>, tensor<1xi32>
   return %v : tensor<16xi8>
 }
+
+// -----
+
+func.func @bounds_of_an_activation(%p: tensor<1x1x2x32xi8>) -> tensor<1x32xi8> {
+  // expected-error@+1 {{expected constant panels}}
+  %b, %v, %l, %s = tamis_kernel.bound %p <entries = 1, steps = 1, run = 8>
+    : tensor<1x1x2x32xi8> -> tensor<1x32xi8>, tensor<1xi32>, tensor<2xi32>
+  return %v : tensor<1x32xi8>
+}
+
+// -----
+
+func.func @other_entries() -> tensor<2x4xi8> {
+  %p = arith.constant dense<[[[[100, 100, 0, 0], [1, 2, 3, 4]]]]> : tensor<1x1x2x4xi8>
+  // expected-error@+1 {{expected 2 entries, but the source has 1}}
+  %b, %v, %l, %s = tamis_kernel.bound %p <entries = 2, steps = 1, run = 8>
+    : tensor<1x1x2x4xi8> -> tensor<2x4xi8>, tensor<2xi32>, tensor<2xi32>
+  return %v : tensor<2x4xi8>
+}

@@ -232,6 +232,21 @@ func.func @half_precision() -> tensor<1x1x1x2xf16> {
   return %p : tensor<1x1x1x2xf16>
 }
 
+// Of two steps of one column in a sum, 100 + 90 is 62 more than 128; the last
+// step of a run of seven begins one element earlier.
+// CHECK-LABEL: func.func @bounded
+func.func @bounded() -> (tensor<1x1x2x4xi8>, tensor<1x4xi8>, tensor<1xi32>, tensor<2xi32>) {
+  // CHECK-NOT: tamis_kernel
+  %p = arith.constant dense<[[[[100, 0, -5, 3], [50, 40, 2, 0]]]]> : tensor<1x1x2x4xi8>
+  // CHECK-DAG{LITERAL}: arith.constant dense<[[[[100, 0, -5, 3], [0, 28, 2, 0]]]]> : tensor<1x1x2x4xi8>
+  // CHECK-DAG{LITERAL}: arith.constant dense<[[0, 50, 12, 0]]> : tensor<1x4xi8>
+  // CHECK-DAG: arith.constant dense<3> : tensor<1xi32>
+  // CHECK-DAG{LITERAL}: arith.constant dense<[0, 1]> : tensor<2xi32>
+  %b, %v, %l, %s = tamis_kernel.bound %p <entries = 1, steps = 2, run = 7>
+    : tensor<1x1x2x4xi8> -> tensor<1x4xi8>, tensor<1xi32>, tensor<2xi32>
+  return %b, %v, %l, %s : tensor<1x1x2x4xi8>, tensor<1x4xi8>, tensor<1xi32>, tensor<2xi32>
+}
+
 // The bytes: columns 0 and 1 in the first panel, 2 and nothing in the second,
 // each less the offset, padded to four steps.
 // CHECK: w.packed: "0x400000000003000001040000020500000000000

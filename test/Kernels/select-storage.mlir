@@ -336,7 +336,8 @@ module attributes {tamis.target = #tamis.target<"x86_64", ["sse2"]>,
 #lhs = affine_map<(m, n, k) -> (m, k)>
 #rhs = affine_map<(m, n, k) -> (k, n)>
 #out = affine_map<(m, n, k) -> (m, n)>
-module attributes {tamis.target = #tamis.target<"x86_64", ["avx2", "fma"]>} {
+module attributes {tamis.target = #tamis.target<"x86_64", ["avx2", "fma"]>,
+                   tamis.profile = #tamis.profile<facts = {bounded.margin = 1.0e-06 : f64}>} {
   // CHECK-LABEL: func.func @zero_blocks
   func.func @zero_blocks(%x: tensor<64x60xf32>, %e: tensor<64x130xf32>) -> tensor<64x130xf32> {
     %zero = arith.constant 0.0 : f32
@@ -577,5 +578,73 @@ module attributes {tamis.target = #tamis.target<"x86_64", ["avx2", "fma"]>,
     %y = tamis.contract ins(%x, %w : tensor<1x60xf32>, tensor<60x128xf32>) outs(%e : tensor<1x128xf32>)
            maps [#lhs, #rhs, #out] iterators ["parallel", "parallel", "reduction"] pad [0, 0] accumulator f32 -> tensor<1x128xf32>
     return %y : tensor<1x128xf32>
+  }
+}
+
+// -----
+
+// Other storages do not count here.
+
+#lhs = affine_map<(m, n, k) -> (m, k)>
+#rhs = affine_map<(m, n, k) -> (k, n)>
+#out = affine_map<(m, n, k) -> (m, n)>
+module attributes {tamis.target = #tamis.target<"x86_64", ["avx2", "fma"]>,
+                   tamis.profile = #tamis.profile<facts = {row_stream.margin = 1.0e-06 : f64, block_list.margin = 1.0e-06 : f64, codebook.margin = 1.0e-6 : f64, n_of_m.margin = 1.0e-6 : f64, bitmask.margin = 1.0e-6 : f64}>} {
+  // Weights of 20 never overflow 16 bits, two steps in a sum.
+  // CHECK-LABEL: func.func @small_weights
+  func.func @small_weights(%x: tensor<64x128xi8>, %e: tensor<64x128xi32>) -> tensor<64x128xi32> {
+    %c = arith.constant 20 : i8
+    %ones = arith.constant dense<1> : tensor<127x128xi8>
+    %w = tensor.pad %ones low[0, 0] high[1, 0] {
+    ^bb0(%i: index, %j: index):
+      tensor.yield %c : i8
+    } : tensor<127x128xi8> to tensor<128x128xi8>
+    // CHECK: %[[P:.+]], %[[T:.+]] = tamis_kernel.pack {{.+}} step 4 {{.+}} sums
+    // CHECK: %[[B:.+]], %[[V:.+]], %[[L:.+]], %[[S:.+]] = tamis_kernel.bound %[[P]] <entries = 0, steps = 2, run = 128>
+    // CHECK: tamis_kernel.contract ins(%{{.+}}, %[[B]] : {{.+}}) stream(%[[L]], %[[S]], %[[V]] : {{.+}}) sums(%[[T]] : {{.+}}) {{.+}} by #tamis.x86_maddubs<lanes = 8>
+    // CHECK-SAME: storage = #tamis.bounded<entries = 0, steps = 2, run = 128>, tamis.choice = {{.+}} chosen = "bounded 4x2x0 in 2, 0% more"
+    %y = tamis.contract ins(%x, %w : tensor<64x128xi8>, tensor<128x128xi8>) outs(%e : tensor<64x128xi32>)
+           maps [#lhs, #rhs, #out] iterators ["parallel", "parallel", "reduction"] pad [0, 0] accumulator i32 -> tensor<64x128xi32>
+    return %y : tensor<64x128xi32>
+  }
+
+  // Weights of 100 do everywhere.
+  // CHECK-LABEL: func.func @large_weights
+  func.func @large_weights(%x: tensor<64x128xi8>, %e: tensor<64x128xi32>) -> tensor<64x128xi32> {
+    %c = arith.constant 99 : i8
+    %ones = arith.constant dense<100> : tensor<127x128xi8>
+    %w = tensor.pad %ones low[0, 0] high[1, 0] {
+    ^bb0(%i: index, %j: index):
+      tensor.yield %c : i8
+    } : tensor<127x128xi8> to tensor<128x128xi8>
+    // CHECK-NOT: tamis_kernel.bound
+    // CHECK: by #tamis.x86_madd<lanes = 8>
+    // CHECK-SAME: a sum of 16 bits is {{.+}}x slower
+    %y = tamis.contract ins(%x, %w : tensor<64x128xi8>, tensor<128x128xi8>) outs(%e : tensor<64x128xi32>)
+           maps [#lhs, #rhs, #out] iterators ["parallel", "parallel", "reduction"] pad [0, 0] accumulator i32 -> tensor<64x128xi32>
+    return %y : tensor<64x128xi32>
+  }
+}
+
+// -----
+
+#lhs = affine_map<(m, n, k) -> (m, k)>
+#rhs = affine_map<(m, n, k) -> (k, n)>
+#out = affine_map<(m, n, k) -> (m, n)>
+module attributes {tamis.target = #tamis.target<"x86_64", ["avx2", "fma", "avxvnni"]>} {
+  // CHECK-LABEL: func.func @wide_sums_at_once
+  func.func @wide_sums_at_once(%x: tensor<64x128xi8>, %e: tensor<64x128xi32>) -> tensor<64x128xi32> {
+    %c = arith.constant 20 : i8
+    %ones = arith.constant dense<1> : tensor<127x128xi8>
+    %w = tensor.pad %ones low[0, 0] high[1, 0] {
+    ^bb0(%i: index, %j: index):
+      tensor.yield %c : i8
+    } : tensor<127x128xi8> to tensor<128x128xi8>
+    // CHECK-NOT: tamis_kernel.bound
+    // CHECK: by #tamis.x86_vnni<lanes = 8>
+    // CHECK-NOT: bounded
+    %y = tamis.contract ins(%x, %w : tensor<64x128xi8>, tensor<128x128xi8>) outs(%e : tensor<64x128xi32>)
+           maps [#lhs, #rhs, #out] iterators ["parallel", "parallel", "reduction"] pad [0, 0] accumulator i32 -> tensor<64x128xi32>
+    return %y : tensor<64x128xi32>
   }
 }

@@ -231,6 +231,26 @@ def Tamis_BlockListAttr : Tamis_Attr<"BlockList", "block_list", [
   let assemblyFormat = "`<` struct(params) `>`";
 }
 
+def Tamis_BoundedAttr : Tamis_Attr<"Bounded", "bounded", [
+    DeclareAttrInterfaceMethods<StorageAttrInterface, ["hasPanels", "getStreams"]>]> {
+  let summary = "packed weights whose sums of neighbours stay within 16 bits, and what is left of the others";
+  let description = [{
+    For instructions that add products up in 16 bits (`getPairBound`). Panels as
+    `tamis_kernel.pack` orders them, with weights made smaller until those that
+    `steps` steps add up in 16 bits, 2 of each, are at most the bound of either
+    sign together. What was taken away lies in `entries` steps of all columns of
+    a panel, multiplied one by one: values, the element of the reduction where
+    each begins (not counting what fills up the last step of a run of `run`
+    elements), and an array where the entries of each panel begin. Panels and
+    entries together are the weights, so results are exact.
+
+    Example: `#tamis.bounded<entries = 9, steps = 2, run = 183>`
+  }];
+  let parameters = (ins "int64_t":$entries, "int64_t":$steps, "int64_t":$run);
+  let genVerifyDecl = 1;
+  let assemblyFormat = "`<` struct(params) `>`";
+}
+
 /// What `tamis_kernel.encode` makes.
 class Tamis_EncodedAttr<string name, string mnemonic>
     : Tamis_Attr<name, mnemonic, [DeclareAttrInterfaceMethods<

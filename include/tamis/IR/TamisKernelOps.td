@@ -188,6 +188,32 @@ def TamisKernel_ListBlocksOp : TamisKernel_Op<"list_blocks", [Pure]> {
   let hasVerifier = 1;
 }
 
+def TamisKernel_BoundOp : TamisKernel_Op<"bound", [Pure,
+    AllTypesMatch<["packed", "panels"]>]> {
+  let summary = "splits packed constant weights into bounded panels and entries";
+  let description = [{
+    The arrays of `#tamis.bounded`: the panels, `values` of the entries, `places`
+    where in the reduction each lies, and `starts` the first entry of each panel
+    and, last, the number of all.
+
+    Example:
+    ```mlir
+    %b, %v, %p, %s = tamis_kernel.bound %w <entries = 9, steps = 2, run = 183>
+        : tensor<1x8x138x64xi8> -> tensor<9x64xi8>, tensor<9xi32>, tensor<9xi32>
+    ```
+  }];
+  let arguments = (ins AnyRankedTensor:$packed, Tamis_BoundedAttr:$storage);
+  let results = (outs AnyRankedTensor:$panels, AnyRankedTensor:$values,
+                      AnyRankedTensor:$places, AnyRankedTensor:$starts);
+  let assemblyFormat = [{
+    $packed $storage attr-dict `:` type($packed) `->` type($values) `,`
+    type($places) `,` type($starts)
+  }];
+  let builders = [OpBuilder<(ins "::mlir::Value":$packed,
+                                 "::mlir::tamis::BoundedAttr":$storage)>];
+  let hasVerifier = 1;
+}
+
 def TamisKernel_EncodeOp : TamisKernel_Op<"encode", [Pure]> {
   let summary = "brings packed constant weights into a storage of fixed stride";
   let description = [{

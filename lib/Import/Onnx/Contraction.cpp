@@ -50,6 +50,9 @@ FailureOr<Factor> factor(Importer &im, const Node &node,
                          int64_t dim) {
   Factor result{im.tensor(x), nullptr, isUnsigned(x.dtype)};
   Type element = elementOf(result.value);
+  if (!element.isInteger(8) && !element.isInteger(16))
+    return im.error(node) << "expected operands of 8 or 16 bits, got "
+                          << dtypeName(x.dtype);
   if (!zero)
     return result;
   Value zeros = im.tensor(zero);
