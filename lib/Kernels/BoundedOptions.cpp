@@ -55,36 +55,53 @@ static int64_t getRun(const StorageProblem &problem, int64_t dims) {
   return run;
 }
 
-/// The entries of panels of `problem`.
-static int64_t countEntries(const StorageProblem &problem, int64_t runDims,
-                            const BoundedShape &shape) {
+/// The entries of panels of `problem` for each number of steps; nullopt where
+/// `isTooMany(steps, entries)`.
+static SmallVector<std::optional<int64_t>>
+countEntries(const StorageProblem &problem, const PanelShape &panels,
+             int64_t runElements, ArrayRef<int64_t> steps,
+             function_ref<bool(int64_t, int64_t)> isTooMany) {
   kernel::PackOp pack = problem.pack;
   const SourceView &view = problem.view;
   ArrayRef<int64_t> reductions = pack.getReductions();
-  SmallVector<int64_t> outer = view.getOffsets(reductions.drop_back(runDims));
-  SmallVector<int64_t> run = view.getOffsets(reductions.take_back(runDims));
+  SmallVector<int64_t> outer =
+      view.getOffsets(reductions.drop_back(panels.runDims));
+  SmallVector<int64_t> run =
+      view.getOffsets(reductions.take_back(panels.runDims));
   auto column = static_cast<int64_t>(pack.getColumn());
   int64_t columns = view.shape[column], stride = view.strides[column];
-  auto offset = static_cast<int>(pack.getOffset());
-  bool isUnsigned = pack.getIsUnsigned();
-  std::vector<char> rows(shape.getRows() * shape.getRowBytes());
-  BoundedEntries entries;
-  for (int64_t first = 0; first < columns; first += shape.width)
+  // Also of unsigned bytes: what is packed wraps around.
+  auto offset = static_cast<char>(pack.getOffset());
+  SmallVector<std::optional<int64_t>> counts(steps.size(), 0);
+  std::vector<char> rows, bounded;
+  for (int64_t first = 0; first < columns; first += panels.width)
     for (int64_t from : outer) {
-      std::fill(rows.begin(), rows.end(), 0);
-      int64_t width = std::min(shape.width, columns - first);
-      for (int64_t c = 0; c < width; ++c)
-        for (auto [k, element] : llvm::enumerate(run)) {
-          char byte = view.bytes[from + element + (first + c) * stride];
-          int value = isUnsigned ? static_cast<uint8_t>(byte)
-                                 : static_cast<int8_t>(byte);
-          rows[int64_t(k) / 4 * shape.getRowBytes() + c * 4 + int64_t(k) % 4] =
-              static_cast<char>(value - offset);
-        }
-      boundRun(rows, shape, /*place=*/0, entries);
-      entries.values.clear();
+      int64_t rowBytes = 4 * panels.width;
+      rows.assign(panels.run * rowBytes, 0);
+      int64_t width = std::min(panels.width, columns - first);
+      for (auto [k, element] : llvm::enumerate(run)) {
+        char *to = &rows[int64_t(k) / 4 * rowBytes + int64_t(k) % 4];
+        const char *source = &view.bytes[from + element + first * stride];
+        for (int64_t c = 0; c < width; ++c)
+          to[4 * c] = static_cast<char>(source[c * stride] - offset);
+      }
+      bool any = false;
+      for (auto [count, sum] : llvm::zip_equal(counts, steps)) {
+        if (!count)
+          continue;
+        bounded = rows;
+        BoundedEntries entries;
+        boundRun(bounded, {panels.width, runElements, sum}, /*place=*/0,
+                 entries);
+        *count += static_cast<int64_t>(entries.places.size());
+        if (isTooMany(sum, *count))
+          count.reset();
+        any |= count.has_value();
+      }
+      if (!any)
+        return counts;
     }
-  return static_cast<int64_t>(entries.places.size());
+  return counts;
 }
 
 static void apply(IRRewriter &rewriter, const StorageProblem &problem,
@@ -141,22 +158,30 @@ mlir::tamis::findBoundedPanels(const StorageProblem &problem,
            rowBlocks * walk;
   };
   reason = "no bounded panels: too little to gain";
+  double limit = std::max(1.0, margin) * problem.dense;
+  SmallVector<int64_t> sums;
+  for (int64_t steps : {2, 1})
+    if (price(steps, 0) <= margin * problem.dense)
+      sums.push_back(steps);
+  auto counts = countEntries(problem, panels, run, sums,
+                             [&](int64_t steps, int64_t entries) {
+                               return price(steps, entries) > limit;
+                             });
   SmallVector<StorageOption> options;
-  for (int64_t steps : {2, 1}) {
-    if (price(steps, 0) > margin * problem.dense)
+  for (auto [steps, entries] : llvm::zip_equal(sums, counts)) {
+    reason = "no bounded panels: too many weights are too large";
+    if (!entries)
       continue;
-    BoundedShape shape{panels.width, run, steps};
-    int64_t entries = countEntries(problem, panels.runDims, shape);
-    auto storage = BoundedAttr::get(op.getContext(), entries, steps, run);
-    double share = double(entries) / double(panels.count * panels.steps);
+    auto storage = BoundedAttr::get(op.getContext(), *entries, steps, run);
+    double share = double(*entries) / double(panels.count * panels.steps);
     constexpr int64_t indexBytes = 4;
     options.push_back(
         {llvm::formatv("bounded {0} in {1}, {2:0}% more",
                        getDenseName(tile.getTile()).substr(6), steps,
                        100 * share),
-         "a sum of 16 bits", price(steps, entries),
-         double((panels.count * panels.steps + entries) * shape.getRowBytes() +
-                indexBytes * (entries + panels.count + 1)),
+         "a sum of 16 bits", price(steps, *entries),
+         double((panels.count * panels.steps + *entries) * 4 * panels.width +
+                indexBytes * (*entries + panels.count + 1)),
          margin, [=](IRRewriter &rewriter) {
            apply(rewriter, problem, panels, tile, instruction, storage);
          }});

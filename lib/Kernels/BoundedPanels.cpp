@@ -14,8 +14,26 @@ class Group {
 public:
   Group(MutableArrayRef<char> rows, const BoundedShape &shape)
       : rows(rows), shape(shape),
-        count(int64_t(rows.size()) / shape.getRowBytes()),
-        rests(shape.steps, std::vector<int>(shape.getRowBytes())) {}
+        count(int64_t(rows.size()) / shape.getRowBytes()) {}
+
+  /// True if nothing has to be taken away, as mostly.
+  bool isBounded() {
+    int64_t lanes = shape.getRowBytes() / 2;
+    SmallVector<int16_t, 64> above(lanes), below(lanes);
+    for (int64_t s = 0; s < count; ++s) {
+      const char *row = &byte(s, 0);
+      for (int64_t lane = 0; lane < lanes; ++lane)
+        for (int64_t i = 0; i < 2; ++i) {
+          auto weight = static_cast<int8_t>(row[2 * lane + i]);
+          above[lane] += std::max<int8_t>(weight, 0);
+          below[lane] += std::min<int8_t>(weight, 0);
+        }
+    }
+    int16_t most = 0;
+    for (int64_t lane = 0; lane < lanes; ++lane)
+      most = std::max<int16_t>({most, above[lane], int16_t(-below[lane])});
+    return most <= kWeightBound;
+  }
 
   /// Makes the weights that meet in one sum, 2 a step from byte `at` on, small
   /// enough.
@@ -33,8 +51,8 @@ public:
   /// visit(step, what was taken from it), where that is not nothing.
   template <typename Visit>
   void forEachRest(Visit visit) {
-    for (int64_t s = 0; any && s < count; ++s)
-      if (llvm::any_of(rests[s], [](int rest) { return rest != 0; }))
+    for (int64_t s = 0; s < count; ++s)
+      if (!rests[s].empty())
         visit(s, rests[s]);
   }
 
@@ -52,17 +70,20 @@ private:
       for (int64_t i = 0; i < 2; ++i) {
         int taken = std::clamp(sign * get(s, at + i), 0, std::max(excess, 0));
         byte(s, at + i) -= static_cast<char>(sign * taken);
-        rests[s][at + i] += sign * taken;
         excess -= taken;
-        any |= taken > 0;
+        if (taken == 0)
+          continue;
+        rests[s].resize(shape.getRowBytes());
+        rests[s][at + i] += sign * taken;
       }
   }
 
   MutableArrayRef<char> rows;
   const BoundedShape &shape;
   int64_t count;
-  std::vector<std::vector<int>> rests;
-  bool any = false;
+  /// Empty where nothing was taken.
+  std::vector<std::vector<int>> rests =
+      std::vector<std::vector<int>>(shape.steps);
 };
 } // namespace
 
@@ -95,6 +116,8 @@ void mlir::tamis::boundRun(MutableArrayRef<char> rows,
   for (int64_t first = 0; first < shape.getRows(); first += shape.steps) {
     int64_t count = std::min(shape.steps, shape.getRows() - first);
     Group group(rows.slice(first * rowBytes, count * rowBytes), shape);
+    if (group.isBounded())
+      continue;
     for (int64_t at = 0; at < rowBytes; at += 2)
       group.bound(at);
     group.forEachRest([&](int64_t step, ArrayRef<int> rest) {
