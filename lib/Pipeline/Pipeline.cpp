@@ -166,6 +166,7 @@ static void populateCodegen(OpPassManager &pm, const CompileOptions &options) {
   function.addPass(createLowerContractions());
   function.addPass(createVectorizeLoops());
   // While scf is there: far arguments of sin and cos take a branch.
+  function.addPass(createShortenRounding());
   function.addPass(createExpandMath());
   // What VectorizeLoops has left; before the loops of linalg.
   function.addPass(createLowerCopies());

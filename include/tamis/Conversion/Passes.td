@@ -188,6 +188,22 @@ def LowerInterface : Pass<"tamis-lower-interface", "::mlir::ModuleOp"> {
     "::mlir::scf::SCFDialect"];
 }
 
+def ShortenRounding : Pass<"tamis-shorten-rounding"> {
+  let summary = "fewer operations for floats that become integers of few bits";
+  let description = [{
+    Where a clamped and rounded float is truncated to an integer of few bits and
+    extended again (one operator quantizes what the next dequantizes), the
+    extension of what is in range is the integer before, and a zero point that
+    is added and subtracted is nothing. On x86-64 a float32 that is rounded to
+    the nearest integer, ties to even, becomes an int32 in one operation. Results
+    stay the same, bit for bit.
+    Doctest: test/Conversion/shorten-rounding.mlir
+  }];
+  let dependentDialects = ["::mlir::LLVM::LLVMDialect"];
+  let statistics = [Statistic<"numShortened", "shortened",
+                              "operations replaced">];
+}
+
 def ExpandMath : Pass<"tamis-expand-math"> {
   let summary = "transcendental functions as polynomials on any vector width";
   let description = [{
