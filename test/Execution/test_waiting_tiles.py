@@ -5,6 +5,7 @@ fill no block, few and many multiplications to hide behind.
 Bytes equal those of NumPy or of the reference lowering, all of them.
 """
 import numpy as np
+import onnx
 import pytest
 from Import.oracle import I32, U8, Values, model, node
 from support.emulation import Emulated
@@ -37,6 +38,31 @@ def test_products(rows, depth, columns, streamed):
     assert (STREAMED in emulated.instructions) == streamed
     got, = emulated.run([x], [np.zeros((rows, columns), np.uint8)])
     assert (got == requantized(sums, parameters["ws"], 0.4, 110)).all()
+
+
+@pytest.mark.parametrize("rows, depth, columns", [(96, 128, 64), (117, 192, 80), (5, 64, 32), (33, 1024, 48)])
+def test_open_rows(rows, depth, columns):
+    """Whole blocks, half ones and single rows where only run time knows how many there are, none of the first perhaps."""
+    x, parameters, sums = product(Values(5), rows, depth, columns)
+    made = onnx.load_from_string(model(node("QLinearMatMul", "x xs xz w ws wz ys yz"), {"x": x}, parameters, {"y": U8}))
+    made.graph.input[0].type.tensor_type.shape.dim[0].dim_param = "rows"
+    emulated = Emulated(made.SerializeToString(), "amx")
+    assert "tdpbusd.internal" in emulated.instructions
+    got, = emulated.run([x], [np.zeros((rows, columns), np.uint8)])
+    assert (got == requantized(sums, parameters["ws"], 0.4, 110)).all()
+
+
+@pytest.mark.parametrize("rows, depth, columns", [(64, 64, 64), (50, 128, 40)])
+def test_batches(rows, depth, columns):
+    """Each product of a batch has its last block behind it."""
+    v = Values(6)
+    x, w = v.integers(np.uint8, 3, rows, depth), v.weights(3, depth, columns)
+    parameters = {"xs": np.float32(0.02), "xz": np.uint8(121), "ws": np.float32(0.01), "wz": np.int8(0), "ys": np.float32(0.4),
+                  "yz": np.uint8(110)}
+    emulated = Emulated(model(node("QLinearMatMul", "x xs xz w ws wz ys yz"), {"x": x, "w": w}, parameters, {"y": U8}), "amx")
+    assert "tdpbusd.internal" in emulated.instructions
+    got, = emulated.run([x, w], [np.zeros((3, rows, columns), np.uint8)])
+    assert (got == requantized((x.astype(np.int64) - 121) @ w.astype(np.int64), np.float32(0.01), 0.4, 110)).all()
 
 
 @pytest.mark.parametrize("rows, depth, columns", [(45, 128, 48), (96, 64, 32), (64, 512, 80)])
