@@ -167,7 +167,14 @@ private:
   void multiplyStreamTiles(const Place &place, int64_t vectors);
 
   // TileBlock.cpp
+  void makeTileSums();
+  /// Emits `walk` over blocks of `columns` from `start` on, and what is left of
+  /// the last one behind it.
+  void emitTileBlocks(const Place &start, const Columns &columns,
+                      function_ref<void()> walk);
   void emitTileBlock(const Place &place, int64_t rows, const Columns &columns);
+  void setWaiting(const Place &place, int64_t rows);
+  Value getWaiting(int64_t fact);
   void emitRemainderRows(const Place &place, const Columns &columns,
                          OpFoldResult lower, OpFoldResult upper);
 
@@ -183,11 +190,21 @@ private:
                     ArrayRef<Value> accumulators);
   void finishRowByRow(const Place &place, int64_t rows, const Columns &columns,
                       MutableArrayRef<Value> accumulators);
+  /// Elements of extra operands that are the same for all rows of a block; none
+  /// of an operand that moves with the row.
+  SmallVector<SmallVector<Value>> loadShared(const Place &place,
+                                             const Columns &columns);
+  Value loadExtraAt(unsigned x, const Place &place, int64_t row, int64_t vector,
+                    const Columns &columns);
   void finish(const Place &place, int64_t rows, const Columns &columns,
               MutableArrayRef<Value> accumulators);
+  void finish(const Place &place, int64_t rows, const Columns &columns,
+              MutableArrayRef<Value> accumulators,
+              ArrayRef<SmallVector<Value>> shared);
 
   friend struct Reduction;
   friend struct TileReduction;
+  friend struct WaitingBlock;
 
   ContractOp op;
   RewriterBase &rewriter;
@@ -219,9 +236,12 @@ private:
   int64_t brokenRun = 0;
   OpFoldResult brokenStride;
 
-  /// Where tile instructions, and others whose epilogue is long, leave
-  /// accumulators for the epilogue; null where they stay in registers.
+  /// Where accumulators are left for an epilogue that is long; null where they
+  /// stay in registers.
   Value scratch;
+  /// Where the sums of a block of tiles wait for the next block, and what is
+  /// known of them (see TileBlock.cpp).
+  Value tileSums, waiting;
   /// Where instructions that take wider elements than lhs has find the rows of
   /// a block, widened once for all columns; null where they are read in place.
   Value stage;

@@ -191,35 +191,47 @@ void Emitter::finishRowByRow(const Place &place, int64_t count,
   });
 }
 
+Value Emitter::loadExtraAt(unsigned x, const Place &place, int64_t r, int64_t j,
+                           const Columns &columns) {
+  Value operand = op.getExtras()[x];
+  if (!isa<MemRefType>(operand.getType()))
+    return vector::BroadcastOp::create(
+        b, VectorType::get(lanes, operand.getType()), operand);
+  OpFoldResult offset =
+      b.add(place.extras[x], b.multiply(rows.back().extras[x], b.constant(r)));
+  offset = b.add(offset, b.multiply(column.extras[x], b.constant(j * lanes)));
+  return loadExtra(b, extras[x], offset, column.extras[x], lanes,
+                   columns.masks[j]);
+}
+
+SmallVector<SmallVector<Value>> Emitter::loadShared(const Place &place,
+                                                    const Columns &columns) {
+  SmallVector<SmallVector<Value>> shared(op.getExtras().size());
+  for (auto [x, values] : llvm::enumerate(shared))
+    if (getConstantIntValue(rows.back().extras[x]) == 0)
+      for (int64_t j = 0; j < columns.vectors; ++j)
+        values.push_back(loadExtraAt(x, place, 0, j, columns));
+  return shared;
+}
+
 void Emitter::finish(const Place &place, int64_t count, const Columns &columns,
                      MutableArrayRef<Value> accumulators) {
+  finish(place, count, columns, accumulators, loadShared(place, columns));
+}
+
+void Emitter::finish(const Place &place, int64_t count, const Columns &columns,
+                     MutableArrayRef<Value> accumulators,
+                     ArrayRef<SmallVector<Value>> shared) {
   const Loop &row = rows.back();
-  unsigned numExtras = op.getExtras().size();
-  // Extras that do not move with the row are read once per block.
-  SmallVector<SmallVector<Value>> shared(numExtras);
-  auto extraAt = [&](unsigned x, int64_t r, int64_t j) -> Value {
-    Value operand = op.getExtras()[x];
-    if (!isa<MemRefType>(operand.getType()))
-      return vector::BroadcastOp::create(
-          b, VectorType::get(lanes, operand.getType()), operand);
-    OpFoldResult offset =
-        b.add(place.extras[x], b.multiply(row.extras[x], b.constant(r)));
-    offset = b.add(offset, b.multiply(column.extras[x], b.constant(j * lanes)));
-    return loadExtra(b, extras[x], offset, column.extras[x], lanes,
-                     columns.masks[j]);
-  };
-  for (unsigned x = 0; x < numExtras; ++x)
-    if (getConstantIntValue(row.extras[x]) == 0)
-      for (int64_t j = 0; j < columns.vectors; ++j)
-        shared[x].push_back(extraAt(x, 0, j));
   for (int64_t r = 0; r < count; ++r) {
     for (int64_t j = 0; j < columns.vectors; ++j) {
       Value value = accumulators[r * columns.vectors + j];
       if (op.hasEpilogue()) {
         SmallVector<Value> arguments{value};
-        for (unsigned x = 0; x < numExtras; ++x)
-          arguments.push_back(shared[x].empty() ? extraAt(x, r, j)
-                                                : shared[x][j]);
+        for (unsigned x = 0; x < shared.size(); ++x)
+          arguments.push_back(shared[x].empty()
+                                  ? loadExtraAt(x, place, r, j, columns)
+                                  : shared[x][j]);
         value = inlineAtWidth(b, op.getEpilogue().front(), arguments, lanes);
       }
       OpFoldResult offset =

@@ -296,7 +296,9 @@ void Emitter::makeScratch() {
   if (bitmask)
     makeExpanded();
   makeStage();
-  if (!instruction.isTile() && !hasLongEpilogue())
+  if (instruction.isTile())
+    makeTileSums();
+  if (!hasLongEpilogue())
     return;
   int64_t size = op.getTile()[0] * op.getTile()[1] * lanes;
   scratch = memref::AllocaOp::create(
@@ -453,13 +455,16 @@ void Emitter::emitPanels(Place place, OpFoldResult lower, OpFoldResult upper) {
   OpFoldResult full = b.divide(column.extent, width);
   OpFoldResult tail = b.remainder(column.extent, width);
   OpFoldResult end = b.minimum(panelRange.upper, full);
-  b.loop(panelRange.lower, end, 1, [&](OpFoldResult p) {
-    Columns columns;
-    columns.vectors = vectors;
-    columns.count = b.constant(width);
-    columns.masks.assign(vectors, Value());
-    emitPanel(advance(place, panel, p), columns, lower, upper);
-  });
+  Columns whole;
+  whole.vectors = vectors;
+  whole.count = b.constant(width);
+  whole.masks.assign(vectors, Value());
+  auto walkWhole = [&] {
+    b.loop(panelRange.lower, end, 1, [&](OpFoldResult p) {
+      emitPanel(advance(place, panel, p), whole, lower, upper);
+    });
+  };
+  emitTileBlocks(place, whole, walkWhole);
   auto knownTail = getConstantIntValue(tail);
   if (knownTail == 0)
     return;
@@ -487,7 +492,9 @@ void Emitter::emitPanels(Place place, OpFoldResult lower, OpFoldResult upper) {
     columns.masks.back() = arith::ConstantOp::create(
         b, DenseElementsAttr::get(maskType, ArrayRef<bool>(bits)));
   }
-  emitPanel(advance(place, panel, full), columns, lower, upper);
+  Place last = advance(place, panel, full);
+  emitTileBlocks(last, columns,
+                 [&] { emitPanel(last, columns, lower, upper); });
 }
 
 void Emitter::emitPanel(Place place, Columns columns, OpFoldResult lower,
@@ -581,7 +588,7 @@ void Emitter::emitBlock(const Place &place, int64_t count,
     storeWaiting(place, count, columns, accumulators);
     b.setInsertionPointToStart(branch.thenBlock());
   }
-  if (scratch && !instruction.isTile() && count > 1)
+  if (scratch && count > 1)
     return finishRowByRow(place, count, columns, accumulators);
   finish(place, count, columns, accumulators);
 }

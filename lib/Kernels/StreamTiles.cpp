@@ -66,12 +66,13 @@ void Emitter::multiplyStreamTiles(const Place &place, int64_t vectors) {
                         b.constant(j * lanes * depth * step));
               Value weights =
                   instruction.buildTileLoad(b, loc, rhs.flat, b.value(at),
-                                            weightStride, lanes, depth * step);
+                                            weightStride, lanes, depth * step,
+                                            /*streamed=*/false);
               for (int64_t i = 0; i < across; ++i) {
                 if (!rows[i])
                   rows[i] = instruction.buildTileLoad(
                       b, loc, gathered, b.value(b.constant(i * lanes * step)),
-                      rowStride, depth, lanes * step);
+                      rowStride, depth, lanes * step, /*streamed=*/false);
                 Value &sum = inner[j * across + i];
                 sum = instruction.buildTileMultiply(
                     b, loc, weights, rows[i], sum,

@@ -3,13 +3,17 @@
 // Register blocks of tile instructions: up to two by two accumulators of 16 x
 // 16 (four are what eight tile registers hold without spilling), lhs read in
 // place with its row stride, weights in the order of dot products. Accumulators
-// pass through a scratch of a few KiB that stays in L1; the epilogue reads it
-// row by row. Tiles are loop-carried and never unrolled: LLVM has no move
-// between tile registers, so a copy would go through memory.
+// pass through a few KiB that stay in L1. There they wait for the next block:
+// with each of its multiplications a few rows of them have their epilogue,
+// which vector units compute while the tile unit is busy. What is known of the
+// waiting block is in memory too, so that no loop around has to carry it; LLVM
+// brings it into registers. Tiles are loop-carried and never unrolled: LLVM has
+// no move between tile registers, so a copy would go through memory.
 #include "Emitter.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/SCF/IR/SCF.h"
 #include "mlir/Dialect/Vector/IR/VectorOps.h"
+#include "tamis/Target/Target.h"
 
 using namespace mlir;
 using namespace mlir::tamis;
@@ -21,21 +25,156 @@ static constexpr int64_t kTileSteps = 16;
 /// Rows of a block of the remainder instruction.
 static constexpr int64_t kRemainderRows = 4;
 
+namespace {
+/// What is known of the block whose sums wait, element by element: the row that
+/// is next, how many there are, where they go and what goes with them.
+enum Waiting : int64_t { kNext, kRows, kOut, kSums, kExtras };
+} // namespace
+
 namespace mlir::tamis::kernel {
+
+/// The block whose sums wait, as the one that is multiplied sees it: both have
+/// columns alike.
+struct WaitingBlock {
+  Emitter &e;
+  IndexBuilder &b;
+  Columns columns;
+  Place place;
+  Value count;
+  SmallVector<SmallVector<Value>> shared;
+
+  WaitingBlock(Emitter &e, const Columns &like)
+      : e(e), b(e.b), columns(like), count(e.getWaiting(kRows)) {
+    place.lhs = place.rhs = b.constant(0);
+    place.out = e.getWaiting(kOut);
+    place.sums = e.getWaiting(kSums);
+    for (size_t x = 0; x < e.extras.size(); ++x)
+      place.extras.push_back(e.getWaiting(kExtras + static_cast<int64_t>(x)));
+    if (e.isInteger)
+      columns.initial = e.columnTerm(place, columns.vectors, e.lhsZero);
+    shared = e.loadShared(place, columns);
+  }
+
+  void finishRows(OpFoldResult first, int64_t rows) {
+    int64_t width = columns.vectors * e.lanes;
+    auto type = VectorType::get(e.lanes, e.op.getAccumulator());
+    SmallVector<Value> sums;
+    for (int64_t r = 0; r < rows; ++r)
+      for (int64_t j = 0; j < columns.vectors; ++j) {
+        OpFoldResult at = b.add(b.multiply(first, b.constant(width)),
+                                b.constant(r * width + j * e.lanes));
+        Value sum = vector::LoadOp::create(b, type, e.tileSums, b.value(at));
+        if (e.isInteger)
+          sum = arith::AddIOp::create(b, sum, columns.initial[j]);
+        sums.push_back(sum);
+      }
+    e.finish(e.advance(place, e.rows.back(), first), rows, columns, sums,
+             shared);
+  }
+
+  /// Finishes the next `rows`, if any are left: they are all or none.
+  void finishNext(int64_t rows) {
+    /// More are a loop.
+    constexpr int64_t kMostInLine = 4;
+    OpBuilder::InsertionGuard guard(b);
+    Value next = e.getWaiting(kNext);
+    Value waits =
+        arith::CmpIOp::create(b, arith::CmpIPredicate::ult, next, count);
+    auto branch = scf::IfOp::create(b, waits, /*withElseRegion=*/false);
+    b.setInsertionPointToStart(branch.thenBlock());
+    OpFoldResult end = b.add(next, b.constant(rows));
+    if (rows <= kMostInLine && !e.scratch)
+      finishRows(next, rows);
+    else
+      b.loop(b.constant(0), b.constant(rows), 1,
+             [&](OpFoldResult r) { finishRows(b.add(next, r), 1); });
+    memref::StoreOp::create(b, b.value(end), e.waiting,
+                            b.value(b.constant(kNext)));
+  }
+
+  void finishRest() {
+    b.loop(e.getWaiting(kNext), count, 1,
+           [&](OpFoldResult r) { finishRows(r, 1); });
+  }
+};
 
 /// The reduction of one block of tiles.
 struct TileReduction {
   Emitter &e;
   IndexBuilder &b;
+  WaitingBlock &block;
   int64_t vectors;
   /// Rows of each tile, number of tiles one above the other. All tiles of a
   /// function have one shape each for lhs, weights and accumulators: a tile
   /// register has one shape per configuration.
   int64_t tileRows, tiles;
+  /// Multiplications of each accumulator, on average; waiting rows that are
+  /// finished with each.
+  int64_t multiplications, finished;
+  bool streamsRows = false, streamsWeights = false;
 
-  TileReduction(Emitter &e, int64_t rows, int64_t vectors)
-      : e(e), b(e.b), vectors(vectors),
-        tileRows(rows > kTileRows ? rows / 2 : rows), tiles(rows / tileRows) {}
+  TileReduction(Emitter &e, WaitingBlock &block, int64_t rows)
+      : e(e), b(e.b), block(block), vectors(block.columns.vectors),
+        tileRows(rows > kTileRows ? rows / 2 : rows), tiles(rows / tileRows) {
+    multiplications = countMultiplications();
+    // Waiting blocks are one tile high or two.
+    finished = 1;
+    while (finished < tileRows &&
+           (tileRows % finished != 0 ||
+            finished * multiplications < e.op.getTile()[0]))
+      ++finished;
+    chooseStreamed();
+  }
+
+  int64_t getDepth() const {
+    return getTileDepth(*getConstantIntValue(e.reductions.back().extent),
+                        e.step);
+  }
+
+  int64_t countMultiplications() const {
+    int64_t count =
+        *getConstantIntValue(e.reductions.back().extent) / getDepth();
+    if (e.blockList) {
+      int64_t panels = llvm::divideCeil(e.op.getBounds()[e.dims.column],
+                                        e.op.getTile()[1] * e.lanes);
+      return std::max<int64_t>(1, count * e.blockList.getEntries() / panels);
+    }
+    for (const Loop &loop : ArrayRef(e.reductions).drop_back())
+      count *= *getConstantIntValue(loop.extent);
+    return count;
+  }
+
+  /// True if the rows of a block are done before its sums wait.
+  bool finishesAll() const {
+    return !e.blockList && finished * multiplications >= e.op.getTile()[0];
+  }
+
+  /// Between two blocks of a panel of weights pass the rows of one. If L1 does
+  /// not hold both, one operand is streamed, so that the other stays: the one
+  /// that nobody reads again soon.
+  void chooseStreamed() {
+    TargetAttr target = getTarget(e.op);
+    int64_t l1 = target ? target.getL1() : 32 << 10;
+    int64_t bytes = 4 / e.step, rows = e.op.getTile()[0];
+    int64_t length = multiplications * getDepth() * bytes;
+    int64_t panel = length * vectors * e.lanes;
+    auto stride = getConstantIntValue(e.rows.back().lhs);
+    bool overlap = stride && *stride * bytes < length;
+    if (overlap) {
+      // Lines of windows, each read by several taps.
+      int64_t run = *getConstantIntValue(e.reductions.back().extent) * bytes;
+      int64_t line = std::max(run, *stride * bytes);
+      length = length / run * (rows * *stride * bytes + line);
+    } else {
+      length *= rows;
+    }
+    if (panel + length <= l1)
+      return;
+    auto extent = getConstantIntValue(e.rows.back().extent);
+    bool single = e.rows.size() == 1 && extent && *extent <= rows;
+    streamsWeights = single || (overlap && panel > l1);
+    streamsRows = !streamsWeights;
+  }
 
   /// One multiplication of every accumulator, over `depth` elements of the
   /// reduction.
@@ -49,14 +188,15 @@ struct TileReduction {
     for (int64_t i = 0; i < tiles; ++i) {
       OpFoldResult at =
           b.add(lhs, b.multiply(e.rows.back().lhs, b.constant(i * tileRows)));
-      Value row = instruction.buildTileLoad(b, loc, e.lhs.flat, b.value(at),
-                                            lhsStride, tileRows, depth);
+      Value row =
+          instruction.buildTileLoad(b, loc, e.lhs.flat, b.value(at), lhsStride,
+                                    tileRows, depth, streamsRows);
       for (int64_t j = 0; j < vectors; ++j) {
         if (!weights[j]) {
           OpFoldResult from = b.add(rhs, b.constant(j * e.lanes * e.step));
           weights[j] = instruction.buildTileLoad(
               b, loc, e.rhs.flat, b.value(from), rhsStride, depth / e.step,
-              e.lanes * e.step);
+              e.lanes * e.step, streamsWeights);
         }
         Value &sum = acc[i * vectors + j];
         sum = instruction.buildTileMultiply(b, loc, row, weights[j], sum,
@@ -64,6 +204,7 @@ struct TileReduction {
                                             /*rhsUnsigned=*/false);
       }
     }
+    block.finishNext(finished);
   }
 
   void reduce(unsigned level, OpFoldResult lhs, OpFoldResult rhs,
@@ -82,8 +223,7 @@ struct TileReduction {
                               b.add(rhs, b.multiply(loop.rhs, i)), inner);
                      });
     // The run is static and a multiple of the tile: selection saw to it.
-    int64_t length = *getConstantIntValue(loop.extent);
-    int64_t depth = getTileDepth(length, e.step);
+    int64_t depth = getDepth();
     b.carry(b.constant(0), loop.extent, depth, acc,
             [&](Value k, SmallVectorImpl<Value> &inner) {
               multiply(
@@ -103,9 +243,49 @@ int64_t kernel::getTileDepth(int64_t length, int64_t step) {
   return 0;
 }
 
+void Emitter::makeTileSums() {
+  int64_t size = op.getTile()[0] * op.getTile()[1] * lanes;
+  tileSums = memref::AllocaOp::create(
+      b, MemRefType::get({size}, op.getAccumulator()), b.getI64IntegerAttr(64));
+  int64_t facts = kExtras + static_cast<int64_t>(extras.size());
+  waiting =
+      memref::AllocaOp::create(b, MemRefType::get({facts}, b.getIndexType()));
+}
+
+void Emitter::setWaiting(const Place &place, int64_t count) {
+  SmallVector<OpFoldResult> facts(kExtras);
+  facts[kNext] = b.constant(0);
+  facts[kRows] = b.constant(count);
+  facts[kOut] = place.out;
+  facts[kSums] = place.sums;
+  facts.append(place.extras);
+  for (auto [i, fact] : llvm::enumerate(facts))
+    memref::StoreOp::create(b, b.value(fact), waiting, b.value(b.constant(i)));
+}
+
+Value Emitter::getWaiting(int64_t fact) {
+  return memref::LoadOp::create(b, waiting, b.value(b.constant(fact)));
+}
+
+void Emitter::emitTileBlocks(const Place &start, const Columns &columns,
+                             function_ref<void()> walk) {
+  if (!tileSums)
+    return walk();
+  setWaiting(start, 0);
+  walk();
+  // Where nothing was walked there may be no such columns to read.
+  Value waits = arith::CmpIOp::create(b, arith::CmpIPredicate::ult,
+                                      getWaiting(kNext), getWaiting(kRows));
+  auto branch = scf::IfOp::create(b, waits, /*withElseRegion=*/false);
+  OpBuilder::InsertionGuard guard(b);
+  b.setInsertionPointToStart(branch.thenBlock());
+  WaitingBlock(*this, columns).finishRest();
+}
+
 void Emitter::emitTileBlock(const Place &place, int64_t count,
                             const Columns &columns) {
-  TileReduction reduction(*this, count, columns.vectors);
+  WaitingBlock block(*this, columns);
+  TileReduction reduction(*this, block, count);
   int64_t width = columns.vectors * lanes;
   SmallVector<Value> acc;
   // One zero per accumulator: a shared one would be copied through memory.
@@ -113,25 +293,16 @@ void Emitter::emitTileBlock(const Place &place, int64_t count,
     acc.push_back(
         instruction.buildTileZero(b, b.getLoc(), reduction.tileRows, lanes));
   reduction.reduce(0, place.lhs, place.rhs, acc);
+  if (!reduction.finishesAll())
+    block.finishRest();
   Value stride = b.value(b.constant(width));
   for (int64_t i = 0; i < reduction.tiles; ++i)
     for (int64_t j = 0; j < columns.vectors; ++j)
       instruction.buildTileStore(
-          b, b.getLoc(), acc[i * columns.vectors + j], scratch,
+          b, b.getLoc(), acc[i * columns.vectors + j], tileSums,
           b.value(b.constant(i * reduction.tileRows * width + j * lanes)),
           stride);
-  b.loop(b.constant(0), b.constant(count), 1, [&](OpFoldResult r) {
-    SmallVector<Value> row;
-    for (int64_t j = 0; j < columns.vectors; ++j) {
-      OpFoldResult at =
-          b.add(b.multiply(r, b.constant(width)), b.constant(j * lanes));
-      Value sum = vector::LoadOp::create(
-          b, VectorType::get(lanes, op.getAccumulator()), scratch, b.value(at));
-      row.push_back(
-          isInteger ? arith::AddIOp::create(b, sum, columns.initial[j]) : sum);
-    }
-    finish(advance(place, rows.back(), r), 1, columns, row);
-  });
+  setWaiting(place, count);
 }
 
 void Emitter::emitRemainderRows(const Place &place, const Columns &columns,

@@ -6,6 +6,7 @@
 #include "mlir/Dialect/AMX/AMXDialect.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/LLVMIR/LLVMDialect.h"
+#include "mlir/Dialect/MemRef/IR/MemRef.h"
 #include "mlir/Dialect/Vector/IR/VectorOps.h"
 #include "tamis/Target/Target.h"
 
@@ -359,10 +360,35 @@ static Value buildAmxZero(OpBuilder &b, Location loc, int64_t rows,
 
 static Value buildAmxLoad(OpBuilder &b, Location loc, Value flat, Value offset,
                           Value stride, int64_t rows, int64_t columns,
-                          Type element) {
-  return amx::TileLoadOp::create(b, loc,
-                                 amx::TileType::get({rows, columns}, element),
-                                 flat, offset, stride);
+                          Type element, bool streamed) {
+  auto type = amx::TileType::get({rows, columns}, element);
+  if (!streamed)
+    return amx::TileLoadOp::create(b, loc, type, flat, offset, stride);
+  // The dialect has no tileloaddt1.
+  int64_t bytes = element.getIntOrFloatBitWidth() / 8;
+  Value size = arith::ConstantIndexOp::create(b, loc, bytes);
+  auto toBytes = [&](Value elements) -> Value {
+    return arith::MulIOp::create(b, loc, elements, size);
+  };
+  auto asInteger = [&](Value index) -> Value {
+    return arith::IndexCastOp::create(b, loc, b.getI64Type(), index);
+  };
+  auto asShape = [&](int64_t extent) -> Value {
+    return arith::ConstantOp::create(
+        b, loc, b.getI16IntegerAttr(static_cast<int16_t>(extent)));
+  };
+  auto view = memref::ExtractStridedMetadataOp::create(b, loc, flat);
+  Value base = memref::ExtractAlignedPointerAsIndexOp::create(b, loc, flat);
+  Value from = arith::AddIOp::create(b, loc, view.getOffset(), offset);
+  Value address = arith::AddIOp::create(b, loc, base, toBytes(from));
+  Value pointer = LLVM::IntToPtrOp::create(
+      b, loc, LLVM::LLVMPointerType::get(b.getContext()), asInteger(address));
+  Value tile = callIntrinsic(b, loc, "llvm.x86.tileloaddt164.internal",
+                             LLVM::LLVMX86AMXType::get(b.getContext()),
+                             {asShape(rows), asShape(columns * bytes), pointer,
+                              asInteger(toBytes(stride))});
+  return UnrealizedConversionCastOp::create(b, loc, TypeRange{type}, tile)
+      .getResult(0);
 }
 
 StringRef X86AmxInt8Attr::getInstructionName() const { return "x86_amx_int8"; }
@@ -395,9 +421,9 @@ Value X86AmxInt8Attr::buildTileZero(OpBuilder &b, Location loc, int64_t rows,
 
 Value X86AmxInt8Attr::buildTileLoad(OpBuilder &b, Location loc, Value flat,
                                     Value offset, Value stride, int64_t rows,
-                                    int64_t columns) const {
+                                    int64_t columns, bool streamed) const {
   return buildAmxLoad(b, loc, flat, offset, stride, rows, columns,
-                      b.getI8Type());
+                      b.getI8Type(), streamed);
 }
 
 Value X86AmxInt8Attr::buildTileMultiply(OpBuilder &b, Location loc, Value lhs,
@@ -441,9 +467,9 @@ Value X86AmxBf16Attr::buildTileZero(OpBuilder &b, Location loc, int64_t rows,
 
 Value X86AmxBf16Attr::buildTileLoad(OpBuilder &b, Location loc, Value flat,
                                     Value offset, Value stride, int64_t rows,
-                                    int64_t columns) const {
+                                    int64_t columns, bool streamed) const {
   return buildAmxLoad(b, loc, flat, offset, stride, rows, columns,
-                      b.getBF16Type());
+                      b.getBF16Type(), streamed);
 }
 
 Value X86AmxBf16Attr::buildTileMultiply(OpBuilder &b, Location loc, Value lhs,

@@ -25,6 +25,12 @@ void emulated_tileloadd64_internal(tile *out, int16_t rows, int16_t bytes,
     memcpy(out->bytes[i], from + i * stride, bytes);
 }
 
+/* The hint that nobody reads the lines again soon changes no value. */
+void emulated_tileloaddt164_internal(tile *out, int16_t rows, int16_t bytes,
+                                     const char *from, int64_t stride) {
+  emulated_tileloadd64_internal(out, rows, bytes, from, stride);
+}
+
 void emulated_tilestored64_internal(int16_t rows, int16_t bytes, char *to,
                                     int64_t stride, const tile *from) {
   for (int16_t i = 0; i < rows; ++i)

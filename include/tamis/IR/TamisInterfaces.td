@@ -118,11 +118,13 @@ def InstructionAttrInterface : AttrInterface<"InstructionAttrInterface"> {
          "int64_t":$rows, "int64_t":$columns), "", "return {};">,
     InterfaceMethod<[{
       Tile instructions: reads `rows` rows of `columns` elements, `stride`
-      elements apart, from element `offset` of a flat operand.
+      elements apart, from element `offset` of a flat operand. What is
+      `streamed` passes once and shall not take the place in L1 of what stays.
     }], "::mlir::Value", "buildTileLoad",
     (ins "::mlir::OpBuilder &":$builder, "::mlir::Location":$loc,
          "::mlir::Value":$flat, "::mlir::Value":$offset,
-         "::mlir::Value":$stride, "int64_t":$rows, "int64_t":$columns),
+         "::mlir::Value":$stride, "int64_t":$rows, "int64_t":$columns,
+         "bool":$streamed),
     "", "return {};">,
     InterfaceMethod<[{
       Tile instructions: `acc + lhs * rhs`. Either operand may be the weights:
