@@ -508,9 +508,11 @@ struct PackParameters : tamis::impl::PackParametersBase<PackParameters> {
           work.insert(def);
       op->erase();
     }
+    SymbolTableCollection tables;
+    SymbolUserMap users(tables, module);
     for (StringAttr name : names)
-      if (SymbolTable::symbolKnownUseEmpty(name, module))
-        if (Operation *global = SymbolTable::lookupSymbolIn(module, name))
+      if (Operation *global = tables.lookupSymbolIn(module, name))
+        if (users.useEmpty(global))
           global->erase();
   }
 };
