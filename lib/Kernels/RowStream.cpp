@@ -45,6 +45,13 @@ public:
 
   /// The most pieces that the word has in a column from `first` to `last`.
   int countMost(int64_t word, int64_t first, int64_t last) const {
+    if (floats && order.step == 1) {
+      const float *row = floats + offsets[word];
+      for (int64_t column = first; column < last; ++column)
+        if (row[column * columnStride] != 0)
+          return 1;
+      return 0;
+    }
     int most = 0, limit = order.step == 1 || order.bound == 0 ? 1 : 2;
     for (int64_t column = first; column < last && most < limit; ++column)
       most = std::max(most, read(word, column).count);
@@ -143,11 +150,13 @@ static std::vector<int32_t> findStarts(const WordReader &reader,
                                        const StreamOrder &order,
                                        const Lists &lists) {
   std::vector<int32_t> entries(lists.count);
-  for (int64_t word = 0, words = reader.getWords(); word < words; ++word)
-    for (int64_t first = 0; first < reader.getColumns();
+  for (int64_t word = 0, words = reader.getWords(); word < words; ++word) {
+    int32_t *list = &entries[lists.find(word, 0)];
+    for (int64_t first = 0, end = reader.getColumns(); first < end;
          first += lists.channels)
-      entries[lists.find(word, first)] += reader.countMost(
-          word, first, std::min(first + lists.channels, reader.getColumns()));
+      *list++ += reader.countMost(word, first,
+                                  std::min(first + lists.channels, end));
+  }
   std::vector<int32_t> starts{0};
   for (int32_t count : entries)
     starts.push_back(starts.back() +
