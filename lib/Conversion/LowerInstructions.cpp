@@ -4,8 +4,8 @@
 // counterpart of the same operands, accesses to memory, branches. Dialect
 // conversion takes ten times as long for an operation, and reads the pointer
 // of a buffer out of its descriptor anew for each access; it gets what is left.
+#include "BufferFields.h"
 #include "Counterparts.h"
-#include "mlir/Conversion/LLVMCommon/MemRefBuilder.h"
 #include "mlir/Conversion/LLVMCommon/TypeConverter.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/ControlFlow/IR/ControlFlowOps.h"
@@ -26,7 +26,9 @@ class Lowering {
 public:
   Lowering(func::FuncOp function, const Counterparts &counterparts)
       : function(function), counterparts(counterparts),
-        types(function.getContext()), b(function.getContext()) {}
+        types(function.getContext()),
+        buffers(types, [this](Value index) { return get(index); }),
+        b(function.getContext()) {}
 
   void run() {
     takeBranches = llvm::all_of(function.getBody(), [](Block &block) {
@@ -75,20 +77,12 @@ private:
       return value;
     Value known = lowered.lookup(value);
     if (!known)
-      lowered[value] = known = makeCast(value, types.getIndexType());
+      lowered[value] = known = castBehind(value, types.getIndexType());
     return known;
   }
 
   SmallVector<Value> get(ValueRange values) {
     return llvm::map_to_vector(values, [&](Value v) { return get(v); });
-  }
-
-  static Value makeCast(Value value, Type type) {
-    OpBuilder after(value.getContext());
-    after.setInsertionPointAfterValue(value);
-    return UnrealizedConversionCastOp::create(after, value.getLoc(), type,
-                                              value)
-        .getResult(0);
   }
 
   void replace(Operation *op, Value result) {
@@ -106,6 +100,9 @@ private:
     for (Operation *op : replaced)
       if (!isa<UnrealizedConversionCastOp>(op))
         op->dropAllReferences();
+    for (Operation *op : llvm::reverse(views))
+      if (op->use_empty())
+        op->erase();
     for (Operation *op : replaced) {
       Value result = op->getResult(0);
       if (isa<UnrealizedConversionCastOp>(op)) {
@@ -115,7 +112,7 @@ private:
       }
       if (!result.use_empty())
         result.replaceAllUsesWith(
-            makeCast(lowered.lookup(result), result.getType()));
+            castBehind(lowered.lookup(result), result.getType()));
       op->erase();
     }
   }
@@ -153,6 +150,8 @@ private:
           lowerStore(store, store.getValueToStore(), store.getBase(),
                      LLVM::GEPNoWrapFlags::none, getAlignment(store));
         })
+        .Case<memref::DimOp, memref::CastOp, memref::ReinterpretCastOp,
+              memref::ExtractStridedMetadataOp>([&](auto) { lowerView(op); })
         .Default([&](Operation *) {
           if (llvm::all_of(op->getOperandTypes(), isPlain) &&
               llvm::all_of(op->getResultTypes(), isPlain))
@@ -207,7 +206,8 @@ private:
           if (extract.getNumIndices() == 1 && !extract.hasDynamicPosition())
             replace(op, LLVM::ExtractElementOp::create(
                             b, loc, extract.getSource(),
-                            makeIndex(loc, extract.getStaticPosition()[0])));
+                            buffers.makeIndex(b, loc,
+                                              extract.getStaticPosition()[0])));
         });
   }
 
@@ -233,11 +233,6 @@ private:
     return LLVM::ShuffleVectorOp::create(b, loc, first, nothing, lanes);
   }
 
-  Value makeIndex(Location loc, int64_t value) {
-    return LLVM::ConstantOp::create(b, loc, types.getIndexType(),
-                                    b.getIndexAttr(value));
-  }
-
   Type convert(Type type) {
     return type.isIndex() ? types.getIndexType() : type;
   }
@@ -259,9 +254,10 @@ private:
   void lowerLoad(auto op, Value buffer, LLVM::GEPNoWrapFlags flags,
                  unsigned alignment) {
     Type type = op.getResult().getType();
-    if (!canAddress(buffer) || !isPlain(type) || type.isIndex())
+    if (!BufferFields::canAddress(buffer) || !isPlain(type) || type.isIndex())
       return;
-    Value address = getAddress(op.getLoc(), buffer, op.getIndices(), flags);
+    Value address =
+        buffers.getAddress(b, op.getLoc(), buffer, op.getIndices(), flags);
     replace(op,
             LLVM::LoadOp::create(b, op.getLoc(), type, address, alignment,
                                  /*isVolatile=*/false, op.getNontemporal()));
@@ -269,74 +265,55 @@ private:
 
   void lowerStore(auto op, Value value, Value buffer,
                   LLVM::GEPNoWrapFlags flags, unsigned alignment) {
-    if (!canAddress(buffer) || !isPlain(value.getType()) ||
+    if (!BufferFields::canAddress(buffer) || !isPlain(value.getType()) ||
         value.getType().isIndex())
       return;
-    Value address = getAddress(op.getLoc(), buffer, op.getIndices(), flags);
+    Value address =
+        buffers.getAddress(b, op.getLoc(), buffer, op.getIndices(), flags);
     LLVM::StoreOp::create(b, op.getLoc(), value, address, alignment,
                           /*isVolatile=*/false, op.getNontemporal());
     op->erase();
   }
 
-  /// Known strides, whole bytes, the usual address space.
-  static bool canAddress(Value buffer) {
-    auto type = cast<MemRefType>(buffer.getType());
-    SmallVector<int64_t> strides;
-    int64_t offset;
-    return !type.getMemorySpace() && isNumber(type.getElementType()) &&
-           type.getElementTypeBitWidth() % 8 == 0 &&
-           succeeded(type.getStridesAndOffset(strides, offset)) &&
-           llvm::none_of(strides, ShapedType::isDynamic);
-  }
-
-  /// Where the elements of `buffer` begin.
-  Value getPointer(Value buffer) {
-    Value &pointer = pointers[buffer];
-    if (pointer)
-      return pointer;
-    auto type = cast<MemRefType>(buffer.getType());
-    Value descriptor = makeCast(buffer, types.convertType(type));
-    OpBuilder after(descriptor.getContext());
-    after.setInsertionPointAfterValue(descriptor);
-    return pointer = MemRefDescriptor(descriptor)
-                         .bufferPtr(after, buffer.getLoc(), types, type);
-  }
-
-  Value getAddress(Location loc, Value buffer, ValueRange indices,
-                   LLVM::GEPNoWrapFlags flags) {
-    auto type = cast<MemRefType>(buffer.getType());
-    LLVM::IntegerOverflowFlags overflow =
-        flags == kInside
-            ? LLVM::IntegerOverflowFlags::nsw | LLVM::IntegerOverflowFlags::nuw
-            : LLVM::IntegerOverflowFlags::none;
-    SmallVector<int64_t> strides = type.getStridesAndOffset().first;
-    Value place;
-    for (auto [index, stride] : llvm::zip_equal(indices, strides)) {
-      Value part = get(index);
-      if (stride != 1)
-        part =
-            LLVM::MulOp::create(b, loc, part, makeIndex(loc, stride), overflow);
-      place = place ? LLVM::AddOp::create(b, loc, place, part, overflow) : part;
+  /// Where a view begins and how large it is are the operands of those who ask.
+  void lowerView(Operation *op) {
+    Location loc = op->getLoc();
+    if (auto dim = dyn_cast<memref::DimOp>(op)) {
+      std::optional<int64_t> index = dim.getConstantIndex();
+      auto type = dyn_cast<MemRefType>(dim.getSource().getType());
+      if (index && type && *index < type.getRank())
+        replace(op, buffers.getSize(b, dim.getSource(), *index));
+      return;
     }
-    Value pointer = getPointer(buffer);
-    return place ? LLVM::GEPOp::create(b, loc, pointer.getType(),
-                                       type.getElementType(), pointer,
-                                       ValueRange(place), flags)
-                 : pointer;
+    views.push_back(op);
+    auto metadata = dyn_cast<memref::ExtractStridedMetadataOp>(op);
+    if (!metadata)
+      return;
+    Value buffer = metadata.getSource();
+    if (!metadata.getOffset().use_empty())
+      lowered[metadata.getOffset()] = buffers.getOffset(b, buffer);
+    for (auto [i, size] : llvm::enumerate(metadata.getSizes()))
+      if (!size.use_empty())
+        lowered[size] = buffers.getSize(b, buffer, i);
+    for (auto [i, stride] : llvm::enumerate(metadata.getStrides()))
+      if (!stride.use_empty())
+        lowered[stride] = buffers.getStride(b, buffer, i);
   }
 
   func::FuncOp function;
   const Counterparts &counterparts;
   LLVMTypeConverter types;
+  BufferFields buffers;
   OpBuilder b;
   bool takeBranches = false;
   /// Integers in the place of indices.
   DenseMap<Value, Value> lowered;
-  DenseMap<Value, Value> pointers;
   DenseMap<Type, Value> poisons;
   Value zero;
   /// Operations with an index as result, kept for those who read it.
   SmallVector<Operation *> replaced;
+  /// Views of buffers, which nobody reads if all that was read is known.
+  SmallVector<Operation *> views;
 };
 
 struct LowerInstructions : impl::LowerInstructionsBase<LowerInstructions> {

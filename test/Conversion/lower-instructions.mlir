@@ -89,3 +89,39 @@ func.func @leaves(%i: index, %x: f32, %v: vector<2x4xf32>, %m: memref<?xf32, str
   %d = memref.load %m[%i] : memref<?xf32, strided<[?], offset: ?>>
   return %a, %b, %c, %d : index, f32, vector<2x4xf32>, f32
 }
+
+// Sizes and offsets of a view are what it was given; nobody reads the view.
+// CHECK-LABEL: func.func @view
+// CHECK-SAME: %[[M:.+]]: memref<?x8xf32, strided<[8, 1], offset: ?>>
+// CHECK: %[[D:.+]] = builtin.unrealized_conversion_cast %[[M]]
+// CHECK-DAG: %[[ALIGNED:.+]] = llvm.extractvalue %[[D]][1]
+// CHECK-DAG: %[[OFFSET:.+]] = llvm.extractvalue %[[D]][2]
+// CHECK-DAG: %[[ROWS:.+]] = llvm.extractvalue %[[D]][3, 0]
+// CHECK: %[[ALL:.+]] = llvm.mul %[[ROWS]]
+// CHECK-NOT: memref
+// CHECK: %[[I:.+]] = builtin.unrealized_conversion_cast %[[ALL]] : i64 to index
+// CHECK: %[[P:.+]] = llvm.getelementptr %[[ALIGNED]][%[[OFFSET]]]
+// CHECK: llvm.getelementptr inbounds|nuw %[[P]]
+// CHECK: return %{{.+}}, %[[I]]
+func.func @view(%m: memref<?x8xf32, strided<[8, 1], offset: ?>>, %i: index) -> (f32, index) {
+  %c0 = arith.constant 0 : index
+  %c8 = arith.constant 8 : index
+  %rows = memref.dim %m, %c0 : memref<?x8xf32, strided<[8, 1], offset: ?>>
+  %all = arith.muli %rows, %c8 : index
+  %base, %offset, %sizes:2, %strides:2 = memref.extract_strided_metadata %m : memref<?x8xf32, strided<[8, 1], offset: ?>> -> memref<f32>, index, index, index, index, index
+  %flat = memref.reinterpret_cast %base to offset: [%offset], sizes: [%all], strides: [1] : memref<f32> to memref<?xf32, strided<[1], offset: ?>>
+  %x = memref.load %flat[%i] : memref<?xf32, strided<[1], offset: ?>>
+  %size = memref.dim %flat, %c0 : memref<?xf32, strided<[1], offset: ?>>
+  return %x, %size : f32, index
+}
+
+// A view that a call is given stays.
+// CHECK-LABEL: func.func @given
+// CHECK: memref.cast
+// CHECK: call @take
+func.func private @take(memref<?xf32>)
+func.func @given(%m: memref<8xf32>) {
+  %c = memref.cast %m : memref<8xf32> to memref<?xf32>
+  call @take(%c) : (memref<?xf32>) -> ()
+  return
+}
