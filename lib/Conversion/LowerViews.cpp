@@ -1,11 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// Reshapes of dense buffers: same bytes, row-major strides.
-#include "tamis/Conversion/Passes.h"
+// Views of buffers. Reshapes of dense ones here: same bytes, row-major strides;
+// the others by upstream's patterns.
+#include "mlir/Dialect/Affine/IR/AffineOps.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/Arith/Utils/Utils.h"
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
+#include "mlir/Dialect/MemRef/Transforms/Transforms.h"
+#include "mlir/Transforms/GreedyPatternRewriteDriver.h"
 #include "mlir/Transforms/WalkPatternRewriteDriver.h"
+#include "tamis/Conversion/Passes.h"
 
 namespace mlir::tamis {
 #define GEN_PASS_DEF_LOWERVIEWS
@@ -85,6 +89,22 @@ struct LowerViews : impl::LowerViewsBase<LowerViews> {
     RewritePatternSet patterns(&getContext());
     patterns.add<LowerExpand, LowerCollapse>(&getContext());
     walkAndApplyPatterns(getOperation(), std::move(patterns));
+    expandOthers();
+  }
+
+  /// Only views are looked at, not all that is around them.
+  void expandOthers() {
+    SmallVector<Operation *> views;
+    getOperation()->walk([&](Operation *op) {
+      if (isa<memref::SubViewOp, memref::ExpandShapeOp, memref::CollapseShapeOp,
+              memref::ExtractStridedMetadataOp>(op))
+        views.push_back(op);
+    });
+    RewritePatternSet patterns(&getContext());
+    memref::populateExpandStridedMetadataPatterns(patterns);
+    GreedyRewriteConfig config;
+    config.setStrictness(GreedyRewriteStrictness::ExistingAndNewOps);
+    (void)applyOpPatternsGreedily(views, std::move(patterns), config);
   }
 };
 

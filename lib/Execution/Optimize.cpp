@@ -61,7 +61,8 @@ static llvm::ModulePassManager buildModulePipeline() {
   passes.addPass(GlobalDCEPass());
   // Takes apart the descriptors of memrefs.
   passes.addPass(createModuleToFunctionPassAdaptor(EarlyCSEPass()));
-  passes.addPass(IPSCCPPass());
+  // A kernel has one caller: nothing to specialize.
+  passes.addPass(IPSCCPPass(IPSCCPOptions(/*AllowFuncSpec=*/false)));
   passes.addPass(DeadArgumentEliminationPass());
   passes.addPass(GlobalDCEPass());
   return passes;

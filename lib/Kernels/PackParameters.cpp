@@ -12,6 +12,7 @@
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/IR/DialectResourceBlobManager.h"
 #include "mlir/IR/SymbolTable.h"
+#include "mlir/IR/Threading.h"
 #include "tamis/IR/Tamis.h"
 #include "tamis/Kernels/Passes.h"
 #include "tamis/Transforms/ConstantTensor.h"
@@ -220,6 +221,23 @@ static DenseElementsAttr packSplat(kernel::PackOp op, const SourceView &view) {
 //===-- pass --------------------------------------------------------------===//
 
 namespace {
+/// One pack: what it reads, and the bytes that it becomes.
+struct Packing {
+  kernel::PackOp op;
+  SourceView view;
+  /// Equal for packs that give equal bytes; true for the first of them.
+  Attribute key;
+  bool isFirst;
+  DenseElementsAttr splat;
+  FailureOr<std::pair<AsmResourceBlob, AsmResourceBlob>> blobs = failure();
+
+  void pack() {
+    splat = packSplat(op, view);
+    if (!splat)
+      blobs = ::pack(op, view);
+  }
+};
+
 struct PackParameters : tamis::impl::PackParametersBase<PackParameters> {
   void runOnOperation() override {
     ModuleOp module = getOperation();
@@ -231,29 +249,40 @@ struct PackParameters : tamis::impl::PackParametersBase<PackParameters> {
     });
     KnownPacks known;
     SetVector<Operation *> sources;
-    for (kernel::PackOp op : packs) {
-      FailureOr<SourceView> view = viewConstant(op.getSource(), symbols);
-      if (failed(view))
-        continue;
+    std::vector<Packing> packings;
+    DenseSet<Attribute> keys;
+    for (kernel::PackOp op : packs)
+      if (auto view = viewConstant(op.getSource(), symbols); succeeded(view)) {
+        Attribute key = makeKey(op, *view);
+        packings.push_back({op, *view, key, keys.insert(key).second});
+      }
+    parallelForEach(&getContext(), packings, [](Packing &p) {
+      if (p.isFirst)
+        p.pack();
+    });
+    for (Packing &p : packings) {
+      kernel::PackOp op = p.op;
       OpBuilder b(op);
-      Attribute key = makeKey(op, *view);
-      if (auto found = known.find(key); found != known.end()) {
+      if (auto found = known.find(p.key); found != known.end()) {
         replace(b, op, found->second);
-      } else if (DenseElementsAttr splat = packSplat(op, *view)) {
-        known[key] = {define(b, symbols, view->global, "packed",
-                             op.getPackedResult(), splat)};
       } else {
-        FailureOr<std::pair<AsmResourceBlob, AsmResourceBlob>> blobs =
-            pack(op, *view);
-        if (failed(blobs))
+        // An equal one before it may have become a constant.
+        if (!p.isFirst)
+          p.pack();
+        if (p.splat) {
+          known[p.key] = {define(b, symbols, p.view.global, "packed",
+                                 op.getPackedResult(), p.splat)};
+        } else if (failed(p.blobs)) {
           continue;
-        SmallVector<StringAttr> names{define(b, symbols, view->global, "packed",
-                                             op.getPackedResult(),
-                                             blobs->first)};
-        if (op.getSumsResult())
-          names.push_back(define(b, symbols, view->global, "sums",
-                                 op.getSumsResult(), blobs->second));
-        remember(known, key, names);
+        } else {
+          SmallVector<StringAttr> names{define(b, symbols, p.view.global,
+                                               "packed", op.getPackedResult(),
+                                               p.blobs->first)};
+          if (op.getSumsResult())
+            names.push_back(define(b, symbols, p.view.global, "sums",
+                                   op.getSumsResult(), p.blobs->second));
+          remember(known, p.key, names);
+        }
       }
       if (Operation *def = op.getSource().getDefiningOp())
         sources.insert(def);
@@ -537,9 +566,11 @@ struct PackParameters : tamis::impl::PackParametersBase<PackParameters> {
           work.insert(def);
       op->erase();
     }
+    SymbolTableCollection tables;
+    SymbolUserMap users(tables, module);
     for (StringAttr name : names)
-      if (SymbolTable::symbolKnownUseEmpty(name, module))
-        if (Operation *global = SymbolTable::lookupSymbolIn(module, name))
+      if (Operation *global = tables.lookupSymbolIn(module, name))
+        if (users.useEmpty(global))
           global->erase();
   }
 };

@@ -37,14 +37,33 @@ public:
   void forEach(Visit visit) const {
     for (int64_t word = 0, words = getWords(); word < words; ++word)
       for (int64_t column = 0; column < columns; ++column) {
-        Pieces pieces = order.step == 1 ? readFloat(word, column)
-                                        : readIntegers(word, column);
+        Pieces pieces = read(word, column);
         if (pieces.count > 0)
           visit(word, column, pieces);
       }
   }
 
+  /// The most pieces that the word has in a column from `first` to `last`.
+  int countMost(int64_t word, int64_t first, int64_t last) const {
+    if (floats && order.step == 1) {
+      const float *row = floats + offsets[word];
+      for (int64_t column = first; column < last; ++column)
+        if (row[column * columnStride] != 0)
+          return 1;
+      return 0;
+    }
+    int most = 0, limit = order.step == 1 || order.bound == 0 ? 1 : 2;
+    for (int64_t column = first; column < last && most < limit; ++column)
+      most = std::max(most, read(word, column).count);
+    return most;
+  }
+
 private:
+  Pieces read(int64_t word, int64_t column) const {
+    return order.step == 1 ? readFloat(word, column)
+                           : readIntegers(word, column);
+  }
+
   Pieces readFloat(int64_t word, int64_t column) const {
     int64_t at = offsets[word] + column * columnStride;
     float value = floats ? floats[at] : view.getFloat(at);
@@ -130,14 +149,18 @@ struct Lists {
 static std::vector<int32_t> findStarts(const WordReader &reader,
                                        const StreamOrder &order,
                                        const Lists &lists) {
-  std::vector<Group> groups(lists.count);
-  reader.forEach([&](int64_t word, int64_t column, const Pieces &pieces) {
-    groups[lists.find(word, column)].take(word, pieces.count);
-  });
+  std::vector<int32_t> entries(lists.count);
+  for (int64_t word = 0, words = reader.getWords(); word < words; ++word) {
+    int32_t *list = &entries[lists.find(word, 0)];
+    for (int64_t first = 0, end = reader.getColumns(); first < end;
+         first += lists.channels)
+      *list++ += reader.countMost(word, first,
+                                  std::min(first + lists.channels, end));
+  }
   std::vector<int32_t> starts{0};
-  for (const Group &group : groups)
-    starts.push_back(starts.back() + static_cast<int32_t>(llvm::alignTo(
-                                         group.next, order.depth)));
+  for (int32_t count : entries)
+    starts.push_back(starts.back() +
+                     static_cast<int32_t>(llvm::alignTo(count, order.depth)));
   return starts;
 }
 

@@ -4,6 +4,7 @@
 // dense decision, so all prices are of code that would really be generated.
 #include "DensePrice.h"
 #include "StorageOptions.h"
+#include "mlir/IR/Threading.h"
 #include "tamis/Kernels/Passes.h"
 #include "tamis/Target/Target.h"
 #include "llvm/Support/Format.h"
@@ -165,44 +166,56 @@ static const StorageOption *chooseSmallest(ArrayRef<StorageOption> options,
 }
 
 namespace {
+/// What was weighed for one contraction, and what was chosen.
+struct Selection {
+  StorageProblem problem;
+  KernelChoice choice;
+  SmallVector<StorageOption> options;
+  /// One of `options`, or null for dense panels.
+  const StorageOption *option = nullptr;
+};
+
 struct SelectStorage : tamis::impl::SelectStorageBase<SelectStorage> {
   using SelectStorageBase::SelectStorageBase;
 
   void runOnOperation() override {
     SymbolTable symbols(getOperation());
-    SmallVector<kernel::ContractOp> ops;
-    getOperation().walk([&](kernel::ContractOp op) {
-      if (isa<RankedTensorType>(op.getInit().getType()))
-        ops.push_back(op);
-    });
-    IRRewriter rewriter(&getContext());
+    std::vector<Selection> selections;
     double modelBytes = getModelBytes(getOperation());
-    for (kernel::ContractOp op : ops) {
+    getOperation().walk([&](kernel::ContractOp op) {
       TargetAttr target = getTarget(op);
-      if (!target)
-        continue;
-      if (op.getStorage())
-        continue;
-      StorageProblem problem;
+      if (!isa<RankedTensorType>(op.getInit().getType()) || !target ||
+          op.getStorage())
+        return;
+      StorageProblem &problem = selections.emplace_back().problem;
       problem.op = op;
       problem.target = target;
       problem.profile = getProfile(op, target);
       problem.modelBytes = modelBytes;
       problem.size = size;
-      problem.dense = priceDense(op, target, problem.profile, modelBytes);
-      KernelChoice choice = getDenseChoice(op, problem.profile, problem.dense);
-      SmallVector<StorageOption> options =
-          findOptions(problem, symbols, choice.reason);
-      const StorageOption *option = nullptr;
-      if (!options.empty())
-        option = size ? chooseSmallest(options, problem, choice)
-                      : choose(options, problem.profile, choice);
-      recordChoice(op, choice);
-      if (!option)
+    });
+    // Counting looks at all weights; it changes nothing.
+    parallelForEach(&getContext(), selections,
+                    [&](Selection &s) { select(s, symbols); });
+    IRRewriter rewriter(&getContext());
+    for (Selection &s : selections) {
+      recordChoice(s.problem.op, s.choice);
+      if (!s.option)
         continue;
-      option->apply(rewriter);
+      s.option->apply(rewriter);
       ++numStreams;
     }
+  }
+
+  static void select(Selection &s, SymbolTable &symbols) {
+    StorageProblem &problem = s.problem;
+    problem.dense = priceDense(problem.op, problem.target, problem.profile,
+                               problem.modelBytes);
+    s.choice = getDenseChoice(problem.op, problem.profile, problem.dense);
+    s.options = findOptions(problem, symbols, s.choice.reason);
+    if (!s.options.empty())
+      s.option = problem.size ? chooseSmallest(s.options, problem, s.choice)
+                              : choose(s.options, problem.profile, s.choice);
   }
 };
 } // namespace

@@ -29,6 +29,8 @@ static void addCleanup(OpPassManager &pm) {
   // Blocks are never alike here; looking for such takes longer than the rest.
   GreedyRewriteConfig config;
   config.setRegionSimplificationLevel(GreedySimplifyRegionLevel::Disabled);
+  // What a change touches is looked at again anyway.
+  config.setMaxIterations(1);
   pm.addPass(createCanonicalizerPass(config));
   pm.addPass(createCSEPass());
 }
@@ -170,7 +172,7 @@ static void populateCodegen(OpPassManager &pm, const CompileOptions &options) {
   function.addPass(createExpandMath());
   // What VectorizeLoops has left; before the loops of linalg.
   function.addPass(createLowerCopies());
-  function.addPass(createConvertLinalgToLoopsPass());
+  function.addPass(createLowerStructured());
   LowerParallelOptions parallel;
   parallel.threads = options.threads;
   pm.addPass(createLowerParallel(parallel));
@@ -225,17 +227,15 @@ static void populateEmit(OpPassManager &pm, const CompileOptions &options) {
   if (options.device == DeviceKind::Nvptx)
     addNvptx(pm, options);
   addCleanup(pm.nest<func::FuncOp>());
-  pm.addPass(createSymbolDCEPass());
   OpPassManager &function = pm.nest<func::FuncOp>();
-  function.addPass(createConvertVectorToSCFPass());
   function.addPass(createLowerMasks());
   function.addPass(createSCFToControlFlowPass());
   // Needs blocks to leave to.
   function.addPass(createLeaveOnError());
   function.addPass(createLowerViews());
-  function.addPass(memref::createExpandStridedMetadataPass());
   function.addPass(createLowerAffinePass());
   function.addPass(arith::createArithExpandOpsPass());
+  function.addPass(createLowerInstructions());
   ConvertToLLVMPassOptions conversion;
   // No pattern here leaves half a change behind: nothing to undo.
   conversion.allowPatternRollback = false;

@@ -15,9 +15,17 @@ func.func @collapse(%m: memref<?x4x6xi64>) -> memref<?x24xi64> {
   return %c: memref<?x24xi64>
 }
 
-// CHECK-LABEL: func.func @leaves_gaps
-// CHECK: memref.expand_shape
-func.func @leaves_gaps(%m: memref<4x6xf32, strided<[8, 1]>>) -> memref<4x2x3xf32, strided<[8, 3, 1]>> {
+// Upstream's patterns know buffers with gaps.
+// CHECK-LABEL: func.func @expand_gaps
+// CHECK: memref.reinterpret_cast %{{.+}} to offset: [0], sizes: [4, 2, 3], strides: [8, 3, 1]
+func.func @expand_gaps(%m: memref<4x6xf32, strided<[8, 1]>>) -> memref<4x2x3xf32, strided<[8, 3, 1]>> {
   %e = memref.expand_shape %m [[0], [1, 2]] output_shape [4, 2, 3] : memref<4x6xf32, strided<[8, 1]>> into memref<4x2x3xf32, strided<[8, 3, 1]>>
   return %e: memref<4x2x3xf32, strided<[8, 3, 1]>>
+}
+
+// CHECK-LABEL: func.func @slice
+// CHECK: memref.reinterpret_cast %{{.+}} to offset: [%{{.+}}], sizes: [2], strides: [1]
+func.func @slice(%m: memref<8xf32>, %at: index) -> memref<2xf32, strided<[1], offset: ?>> {
+  %s = memref.subview %m[%at] [2] [1] : memref<8xf32> to memref<2xf32, strided<[1], offset: ?>>
+  return %s: memref<2xf32, strided<[1], offset: ?>>
 }

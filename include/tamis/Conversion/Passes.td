@@ -162,16 +162,41 @@ def LowerCopies : Pass<"tamis-lower-copies", "::mlir::func::FuncOp"> {
 }
 
 def LowerViews : Pass<"tamis-lower-views"> {
-  let summary = "reshapes of dense buffers become reinterpretations";
+  let summary = "views of buffers become reinterpretations";
   let description = [{
     `memref.expand_shape` and `memref.collapse_shape` of a buffer without gaps
-    become `memref.reinterpret_cast` with row-major strides. Upstream's
+    become `memref.reinterpret_cast` with row-major strides: upstream's
     expansion of strided metadata crashes on some groups of unit and dynamic
-    dimensions; views with gaps are left to it.
+    dimensions. It is applied to the other views, and to nothing else.
     Doctest: test/Conversion/lower-views.mlir
   }];
   let dependentDialects = ["::mlir::memref::MemRefDialect",
-    "::mlir::arith::ArithDialect"];
+    "::mlir::affine::AffineDialect", "::mlir::arith::ArithDialect"];
+}
+
+def LowerStructured : Pass<"tamis-lower-structured", "::mlir::func::FuncOp"> {
+  let summary = "structured operations on buffers become loops";
+  let description = [{
+    Each `linalg` operation on memrefs becomes a nest of `scf.for` over its
+    elements, in one walk. Index arithmetic is left for the next cleanup.
+    Doctest: test/Conversion/lower-structured.mlir
+  }];
+  let dependentDialects = ["::mlir::affine::AffineDialect",
+    "::mlir::memref::MemRefDialect", "::mlir::scf::SCFDialect"];
+}
+
+def LowerInstructions : Pass<"tamis-lower-instructions", "::mlir::func::FuncOp"> {
+  let summary = "what has one counterpart in LLVM, in one walk";
+  let description = [{
+    Input: blocks, buffers with known strides. Arithmetic of `arith`, `math` and
+    `vector` on numbers and vectors of one dimension, loads and stores of these,
+    and branches become operations of the `llvm` dialect; the pointer of a
+    buffer is computed once, where the buffer is made. Indices become i64,
+    with casts beside what is left: operations with flags, other types,
+    buffers with dynamic strides, calls. `--convert-to-llvm` takes these.
+    Doctest: test/Conversion/lower-instructions.mlir
+  }];
+  let dependentDialects = ["::mlir::LLVM::LLVMDialect"];
 }
 
 def LowerInterface : Pass<"tamis-lower-interface", "::mlir::ModuleOp"> {
