@@ -29,9 +29,6 @@ def load(path, inputs):
                         file=path)
         return {inputs[0].name: data}
     with data:
-        known = [i.name for i in inputs]
-        if other := next((name for name in data.files if name not in known), None):
-            raise Error(f"the model has no input '{other}'; its inputs are {', '.join(known)}", file=path)
         try:
             return {name: data[name] for name in data.files}
         except (ValueError, OSError, EOFError, zipfile.BadZipFile) as error:

@@ -46,6 +46,15 @@ def test_compile_and_run(tmp_path, onnx_path):
     np.testing.assert_allclose(np.load(tmp_path / "y.npz")["y"], models.linear_result(models.linear(2), x), rtol=1e-4, atol=1e-5)
 
 
+def test_arrays_of_no_input(tmp_path, onnx_path):
+    """Named, with what the model has instead; for engines that would not look too."""
+    x = np.zeros((2, 8), np.float32)
+    np.savez(tmp_path / "x.npz", x=x, mask=x)
+    for command in ("run", "benchmark"):
+        result = tamis(command, onnx_path, "--input", tmp_path / "x.npz")
+        assert result.returncode == 1 and "the model has no input 'mask'; its inputs are x" in result.stderr, result.stderr
+
+
 def test_default_output_name(tmp_path, onnx_path):
     works("compile", onnx_path)
     assert (tmp_path / "m.so").exists()
