@@ -60,7 +60,7 @@ def test_branches_nested_deeply(tmp_path):
     graph = helper.make_graph([helper.make_node("Relu", ["x"], ["r"])], "leaf", [], [info("r", [2])])
     for _ in range(30):
         graph = helper.make_graph([helper.make_node("If", ["c"], ["r"], then_branch=graph, else_branch=graph)], "g", [], [info("r", [2])])
-        if graph.ByteSize() > 1 << 19:
+        if graph.ByteSize() > 1 << 18:
             break
     node = helper.make_node("If", ["c"], ["y"], name="tree", then_branch=graph, else_branch=graph)
     made = models.model([node], [info("x", [2]), info("c", [], 9)], [info("y", [2])])
