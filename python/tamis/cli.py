@@ -1,15 +1,28 @@
 # SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 """The `tamis` command: the group, the options all commands share, and how errors leave it."""
+import importlib
 import sys
 
 import click
 
 from . import __version__
-from .commands import benchmark, cache, check, compile, explain, hardware, optimize, prune, quantize, run, verify
 from .errors import Error
+from .printing import printable
+
+COMMANDS = ("benchmark", "cache", "check", "compile", "explain", "hardware", "optimize", "prune", "quantize", "run", "verify")
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+class Commands(click.Group):
+    """Commands by the name of their module; only the one that is asked for is imported."""
+
+    def list_commands(self, context):
+        return COMMANDS
+
+    def get_command(self, context, name):
+        return importlib.import_module(f".commands.{name}", __package__).command if name in COMMANDS else None
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
 @click.version_option(__version__, "--version", prog_name="tamis")
 def tamis():
     """Compile neural networks to small, fast native code.
@@ -19,15 +32,6 @@ def tamis():
       tamis compile model.onnx -o model.so
       tamis run model.so --input x.npz --output y.npz
     """
-
-
-for _module in (compile, run, benchmark, optimize, quantize, prune, explain, check, verify, hardware, cache):
-    tamis.add_command(_module.command)
-
-
-def printable(text):
-    """Names come from the model: control characters in them must not reach the terminal."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
 
 
 def main(arguments=None):

@@ -2,12 +2,17 @@
 """The command line, run as a user runs it."""
 import json
 import re
+import subprocess
+import sys
 
 import numpy as np
 import pytest
 from onnx import TensorProto, helper
 from support import models
 from support.run import tamis
+
+from tamis import cli
+from tamis.commands import common
 
 COMMANDS = ("compile", "run", "quantize", "prune", "benchmark", "optimize", "explain", "check", "verify", "hardware", "cache clear", "cache info")
 
@@ -201,3 +206,27 @@ def test_usage_errors_have_status_2():
 def test_quiet_says_nothing(tmp_path, onnx_path):
     done = tamis("compile", onnx_path, "-o", tmp_path / "m.so", "-q")
     assert done.stdout == "" and done.stderr == ""
+
+
+def test_compile_waits_for_no_other_command():
+    """What draws and what searches is imported by those who draw and search."""
+    code = ("import sys, tamis.cli; tamis.cli.tamis.get_command(None, 'compile'); "
+            "print([name for name in ('rich', 'tamis.commands.optimize', 'tamis.compression.optimize') if name in sys.modules])")
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_every_command_is_listed():
+    listed = works("--help")
+    for name in cli.COMMANDS:
+        assert f"\n  {name} " in listed, name
+
+
+def test_output_escapes_control_characters(capsys):
+    common.Output(None, 0, False, 0).say("a\x1b[31mb\nc\td")
+    assert capsys.readouterr().out == "a\\x1b[31mb\nc\\td\n"
+
+
+def test_quiet_output_says_nothing(capsys):
+    common.Output(None, 0, True, 0).say("a")
+    assert capsys.readouterr().out == ""

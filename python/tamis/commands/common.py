@@ -8,12 +8,10 @@ import sys
 import time
 
 import click
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
-from rich.table import Table
 
 from .. import compiler, feeds, model, options as option_list
 from ..errors import Error
+from ..printing import print_lines
 from ..source import Source
 
 LEVELS = {"error": -1, "warning": 0, "info": 1, "debug": 2}
@@ -26,28 +24,39 @@ class Output:
         named = os.environ.get("TAMIS_LOG", "").lower()
         self.level = -1 if quiet else verbose or LEVELS.get(named, 0)
         self.json_path, self.seed = json_path, seed
-        self.console = Console(quiet=self.level < 0, highlight=False, soft_wrap=True)
-        self.log = Console(stderr=True, quiet=self.level < 0, highlight=False, soft_wrap=True)
+
+    @functools.cached_property
+    def log(self):
+        """What draws on standard error. Only those who draw wait for the import."""
+        from rich.console import Console
+
+        return Console(stderr=True, quiet=self.level < 0, highlight=False, soft_wrap=True)
 
     def say(self, text):
-        self.console.print(text, markup=False)
+        if self.level >= 0:
+            print_lines(text, sys.stdout)
 
     def table(self, *columns, rows, title=None):
         """Print a table; a column starting with ">" is right-aligned."""
+        from rich.console import Console
+        from rich.table import Table
+
         table = Table(title=title, box=None, header_style="bold", title_justify="left", pad_edge=False)
         for column in columns:
             table.add_column(column.lstrip(">"), justify="right" if column[0] == ">" else "left", overflow="fold")
         for row in rows:
             table.add_row(*(str(cell) for cell in row))
-        self.console.print(table)
+        Console(quiet=self.level < 0, highlight=False, soft_wrap=True).print(table)
 
     def message(self, diagnostic):
         """Show a compiler's warning, and its remarks with -v."""
-        if diagnostic.severity == "warning" or self.level > 0:
-            self.log.print(f"{diagnostic.severity}: {diagnostic}", markup=False)
+        if self.level >= (0 if diagnostic.severity == "warning" else 1):
+            print_lines(f"{diagnostic.severity}: {diagnostic}", sys.stderr)
 
     def progress(self):
         """A progress bar where a person watches, nothing elsewhere."""
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
         return Progress(SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(),
                         TimeElapsedColumn(), console=self.log, transient=True,
                         disable=self.level < 0 or not sys.stderr.isatty())
