@@ -475,6 +475,7 @@ static FailureOr<Decision> decide(ContractOp op,
   problem.depthwise = dims.depthwise;
   problem.totals = bool(blocks);
   problem.widened = isa<FloatType>(lhs) && isa<IntegerType>(packedType);
+  problem.narrow = decision.nibbles && instruction.getNarrowSteps() > 0;
   problem.openReduction = ShapedType::isDynamic(problem.steps);
   problem.canCut =
       isa<FloatType>(lhs) && !blocks && instruction.getReductionStep() == 1 &&

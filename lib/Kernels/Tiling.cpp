@@ -23,10 +23,14 @@ static constexpr double kProductsPerCycle = 2, kFarBytesPerCycle = 8;
 
 /// Cycles of one reduction step of a block: one multiplication a cycle, loads
 /// beside them, and at least the latency of a chain of dependent additions.
-static double stepCost(int64_t rows, int64_t vectors, bool depthwise) {
+static double stepCost(const TilingProblem &problem, int64_t rows,
+                       int64_t vectors) {
   double products = double(rows * vectors);
-  double loads = depthwise ? double(rows * vectors) + double(vectors)
-                           : double(rows) + double(vectors);
+  // Measured: what else a vector of nibbles and its factors cost, and a row.
+  if (problem.narrow)
+    return products + 0.9 * double(vectors) + 0.3 * double(rows);
+  double loads = problem.depthwise ? double(rows * vectors) + double(vectors)
+                                   : double(rows) + double(vectors);
   return std::max({products, loads, 4.0}) + 0.1 * loads;
 }
 
@@ -142,10 +146,11 @@ SmallVector<RatedTiling> mlir::tamis::rateTilings(const TilingProblem &problem,
   for (int64_t vectors = 1; vectors <= std::min(maxVectors, vectorsWanted);
        ++vectors) {
     int64_t budget = problem.maxAccumulators;
-    // A block needs its weights and one broadcast beside the accumulators.
+    // A block needs its weights and one broadcast beside the accumulators; one
+    // that adds up in narrow sums a product and the mask of nibbles, too.
     int64_t registers = budget > 16 ? 32 : 16;
-    int64_t weights = problem.widened ? 2 * vectors : vectors;
-    budget = std::min(budget, registers - weights - 1);
+    int64_t weights = problem.widened || problem.narrow ? 2 * vectors : vectors;
+    budget = std::min(budget, registers - weights - (problem.narrow ? 3 : 1));
     int64_t maxRows = budget / (vectors + (problem.rowSums ? 1 : 0));
     if (problem.depthwise)
       maxRows = std::min<int64_t>(maxRows, budget > 16 ? 8 : 4);
@@ -156,9 +161,7 @@ SmallVector<RatedTiling> mlir::tamis::rateTilings(const TilingProblem &problem,
       double panels = double(vectorsWanted / vectors);
       int64_t tailVectors = vectorsWanted % vectors;
       auto rowsCost = [&](int64_t v) {
-        auto step = [&](int64_t r) {
-          return stepCost(r, v, problem.depthwise);
-        };
+        auto step = [&](int64_t r) { return stepCost(problem, r, v); };
         if (!isDynamic)
           return double(rowExtent / rows) * step(rows) +
                  (rowExtent % rows ? step(rowExtent % rows) : 0.0);
