@@ -3,13 +3,13 @@
 // Transcendental functions of float32 as straight-line code on any vector
 // width, so that no loop calls libm: which operations, for which target.
 #include "ExpandMathCalculator.h"
+#include "mlir/Dialect/SCF/IR/SCF.h"
+#include "mlir/Dialect/Vector/IR/VectorOps.h"
+#include "mlir/IR/Matchers.h"
 #include "tamis/Conversion/Passes.h"
 #include "tamis/IR/Tamis.h"
 #include "tamis/Target/Target.h"
 #include "tamis/Transforms/RowLanes.h"
-#include "mlir/Dialect/SCF/IR/SCF.h"
-#include "mlir/Dialect/Vector/IR/VectorOps.h"
-#include "mlir/IR/Matchers.h"
 #include "llvm/ADT/TypeSwitch.h"
 
 namespace mlir::tamis {
@@ -79,6 +79,12 @@ static Value expand(Operation *op, Calculator &c, ValueRange x) {
       .Case([&](arith::MinimumFOp) {
         return c.extremum(x[0], x[1], CmpFPredicate::OLT);
       })
+      .Case([&](arith::MaxNumFOp) {
+        return c.extremeNumber(x[0], x[1], CmpFPredicate::OGT);
+      })
+      .Case([&](arith::MinNumFOp) {
+        return c.extremeNumber(x[0], x[1], CmpFPredicate::OLT);
+      })
       .Default(Value());
 }
 
@@ -102,8 +108,12 @@ struct ExpandMath : public tamis::impl::ExpandMathBase<ExpandMath> {
     SmallVector<Operation *> ops;
     getOperation()->walk([&](Operation *op) {
       bool extremum = isa<arith::MaximumFOp, arith::MinimumFOp>(op);
+      // Devices have an instruction.
+      bool number = isa<arith::MaxNumFOp, arith::MinNumFOp>(op) &&
+                    getDevice(getTarget(op)) == DeviceKind::None;
       if (op->getNumResults() != 1 ||
-          (op->getName().getDialectNamespace() != "math" && !extremum))
+          (op->getName().getDialectNamespace() != "math" && !extremum &&
+           !number))
         return;
       Type element = getElementTypeOrSelf(op->getResult(0).getType());
       bool narrow = element.isF32() || element.isF16() || element.isBF16();
@@ -125,8 +135,9 @@ struct ExpandMath : public tamis::impl::ExpandMathBase<ExpandMath> {
       Type f32 = c.like(b.getF32Type());
       SmallVector<Value> operands;
       for (Value operand : op->getOperands())
-        operands.push_back(type == f32 ? operand
-                                       : Value(arith::ExtFOp::create(b, f32, operand)));
+        operands.push_back(type == f32
+                               ? operand
+                               : Value(arith::ExtFOp::create(b, f32, operand)));
       Value result = expand(op, c, operands);
       if (!result) {
         for (Value operand : operands)

@@ -142,6 +142,7 @@ public:
   Value sine(Value x, bool cosine);
   Value pow(Value x, Value y);
   Value extremum(Value x, Value y, CmpFPredicate wins);
+  Value extremeNumber(Value x, Value y, CmpFPredicate wins);
 
   ImplicitLocOpBuilder &b;
 

@@ -294,3 +294,12 @@ Value Calculator::extremum(Value x, Value y, CmpFPredicate wins) {
   Value result = machineExtremum(x, y, wins);
   return select(compare(CmpFPredicate::UNO, x, x), x, result);
 }
+
+/// The one that is a number, if only one is: what the instruction gives where
+/// the second is known to be one.
+Value Calculator::extremeNumber(Value x, Value y, CmpFPredicate wins) {
+  Value result = select(compare(wins, x, y), x, y);
+  if (isNumber(y))
+    return result;
+  return select(compare(CmpFPredicate::UNO, y, y), x, result);
+}

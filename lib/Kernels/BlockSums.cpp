@@ -13,19 +13,17 @@
 using namespace mlir;
 using namespace mlir::tamis;
 
-/// The value that is added to the running total, if that is all the body does
-/// with it.
-static Value getAddend(linalg::GenericOp op) {
+/// True if all the body does with the running total is to add to it.
+static bool onlyAdds(linalg::GenericOp op) {
+  Value sum = op.getBody()->getTerminator()->getOperand(0);
   Value total = op.getRegionOutputArgs()[0];
-  auto add = op.getBody()
-                 ->getTerminator()
-                 ->getOperand(0)
-                 .getDefiningOp<arith::AddFOp>();
-  if (!add || !total.hasOneUse())
-    return {};
-  return add.getLhs() == total   ? add.getRhs()
-         : add.getRhs() == total ? add.getLhs()
-                                 : Value();
+  while (sum != total) {
+    auto add = sum.getDefiningOp<arith::AddFOp>();
+    if (!add)
+      return false;
+    sum = add.getRhs() == total ? total : add.getLhs();
+  }
+  return total.hasOneUse();
 }
 
 static bool isFilledWithZero(Value init) {
@@ -40,7 +38,7 @@ std::optional<BlockSums> mlir::tamis::findBlockSums(ContractOp op) {
   if (!added || added->getBlock() != op->getBlock() ||
       added.getNumReductionLoops() != 1 || added.getNumDpsInits() != 1 ||
       added.hasIndexSemantics() || !isFilledWithZero(added.getDpsInits()[0]) ||
-      !getAddend(added))
+      !onlyAdds(added))
     return std::nullopt;
   SmallVector<unsigned> reduced;
   added.getReductionDims(reduced);

@@ -15,6 +15,10 @@ using namespace mlir::tamis::kernel;
 
 /// Multiply-accumulates one straight line of code may hold.
 static constexpr int64_t kUnrolledProducts = 112;
+/// Narrow sums of so many vectors are added up in a loop of two steps: in a
+/// straight line LLVM adds products up among each other before, which takes
+/// registers that the sums need.
+static constexpr int64_t kLoopedProducts = 4;
 /// Taps of a depthwise contraction that are unrolled together.
 static constexpr int64_t kUnrolledTaps = 32;
 
@@ -285,14 +289,28 @@ void Reduction::reduceRun(Offset lhs, Offset rhs, SmallVectorImpl<Value> &acc) {
   if (int64_t most = e.instruction.getNarrowSteps(); most && e.op.getNibbles())
     unroll = std::min(most, *knownSteps);
   OpFoldResult stepLhs = b.multiply(run.lhs, b.constant(e.step));
-  auto line = [&](Offset l, Offset r, int64_t count,
-                  MutableArrayRef<Value> values) {
-    narrowSums();
+  auto straight = [&](Offset l, Offset r, int64_t count,
+                      MutableArrayRef<Value> values) {
     for (int64_t u = 0; u < count; ++u) {
       int64_t at = u / stepsPerByte * stepsPerByte;
       multiplyStep(l, move(r, run.rhs, b.constant(at)), u * e.step, e.step,
                    ways == 1 ? values
                              : values.slice(u % ways * products, products));
+    }
+  };
+  auto line = [&](Offset l, Offset r, int64_t count,
+                  MutableArrayRef<Value> values) {
+    narrowSums();
+    if (narrow.empty() || products < kLoopedProducts) {
+      straight(l, r, count, values);
+    } else {
+      straight(l, r, 2, values);
+      carry(b.constant(2), b.constant(count), 2, narrow,
+            [&](Value k, SmallVectorImpl<Value> &inner) {
+              narrow.swap(inner);
+              straight(move(l, stepLhs, k), move(r, run.rhs, k), 2, values);
+              narrow.swap(inner);
+            });
     }
     widenSums(values);
   };

@@ -479,6 +479,7 @@ static FailureOr<Decision> decide(ContractOp op,
     problem.windowLines = decision.bounds[dims.reductions.front()];
   problem.totals = bool(blocks);
   problem.widened = isa<FloatType>(lhs) && isa<IntegerType>(packedType);
+  problem.narrow = decision.nibbles && instruction.getNarrowSteps() > 0;
   problem.openReduction = ShapedType::isDynamic(problem.steps);
   problem.canCut =
       isa<FloatType>(lhs) && !blocks && instruction.getReductionStep() == 1 &&

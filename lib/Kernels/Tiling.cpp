@@ -26,6 +26,9 @@ static constexpr double kProductsPerCycle = 2, kFarBytesPerCycle = 8;
 static double stepCost(const TilingProblem &problem, int64_t rows,
                        int64_t vectors) {
   double products = double(rows * vectors);
+  // Measured: what else a vector of nibbles and its factors cost, and a row.
+  if (problem.narrow)
+    return products + 0.9 * double(vectors) + 0.3 * double(rows);
   double loads = problem.depthwise ? double(rows * vectors) + double(vectors)
                                    : double(rows) + double(vectors);
   // Positions of many channels lie a multiple of a cache line apart: the same
@@ -166,13 +169,14 @@ SmallVector<RatedTiling> mlir::tamis::rateTilings(const TilingProblem &problem,
   for (int64_t vectors = 1; vectors <= std::min(maxVectors, vectorsWanted);
        ++vectors) {
     int64_t budget = problem.maxAccumulators;
-    // A block needs its weights and one broadcast beside the accumulators.
+    // A block needs its weights and one broadcast beside the accumulators; one
+    // that adds up in narrow sums a product and the mask of nibbles, too.
     int64_t registers = budget > 16 ? 32 : 16;
     // Weights of all taps of a line wait in registers.
     if (problem.byPositions && registers == 16 && vectors > 2)
       break;
-    int64_t weights = problem.widened ? 2 * vectors : vectors;
-    budget = std::min(budget, registers - weights - 1);
+    int64_t weights = problem.widened || problem.narrow ? 2 * vectors : vectors;
+    budget = std::min(budget, registers - weights - (problem.narrow ? 3 : 1));
     int64_t maxRows = budget / (vectors + (problem.rowSums ? 1 : 0));
     if (problem.depthwise)
       maxRows = std::min<int64_t>(maxRows, budget > 16 ? 8 : 4);

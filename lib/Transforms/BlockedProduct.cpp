@@ -149,8 +149,7 @@ BlockLoops tamis::makeBlockLoops(OpBuilder &b, ContractOp op, DequantizeOp w,
 void tamis::addBlocksUp(
     OpBuilder &b, ContractOp op, const BlockLoops &blocks, ValueRange inputs,
     ArrayRef<AffineMap> inputMaps,
-    function_ref<Value(OpBuilder &, Location, ValueRange)> scale,
-    arith::FastMathFlags flags) {
+    function_ref<Value(OpBuilder &, Location, ValueRange)> add) {
   Location loc = op.getLoc();
   Value zero = arith::ConstantOp::create(b, loc, b.getF32FloatAttr(0));
   Value empty = tensor::EmptyOp::create(
@@ -165,9 +164,7 @@ void tamis::addBlocksUp(
   auto added = linalg::GenericOp::create(
       b, loc, init.getType(), inputs, init, maps, kinds,
       [&](OpBuilder &b, Location loc, ValueRange args) {
-        Value y = scale(b, loc, args.drop_back());
-        y = arith::AddFOp::create(b, loc, args.back(), y, flags);
-        linalg::YieldOp::create(b, loc, y);
+        linalg::YieldOp::create(b, loc, add(b, loc, args));
       });
   Value result = added.getResult(0);
   if (result.getType() != op.getResult().getType())
@@ -242,8 +239,11 @@ std::optional<StringRef> tamis::lowerBlocks(ContractOp op, DequantizeOp x,
   maps.push_back(blocks.scaleMap);
   addBlocksUp(b, op, blocks, inputs, maps,
               [&](OpBuilder &b, Location loc, ValueRange args) -> Value {
-                Value y = buildTotal(b, loc, sum, args.drop_back(), nullptr);
-                return arith::MulFOp::create(b, loc, y, args.back());
+                Value scale = args.drop_back().back();
+                Value y = buildTotal(b, loc, sum, args.drop_back(2), nullptr);
+                return arith::AddFOp::create(
+                    b, loc, args.back(),
+                    arith::MulFOp::create(b, loc, y, scale));
               });
   return std::nullopt;
 }

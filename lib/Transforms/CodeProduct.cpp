@@ -137,6 +137,28 @@ static Value sumRows(OpBuilder &b, Location loc, Value value, int64_t axis,
       .getResult(0);
 }
 
+/// `rows`, i32 sums of blocks of rows, as float32; times `scale` if there is
+/// one: of the same blocks or, where `axis` is set, one per index of that
+/// dimension.
+static Value scaleRows(OpBuilder &b, Location loc, Value rows, Value scale,
+                       std::optional<int64_t> axis) {
+  AffineMap identity = b.getMultiDimIdentityMap(typeOf(rows).getRank());
+  SmallVector<Value> inputs{rows};
+  SmallVector<AffineMap> maps{identity};
+  if (scale) {
+    inputs.push_back(scale);
+    maps.push_back(axis ? identity.getSubMap({unsigned(*axis)}) : identity);
+  }
+  return buildGeneric(
+      b, loc, tensor::getMixedSizes(b, loc, rows), b.getF32Type(), inputs, maps,
+      [](OpBuilder &b, Location loc, ValueRange args) -> Value {
+        Value sum = arith::SIToFPOp::create(b, loc, b.getF32Type(), args[0]);
+        return args.size() == 1
+                   ? sum
+                   : arith::MulFOp::create(b, loc, sum, args[1]).getResult();
+      });
+}
+
 namespace {
 /// The zero points of codes: one number, or elements of a tensor.
 struct Zeros {
@@ -254,63 +276,76 @@ bool tamis::lowerCodes(ContractOp op, DequantizeOp x, DequantizeOp w,
     inputs.push_back(value);
     maps.push_back(map);
   };
-  bool hasRows = !zeros.areZero() || w.getOffset();
-  if (hasRows)
-    add(sumRows(b, loc, lhs, lhsAxis + 1, isUnsigned), rowMap);
   bool isScalar = x && typeOf(x.getScale()).getRank() == 0;
+  Value rowScale = x && !isScalar ? x.getScale() : Value();
+  AffineMap rowScaleMap;
+  if (rowScale)
+    rowScaleMap =
+        hasBlocks ? rowMap : rowMap.getSubMap({unsigned(*x.getAxis())});
   auto scaled = [&](Value parameter) {
     return isScalar ? combineScales(b, loc, x.getScale(), parameter, nullptr)
                     : parameter;
   };
+  Value rows;
+  if (!zeros.areZero() || w.getOffset())
+    rows = sumRows(b, loc, lhs, lhsAxis + 1, isUnsigned);
+  if (!zeros.areZero())
+    add(rows, rowMap);
   add(scaled(w.getScale()), blocks.scaleMap);
-  if (x && !isScalar)
-    add(x.getScale(),
-        hasBlocks ? rowMap : rowMap.getSubMap({unsigned(*x.getAxis())}));
+  if (rowScale)
+    add(rowScale, rowScaleMap);
   if (zeros.values)
     add(zeros.values, blocks.scaleMap);
-  if (w.getOffset())
+  if (w.getOffset()) {
+    // All columns share what an offset multiplies.
+    add(x ? scaleRows(b, loc, rows, rowScale,
+                      hasBlocks ? std::nullopt : x.getAxis())
+          : rows,
+        rowMap);
     add(scaled(w.getOffset()), blocks.scaleMap);
+  }
 
-  // Integers keep the formula's roundings; floats have none to keep.
-  auto flags = x ? arith::FastMathFlags::none : arith::FastMathFlags::contract;
+  // Integers keep the formula's roundings, but offsets have no formula to keep
+  // (float_n2), nor have floats.
+  auto flags = x && (!w.getOffset() || isStrict(op))
+                   ? arith::FastMathFlags::none
+                   : arith::FastMathFlags::contract;
   Type f32 = b.getF32Type();
   addBlocksUp(
       b, op, blocks, inputs, maps,
       [&](OpBuilder &b, Location loc, ValueRange args) -> Value {
-        unsigned next = 1;
-        Value rows = hasRows ? args[next++] : Value();
+        unsigned next = 0;
+        Value y = args[next++];
+        Value row = zeros.areZero() ? Value() : args[next++];
         Value scale = args[next++];
-        Value rowScale = x && !isScalar ? args[next++] : Value();
-        Value zero = zeros.values ? args[next++] : Value();
         if (rowScale)
-          scale = arith::MulFOp::create(b, loc, rowScale, scale);
-        auto real = [&](Value integer) -> Value {
-          return arith::SIToFPOp::create(b, loc, f32, integer);
-        };
-        Value y = args[0];
-        if (!zeros.areZero()) {
-          zero = zeros.build(b, loc, zero);
+          scale = arith::MulFOp::create(b, loc, args[next++], scale);
+        if (row) {
+          Value zero =
+              zeros.build(b, loc, zeros.values ? args[next++] : Value());
           if (x)
-            y = arith::SubIOp::create(
-                b, loc, y, arith::MulIOp::create(b, loc, rows, zero));
+            y = arith::SubIOp::create(b, loc, y,
+                                      arith::MulIOp::create(b, loc, row, zero));
           else
             y = arith::SubFOp::create(
                 b, loc, y,
-                arith::MulFOp::create(b, loc, rows, real(zero), flags), flags);
+                arith::MulFOp::create(
+                    b, loc, row, arith::SIToFPOp::create(b, loc, f32, zero),
+                    flags),
+                flags);
         }
         if (x)
-          y = real(y);
-        y = arith::MulFOp::create(b, loc, y, scale, flags);
-        if (!w.getOffset())
-          return y;
-        Value row = x ? real(rows) : rows;
-        if (rowScale)
-          row = arith::MulFOp::create(b, loc, row, rowScale);
+          y = arith::SIToFPOp::create(b, loc, f32, y);
+        Value total = args.back();
+        if (w.getOffset())
+          total = arith::AddFOp::create(
+              b, loc, total,
+              arith::MulFOp::create(b, loc, args[next], args[next + 1], flags),
+              flags);
         return arith::AddFOp::create(
-            b, loc, y, arith::MulFOp::create(b, loc, row, args[next], flags),
+            b, loc, total, arith::MulFOp::create(b, loc, y, scale, flags),
             flags);
-      },
-      flags);
+      });
   return true;
 }
 

@@ -43,6 +43,15 @@ static bool isElementwise(linalg::GenericOp op) {
          op.getMatchingIndexingMap(op.getDpsInitOperand(0)).isPermutation();
 }
 
+/// True if the body becomes a part of a contraction kernel that has a sum for
+/// each block: it takes turns with products there.
+static bool addsBlocksUp(linalg::GenericOp op) {
+  return op.getNumReductionLoops() > 0 &&
+         llvm::any_of(op.getDpsInputs(), [](Value input) {
+           return bool(input.getDefiningOp<ContractOp>());
+         });
+}
+
 /// The last contraction whose result reaches `value` through elementwise
 /// operations that nothing else reads: those belong in its epilogue.
 static ContractOp getSource(Value value) {
@@ -84,7 +93,7 @@ static bool shouldFuse(OpOperand *operand) {
     return false;
   // Fewer results than loops: the reader evaluates each element many times.
   bool isRepeated = map.getNumResults() != consumer.getNumLoops();
-  if (isRepeated && !cheap)
+  if (isRepeated && (!cheap || addsBlocksUp(consumer)))
     return false;
   if (ContractOp source = getSource(producer.getResult(0))) {
     // What reads a contraction goes along with it into the epilogue, so the
@@ -188,8 +197,8 @@ struct FuseElementwise : tamis::impl::FuseElementwiseBase<FuseElementwise> {
     GreedyRewriteConfig config;
     // Producers first, so that a chain ends up in its last reader.
     config.setUseTopDownTraversal(true);
-    if (failed(
-            applyPatternsGreedily(getOperation(), std::move(patterns), config))) {
+    if (failed(applyPatternsGreedily(getOperation(), std::move(patterns),
+                                     config))) {
       getOperation()->emitError("fusing elementwise operations does not end");
       return signalPassFailure();
     }

@@ -94,12 +94,12 @@ Value splitAxis(OpBuilder &b, Location loc, Value value, int64_t axis,
 AffineMap splitResult(AffineMap map, int64_t at, unsigned numDims,
                       AffineExpr block);
 
-/// Replaces `op` by the float32 sum of `scale` of each block. The maps are over
-/// the loops of the addition.
+/// Replaces `op` by the float32 total of its blocks: `add` gets the elements of
+/// `inputs` of a block and, last, the total of those before it, to which it
+/// adds. The maps are over the loops of the addition.
 void addBlocksUp(OpBuilder &b, ContractOp op, const BlockLoops &blocks,
                  ValueRange inputs, ArrayRef<AffineMap> inputMaps,
-                 function_ref<Value(OpBuilder &, Location, ValueRange)> scale,
-                 arith::FastMathFlags flags = arith::FastMathFlags::none);
+                 function_ref<Value(OpBuilder &, Location, ValueRange)> add);
 
 /// Replaces a contraction by constant weights with scales in blocks by a
 /// product of their codes, if its first operand, float where `x` is null, has

@@ -16,3 +16,10 @@ func.func @leaves_the_combiner(%x: memref<8xf32>, %m: memref<f32>) attributes {t
   }
   return
 }
+
+// CHECK-LABEL: func.func @leaves_what_devices_have
+// CHECK: arith.maxnumf
+func.func @leaves_what_devices_have(%x: f32, %y: f32) -> f32 attributes {tamis.target = #tamis.target<"vulkan", []>} {
+  %z = arith.maxnumf %x, %y : f32
+  return %z : f32
+}

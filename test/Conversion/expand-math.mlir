@@ -39,6 +39,29 @@ func.func @relu_is_one_comparison(%x: vector<16xf32>) -> vector<16xf32> {
   return %y : vector<16xf32>
 }
 
+// CHECK-LABEL: func.func @number_over_a_constant_is_one_comparison
+// CHECK-SAME: (%[[X:.+]]: vector
+// CHECK: %[[C:.+]] = arith.constant
+// CHECK: %[[WINS:.+]] = arith.cmpf ogt, %[[X]], %[[C]]
+// CHECK: %[[Y:.+]] = arith.select %[[WINS]], %[[X]], %[[C]]
+// CHECK: return %[[Y]]
+func.func @number_over_a_constant_is_one_comparison(%x: vector<8xf32>) -> vector<8xf32> {
+  %low = arith.constant dense<-128.0> : vector<8xf32>
+  %y = arith.maxnumf %x, %low : vector<8xf32>
+  return %y : vector<8xf32>
+}
+
+// CHECK-LABEL: func.func @first_where_the_second_is_no_number
+// CHECK-SAME: (%[[X:.+]]: f32, %[[Y:.+]]: f32)
+// CHECK: %[[LESS:.+]] = arith.cmpf olt, %[[X]], %[[Y]]
+// CHECK: %[[MIN:.+]] = arith.select %[[LESS]], %[[X]], %[[Y]]
+// CHECK: %[[NAN:.+]] = arith.cmpf uno, %[[Y]], %[[Y]]
+// CHECK: arith.select %[[NAN]], %[[X]], %[[MIN]]
+func.func @first_where_the_second_is_no_number(%x: f32, %y: f32) -> f32 {
+  %z = arith.minnumf %x, %y : f32
+  return %z : f32
+}
+
 // CHECK-LABEL: func.func @leaves_double_to_libm
 // CHECK: math.exp %{{.+}} : f64
 func.func @leaves_double_to_libm(%x: f64) -> f64 {

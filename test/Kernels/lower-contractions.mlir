@@ -323,6 +323,29 @@ func.func @blocks_of_nibbles(%x: memref<1x2x32xi8>, %w: memref<1x1x8x32xi8>, %s:
   return
 }
 
+// Four rows of two vectors: after the first byte of each lane a loop, so that
+// sums stay in registers and their products come one after another.
+// CHECK-LABEL: func.func @narrow_sums_of_many_rows
+// CHECK: scf.for {{.+}} iter_args({{.+}}) -> (vector<8xf32>, {{.+}}vector<8xf32>)
+// CHECK-COUNT-16: llvm.call_intrinsic "llvm.x86.avx2.pmadd.ub.sw"
+// CHECK: scf.for %{{.+}} = %c2 to %c8 step %c2 iter_args({{.+}}) -> (vector<16xi16>, {{.+}}vector<16xi16>)
+// CHECK-COUNT-16: llvm.call_intrinsic "llvm.x86.avx2.pmadd.ub.sw"
+// CHECK-NOT: pmadd.ub.sw
+// CHECK: scf.yield {{.+}} : vector<16xi16>
+// CHECK-COUNT-8: llvm.call_intrinsic "llvm.x86.avx2.pmadd.wd"
+func.func @narrow_sums_of_many_rows(%x: memref<4x2x32xi8>, %w: memref<1x1x16x64xi8>, %o: memref<4x16xf32>) {
+  tamis_kernel.contract ins(%x, %w : memref<4x2x32xi8>, memref<1x1x16x64xi8>) outs(%o : memref<4x16xf32>)
+    maps [affine_map<(m, n, b, k) -> (m, b, k)>, affine_map<(m, n, b, k) -> (n, b, k)>, affine_map<(m, n, b, k) -> (m, n)>]
+    iterators ["parallel", "parallel", "reduction", "reduction"] bounds [4, 16, 2, 32]
+    accumulator i32 by #tamis.x86_maddubs<lanes = 8, swapped = true> tile [4, 2, 0] {packed, nibbles, block = 2 : i64, rhs_unsigned} combine {
+  ^bb0(%total: f32, %sum: i32):
+    %r = arith.sitofp %sum : i32 to f32
+    %t = arith.addf %total, %r : f32
+    tamis.yield %t : f32
+  }
+  return
+}
+
 // Each piece of the sum is added to what waits in the result; the epilogue sees the last.
 // CHECK-LABEL: func.func @sums_in_pieces
 // CHECK: scf.for %[[K:.*]] = %c0 to %c640 step %c160

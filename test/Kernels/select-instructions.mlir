@@ -155,6 +155,56 @@ module attributes {tamis.target = #tamis.target<"x86_64", ["avx2", "fma"]>} {
     return %y : tensor<3x16xf32>
   }
 
+  // Narrow sums leave registers to the bytes, both halves of them, a product and a mask.
+  // CHECK-LABEL: func.func @narrow_sums_are_few
+  // CHECK: by #tamis.x86_maddubs<lanes = 8, swapped = true> tile [4, 2, 0]
+  func.func @narrow_sums_are_few(%x: tensor<64x2x8xi8>) -> tensor<64x32xf32> {
+    %w = arith.constant dense<15> : tensor<32x2x8xi8>
+    %e = tensor.empty() : tensor<2x64x32xi32>
+    %sums = tamis.contract ins(%x, %w : tensor<64x2x8xi8>, tensor<32x2x8xi8>) outs(%e : tensor<2x64x32xi32>)
+      maps [#lhs, #rhs, #sums] iterators ["parallel", "parallel", "parallel", "reduction"] pad [0, 0, 0] accumulator i32 {rhs_unsigned} -> tensor<2x64x32xi32>
+    %zero = arith.constant 0.0 : f32
+    %f = tensor.empty() : tensor<64x32xf32>
+    %init = linalg.fill ins(%zero : f32) outs(%f : tensor<64x32xf32>) -> tensor<64x32xf32>
+    // Two terms are added to the total.
+    // CHECK: arith.addf
+    // CHECK-NEXT: arith.addf
+    // CHECK-NEXT: tamis.yield
+    %y = linalg.generic {indexing_maps = [#add, #res], iterator_types = ["parallel", "parallel", "reduction"]}
+      ins(%sums : tensor<2x64x32xi32>) outs(%init : tensor<64x32xf32>) {
+    ^bb0(%sum: i32, %total: f32):
+      %r = arith.sitofp %sum : i32 to f32
+      %o = arith.mulf %r, %r : f32
+      %s = arith.addf %total, %o : f32
+      %t = arith.addf %s, %r : f32
+      linalg.yield %t : f32
+    } -> tensor<64x32xf32>
+    return %y : tensor<64x32xf32>
+  }
+
+  // What is multiplied by the total is no sum.
+  // CHECK-LABEL: func.func @totals_that_decay_stay_apart
+  // CHECK: tamis_kernel.contract {{.+}} -> tensor<2x3x16xi32>
+  // CHECK: linalg.generic
+  func.func @totals_that_decay_stay_apart(%x: tensor<3x2x8xi8>) -> tensor<3x16xf32> {
+    %w = arith.constant dense<15> : tensor<16x2x8xi8>
+    %e = tensor.empty() : tensor<2x3x16xi32>
+    %sums = tamis.contract ins(%x, %w : tensor<3x2x8xi8>, tensor<16x2x8xi8>) outs(%e : tensor<2x3x16xi32>)
+      maps [#lhs, #rhs, #sums] iterators ["parallel", "parallel", "parallel", "reduction"] pad [0, 0, 0] accumulator i32 {rhs_unsigned} -> tensor<2x3x16xi32>
+    %zero = arith.constant 0.0 : f32
+    %f = tensor.empty() : tensor<3x16xf32>
+    %init = linalg.fill ins(%zero : f32) outs(%f : tensor<3x16xf32>) -> tensor<3x16xf32>
+    %y = linalg.generic {indexing_maps = [#add, #res], iterator_types = ["parallel", "parallel", "reduction"]}
+      ins(%sums : tensor<2x3x16xi32>) outs(%init : tensor<3x16xf32>) {
+    ^bb0(%sum: i32, %total: f32):
+      %r = arith.sitofp %sum : i32 to f32
+      %d = arith.mulf %total, %r : f32
+      %t = arith.addf %d, %r : f32
+      linalg.yield %t : f32
+    } -> tensor<3x16xf32>
+    return %y : tensor<3x16xf32>
+  }
+
   // Scales of another precision than float16, codes beyond 15.
   // CHECK-LABEL: func.func @bytes_and_floats_stay
   // CHECK: tamis_kernel.pack {{.+}} step 2 {is_unsigned, offset = 128 : i64}

@@ -304,3 +304,33 @@ func.func @keeps_unit_dimensions_beside_others(%s: tensor<9xf32>, %x: tensor<9x1
   } -> tensor<9x1xf32>
   return %2 : tensor<9x1xf32>
 }
+
+// Factors of sums of blocks become part of a kernel, which takes them for every column.
+// CHECK-LABEL: func.func @keeps_producer_of_factor
+// CHECK: %[[FACTOR:.+]] = linalg.generic
+// CHECK: arith.sitofp
+// CHECK: linalg.generic {{.*}} iterator_types = ["parallel", "parallel", "reduction"]} ins(%{{.+}}, %[[FACTOR]] : tensor<2x4x8xf32>, tensor<4x2xf32>)
+func.func @keeps_producer_of_factor(%x: tensor<4x2x16xf32>, %w: tensor<8x2x16xf32>, %rows: tensor<4x2xi32>) -> tensor<4x8xf32> {
+  %0 = tensor.empty() : tensor<4x2xf32>
+  %factor = linalg.generic {indexing_maps = [#id, #id], iterator_types = ["parallel", "parallel"]}
+      ins(%rows : tensor<4x2xi32>) outs(%0 : tensor<4x2xf32>) {
+  ^bb0(%a: i32, %b: f32):
+    %r = arith.sitofp %a : i32 to f32
+    linalg.yield %r : f32
+  } -> tensor<4x2xf32>
+  %e = tensor.empty() : tensor<2x4x8xf32>
+  %sums = tamis.contract ins(%x, %w : tensor<4x2x16xf32>, tensor<8x2x16xf32>) outs(%e : tensor<2x4x8xf32>)
+    maps [affine_map<(m, n, b, k) -> (m, b, k)>, affine_map<(m, n, b, k) -> (n, b, k)>, affine_map<(m, n, b, k) -> (b, m, n)>]
+    iterators ["parallel", "parallel", "parallel", "reduction"] pad [0, 0, 0] accumulator f32 -> tensor<2x4x8xf32>
+  %zero = arith.constant 0.0 : f32
+  %f = tensor.empty() : tensor<4x8xf32>
+  %init = linalg.fill ins(%zero : f32) outs(%f : tensor<4x8xf32>) -> tensor<4x8xf32>
+  %y = linalg.generic {indexing_maps = [affine_map<(m, n, b) -> (b, m, n)>, affine_map<(m, n, b) -> (m, b)>, affine_map<(m, n, b) -> (m, n)>], iterator_types = ["parallel", "parallel", "reduction"]}
+      ins(%sums, %factor : tensor<2x4x8xf32>, tensor<4x2xf32>) outs(%init : tensor<4x8xf32>) {
+  ^bb0(%sum: f32, %s: f32, %total: f32):
+    %p = arith.mulf %sum, %s : f32
+    %t = arith.addf %total, %p : f32
+    linalg.yield %t : f32
+  } -> tensor<4x8xf32>
+  return %y : tensor<4x8xf32>
+}

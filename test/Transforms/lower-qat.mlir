@@ -266,11 +266,11 @@ func.func @codes_in_blocks(%xq: tensor<4x6xi8>, %sx: tensor<4x2xf32>) -> tensor<
 // CHECK-LABEL: func.func @floats_by_codes
 // CHECK: tamis.contract {{.+}} : tensor<4x2x3xf32>, tensor<2x3x2xi8>) {{.+}} accumulator f32 {rhs_unsigned} -> tensor<2x4x2xf32>
 // CHECK: linalg.generic
-// CHECK: ^bb0(%[[SUM:.+]]: f32, %[[ROW:.+]]: f32, %[[S:.+]]: f32, %[[O:.+]]: f32, %[[T:.+]]: f32):
-// CHECK: %[[P:.+]] = arith.mulf %[[SUM]], %[[S]] fastmath<contract>
+// CHECK: ^bb0(%[[SUM:.+]]: f32, %[[S:.+]]: f32, %[[ROW:.+]]: f32, %[[O:.+]]: f32, %[[T:.+]]: f32):
 // CHECK: %[[Q:.+]] = arith.mulf %[[ROW]], %[[O]] fastmath<contract>
-// CHECK: %[[R:.+]] = arith.addf %[[P]], %[[Q]] fastmath<contract>
-// CHECK: arith.addf %[[T]], %[[R]] fastmath<contract>
+// CHECK: %[[R:.+]] = arith.addf %[[T]], %[[Q]] fastmath<contract>
+// CHECK: %[[P:.+]] = arith.mulf %[[SUM]], %[[S]] fastmath<contract>
+// CHECK: arith.addf %[[R]], %[[P]] fastmath<contract>
 func.func @floats_by_codes(%x: tensor<4x6xf32>) -> tensor<4x2xf32> {
   %wq = arith.constant dense<[[0, 15], [1, 2], [3, 4], [5, 6], [7, 8], [9, 10]]> : tensor<6x2xi8>
   %sw = arith.constant dense<[[0.5, 0.25], [1.0, 2.0]]> : tensor<2x2xf32>
@@ -278,6 +278,33 @@ func.func @floats_by_codes(%x: tensor<4x6xf32>) -> tensor<4x2xf32> {
   %w = tamis.dequantize %wq, %sw offset(%ow : tensor<2x2xf32>) unsigned {axis = 0, block_size = 3} : tensor<6x2xi8>, tensor<2x2xf32> -> tensor<6x2xf32>
   %e = tensor.empty() : tensor<4x2xf32>
   // expected-remark @below {{contraction left in float: its first operand is not dequantized}}
+  %y = tamis.contract ins(%x, %w : tensor<4x6xf32>, tensor<6x2xf32>) outs(%e : tensor<4x2xf32>)
+    maps [#l, #r, #o] iterators ["parallel", "parallel", "reduction"] pad [0, 0] accumulator f32 -> tensor<4x2xf32>
+  return %y : tensor<4x2xf32>
+}
+
+// By integers what an offset multiplies is computed once for all columns.
+// CHECK-LABEL: func.func @offsets_beside_codes
+// CHECK-SAME: (%{{.+}}, %[[SX:.+]]: tensor<4x2xf32>)
+// CHECK: %[[ROWS:.+]] = linalg.generic {{.+}} ins(%{{.+}} : tensor<4x2x3xi8>)
+// CHECK: %[[SCALED:.+]] = linalg.generic {{.+}} ins(%[[ROWS]], %[[SX]] : tensor<4x2xi32>, tensor<4x2xf32>)
+// CHECK: %[[FLOAT:.+]] = arith.sitofp
+// CHECK: arith.mulf %[[FLOAT]]
+// CHECK: linalg.generic {{.+}} ins(%{{.+}}, %{{.+}}, %[[SX]], %[[SCALED]], %{{.+}} : tensor<2x4x2xi32>,
+// CHECK: ^bb0(%[[SUM:.+]]: i32, %[[S:.+]]: f32, %[[X:.+]]: f32, %[[ROW:.+]]: f32, %[[O:.+]]: f32, %[[T:.+]]: f32):
+// CHECK: %[[SS:.+]] = arith.mulf %[[X]], %[[S]] : f32
+// CHECK: %[[Y:.+]] = arith.sitofp %[[SUM]]
+// CHECK: %[[Q:.+]] = arith.mulf %[[ROW]], %[[O]] fastmath<contract>
+// CHECK: %[[R:.+]] = arith.addf %[[T]], %[[Q]] fastmath<contract>
+// CHECK: %[[P:.+]] = arith.mulf %[[Y]], %[[SS]] fastmath<contract>
+// CHECK: arith.addf %[[R]], %[[P]] fastmath<contract>
+func.func @offsets_beside_codes(%xq: tensor<4x6xi8>, %sx: tensor<4x2xf32>) -> tensor<4x2xf32> {
+  %wq = arith.constant dense<[[0, 15], [1, 2], [3, 4], [5, 6], [7, 8], [9, 10]]> : tensor<6x2xi8>
+  %sw = arith.constant dense<[[0.5, 0.25], [1.0, 2.0]]> : tensor<2x2xf32>
+  %ow = arith.constant dense<[[0.1, 0.2], [0.3, 0.4]]> : tensor<2x2xf32>
+  %x = tamis.dequantize %xq, %sx {axis = 1, block_size = 3} : tensor<4x6xi8>, tensor<4x2xf32> -> tensor<4x6xf32>
+  %w = tamis.dequantize %wq, %sw offset(%ow : tensor<2x2xf32>) unsigned {axis = 0, block_size = 3} : tensor<6x2xi8>, tensor<2x2xf32> -> tensor<6x2xf32>
+  %e = tensor.empty() : tensor<4x2xf32>
   %y = tamis.contract ins(%x, %w : tensor<4x6xf32>, tensor<6x2xf32>) outs(%e : tensor<4x2xf32>)
     maps [#l, #r, #o] iterators ["parallel", "parallel", "reduction"] pad [0, 0] accumulator f32 -> tensor<4x2xf32>
   return %y : tensor<4x2xf32>

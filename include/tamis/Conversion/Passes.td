@@ -235,8 +235,9 @@ def ExpandMath : Pass<"tamis-expand-math"> {
     exp, exp2, expm1, tanh, erf, log, log2, log10, log1p, sin, cos, pow and
     rsqrt of float32 (float16 and bfloat16 through float32), scalars and
     vectors alike, become straight-line arithmetic within 3 units in the last
-    place, exact at infinities, zeros and NaN. Fused multiply-add only where
-    `tamis.target` has it. sin and cos beyond 2^20 keep a scalar path in
+    place, exact at infinities, zeros and NaN. Maxima and minima become
+    comparisons that are one instruction of the host. Fused multiply-add only
+    where `tamis.target` has it. sin and cos beyond 2^20 keep a scalar path in
     float64, so this runs before scf is lowered. float64 and all other
     functions are left to libm.
     Doctest: test/Conversion/expand-math.mlir

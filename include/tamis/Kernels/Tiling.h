@@ -37,6 +37,9 @@ struct TilingProblem {
   bool totals = false;
   /// Weights take another register while they are widened.
   bool widened = false;
+  /// Products of nibbles, two vectors of which share one of bytes, are added up
+  /// in narrow sums.
+  bool narrow = false;
   /// Only run time knows how far rows are apart: every row then has a pointer
   /// of its own, and LLVM's scheduler loads all broadcasts before the products.
   bool openReduction = false;
