@@ -150,8 +150,7 @@ FailureOr<ContractionDims> mlir::tamis::classifyContraction(
   // The innermost reduction must be contiguous. Where it does not fill steps,
   // the next one out joins if together they are contiguous.
   unsigned inner = dims.reductions.back();
-  if (places[inner].position != lastLhs || !places[inner].alone ||
-      places[inner].coefficient != 1)
+  if (places[inner].position != lastLhs || places[inner].coefficient != 1)
     return fail("the innermost reduction is not contiguous in lhs");
   if (ShapedType::isDynamic(bounds[inner]) || bounds[inner] % step == 0 ||
       dims.reductions.size() < 2)

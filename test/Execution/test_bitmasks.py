@@ -148,10 +148,11 @@ def test_saved_library(compiled, tmp_path):
 
 
 def test_panels_of_a_wider_type_stay():
-    """One channel: bytes are multiplied in 32 bits, and zero points are folded for that."""
+    """One channel, taps apart: bytes are multiplied in 32 bits, and zero points are folded for that."""
     v = Values()
     feed = {"x": v.integers(np.uint8, 1, 1, 12, 12)}
-    data = model(node("QLinearConv", "x xs xz w ws wz ys yz"), feed, parameters(v, sparse_bytes(v, 0.1, 8, 1, 5, 5, block=1), 8), {"y": U8})
+    nodes = node("QLinearConv", "x xs xz w ws wz ys yz", dilations=[2, 2])
+    data = model(nodes, feed, parameters(v, sparse_bytes(v, 0.1, 8, 1, 5, 5, block=1), 8), {"y": U8})
     for target in TARGETS:
         result = tamis.compile(data, cache="off", target=target, optimize_for="size")
         np.testing.assert_array_equal(result.run(None, feed)[0], run_reference(data, feed)[0])

@@ -53,7 +53,7 @@ TYPES = pytest.mark.parametrize("dtype", [np.uint8, np.int8])
 # channels, size of the window, what the convolution says
 CONVOLUTIONS = {"1x1": (64, 1, {}), "odd channels": (45, 1, {}), "two channels left": (46, 3, dict(pads=[1, 1, 1, 1])),
                 "3x3": (32, 3, dict(pads=[1, 0, 0, 1], strides=[2, 2])), "runs of odd steps": (12, 3, {}),
-                "holes": (45, 3, dict(dilations=[2, 2], pads=[2, 2, 2, 2])), "few channels": (3, 5, {})}
+                "holes": (45, 3, dict(dilations=[2, 2], pads=[2, 2, 2, 2])), "few channels": (3, 5, {}), "one channel": (1, 7, dict(pads=[3, 3, 3, 3], strides=[2, 2]))}
 
 
 @KINDS
