@@ -277,7 +277,6 @@ private:
 
   /// Where a view begins and how large it is are the operands of those who ask.
   void lowerView(Operation *op) {
-    Location loc = op->getLoc();
     if (auto dim = dyn_cast<memref::DimOp>(op)) {
       std::optional<int64_t> index = dim.getConstantIndex();
       auto type = dyn_cast<MemRefType>(dim.getSource().getType());
