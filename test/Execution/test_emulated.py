@@ -54,6 +54,21 @@ def test_signed_bytes_without_a_zero_point(rows, depth, columns):
     assert (got == x.astype(np.int64) @ w.astype(np.int64)).all()
 
 
+@pytest.mark.parametrize("dtype", [np.uint8, np.int8])
+def test_sums_of_sixteen_bits(dtype):
+    """Weights of which few are too large for vpmaddubsw, in 512 bits; where vpdpbusd is there it is faster."""
+    v = Values()
+    x = v.integers(dtype, 37, 131)
+    w = np.clip(np.rint(v.random.normal(0, 23, (131, 80))), -128, 127).astype(np.int8)
+    w[5, 7] = w[4, 7] = 127
+    data = model(node("MatMulInteger", "x w"), {"x": x}, {"w": w}, {"y": I32})
+    emulated = Emulated(data, V4)
+    assert "avx512.pmaddubs.w.512" in emulated.instructions
+    got, = emulated.run([x], [np.zeros((37, 80), np.int32)])
+    assert (got == x.astype(np.int64) @ w.astype(np.int64)).all()
+    assert "avx512.pmaddubs.w.512" not in Emulated(data, VNNI).instructions
+
+
 @pytest.mark.parametrize("target", BYTES)
 def test_convolution_of_bytes(target):
     v = Values(1)
