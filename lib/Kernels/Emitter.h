@@ -167,12 +167,14 @@ private:
   void multiplyStreamTiles(const Place &place, int64_t vectors);
 
   // TileBlock.cpp
+  /// Makes the place where a block's sums wait for the next block.
   void makeTileSums();
   /// Emits `walk` over blocks of `columns` from `start` on, and what is left of
   /// the last one behind it.
   void emitTileBlocks(const Place &start, const Columns &columns,
                       function_ref<void()> walk);
   void emitTileBlock(const Place &place, int64_t rows, const Columns &columns);
+  /// Writes down what is known of the block whose sums wait, and reads it.
   void setWaiting(const Place &place, int64_t rows);
   Value getWaiting(int64_t fact);
   void emitRemainderRows(const Place &place, const Columns &columns,
