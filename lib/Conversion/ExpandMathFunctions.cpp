@@ -295,11 +295,13 @@ Value Calculator::extremum(Value x, Value y, CmpFPredicate wins) {
   return select(compare(CmpFPredicate::UNO, x, x), x, result);
 }
 
-/// The one that is a number, if only one is: what the instruction gives where
-/// the second is known to be one.
+/// The one that is a number, if only one is. Where the second is known to be
+/// one, a comparison does; LLVM would join two of them by bits and branch on a
+/// scalar, and its own operation takes the operands the other way round.
 Value Calculator::extremeNumber(Value x, Value y, CmpFPredicate wins) {
-  Value result = select(compare(wins, x, y), x, y);
   if (isNumber(y))
-    return result;
-  return select(compare(CmpFPredicate::UNO, y, y), x, result);
+    return select(compare(wins, x, y), x, y);
+  if (wins == CmpFPredicate::OGT)
+    return LLVM::MaxNumOp::create(b, y, x);
+  return LLVM::MinNumOp::create(b, y, x);
 }

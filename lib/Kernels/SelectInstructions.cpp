@@ -69,7 +69,6 @@ static void readThroughTranspose(ContractOp op) {
 /// The size of a dimension by the value it was made with, null if that is not
 /// plain to see.
 static Value getSizeValue(Value tensor, int64_t dim) {
-  auto type = cast<RankedTensorType>(tensor.getType());
   while (auto result = dyn_cast<OpResult>(tensor)) {
     Operation *def = result.getOwner();
     if (auto empty = dyn_cast<tensor::EmptyOp>(def))

@@ -29,8 +29,10 @@ static double stepCost(const TilingProblem &problem, int64_t rows,
   // Measured: what else a vector of nibbles and its factors cost, and a row.
   if (problem.narrow)
     return products + 0.9 * double(vectors) + 0.3 * double(rows);
+  // Of an open sum, the right operand is not known to fit into L1.
   double loads = problem.depthwise ? double(rows * vectors) + double(vectors)
-                                   : double(rows) + double(vectors);
+                 : problem.openReduction ? double(rows) + 2 * double(vectors)
+                                         : double(rows) + double(vectors);
   // Positions of many channels lie a multiple of a cache line apart: the same
   // half of each is the same bank of L1, which answers one load a cycle.
   constexpr int64_t kLineBytes = 64;
