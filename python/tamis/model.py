@@ -55,16 +55,21 @@ def describe(dtype, shape):
     return f"{dtype}[{', '.join('?' if d is None else str(d) for d in shape)}]"
 
 
-def check_feed(inputs, feed):
-    """Arrays in the order of `inputs`, contiguous and aligned; Error names the input that does not fit."""
-    if not isinstance(feed, collections.abc.Mapping):
-        raise Error(f"expected the inputs as a dict of arrays by name, got {type(feed).__name__}")
+def check_names(inputs, feed):
+    """Error names what `feed` has beside the model's inputs, or lacks of them."""
     names = [info.name for info in inputs]
     unknown = [name for name in feed if name not in names]
     missing = [name for name in names if name not in feed]
     if unknown or missing:
         problems = [f"missing input '{name}'" for name in missing] + [f"unknown input '{name}'" for name in unknown]
         raise Error(f"{', '.join(problems)}: the model's inputs are {', '.join(names) or 'none'}")
+
+
+def check_feed(inputs, feed):
+    """Arrays in the order of `inputs`, contiguous and aligned; Error names the input that does not fit."""
+    if not isinstance(feed, collections.abc.Mapping):
+        raise Error(f"expected the inputs as a dict of arrays by name, got {type(feed).__name__}")
+    check_names(inputs, feed)
     arrays = []
     for info in inputs:
         array = as_array(feed[info.name])

@@ -174,7 +174,6 @@ def make_feed(inputs, input_path, seed, options):
     """The inputs a command runs the model on."""
     if not input_path:
         return feeds.random(inputs, seed, options.input_dims)
-    feed, known = feeds.load(input_path, inputs), [i.name for i in inputs]
-    if other := next((name for name in feed if name not in known), None):
-        raise Error(f"the model has no input '{other}'; its inputs are {', '.join(known)}", file=os.fspath(input_path))
+    feed = feeds.load(input_path, inputs)
+    model.check_names(inputs, feed)
     return feed
