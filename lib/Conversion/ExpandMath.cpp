@@ -3,9 +3,8 @@
 // Transcendental functions of float32 as straight-line code on any vector
 // width, so that no loop calls libm: which operations, for which target.
 #include "ExpandMathCalculator.h"
+#include "SplatConstant.h"
 #include "mlir/Dialect/SCF/IR/SCF.h"
-#include "mlir/Dialect/Vector/IR/VectorOps.h"
-#include "mlir/IR/Matchers.h"
 #include "tamis/Conversion/Passes.h"
 #include "tamis/IR/Tamis.h"
 #include "tamis/Target/Target.h"
@@ -22,14 +21,7 @@ using namespace mlir::tamis;
 
 /// pow with an exponent that multiplication, root or nothing replaces.
 static Value powByConstant(Calculator &c, Value x, Value y) {
-  FloatAttr scalar;
-  DenseElementsAttr dense;
-  if (matchPattern(y, m_Constant(&dense)) && dense.isSplat())
-    scalar = dense.getSplatValue<FloatAttr>();
-  else if (auto broadcast = y.getDefiningOp<vector::BroadcastOp>())
-    (void)matchPattern(broadcast.getSource(), m_Constant(&scalar));
-  else
-    (void)matchPattern(y, m_Constant(&scalar));
+  auto scalar = getSplatConstant<FloatAttr>(y);
   if (!scalar)
     return {};
   double exponent = scalar.getValueAsDouble();

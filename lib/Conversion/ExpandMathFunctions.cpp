@@ -7,9 +7,9 @@
 // again. test/Execution/expand-math.test measures the errors, which stay below
 // 3 units in the last place, and checks both ends of every range.
 #include "ExpandMathCalculator.h"
+#include "SplatConstant.h"
 #include "mlir/Dialect/SCF/IR/SCF.h"
 #include "mlir/Dialect/Vector/IR/VectorOps.h"
-#include "mlir/IR/Matchers.h"
 
 using namespace mlir;
 using namespace mlir::tamis;
@@ -274,14 +274,8 @@ Value Calculator::pow(Value x, Value y) {
 }
 
 static bool isNumber(Value value) {
-  if (auto broadcast = value.getDefiningOp<vector::BroadcastOp>())
-    value = broadcast.getSource();
-  FloatAttr scalar;
-  if (matchPattern(value, m_Constant(&scalar)))
-    return !scalar.getValue().isNaN();
-  DenseElementsAttr dense;
-  return matchPattern(value, m_Constant(&dense)) && dense.isSplat() &&
-         !dense.getSplatValue<FloatAttr>().getValue().isNaN();
+  auto constant = getSplatConstant<FloatAttr>(value);
+  return constant && !constant.getValue().isNaN();
 }
 
 /// One instruction if either side is a constant, which must then stand first:

@@ -3,11 +3,10 @@
 // Floats that are rounded, clamped and stored as integers of few bits, and read
 // again: what a model says in one operator after the other needs fewer
 // operations where both meet in one kernel.
+#include "SplatConstant.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/LLVMIR/LLVMDialect.h"
 #include "mlir/Dialect/Math/IR/Math.h"
-#include "mlir/Dialect/Vector/IR/VectorOps.h"
-#include "mlir/IR/Matchers.h"
 #include "tamis/Conversion/Passes.h"
 #include "tamis/IR/Tamis.h"
 #include "tamis/Target/Target.h"
@@ -20,21 +19,6 @@ namespace mlir::tamis {
 using namespace mlir;
 using namespace mlir::tamis;
 
-/// The constant that all lanes of `value` are.
-template <typename AttrT>
-static std::optional<AttrT> getSplat(Value value) {
-  if (auto broadcast = value.getDefiningOp<vector::BroadcastOp>())
-    value = broadcast.getSource();
-  Attribute constant;
-  if (!matchPattern(value, m_Constant(&constant)))
-    return std::nullopt;
-  if (auto dense = dyn_cast<DenseElementsAttr>(constant))
-    constant = dense.isSplat() ? dense.getSplatValue<Attribute>() : Attribute();
-  if (auto scalar = dyn_cast_or_null<AttrT>(constant))
-    return scalar;
-  return std::nullopt;
-}
-
 /// The bounds of a float that is clamped, rounded or not.
 static std::optional<std::pair<double, double>> getClamp(Value value) {
   if (auto round = value.getDefiningOp<math::RoundEvenOp>())
@@ -44,21 +28,21 @@ static std::optional<std::pair<double, double>> getClamp(Value value) {
                   : arith::MaxNumFOp();
   if (!low)
     return std::nullopt;
-  auto above = getSplat<FloatAttr>(high.getRhs()),
-       below = getSplat<FloatAttr>(low.getRhs());
+  auto above = getSplatConstant<FloatAttr>(high.getRhs()),
+       below = getSplatConstant<FloatAttr>(low.getRhs());
   if (!above || !below)
     return std::nullopt;
-  return std::pair(below->getValueAsDouble(), above->getValueAsDouble());
+  return std::pair(below.getValueAsDouble(), above.getValueAsDouble());
 }
 
 /// The bounds of an integer that was a clamped float, with something added.
 static std::optional<std::pair<double, double>> getRange(Value value) {
   double more = 0;
   if (auto add = value.getDefiningOp<arith::AddIOp>()) {
-    auto addend = getSplat<IntegerAttr>(add.getRhs());
+    auto addend = getSplatConstant<IntegerAttr>(add.getRhs());
     if (!addend)
       return std::nullopt;
-    more = double(addend->getValue().getSExtValue());
+    more = double(addend.getValue().getSExtValue());
     value = add.getLhs();
   }
   auto cast = value.getDefiningOp<arith::FPToSIOp>();
@@ -85,13 +69,12 @@ static Value getUntruncated(ExtensionT extension) {
   return trunc.getIn();
 }
 
-/// `x` of `(x + c) - c`, which does not overflow where x was a clamped float.
+/// `x` of `(x + c) - c`: what wraps around comes back.
 static Value getUnshifted(arith::SubIOp op) {
   auto add = op.getLhs().getDefiningOp<arith::AddIOp>();
-  auto more = add ? getSplat<IntegerAttr>(add.getRhs()) : std::nullopt;
-  auto less = getSplat<IntegerAttr>(op.getRhs());
-  return more && less && more->getValue() == less->getValue() ? add.getLhs()
-                                                              : Value();
+  auto more = add ? getSplatConstant<IntegerAttr>(add.getRhs()) : IntegerAttr();
+  auto less = getSplatConstant<IntegerAttr>(op.getRhs());
+  return more && more == less ? add.getLhs() : Value();
 }
 
 namespace {
@@ -99,8 +82,7 @@ struct ShortenRounding : tamis::impl::ShortenRoundingBase<ShortenRounding> {
   void runOnOperation() override {
     SmallVector<Operation *> ops;
     getOperation()->walk([&](Operation *op) {
-      if (isa<arith::ExtSIOp, arith::ExtUIOp, arith::SubIOp, arith::FPToSIOp>(
-              op))
+      if (isa<arith::ExtSIOp, arith::ExtUIOp, arith::SubIOp>(op))
         ops.push_back(op);
     });
     // In their order, so that operands are short already.

@@ -144,6 +144,22 @@ LogicalResult CompressOp::verify() {
   return success();
 }
 
+/// Lists of entries: their values, of type `values`, their places, and where
+/// each of so many lists begins.
+template <typename OpT>
+static LogicalResult verifyEntries(OpT op, RankedTensorType values,
+                                   int64_t lists) {
+  if (op.getValues().getType() != values)
+    return op.emitOpError("values expected ")
+           << values << ", got " << op.getValues().getType();
+  Type i32 = IntegerType::get(op.getContext(), 32);
+  if (failed(verifyArray(op, "places", op.getPlaces(), values.getDimSize(0),
+                         i32)) ||
+      failed(verifyArray(op, "starts", op.getStarts(), lists + 1, i32)))
+    return failure();
+  return success();
+}
+
 //===-- list_blocks -------------------------------------------------------===//
 
 /// Lists of packed panels: one for each run.
@@ -174,15 +190,7 @@ LogicalResult ListBlocksOp::verify() {
   int64_t entries = storage.getEntries();
   auto values =
       packed.clone({entries, storage.getSteps(), packed.getDimSize(3)});
-  if (getValues().getType() != values)
-    return emitOpError("values expected ")
-           << values << ", got " << getValues().getType();
-  Type i32 = IntegerType::get(getContext(), 32);
-  if (failed(verifyArray(*this, "places", getPlaces(), entries, i32)) ||
-      failed(verifyArray(*this, "starts", getStarts(),
-                         countLists(packed, storage) + 1, i32)))
-    return failure();
-  return success();
+  return verifyEntries(*this, values, countLists(packed, storage));
 }
 
 //===-- bound -------------------------------------------------------------===//
@@ -211,15 +219,8 @@ LogicalResult BoundOp::verify() {
            << run << " steps, got " << packed.getDimSize(2);
   int64_t entries = getStorage().getEntries();
   auto values = packed.clone({entries, packed.getDimSize(3)});
-  if (getValues().getType() != values)
-    return emitOpError("values expected ")
-           << values << ", got " << getValues().getType();
-  Type i32 = IntegerType::get(getContext(), 32);
-  if (failed(verifyArray(*this, "places", getPlaces(), entries, i32)) ||
-      failed(verifyArray(*this, "starts", getStarts(),
-                         packed.getDimSize(0) * packed.getDimSize(1) + 1, i32)))
-    return failure();
-  return success();
+  return verifyEntries(*this, values,
+                       packed.getDimSize(0) * packed.getDimSize(1));
 }
 
 //===-- encode ------------------------------------------------------------===//

@@ -61,33 +61,14 @@ static StringRef findObstacle(const StorageProblem &problem) {
   return "";
 }
 
-/// As many rows between passes of the panels as those of `dense`, or as a third
-/// of L2 holds where dense panels cut the sum instead.
-static int64_t choosePositions(const StorageProblem &problem,
-                               const Tiling &dense, int64_t rows) {
-  if (dense.depth == 0)
-    return int64_t(llvm::alignTo(dense.positions, rows));
-  kernel::ContractOp op = problem.op;
-  kernel::PackOp pack = problem.pack;
-  auto lhs = cast<ShapedType>(op.getLhs().getType());
-  int64_t row = problem.view.shape[pack.getReductions().back()] *
-                lhs.getElementTypeBitWidth() / 8;
-  int64_t fits = problem.target.getL2() / 3 / row;
-  return std::max(rows, fits / rows * rows);
-}
-
 /// The tile of a list: panels of at most two vectors, since wide ones have
 /// fewer zero blocks.
 static Tiling chooseTile(const StorageProblem &problem) {
   kernel::ContractOp op = problem.op;
-  Tiling tile = Tiling::get(op.getTile());
   if (op.getInstruction().isTile())
-    return tile;
-  Tiling narrow =
-      choosePanelTile(problem, op.getInstruction(), /*mostVectors=*/2,
-                      op.getInstruction().getMaxAccumulators());
-  narrow.positions = choosePositions(problem, tile, narrow.rows);
-  return narrow;
+    return Tiling::get(op.getTile());
+  return choosePanelTile(problem, op.getInstruction(), /*mostVectors=*/2,
+                         op.getInstruction().getMaxAccumulators());
 }
 
 static void apply(IRRewriter &rewriter, const StorageProblem &problem,

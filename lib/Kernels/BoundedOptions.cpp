@@ -7,7 +7,6 @@
 #include "DensePrice.h"
 #include "StorageOptions.h"
 #include "tamis/Target/Target.h"
-#include "llvm/Support/FormatVariadic.h"
 #include <cmath>
 
 using namespace mlir;
@@ -46,20 +45,11 @@ static StringRef findObstacle(const StorageProblem &problem) {
   return "";
 }
 
-/// Elements of a run of so many dimensions.
-static int64_t getRun(const StorageProblem &problem, int64_t dims) {
-  kernel::PackOp pack = problem.pack;
-  int64_t run = 1;
-  for (int64_t d : pack.getReductions().take_back(dims))
-    run *= problem.view.shape[d];
-  return run;
-}
-
 /// The entries of panels of `problem` for each number of steps; nullopt where
 /// `isTooMany(steps, entries)`.
 static SmallVector<std::optional<int64_t>>
 countEntries(const StorageProblem &problem, const PanelShape &panels,
-             int64_t runElements, ArrayRef<int64_t> steps,
+             ArrayRef<int64_t> steps,
              function_ref<bool(int64_t, int64_t)> isTooMany) {
   kernel::PackOp pack = problem.pack;
   const SourceView &view = problem.view;
@@ -76,14 +66,15 @@ countEntries(const StorageProblem &problem, const PanelShape &panels,
   std::vector<char> rows, bounded;
   for (int64_t first = 0; first < columns; first += panels.width)
     for (int64_t from : outer) {
-      int64_t rowBytes = 4 * panels.width;
+      int64_t rowBytes = panels.step * panels.width;
       rows.assign(panels.run * rowBytes, 0);
       int64_t width = std::min(panels.width, columns - first);
       for (auto [k, element] : llvm::enumerate(run)) {
-        char *to = &rows[int64_t(k) / 4 * rowBytes + int64_t(k) % 4];
+        char *to = &rows[int64_t(k) / panels.step * rowBytes +
+                         int64_t(k) % panels.step];
         const char *source = &view.bytes[from + element + first * stride];
         for (int64_t c = 0; c < width; ++c)
-          to[4 * c] = static_cast<char>(source[c * stride] - offset);
+          to[panels.step * c] = static_cast<char>(source[c * stride] - offset);
       }
       bool any = false;
       for (auto [count, sum] : llvm::zip_equal(counts, steps)) {
@@ -91,7 +82,7 @@ countEntries(const StorageProblem &problem, const PanelShape &panels,
           continue;
         bounded = rows;
         BoundedEntries entries;
-        boundRun(bounded, {panels.width, runElements, sum}, /*place=*/0,
+        boundRun(bounded, {panels.width, panels.runElements, sum}, /*place=*/0,
                  entries);
         *count += static_cast<int64_t>(entries.places.size());
         if (isTooMany(sum, *count))
@@ -137,9 +128,8 @@ mlir::tamis::findBoundedPanels(const StorageProblem &problem,
   Tiling tile =
       choosePanelTile(problem, instruction, kMostVectors, kMostAccumulators);
   PanelShape panels = describePanels(problem, instruction, tile.vectors);
-  int64_t run = getRun(problem, panels.runDims);
   reason = "no bounded panels of this shape";
-  if (run < panels.step)
+  if (panels.runElements < panels.step)
     return {};
   DenseProblem dense = describeDense(
       op.getBounds(), op.getRhsMap(), problem.view.element, instruction,
@@ -163,28 +153,28 @@ mlir::tamis::findBoundedPanels(const StorageProblem &problem,
   for (int64_t steps : {2, 1})
     if (price(steps, 0) <= margin * problem.dense)
       sums.push_back(steps);
-  auto counts = countEntries(problem, panels, run, sums,
-                             [&](int64_t steps, int64_t entries) {
-                               return price(steps, entries) > limit;
-                             });
+  auto counts =
+      countEntries(problem, panels, sums, [&](int64_t steps, int64_t entries) {
+        return price(steps, entries) > limit;
+      });
   SmallVector<StorageOption> options;
   for (auto [steps, entries] : llvm::zip_equal(sums, counts)) {
     reason = "no bounded panels: too many weights are too large";
     if (!entries)
       continue;
-    auto storage = BoundedAttr::get(op.getContext(), *entries, steps, run);
+    auto storage =
+        BoundedAttr::get(op.getContext(), *entries, steps, panels.runElements);
     double share = double(*entries) / double(panels.count * panels.steps);
     constexpr int64_t indexBytes = 4;
-    options.push_back(
-        {llvm::formatv("bounded {0} in {1}, {2:0}% more",
-                       getDenseName(tile.getTile()).substr(6), steps,
-                       100 * share),
-         "a sum of 16 bits", price(steps, *entries),
-         double((panels.count * panels.steps + *entries) * 4 * panels.width +
-                indexBytes * (*entries + panels.count + 1)),
-         margin, [=](IRRewriter &rewriter) {
-           apply(rewriter, problem, panels, tile, instruction, storage);
-         }});
+    options.push_back({getBoundedName(tile.getTile(), steps, share),
+                       "a sum of 16 bits", price(steps, *entries),
+                       double((panels.count * panels.steps + *entries) *
+                                  panels.step * panels.width +
+                              indexBytes * (*entries + panels.count + 1)),
+                       margin, [=](IRRewriter &rewriter) {
+                         apply(rewriter, problem, panels, tile, instruction,
+                               storage);
+                       }});
   }
   return options;
 }

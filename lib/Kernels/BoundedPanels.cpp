@@ -2,8 +2,8 @@
 //
 // Writes bounded panels.
 #include "BoundedPanels.h"
+#include "PairBound.h"
 #include <algorithm>
-#include <cstdlib>
 
 using namespace mlir;
 using namespace mlir::tamis;
@@ -95,15 +95,12 @@ static void append(std::vector<int> rest, int64_t place,
   while (more) {
     more = false;
     for (size_t at = 0; at < rest.size(); at += 2) {
-      int x = rest[at], y = rest[at + 1];
-      bool divide =
-          (x < 0) == (y < 0) && std::abs(x) + std::abs(y) > kWeightBound;
-      for (size_t i = at; i < at + 2; ++i) {
-        int later = divide ? rest[i] / 2 : 0;
-        entries.values.push_back(static_cast<char>(rest[i] - later));
-        rest[i] = later;
-      }
-      more |= divide;
+      auto [x, y] = getExcess(rest[at], rest[at + 1], kWeightBound);
+      entries.values.push_back(static_cast<char>(rest[at] - x));
+      entries.values.push_back(static_cast<char>(rest[at + 1] - y));
+      rest[at] = x;
+      rest[at + 1] = y;
+      more |= x != 0 || y != 0;
     }
     entries.places.push_back(static_cast<int32_t>(place));
   }
@@ -112,6 +109,7 @@ static void append(std::vector<int> rest, int64_t place,
 void mlir::tamis::boundRun(MutableArrayRef<char> rows,
                            const BoundedShape &shape, int64_t place,
                            BoundedEntries &entries) {
+  constexpr int64_t step = BoundedShape::kStep;
   int64_t rowBytes = shape.getRowBytes();
   for (int64_t first = 0; first < shape.getRows(); first += shape.steps) {
     int64_t count = std::min(shape.steps, shape.getRows() - first);
@@ -120,11 +118,11 @@ void mlir::tamis::boundRun(MutableArrayRef<char> rows,
       continue;
     for (int64_t at = 0; at < rowBytes; at += 2)
       group.bound(at);
-    group.forEachRest([&](int64_t step, ArrayRef<int> rest) {
+    group.forEachRest([&](int64_t s, ArrayRef<int> rest) {
       // A whole step of activations is read: the last one begins before what
       // fills it up.
-      int64_t begin = 4 * (first + step);
-      int64_t from = std::min(begin, shape.run - 4);
+      int64_t begin = step * (first + s);
+      int64_t from = std::min(begin, shape.run - step);
       std::vector<int> shifted(rowBytes);
       for (int64_t at = 0; at < rowBytes; ++at)
         if (rest[at] != 0)

@@ -16,12 +16,14 @@ inline constexpr int kWeightBound = 128;
 /// Where the steps of panels lie: rows of `width` columns of four elements,
 /// enough of them for runs of `run` elements.
 struct BoundedShape {
+  static constexpr int64_t kStep = 4;
+
   int64_t width = 0, run = 0;
   /// Steps whose products are added up in 16 bits.
   int64_t steps = 1;
 
-  int64_t getRowBytes() const { return 4 * width; }
-  int64_t getRows() const { return (run + 3) / 4; }
+  int64_t getRowBytes() const { return kStep * width; }
+  int64_t getRows() const { return llvm::divideCeil(run, kStep); }
 };
 
 /// Entries: values, `getRowBytes()` of each, and where each begins in the

@@ -115,6 +115,18 @@ std::string mlir::tamis::getCodebookName(int64_t values) {
   return "codebook of " + std::to_string(values);
 }
 
+std::string mlir::tamis::getBoundedName(ArrayRef<int64_t> tile, int64_t steps,
+                                        double entries) {
+  std::string name;
+  llvm::raw_string_ostream out(name);
+  out << "bounded ";
+  printSizes(out, tile);
+  out << " in " << steps << ", ";
+  printShare(out, entries);
+  out << " more";
+  return name;
+}
+
 std::string mlir::tamis::getDenseName(ArrayRef<int64_t> tile) {
   std::string name;
   llvm::raw_string_ostream out(name);

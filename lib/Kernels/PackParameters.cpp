@@ -327,7 +327,6 @@ struct PackParameters : tamis::impl::PackParametersBase<PackParameters> {
       known[key] = SmallVector<StringAttr>(names);
   }
 
-  /// The selection asked only for constants, so this one is.
   /// Reads parameters instead of the results of `op`: those of an equal one,
   /// or new ones, which `make` gives one by one, suffix, result and elements.
   template <typename Make>
@@ -385,19 +384,27 @@ struct PackParameters : tamis::impl::PackParametersBase<PackParameters> {
     packOnce(op, op.getSource(), *view, symbols, known, sources, make);
   }
 
-  void compress(kernel::CompressOp op, SymbolTable &symbols, KnownPacks &known,
-                SetVector<Operation *> &sources) {
+  /// The same of panels that have to be constant; `make` gets their view first.
+  template <typename OpT, typename Make>
+  void packPanels(OpT op, SymbolTable &symbols, KnownPacks &known,
+                  SetVector<Operation *> &sources, Make make) {
     FailureOr<SourceView> view = viewConstant(op.getPacked(), symbols);
     if (failed(view) || view->isSplat) {
       op.emitOpError("expected constant panels");
       return signalPassFailure();
     }
-    auto make = [&](auto give) -> LogicalResult {
+    packOnce(op, op.getPacked(), *view, symbols, known, sources,
+             [&](auto give) { return make(*view, give); });
+  }
+
+  void compress(kernel::CompressOp op, SymbolTable &symbols, KnownPacks &known,
+                SetVector<Operation *> &sources) {
+    auto make = [&](const SourceView &view, auto give) -> LogicalResult {
       auto type = cast<RankedTensorType>(op.getPacked().getType());
       ExpansionAttrInterface expansion = op.getStorage().getExpansion();
       int64_t units = expansion.getUnits(), bytes = expansion.getUnitBytes();
       Bitmask bitmask =
-          makeBitmask(view->bytes, type.getDimSize(0) * type.getDimSize(1),
+          makeBitmask(view.bytes, type.getDimSize(0) * type.getDimSize(1),
                       units, bytes, type.getElementType().isF32());
       if (int32_t found = bitmask.starts.back();
           found != op.getStorage().getEntries())
@@ -409,22 +416,17 @@ struct PackParameters : tamis::impl::PackParametersBase<PackParameters> {
       give("starts", op.getStarts(), bitmask.starts);
       return success();
     };
-    packOnce(op, op.getPacked(), *view, symbols, known, sources, make);
+    packPanels(op, symbols, known, sources, make);
   }
 
   void listBlocks(kernel::ListBlocksOp op, SymbolTable &symbols,
                   KnownPacks &known, SetVector<Operation *> &sources) {
-    FailureOr<SourceView> view = viewConstant(op.getPacked(), symbols);
-    if (failed(view) || view->isSplat) {
-      op.emitOpError("expected constant panels");
-      return signalPassFailure();
-    }
-    auto make = [&](auto give) -> LogicalResult {
+    auto make = [&](const SourceView &view, auto give) -> LogicalResult {
       auto type = cast<RankedTensorType>(op.getPacked().getType());
       BlockListAttr storage = op.getStorage();
       int64_t elements = storage.getSteps() * type.getDimSize(3);
       BlockList list = makeBlockList(
-          view->bytes, storage.getRun() / storage.getSteps(),
+          view.bytes, storage.getRun() / storage.getSteps(),
           elements * type.getElementTypeBitWidth() / 8, type.getElementType());
       if (int64_t found = list.places.size(); found != storage.getEntries())
         return op.emitOpError("expected ")
@@ -435,22 +437,18 @@ struct PackParameters : tamis::impl::PackParametersBase<PackParameters> {
       give("starts", op.getStarts(), list.starts);
       return success();
     };
-    packOnce(op, op.getPacked(), *view, symbols, known, sources, make);
+    packPanels(op, symbols, known, sources, make);
   }
 
   void bound(kernel::BoundOp op, SymbolTable &symbols, KnownPacks &known,
              SetVector<Operation *> &sources) {
-    FailureOr<SourceView> view = viewConstant(op.getPacked(), symbols);
-    if (failed(view) || view->isSplat) {
-      op.emitOpError("expected constant panels");
-      return signalPassFailure();
-    }
-    auto make = [&](auto give) -> LogicalResult {
+    auto make = [&](const SourceView &view, auto give) -> LogicalResult {
       auto type = cast<RankedTensorType>(op.getPacked().getType());
       BoundedAttr storage = op.getStorage();
-      BoundedPanels panels = makeBoundedPanels(
-          view->bytes, type.getDimSize(0) * type.getDimSize(1),
-          {type.getDimSize(3) / 4, storage.getRun(), storage.getSteps()});
+      BoundedPanels panels =
+          makeBoundedPanels(view.bytes, type.getDimSize(0) * type.getDimSize(1),
+                            {type.getDimSize(3) / BoundedShape::kStep,
+                             storage.getRun(), storage.getSteps()});
       if (int64_t found = panels.starts.back(); found != storage.getEntries())
         return op.emitOpError("expected ")
                << storage.getEntries() << " entries, but the source has "
@@ -461,24 +459,19 @@ struct PackParameters : tamis::impl::PackParametersBase<PackParameters> {
       give("starts", op.getStarts(), panels.starts);
       return success();
     };
-    packOnce(op, op.getPacked(), *view, symbols, known, sources, make);
+    packPanels(op, symbols, known, sources, make);
   }
 
   void encode(kernel::EncodeOp op, SymbolTable &symbols, KnownPacks &known,
               SetVector<Operation *> &sources) {
-    FailureOr<SourceView> view = viewConstant(op.getPacked(), symbols);
-    if (failed(view) || view->isSplat) {
-      op.emitOpError("expected constant panels");
-      return signalPassFailure();
-    }
-    auto make = [&](auto give) -> LogicalResult {
+    auto make = [&](const SourceView &view, auto give) -> LogicalResult {
       auto type = cast<RankedTensorType>(op.getPacked().getType());
       int64_t bytes = type.getElementTypeBitWidth() / 8;
       auto nOfM = dyn_cast<NOfMAttr>(op.getStorage());
       std::optional<EncodedPanels> panels =
-          nOfM ? encodeNOfM(view->bytes, nOfM, bytes,
+          nOfM ? encodeNOfM(view.bytes, nOfM, bytes,
                             type.getElementType().isF32())
-               : encodeCodebook(view->bytes, type.getDimSize(3), bytes,
+               : encodeCodebook(view.bytes, type.getDimSize(3), bytes,
                                 op.getStorage().getEntries());
       if (!panels)
         return op.emitOpError("expected ")
@@ -487,7 +480,7 @@ struct PackParameters : tamis::impl::PackParametersBase<PackParameters> {
       give("keys", op.getKeys(), panels->keys);
       return success();
     };
-    packOnce(op, op.getPacked(), *view, symbols, known, sources, make);
+    packPanels(op, symbols, known, sources, make);
   }
 
   /// Reads the parameters `names` instead of the results of `op`.

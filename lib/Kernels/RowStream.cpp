@@ -4,6 +4,7 @@
 // one after the other: that is how weights lie, and within a column the order
 // of words comes out the same.
 #include "RowStream.h"
+#include "PairBound.h"
 #include <array>
 #include <cstring>
 
@@ -89,16 +90,12 @@ private:
       return pieces;
     pieces.count = 1;
     for (int pair = 0; pair < kWordBytes; pair += 2) {
-      int x = weights[pair], y = weights[pair + 1];
-      // Unlike signs never add up. Halves of two bytes are within the bound.
-      bool divide = order.bound != 0 && (x < 0) == (y < 0) &&
-                    std::abs(x) + std::abs(y) > order.bound;
-      for (int s = pair; s < pair + 2; ++s) {
-        int rest = divide ? weights[s] / 2 : 0;
-        pieces.bytes[0][s] = static_cast<char>(weights[s] - rest);
-        pieces.bytes[1][s] = static_cast<char>(rest);
-      }
-      if (divide)
+      auto [x, y] = getExcess(weights[pair], weights[pair + 1], order.bound);
+      pieces.bytes[0][pair] = static_cast<char>(weights[pair] - x);
+      pieces.bytes[0][pair + 1] = static_cast<char>(weights[pair + 1] - y);
+      pieces.bytes[1][pair] = static_cast<char>(x);
+      pieces.bytes[1][pair + 1] = static_cast<char>(y);
+      if (x != 0 || y != 0)
         pieces.count = 2;
     }
     return pieces;
@@ -154,8 +151,8 @@ static std::vector<int32_t> findStarts(const WordReader &reader,
     int32_t *list = &entries[lists.find(word, 0)];
     for (int64_t first = 0, end = reader.getColumns(); first < end;
          first += lists.channels)
-      *list++ += reader.countMost(word, first,
-                                  std::min(first + lists.channels, end));
+      *list++ +=
+          reader.countMost(word, first, std::min(first + lists.channels, end));
   }
   std::vector<int32_t> starts{0};
   for (int32_t count : entries)

@@ -36,8 +36,8 @@ PanelShape mlir::tamis::describePanels(const StorageProblem &problem,
   panels.step = instruction.getReductionStep();
   panels.width = vectors * instruction.getLanes();
   panels.runDims = length;
-  panels.run = static_cast<int64_t>(
-      llvm::divideCeil(sizeOf(reductions.take_back(length)), panels.step));
+  panels.runElements = sizeOf(reductions.take_back(length));
+  panels.run = llvm::divideCeil(panels.runElements, panels.step);
   panels.steps = sizeOf(reductions.drop_back(length)) * panels.run;
   panels.count = static_cast<int64_t>(
       llvm::divideCeil(shape[pack.getColumn()], panels.width));
@@ -67,6 +67,21 @@ kernel::PackOp mlir::tamis::repack(OpBuilder &b, const StorageProblem &problem,
       pack.getIsUnsignedAttr() ? b.getUnitAttr() : UnitAttr(), UnitAttr());
 }
 
+/// As many rows between passes of the panels as those of the dense tile, or as
+/// a third of L2 holds where dense panels cut the sum instead.
+static int64_t choosePositions(const StorageProblem &problem, int64_t rows) {
+  kernel::ContractOp op = problem.op;
+  kernel::PackOp pack = problem.pack;
+  Tiling dense = Tiling::get(op.getTile());
+  if (dense.depth == 0)
+    return int64_t(llvm::alignTo(dense.positions, rows));
+  auto lhs = cast<ShapedType>(op.getLhs().getType());
+  int64_t row = problem.view.shape[pack.getReductions().back()] *
+                lhs.getElementTypeBitWidth() / 8;
+  int64_t fits = problem.target.getL2() / 3 / row;
+  return std::max(rows, fits / rows * rows);
+}
+
 Tiling mlir::tamis::choosePanelTile(const StorageProblem &problem,
                                     InstructionAttrInterface instruction,
                                     int64_t mostVectors,
@@ -92,12 +107,9 @@ Tiling mlir::tamis::choosePanelTile(const StorageProblem &problem,
     else
       p.rowExtent = merges ? p.rowExtent * bound : bound;
   }
-  Tiling dense = Tiling::get(op.getTile());
   for (const RatedTiling &rated : rateTilings(p, /*count=*/100))
-    if (rated.tiling.vectors <= mostVectors) {
-      int64_t rows = rated.tiling.rows;
-      return {rows, rated.tiling.vectors,
-              int64_t(llvm::alignTo(dense.positions, rows))};
-    }
-  return dense;
+    if (rated.tiling.vectors <= mostVectors)
+      return {rated.tiling.rows, rated.tiling.vectors,
+              choosePositions(problem, rated.tiling.rows)};
+  return Tiling::get(op.getTile());
 }

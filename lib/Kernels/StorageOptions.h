@@ -38,9 +38,10 @@ struct StorageOption {
 };
 
 /// Packed panels: elements of a step, columns, steps of a run and of all runs,
-/// how many panels there are, and the dimensions of a run.
+/// how many panels there are, and the dimensions and elements of a run.
 struct PanelShape {
-  int64_t step = 1, width = 1, run = 1, steps = 1, count = 1, runDims = 1;
+  int64_t step = 1, width = 1, run = 1, steps = 1, count = 1;
+  int64_t runDims = 1, runElements = 1;
 };
 
 /// The panels of `problem` for an instruction, of so many vectors.

@@ -167,8 +167,9 @@ static void populateCodegen(OpPassManager &pm, const CompileOptions &options) {
   OpPassManager &function = pm.nest<func::FuncOp>();
   function.addPass(createLowerContractions());
   function.addPass(createVectorizeLoops());
-  // While scf is there: far arguments of sin and cos take a branch.
+  // Looks for clamps, which become comparisons next.
   function.addPass(createShortenRounding());
+  // While scf is there: far arguments of sin and cos take a branch.
   function.addPass(createExpandMath());
   // What VectorizeLoops has left; before the loops of linalg.
   function.addPass(createLowerCopies());

@@ -3,6 +3,7 @@
 // Block lists of drawn panels, read back by a decoder that trusts nothing;
 // arrays that contradict each other are refused.
 #include "../../lib/Kernels/BlockList.h"
+#include "Checks.h"
 #include "mlir/IR/Builders.h"
 #include "mlir/IR/MLIRContext.h"
 #include <algorithm>
@@ -35,15 +36,6 @@ decode(const BlockList &list, size_t lists, size_t perList, size_t bytes) {
     }
   }
   return packed;
-}
-
-static int cases = 0, failures = 0;
-
-static void expect(bool holds, const llvm::Twine &what) {
-  ++cases;
-  failures += !holds;
-  if (!holds)
-    llvm::errs() << what << "\n";
 }
 
 int main() {
@@ -97,6 +89,5 @@ int main() {
   expect(makeBlockList(bytes.drop_front(2).take_front(4), 2, 2, b.getBF16Type())
              .places.empty(),
          "negative zeros of bfloat16");
-  llvm::outs() << cases << " checks, " << failures << " failures\n";
-  return failures != 0;
+  return report();
 }

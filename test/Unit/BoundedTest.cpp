@@ -3,20 +3,12 @@
 // Bounded panels of drawn weights: panels and entries together are the weights,
 // and no sum of 16 bits can overflow.
 #include "../../lib/Kernels/BoundedPanels.h"
+#include "Checks.h"
 #include <algorithm>
 #include <random>
 
 using namespace mlir;
 using namespace mlir::tamis;
-
-static int cases = 0, failures = 0;
-
-static void expect(bool holds, const llvm::Twine &what) {
-  ++cases;
-  failures += !holds;
-  if (!holds)
-    llvm::errs() << what << "\n";
-}
 
 /// True if 255 times each weight of one sign, of `count` steps of `bytes`, fits
 /// into 16 bits wherever two neighbours of a step meet.
@@ -106,6 +98,5 @@ int main() {
             if (kind == 0 && steps == 1)
               expect(entries == 0, name + ": small weights have no entries");
           }
-  llvm::outs() << cases << " checks, " << failures << " failures\n";
-  return failures != 0;
+  return report();
 }

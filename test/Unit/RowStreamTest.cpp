@@ -4,6 +4,7 @@
 // channels, read back by a decoder that trusts nothing; arrays that contradict
 // each other are refused.
 #include "../../lib/Kernels/RowStream.h"
+#include "Checks.h"
 #include "mlir/IR/Builders.h"
 #include "mlir/IR/MLIRContext.h"
 #include <array>
@@ -56,15 +57,6 @@ static std::optional<std::vector<char>> decode(const RowStream &stream,
     }
   }
   return weights;
-}
-
-static int cases = 0, failures = 0;
-
-static void expect(bool holds, const llvm::Twine &what) {
-  ++cases;
-  failures += !holds;
-  if (!holds)
-    llvm::errs() << what << "\n";
 }
 
 int main() {
@@ -126,6 +118,5 @@ int main() {
           refuses([](RowStream &s) { s.offsets.back() = -1; });
           refuses([&](RowStream &s) { s.offsets.back() = 32 * words; });
         }
-  llvm::outs() << cases << " checks, " << failures << " failures\n";
-  return failures != 0;
+  return report();
 }

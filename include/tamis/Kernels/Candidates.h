@@ -45,6 +45,11 @@ std::string getBlockListName(int64_t columns, int64_t elements, double blocks);
 std::string getNOfMName(int64_t kept, int64_t step);
 std::string getCodebookName(int64_t values);
 
+/// The name of bounded panels with this tile, so many steps in a sum and a
+/// share `entries` of steps beside them.
+std::string getBoundedName(ArrayRef<int64_t> tile, int64_t steps,
+                           double entries);
+
 /// The name of dense panels, or of an operand as it lies, with this tile.
 std::string getDenseName(ArrayRef<int64_t> tile);
 
