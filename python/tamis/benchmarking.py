@@ -197,6 +197,13 @@ class Row:
                 "problem": self.problem, "difference": self.difference}
 
 
+def limit_loop(kind):
+    """The name of the machine's loop that bounds models of `kind`, the fastest it has for their products."""
+    names = _tamis.limit_loops()
+    wanted = ("amx", "vnni", "maddubs") if kind == "quantized" else ("fma",)
+    return next((name for start in wanted for name in names if name.startswith(start)), names[0])
+
+
 def pin(threads):
     """Keep this process on `threads` cores, the last ones it may use; returns them."""
     cores = sorted(os.sched_getaffinity(0))[-threads:]

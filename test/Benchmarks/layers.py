@@ -17,11 +17,12 @@ def draw(rng, shape, zeros, block=1, across=1):
     return weights / np.float32(np.sqrt(max(1.0, np.prod(shape[:-1]) * (1 - zeros))))
 
 
-def _model(nodes, input_shape, output_shape, initializers):
-    graph = helper.make_graph(nodes, "layers", [helper.make_tensor_value_info("x", TensorProto.FLOAT, input_shape)],
-                              [helper.make_tensor_value_info(nodes[-1].output[0], TensorProto.FLOAT, output_shape)],
+def _model(nodes, input_shape, output_shape, initializers, element=TensorProto.FLOAT, opset=OPSET):
+    graph = helper.make_graph(nodes, "layers", [helper.make_tensor_value_info("x", element, input_shape)],
+                              [helper.make_tensor_value_info(nodes[-1].output[0], element, output_shape)],
                               [numpy_helper.from_array(array, name) for name, array in initializers.items()])
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=8)
+    domains = [helper.make_opsetid("", opset)] + [helper.make_opsetid(node.domain, 1) for node in nodes if node.domain]
+    model = helper.make_model(graph, opset_imports=domains, ir_version=8)
     onnx.checker.check_model(model)
     return model
 
@@ -62,3 +63,55 @@ def quantized(model):
     shape = [d.dim_value for d in model.graph.input[0].type.tensor_type.shape.dim]
     feed = {"x": np.random.default_rng(1).standard_normal(shape).astype(np.float32)}
     return tamis.quantize(model, [feed])
+
+
+def _integers(rng, *shape):
+    """Weights as a quantizer leaves them: normal, the largest near the end of the range."""
+    return np.clip(np.rint(rng.normal(0, 30, shape)), -127, 127).astype(np.int8)
+
+
+def _steps(depth):
+    """Scales and zero points of QLinear operators for sums of `depth` products: results use their range."""
+    return {"xs": np.float32(0.02), "xz": np.uint8(128), "ws": np.float32(0.01), "wz": np.int8(0),
+            "ys": np.float32(0.02 * 0.01 * 30 * 75 * np.sqrt(depth) / 40), "yz": np.uint8(128)}
+
+
+def quantized_product(rows, depth, columns, seed=0):
+    """QLinearMatMul: unsigned bytes in and out, row by row."""
+    weights = _integers(np.random.default_rng(seed), depth, columns)
+    node = helper.make_node("QLinearMatMul", ["x", "xs", "xz", "w", "ws", "wz", "ys", "yz"], ["y"])
+    return _model([node], [rows, depth], [rows, columns], {**_steps(depth), "w": weights}, TensorProto.UINT8)
+
+
+def quantized_convolution(channels, size, kernel, seed=0):
+    """QLinearConv of stride 1 between as many channels."""
+    rng = np.random.default_rng(seed)
+    weights = _integers(rng, channels, channels, kernel, kernel)
+    bias = rng.integers(-999, 999, channels).astype(np.int32)
+    node = helper.make_node("QLinearConv", ["x", "xs", "xz", "w", "ws", "wz", "ys", "yz", "b"], ["y"], pads=[kernel // 2] * 4)
+    shape = [1, channels, size, size]
+    return _model([node], shape, shape, {**_steps(channels * kernel**2), "w": weights, "b": bias}, TensorProto.UINT8)
+
+
+def depthwise(channels, size, kernel, seed=0):
+    """A depthwise convolution of stride 1 with ReLU."""
+    weights = draw(np.random.default_rng(seed), (channels, 1, kernel, kernel), 0)
+    nodes = [helper.make_node("Conv", ["x", "w"], ["c"], pads=[kernel // 2] * 4, group=channels), helper.make_node("Relu", ["c"], ["r"])]
+    shape = [1, channels, size, size]
+    return _model(nodes, shape, shape, {"w": weights})
+
+
+def four_bits(rows, depth, columns, block, seed=0):
+    """MatMulNBits with scales of float16, activations rounded to 8 bits in blocks (accuracy_level 4)."""
+    rng, blocks = np.random.default_rng(seed), depth // block
+    parameters = {"b": rng.integers(0, 256, (columns, blocks, block // 2), dtype=np.uint8),
+                  "s": rng.uniform(0.5, 1, columns * blocks).astype(np.float16).astype(np.float32)}
+    node = helper.make_node("MatMulNBits", ["x", "b", "s"], ["y"], domain="com.microsoft", K=depth, N=columns, bits=4,
+                            block_size=block, accuracy_level=4)
+    return _model([node], [rows, depth], [rows, columns], parameters)
+
+
+def rows_of(operator, *shape):
+    """One operator along the last axis, Softmax or LayerNormalization."""
+    parameters = {"g": np.ones(shape[-1], np.float32)} if operator == "LayerNormalization" else {}
+    return _model([helper.make_node(operator, ["x", *parameters], ["y"], axis=-1)], shape, shape, parameters, opset=17)

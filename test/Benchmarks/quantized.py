@@ -89,8 +89,8 @@ def measure(task, weights, rounds):
             continue
         engines.append((made, row))
         lines.append((engine, name, row, made))
-    loop = next((n for n in _tamis.limit_loops() if n.startswith("vnni")), _tamis.limit_loops()[0])
-    benchmarking.measure(engines, functools.partial(_tamis.measure_limit, loop, 0.002), rounds)
+    limit = functools.partial(_tamis.measure_limit, benchmarking.limit_loop("quantized"), 0.002)
+    benchmarking.measure(engines, limit, rounds)
     return [(engine, name, row, metrics.snr(wanted, _joined(made.outputs(i)[output] for i in range(len(feeds)))))
             for engine, name, row, made in lines]
 

@@ -87,8 +87,7 @@ def _run_model(output, path, input_path, onnx_path, names, rounds, entry, cache,
         rows.append(row)
         if made:
             engines.append((made, row))
-    loop = next((n for n in _tamis.limit_loops() if n.startswith("vnni" if kind == "quantized" else "fma")),
-                _tamis.limit_loops()[0])
+    loop = benchmarking.limit_loop(kind)
     limit = functools.partial(_tamis.measure_limit, loop, 0.002)
     if model and options.target.startswith(("nvptx", "vulkan")):
         if model.device_copy(COPY_BYTES):
