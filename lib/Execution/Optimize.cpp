@@ -3,8 +3,10 @@
 // LLVM's middle end and back end, in this process.
 #include "Emission.h"
 #include "llvm-c/Target.h"
+#include "llvm/ADT/ScopeExit.h"
 #include "llvm/Analysis/TargetLibraryInfo.h"
 #include "llvm/IR/LegacyPassManager.h"
+#include "llvm/IR/OptBisect.h"
 #include "llvm/MC/TargetRegistry.h"
 #include "llvm/Passes/PassBuilder.h"
 #include "llvm/Transforms/IPO/DeadArgumentElimination.h"
@@ -127,10 +129,27 @@ void emission::optimizeFunctions(llvm::Module &module,
               [](llvm::PassBuilder &) { return buildFunctionPipeline(); });
 }
 
+namespace {
+/// For level 1: a quarter of the back end's time is spent on induction
+/// variables, which kernels have few of.
+class FastGate : public llvm::OptPassGate {
+  bool isEnabled() const override { return true; }
+  bool shouldRunPass(StringRef pass, StringRef) const override {
+    return pass != "Loop Strength Reduction";
+  }
+};
+} // namespace
+
 LogicalResult emission::generateCode(llvm::Module &module,
                                      llvm::TargetMachine &machine,
                                      bool assembly,
                                      llvm::raw_pwrite_stream &output) {
+  llvm::LLVMContext &context = module.getContext();
+  llvm::OptPassGate &usual = context.getOptPassGate();
+  llvm::scope_exit restore([&] { context.setOptPassGate(usual); });
+  FastGate fast;
+  if (machine.getOptLevel() < llvm::CodeGenOptLevel::Default)
+    context.setOptPassGate(fast);
   llvm::legacy::PassManager passes;
   if (machine.addPassesToEmitFile(passes, output, nullptr,
                                   assembly ? llvm::CodeGenFileType::AssemblyFile

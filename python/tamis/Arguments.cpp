@@ -31,6 +31,7 @@ CompileOptions mlir::tamis::readOptions(const nb::dict &fields) {
   options.strict = nb::cast<bool>(fields["strict"]);
   options.optimizeForSize =
       nb::cast<std::string>(fields["optimize_for"]) == "size";
+  options.optLevel = nb::cast<int>(fields["opt_level"]);
   options.oracle = nb::cast<bool>(fields["oracle"]);
   options.emit = readEmit(nb::cast<std::string>(fields["emit"]));
   options.dumpStages = nb::cast<std::string>(fields["dump_stages"]);

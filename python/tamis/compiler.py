@@ -137,20 +137,21 @@ def _removed_on_error(path):
 
 
 def compile(model, *, target="native", threads=1, input_dims=None, allow=(), strict=False, require_integer=False,
-            allow_external=None, profile=None, ptxas=None, optimize_for="speed", cache=None, lazy=True, on_message=None):
+            allow_external=None, profile=None, ptxas=None, optimize_for="speed", opt_level=2, cache=None, lazy=True, on_message=None):
     """Compile a model and load it: `tamis.compile("model.onnx")(x)`.
 
     `model` is a path, ONNX bytes, an onnx.ModelProto or MLIR text. `input_dims` binds open dimensions
     (`{"batch": 1, "seq": (1, 512)}`). Dimensions left open are bound at the first call, once per shape; `lazy=False`
     compiles right away. `profile` is a file that `--tune` writes, `ptxas` NVIDIA's assembler (default: the one on PATH,
     if any; for targets nvptx). `optimize_for="size"` takes the smallest storage of each weight instead of the fastest.
+    `opt_level` is 1 (compiles faster, the code is a little slower), 2, or 3 (LLVM's whole standard pipeline).
     `cache` is a folder or "off".
     """
     from .model import Model
 
     source = model if isinstance(model, Source) else Source(model)
     options = option_list.make(target, threads, input_dims, allow, strict, require_integer, allow_external, profile, ptxas,
-                               optimize_for)
+                               optimize_for, opt_level)
     if lazy and source.signature and unbound_dims(source.signature, options):
         return Model.specialised(source, options, cache, on_message)
     recipe = Recipe(source, options)

@@ -11,6 +11,7 @@ from .errors import Error
 EMIT = {"so": ".so", "obj": ".o", "llvm": ".ll", "mlir": ".mlir", "asm": ".s", "ptx": ".ptx"}
 ALLOW = ("bf16",)
 GOALS = ("speed", "size")
+OPT_LEVELS = (1, 2, 3)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -27,6 +28,7 @@ class Options:
     profile: str = ""             # file of what the cost models know of the target (docs/Profile.md)
     ptxas: str = ""               # NVIDIA's assembler; empty: the one on PATH, if any
     optimize_for: str = "speed"   # or the smallest storage of each weight: "size"
+    opt_level: int = 2            # 1 compiles faster, 3 runs LLVM's whole standard pipeline
     emit: str = "so"
     oracle: bool = False          # every contraction by its definition instead of a generated kernel
     dump_stages: str = ""
@@ -48,6 +50,10 @@ class Options:
         return repr(sorted(fields.items()))
 
 
+# What every command that compiles has, and `tamis.optimize` passes on.
+SHARED = tuple(f.name for f in dataclasses.fields(Options) if f.name not in ("emit", "oracle", "dump_stages"))
+
+
 def _file_state(path):
     """What changes when another file lies at `path`; None without one."""
     status = os.stat(path) if path else None
@@ -64,7 +70,7 @@ def parse_dim(text):
 
 
 def make(target="native", threads=1, input_dims=None, allow=(), strict=False, require_integer=False,
-         allow_external=None, profile=None, ptxas=None, optimize_for="speed", emit="so", oracle=False, dump_stages=None):
+         allow_external=None, profile=None, ptxas=None, optimize_for="speed", opt_level=2, emit="so", oracle=False, dump_stages=None):
     """Checked Options from what a caller wrote."""
     dims = input_dims or {}
     dims = dims.items() if isinstance(dims, dict) else (d if isinstance(d, tuple) else parse_dim(d) for d in dims)
@@ -75,12 +81,14 @@ def make(target="native", threads=1, input_dims=None, allow=(), strict=False, re
             raise Error(f"allow '{name}': expected one of {', '.join(ALLOW)}")
     if optimize_for not in GOALS:
         raise Error(f"optimize_for '{optimize_for}': expected one of {', '.join(GOALS)}")
+    if isinstance(opt_level, bool) or opt_level not in OPT_LEVELS:
+        raise Error(f"opt_level: expected one of {', '.join(map(str, OPT_LEVELS))}, got {opt_level!r}")
     if emit not in EMIT:
         raise Error(f"emit '{emit}': expected one of {', '.join(EMIT)}")
     if isinstance(threads, bool) or not isinstance(threads, int) or threads < 1:
         raise Error(f"threads: expected a positive number, got {threads!r}")
     return Options(target, threads, dims, allow, bool(strict), bool(require_integer),
-                   os.fspath(allow_external or ""), os.fspath(profile or ""), os.fspath(ptxas or ""), optimize_for, emit,
+                   os.fspath(allow_external or ""), os.fspath(profile or ""), os.fspath(ptxas or ""), optimize_for, opt_level, emit,
                    bool(oracle), os.fspath(dump_stages or ""))
 
 

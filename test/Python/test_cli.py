@@ -11,6 +11,7 @@ from onnx import TensorProto, helper
 from support import models
 from support.run import tamis
 
+import tamis as tamis_package
 from tamis import cli
 from tamis.commands import common
 
@@ -70,6 +71,25 @@ def test_emit_by_suffix(tmp_path, onnx_path):
     assert (tmp_path / "m.o").read_bytes()[:4] == b"\x7fELF" and (tmp_path / "m.h").exists()
     works("compile", onnx_path, "-o", tmp_path / "m.ll")
     assert "define" in (tmp_path / "m.ll").read_text()
+
+
+def test_levels_of_optimization_compute_the_same_by_other_code(tmp_path):
+    """Rows of softmax: loops whose addresses level 1 leaves as they are."""
+    path = models.save(models.one("Softmax", [models.info("x", [9, 50])], models.info("y", [9, 50])), tmp_path / "m.onnx")
+    x, results, code = np.random.default_rng(0).standard_normal((9, 50)).astype(np.float32), [], []
+    for level in (1, 2, 3):
+        works("compile", path, "-O", str(level), "-o", tmp_path / "m.s")
+        code.append((tmp_path / "m.s").read_text())
+        results.append(tamis_package.compile(path, opt_level=level, cache="off")(x))
+    np.testing.assert_array_equal(results[0], results[1])
+    np.testing.assert_allclose(results[2], results[1], rtol=1e-5)
+    assert len(set(code)) == 3
+
+
+def test_levels_of_optimization_are_three(onnx_path):
+    assert tamis("compile", onnx_path, "-O", "4").returncode == 2
+    with pytest.raises(tamis_package.Error, match="opt_level: expected one of 1, 2, 3, got 0"):
+        tamis_package.compile(onnx_path, opt_level=0)
 
 
 def test_dump_stages(tmp_path, onnx_path):

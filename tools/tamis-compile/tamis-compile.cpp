@@ -41,7 +41,9 @@ int main(int argc, char **argv) {
   app.add_option("--emit", options.emit, "kind of output")
       ->transform(CLI::CheckedTransformer(kinds));
   app.add_option("--threads", options.threads, "most threads of a call");
-  app.add_option("-O", options.optLevel, "1 compiles faster, 2 runs faster");
+  app.add_option("-O", options.optLevel,
+                 "1 compiles faster, 3 runs LLVM's whole standard pipeline")
+      ->check(CLI::Range(1, 3));
   app.add_flag("--strict", options.strict, "bit-exact quantized operations");
   app.add_option("--optimize-for", goal, "speed, or size of the weights")
       ->check(CLI::IsMember({"speed", "size"}));

@@ -25,7 +25,7 @@ struct EmitOptions {
   Kind kind = Kind::SharedLibrary;
   /// Prefix of the exported functions; empty: made from the output's name.
   std::string prefix;
-  /// 2: the full pipeline; 1: compiles faster, no vectorization by LLVM.
+  /// 1: compiles faster, 2: runs faster, 3: LLVM's whole standard pipeline.
   unsigned optLevel = 2;
   /// Also write `<output without extension>.h`.
   bool writeHeader = false;

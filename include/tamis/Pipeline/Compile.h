@@ -36,7 +36,7 @@ struct CompileOptions {
   int64_t threads = 1;
   /// Bindings of open dimensions, folders of external data.
   ImportOptions import;
-  /// 1 compiles fast, 2 and 3 compile for speed.
+  /// As EmitOptions::optLevel.
   int optLevel = 2;
   EmitKind emit = EmitKind::SharedLibrary;
   bool strict = false;

@@ -115,6 +115,8 @@ COMPILE_OPTIONS = (
     click.option("--allow-external", metavar="DIR", help="Folder that external data may lie in beside the model's own."),
     click.option("--optimize-for", type=click.Choice(option_list.GOALS), default="speed", show_default=True,
                  help="size: the smallest storage of each weight, not the fastest."),
+    click.option("-O", "opt_level", type=click.IntRange(1, 3), default=2, show_default=True,
+                 help="1 compiles faster, 3 runs LLVM's whole standard pipeline."),
     click.option("--profile", metavar="FILE", help="What the cost models know of the target, and measured times (--tune writes one)."),
     click.option("--ptxas", metavar="FILE", help="NVIDIA's assembler, for --target nvptx:...; default: the one on PATH, if any."),
 )
@@ -127,9 +129,7 @@ INPUT_OPTION = click.option("--input", "input_path", metavar="FILE", help="Input
 
 def make_options(arguments, **more):
     """Pop the compile options from a command's arguments and check them."""
-    names = ("target", "threads", "input_dims", "allow", "strict", "require_integer", "allow_external", "profile", "ptxas",
-             "optimize_for")
-    return option_list.make(**{name: arguments.pop(name) for name in names}, **more)
+    return option_list.make(**{name: arguments.pop(name) for name in option_list.SHARED}, **more)
 
 
 def tune(source, options, path, output):

@@ -10,6 +10,7 @@ import hashlib
 import os
 import time
 
+from .. import options
 from ..errors import Error
 from ..source import Source
 from . import evaluate, search, sensitivity, space as space_of
@@ -17,8 +18,6 @@ from .data import feeds_of, load_labels
 from .recipe import Recipe
 from .workbench import Workbench
 
-COMPILE_OPTIONS = ("target", "threads", "input_dims", "allow", "strict", "require_integer", "allow_external", "profile",
-                   "ptxas", "optimize_for")
 NOTHING = "no candidate was both faster and within the bound: the float model is kept"
 
 
@@ -53,7 +52,7 @@ def optimize(model, data, *, labels=None, metric=None, max_drop=0.01, recipe=Non
     runs and other workers included. `storage` is a file (SQLite) or any Optuna URL; None keeps the study in memory's
     stead in a temporary file. `progress(event)` is told of every step. Other keywords are tamis.compile's.
     """
-    unknown = set(compile_options) - set(COMPILE_OPTIONS)
+    unknown = set(compile_options) - set(options.SHARED)
     if unknown:
         raise TypeError(f"optimize() got an unexpected keyword argument '{sorted(unknown)[0]}'")
     max_drop = evaluate.parse_drop(max_drop)
