@@ -3,6 +3,7 @@
 // Bitmasks of drawn panels, read back by a decoder that is written here once
 // more, unit by unit.
 #include "../../lib/Kernels/Bitmask.h"
+#include "Checks.h"
 #include <cstring>
 #include <random>
 
@@ -33,7 +34,6 @@ decode(const Bitmask &bitmask, size_t panels, size_t units, size_t unitBytes) {
 
 int main() {
   std::mt19937 random(0);
-  int cases = 0, failures = 0;
   for (size_t panels : {1, 3})
     for (size_t vectors : {1, 7})
       for (auto [units, unitBytes] :
@@ -48,23 +48,18 @@ int main() {
             packed.back() = 1; // all zero but for the last unit
           Bitmask bitmask = makeBitmask(packed, int64_t(panels), int64_t(units),
                                         int64_t(unitBytes), /*isFloat=*/false);
-          ++cases;
-          if (decode(bitmask, panels, units, unitBytes) != packed) {
-            llvm::errs() << panels << " panels of " << vectors << " vectors of "
-                         << units << " x " << unitBytes << " bytes, zeros "
-                         << zeros << "\n";
-            ++failures;
-          }
+          expect(decode(bitmask, panels, units, unitBytes) == packed,
+                 llvm::Twine(panels) + " panels of " + llvm::Twine(vectors) +
+                     " vectors of " + llvm::Twine(units) + " x " +
+                     llvm::Twine(unitBytes) + " bytes, percent of zeros " +
+                     llvm::Twine(int(100 * zeros)));
         }
   // Of floats, negative zeros are zeros.
   float values[8] = {0, -0.0f, 1e-45f, 0, -2, 0, -0.0f, 0};
   Bitmask bitmask = makeBitmask(
       ArrayRef(reinterpret_cast<const char *>(values), sizeof values), 1, 8, 4,
       /*isFloat=*/true);
-  if (bitmask.masks != std::vector<char>{0x14} || bitmask.starts.back() != 2) {
-    llvm::errs() << "negative zeros\n";
-    ++failures;
-  }
-  llvm::outs() << cases << " panels, " << failures << " failures\n";
-  return failures != 0;
+  expect(bitmask.masks == std::vector<char>{0x14} && bitmask.starts.back() == 2,
+         "negative zeros");
+  return report();
 }

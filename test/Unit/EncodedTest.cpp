@@ -3,22 +3,13 @@
 // Storages of fixed stride of drawn panels, read back by decoders that are
 // written here once more, element by element.
 #include "../../lib/Kernels/Encoded.h"
+#include "Checks.h"
 #include "mlir/IR/MLIRContext.h"
 #include <cstring>
 #include <random>
 
 using namespace mlir;
 using namespace mlir::tamis;
-
-static int cases = 0, failures = 0;
-
-static void expect(bool ok, const llvm::Twine &what) {
-  ++cases;
-  if (ok)
-    return;
-  ++failures;
-  llvm::errs() << what << "\n";
-}
 
 /// The step at which stored element `i` of `lane` stands, by the description of
 /// the two instructions alone: places of two bits, or a mask of four. Of 64
@@ -157,6 +148,5 @@ int main() {
   std::mt19937 random(0);
   testNOfM(context, random);
   testCodebook(random);
-  llvm::outs() << cases << " cases, " << failures << " failures\n";
-  return failures != 0;
+  return report();
 }
