@@ -160,7 +160,7 @@ def test_open_dimensions_are_refused_before_the_search_unless_onnx_is_written(tm
 def test_dry_run_needs_no_data_and_its_recipe_can_be_replayed(tmp_path):
     path = models.save(compressor.network(), tmp_path / "m.onnx")
     done = command_line("optimize", path, "--dry-run", "--save-config", tmp_path / "r.yaml")
-    assert done.returncode == 0 and "2 layers, 15 choices" in done.stdout, done.stderr
+    assert done.returncode == 0 and "2 layers, 20 choices" in done.stdout, done.stderr
     again = command_line("optimize", path, "--dry-run", "--recipe", tmp_path / "r.yaml")
     assert again.returncode == 0 and again.stdout.count("quantize int8") == 2, again.stderr
     assert sorted(f.name for f in tmp_path.iterdir()) == ["m.onnx", "r.yaml"]

@@ -11,7 +11,7 @@ from .recipe import Recipe, Rule, Step
 
 FLOAT = "float32"
 DENSE = "dense"
-WEIGHTS = (FLOAT, "int8", "int4")
+WEIGHTS = (FLOAT, "int8", "int7", "int4")  # int7 is faster where bytes are added up in 16 bits, and no faster elsewhere
 PATTERNS = (DENSE, "channel", "unstructured")
 SPARSITIES = {"channel": (0.25, 0.5)}  # of a pattern, where the user names none
 ZEROS = (0.7, 0.9)  # of all others: fewer zeros make nothing faster
