@@ -14,11 +14,12 @@ SPECIAL = np.array([0.0, -0.0, np.inf, -np.inf, np.nan, 1, -1, 1e-45, -1e-45, 1.
 # Function: meaning in float64, usual range (None: all positive numbers), units in the last place allowed.
 FUNCTIONS = {
     "exp": (np.exp, (-104, 89), 1.5), "exp2": (np.exp2, (-150, 129), 1.5), "expm1": (np.expm1, (-20, 89), 2),
-    "tanh": (np.tanh, (-10, 10), 3), "erf": (np.vectorize(math.erf), (-5, 5), 2), "log": (np.log, None, 1.5),
+    "tanh": (np.tanh, (-10, 10), 3), "erf": (np.vectorize(math.erf), (-5, 5), 7), "log": (np.log, None, 1.5),
     "log2": (np.log2, None, 1.5), "log10": (np.log10, None, 3), "log1p": (np.log1p, (-0.9999999, 100), 2),
     "sin": (np.sin, (-1000, 1000), 2), "cos": (np.cos, (-1000, 1000), 2),
     "rsqrt": (lambda x: 1 / np.sqrt(x), None, 2),
 }
+BOUNDED = ("tanh", "erf")  # never beyond 1, and 1 at infinity
 
 
 def error(got, wanted):
@@ -49,6 +50,8 @@ def main(folder):
             y = np.zeros_like(x)
             module(name, x, y)
             worst = error(y, meaning(x.astype(np.float64)))
+            if name in BOUNDED and (np.nanmax(np.abs(y)) > 1 or np.any(np.abs(y[np.isinf(x)]) != 1)):
+                worst = math.inf
             failed += not worst <= allowed
             print(f"{target} {name}: {worst:.2f} ulp, {allowed} allowed")
         x = np.concatenate([np.repeat(SPECIAL, len(SPECIAL)), 10 ** rng.uniform(-4, 4, N), rng.uniform(-5, 5, N)])
