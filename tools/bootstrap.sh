@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 # From a bare Debian 12 to a working compiler, and cheap to run again:
 #   tools/bootstrap.sh setup   install what is missing, build, install the Python package into .venv
-#   tools/bootstrap.sh demo    the same, then compile two real models and run them beside ONNX Runtime
+#   tools/bootstrap.sh demo    the same, then compile two real models, compress one, and run all beside ONNX Runtime
 #   tools/bootstrap.sh test    the same, then run every test; the last line is "N passed, N failed"
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
@@ -106,6 +106,7 @@ setup() {
 demo() {
   .venv/bin/python test/Models/fetch_models.py --models mnist-cntk,pplcnet-orient
   .venv/bin/python test/Models/demo.py mnist-cntk pplcnet-orient
+  .venv/bin/python test/Accuracy/demo.py build/demo
 }
 
 # Runs one suite. Its last "N passed, N failed" line is what counts; a suite
