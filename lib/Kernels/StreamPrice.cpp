@@ -136,7 +136,7 @@ static SmallVector<int64_t> getParts(const StreamProblem &p) {
   SmallVector<int64_t> counts{1};
   if (p.channels == 1)
     for (int64_t parts : {2, 3, 4, 6, 8, 12, 16, 24, 32})
-      if (p.run >= parts * p.lanes && p.run % (parts * p.lanes) == 0)
+      if (p.run > 0 && p.run % (parts * p.lanes) == 0)
         counts.push_back(parts);
   return counts;
 }
