@@ -217,6 +217,8 @@ std::optional<double> ProfileAttr::getMeasured(StringRef key,
 
 StringRef RowStreamAttr::getStorageName() const { return "row stream"; }
 
+int64_t RowStreamAttr::getStreams() const { return 1; }
+
 StringRef BitmaskAttr::getStorageName() const { return "bitmask"; }
 
 bool BitmaskAttr::hasPanels() const { return true; }
@@ -292,7 +294,7 @@ LogicalResult RowStreamAttr::verify(EmitError emitError, int64_t entries,
                                     int64_t positions, int64_t pitch,
                                     int64_t taps, int64_t line,
                                     int64_t channels, int64_t depth,
-                                    int64_t parts) {
+                                    int64_t parts, int64_t sorted) {
   if (entries < 0)
     return emitError() << "row_stream expected no negative entries, got "
                        << entries;
@@ -312,12 +314,16 @@ LogicalResult RowStreamAttr::verify(EmitError emitError, int64_t entries,
   if (depth <= 0 || (entries >= 0 && entries % depth != 0))
     return emitError() << "row_stream expected entries in wholes of " << depth
                        << ", got " << entries;
-  if (parts <= 0 ||
-      (parts > 1 && (taps != 1 || line != 0 || channels != 1 || depth != 1)))
-    return emitError() << "row_stream expected one part, or parts of a "
-                          "reduction without taps and lines, one channel at a "
-                          "time, got "
+  bool isSingle = channels == 1 && depth == 1;
+  if (parts <= 0 || (parts > 1 && !isSingle))
+    return emitError() << "row_stream expected one part, or parts of one "
+                          "channel at a time, got "
                        << parts;
+  if (sorted <= 0 || (sorted > 1 && !isSingle))
+    return emitError()
+           << "row_stream expected lists in order, or sorted ones of "
+              "one channel at a time, got "
+           << sorted;
   return success();
 }
 

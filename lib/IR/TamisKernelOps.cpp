@@ -73,15 +73,15 @@ LogicalResult PackStreamOp::verify() {
     return emitOpError("column expected a dimension of rank ")
            << source.getRank() << ", got " << column;
   int64_t channels = getStorage().getChannels();
-  if (shapeOf(getValues()) != ArrayRef<int64_t>({entries, channels * step}))
-    return emitOpError("values expected ") << entries << "x" << channels * step;
-  if (shapeOf(getOffsets()) != ArrayRef<int64_t>({entries}))
-    return emitOpError("offsets expected ") << entries << " elements";
+  // Words, and the place of their activations.
+  int64_t elements = (channels + 1) * step;
+  if (shapeOf(getValues()) != ArrayRef<int64_t>({entries, elements}))
+    return emitOpError("values expected ") << entries << "x" << elements;
   auto lists = static_cast<int64_t>(
       llvm::divideCeil(source.getDimSize(column), channels) *
       getStorage().getParts());
-  if (shapeOf(getStarts()) != ArrayRef<int64_t>({lists + 1}))
-    return emitOpError("starts expected ") << lists + 1 << " elements";
+  if (shapeOf(getStarts()) != ArrayRef<int64_t>({2 * lists + 1}))
+    return emitOpError("starts expected ") << 2 * lists + 1 << " elements";
   return success();
 }
 

@@ -142,6 +142,8 @@ private:
                ArrayRef<Value> blockSums, MutableArrayRef<Value> totals);
 
   // StreamBlock.cpp
+  /// True if the sums of several panels wait in memory.
+  bool sumsWait();
   void makeStream();
   void emitStreamRows(Place place);
   void emitStreamBlock(const Place &place, OpFoldResult first,
@@ -150,20 +152,25 @@ private:
   int64_t getLine();
   int64_t getLineTaps();
   OpFoldResult getStagedOffset(OpFoldResult position);
-  void stageWords(const Place &place, OpFoldResult count);
+  int64_t getStagedWords();
+  bool stagesAll();
+  int64_t getSummed();
+  void stagePart(const Place &place, OpFoldResult count, OpFoldResult part,
+                 OpFoldResult to);
   Place findRow(const Place &place, OpFoldResult row);
   void finishRow(const Place &place, const Columns &columns, OpFoldResult row,
                  MutableArrayRef<Value> sums);
   void emitStreamPanel(const Place &place, const Columns &columns,
-                       OpFoldResult count);
+                       OpFoldResult lower, OpFoldResult upper);
   void multiplyStream(const Place &place);
   void multiplyParts(const Place &place, OpFoldResult count);
-  void multiplyList(OpFoldResult list, OpFoldResult at);
+  void multiplyList(OpFoldResult first, OpFoldResult i, OpFoldResult from);
   void multiplyEntry(OpFoldResult entry, MutableArrayRef<Value> sums);
-  Value loadEntry(OpFoldResult entry);
+  Value loadWord(OpFoldResult at);
+  OpFoldResult loadPlace(OpFoldResult at);
 
   // StreamTiles.cpp
-  void gatherWords(OpFoldResult entry);
+  void gatherWords(OpFoldResult places);
   void multiplyStreamTiles(const Place &place, int64_t vectors);
 
   // TileBlock.cpp

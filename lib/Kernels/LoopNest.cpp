@@ -105,7 +105,10 @@ LogicalResult Emitter::prepare() {
   if (op.getSums())
     sums = flatten(b, op.getSums());
   if (op.getStorage()) {
-    FlatView &first = bitmask ? masks : nOfM || codebook ? keys : offsets;
+    FlatView &first = bitmask            ? masks
+                      : nOfM || codebook ? keys
+                      : rowStream        ? starts
+                                         : offsets;
     first = flatten(b, op.getStream()[0]);
     if (op.getStream().size() > 1)
       starts = flatten(b, op.getStream()[1]);
@@ -322,7 +325,10 @@ void Emitter::emitTasks(const Place &start) {
   if (!groups.empty())
     candidates.push_back({&groupRange, 1});
   candidates.push_back({&rowRange, rows.size() > 1 ? 1 : op.getTile()[0]});
-  candidates.push_back({&panelRange, 1});
+  // Lists that are sorted together stay together.
+  int64_t sorted = rowStream ? rowStream.getSorted() : 1;
+  candidates.push_back(
+      {&panelRange, std::max<int64_t>(1, sorted / (op.getTile()[1] * lanes))});
   auto evenness = [&](const Candidate &c) {
     auto extent = getConstantIntValue(c.range->upper);
     if (!extent)
@@ -505,7 +511,7 @@ void Emitter::emitPanel(Place place, Columns columns, OpFoldResult lower,
   if (panel)
     copyPanel(place, columns);
   if (rowStream)
-    return emitStreamPanel(place, columns, upper);
+    return emitStreamPanel(place, columns, lower, upper);
   if (rows.size() == 1 || dims.depthwise)
     return emitRowBlocks(place, columns, lower, upper);
   b.loop(lower, upper, 1, [&](OpFoldResult i) {

@@ -369,13 +369,12 @@ struct PackParameters : tamis::impl::PackParametersBase<PackParameters> {
                         op.getStorage().getChannels(),
                         op.getStorage().getDepth()};
       RowStream stream = makeRowStream(*view, order, op.getStorage());
-      if (int64_t found = stream.offsets.size(),
+      if (int64_t found = stream.starts.back(),
           expected = op.getStorage().getEntries();
           found != expected)
         return op.emitOpError("expected ")
                << expected << " entries, but the source has " << found;
       give("values", op.getValues(), stream.values);
-      give("offsets", op.getOffsets(), stream.offsets);
       give("starts", op.getStarts(), stream.starts);
       if (op.getSums())
         give("sums", op.getSums(), stream.sums);

@@ -62,6 +62,7 @@ static std::optional<double> predictStream(TargetAttr target,
     return std::nullopt;
   problem.rows = shape.rows;
   problem.words = shape.depth / stream.getReductionStep();
+  problem.run = problem.words;
   problem.columns = shape.columns;
   problem.entries = static_cast<int64_t>(words * double(problem.words) *
                                          double(problem.columns));

@@ -5,8 +5,10 @@
 // of words comes out the same.
 #include "RowStream.h"
 #include "PairBound.h"
+#include <algorithm>
 #include <array>
 #include <cstring>
+#include <numeric>
 
 using namespace mlir;
 using namespace mlir::tamis;
@@ -126,45 +128,66 @@ struct Group {
   }
 };
 
-/// Which list of entries a word belongs to: that of its group of columns in its
-/// part of the reduction.
+/// The lists of a stream. Those of a part of the reduction lie together; a word
+/// belongs to that of its group of columns in its part.
 struct Lists {
-  int64_t channels, groups, partWords, count;
+  int64_t channels, groups, inner, partInner;
+  /// Of each list, as groups of columns follow each other, its place among all;
+  /// by place, the first entry, with the number of all, and the first column.
+  std::vector<int32_t> places, starts, columns;
 
-  Lists(const WordReader &reader, const StreamOrder &order, int64_t parts)
+  /// Parts cut the innermost reduction, of `inner` words.
+  Lists(const WordReader &reader, const StreamOrder &order, int64_t inner,
+        int64_t parts, int64_t sorted)
       : channels(order.channels),
-        groups(llvm::divideCeil(reader.getColumns(), channels)),
-        partWords(reader.getWords() / parts), count(parts * groups) {}
+        groups(llvm::divideCeil(reader.getColumns(), channels)), inner(inner),
+        partInner(inner / parts), places(parts * groups),
+        columns(parts * groups) {
+    std::vector<int32_t> entries = count(reader, order);
+    std::vector<int32_t> lists(places.size());
+    std::iota(lists.begin(), lists.end(), 0);
+    for (int64_t part = 0; part < parts; ++part)
+      for (int64_t first = 0; first < groups; first += sorted)
+        std::stable_sort(
+            lists.begin() + part * groups + first,
+            lists.begin() + part * groups + std::min(first + sorted, groups),
+            [&](int32_t x, int32_t y) { return entries[x] > entries[y]; });
+    starts.push_back(0);
+    for (auto [place, list] : llvm::enumerate(lists)) {
+      places[list] = static_cast<int32_t>(place);
+      columns[place] = static_cast<int32_t>(list % groups * channels);
+      starts.push_back(starts.back() + entries[list]);
+    }
+  }
 
   int64_t find(int64_t word, int64_t column) const {
-    return word / partWords * groups + column / channels;
+    return word % inner / partInner * groups + column / channels;
+  }
+
+private:
+  /// The entries of each list, in wholes of `depth`.
+  std::vector<int32_t> count(const WordReader &reader,
+                             const StreamOrder &order) const {
+    std::vector<int32_t> entries(places.size());
+    for (int64_t word = 0, words = reader.getWords(); word < words; ++word) {
+      int32_t *list = &entries[find(word, 0)];
+      for (int64_t first = 0, end = reader.getColumns(); first < end;
+           first += channels)
+        *list++ +=
+            reader.countMost(word, first, std::min(first + channels, end));
+    }
+    for (int32_t &n : entries)
+      n = static_cast<int32_t>(llvm::alignTo(n, order.depth));
+    return entries;
   }
 };
 } // namespace
 
-/// The first entry of each list, and the number of all.
-static std::vector<int32_t> findStarts(const WordReader &reader,
-                                       const StreamOrder &order,
-                                       const Lists &lists) {
-  std::vector<int32_t> entries(lists.count);
-  for (int64_t word = 0, words = reader.getWords(); word < words; ++word) {
-    int32_t *list = &entries[lists.find(word, 0)];
-    for (int64_t first = 0, end = reader.getColumns(); first < end;
-         first += lists.channels)
-      *list++ +=
-          reader.countMost(word, first, std::min(first + lists.channels, end));
-  }
-  std::vector<int32_t> starts{0};
-  for (int32_t count : entries)
-    starts.push_back(starts.back() +
-                     static_cast<int32_t>(llvm::alignTo(count, order.depth)));
-  return starts;
-}
-
 int64_t mlir::tamis::countEntries(const SourceView &view,
                                   const StreamOrder &order) {
   WordReader reader(view, order);
-  return findStarts(reader, order, Lists(reader, order, /*parts=*/1)).back();
+  return Lists(reader, order, reader.getWords(), /*parts=*/1, /*sorted=*/1)
+      .starts.back();
 }
 
 RowStream mlir::tamis::makeRowStream(const SourceView &view,
@@ -175,36 +198,45 @@ RowStream mlir::tamis::makeRowStream(const SourceView &view,
   // Words between one tap and the next, and taps between lines.
   ArrayRef<int64_t> reductions = order.reductions;
   int64_t taps = storage.getTaps(), line = storage.getLine();
-  Lists lists(reader, order, storage.getParts());
-  int64_t inner =
-      taps == 1 ? lists.partWords : view.shape[reductions.back()] / order.step;
+  int64_t inner = taps == 1 ? reader.getWords()
+                            : view.shape[reductions.back()] / order.step;
   int64_t lineTaps =
       line == 0 ? 1 : view.shape[reductions[reductions.size() - 3]];
+  Lists lists(reader, order, inner, storage.getParts(), storage.getSorted());
+  // Staged words of all parts.
+  int64_t words = reader.getWords() / (taps * lineTaps);
+  bool all = stagesAllParts(words, storage.getPitch(), storage.getParts());
   auto offsetOf = [&](int64_t word) {
     int64_t tap = word / inner % taps;
     int64_t lineTap = word / (inner * taps) % lineTaps;
-    int64_t outer = word % lists.partWords / (inner * taps * lineTaps);
-    return (outer * inner + word % inner) * storage.getPitch() + tap +
-           lineTap * line;
+    int64_t outer = word / (inner * taps * lineTaps);
+    int64_t staged = outer * lists.partInner + word % inner % lists.partInner;
+    if (all)
+      staged += word % inner / lists.partInner * (words / storage.getParts());
+    return staged * storage.getPitch() + tap + lineTap * line;
   };
   RowStream stream;
-  stream.starts = findStarts(reader, order, lists);
+  for (auto [start, column] : llvm::zip(lists.starts, lists.columns))
+    stream.starts.insert(stream.starts.end(), {start, column});
+  stream.starts.push_back(lists.starts.back());
   stream.sums.assign(columns, 0);
   int64_t channels = order.channels, depth = order.depth;
-  stream.values.resize(stream.starts.back() * channels * kWordBytes);
-  stream.offsets.resize(stream.starts.back());
-  std::vector<Group> groups(stream.starts.size() - 1);
-  for (auto [group, start] : llvm::zip(groups, stream.starts))
-    group.next = start;
+  // `depth` entries lie together, and behind them where they read.
+  int64_t together = (channels + 1) * depth;
+  stream.values.resize(lists.starts.back() / depth * together * kWordBytes);
+  auto write = [&](int64_t entry, int64_t channel, const void *bytes) {
+    int64_t at = entry / depth * together + channel * depth + entry % depth;
+    std::memcpy(&stream.values[at * kWordBytes], bytes, kWordBytes);
+  };
+  std::vector<Group> groups(lists.places.size());
+  for (auto [group, place] : llvm::zip(groups, lists.places))
+    group.next = lists.starts[place];
   reader.forEach([&](int64_t word, int64_t column, const Pieces &pieces) {
+    auto offset = static_cast<int32_t>(offsetOf(word));
     int32_t first = groups[lists.find(word, column)].take(word, pieces.count);
     for (int i = 0; i < pieces.count; ++i) {
-      int64_t entry = first + i;
-      int64_t at = entry / depth * depth * channels +
-                   column % channels * depth + entry % depth;
-      std::memcpy(&stream.values[at * kWordBytes], pieces.bytes[i].data(),
-                  kWordBytes);
-      stream.offsets[entry] = static_cast<int32_t>(offsetOf(word));
+      write(first + i, column % channels, pieces.bytes[i].data());
+      write(first + i, channels, &offset);
       if (order.step > 1)
         for (char weight : pieces.bytes[i])
           stream.sums[column] += static_cast<int8_t>(weight);

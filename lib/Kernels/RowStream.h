@@ -26,14 +26,24 @@ struct StreamOrder {
 /// Bytes of a word.
 inline constexpr int64_t kWordBytes = 4;
 
+/// The stage lies on the stack of whoever runs the kernel.
+inline constexpr int64_t kMostStageBytes = 256 << 10;
+
+/// True if all parts of the reduction, `words` of them `pitch` words apart, are
+/// staged one behind the other before the first is walked: each comes into L1
+/// when its lists read it. Else there is room for one.
+inline bool stagesAllParts(int64_t words, int64_t pitch, int64_t parts) {
+  return parts == 1 || words * pitch * kWordBytes <= kMostStageBytes;
+}
+
 /// Columns, whole groups of `width`, whose sums of a block of `positions` wait
 /// at the same time where the reduction is cut: few enough for the stack and
-/// for L2 beside what is staged.
+/// for L2 beside what is staged, fewer where a part need not be staged once
+/// more for the next columns.
 inline int64_t getWaitingColumns(int64_t columns, int64_t width,
-                                 int64_t positions) {
-  constexpr int64_t kMostBytes = 128 << 10;
-  int64_t most =
-      std::max<int64_t>(1, kMostBytes / (width * positions * kWordBytes));
+                                 int64_t positions, bool stagesAll) {
+  int64_t bytes = (stagesAll ? 64 : 192) << 10;
+  int64_t most = std::max<int64_t>(1, bytes / (width * positions * kWordBytes));
   int64_t groups = llvm::divideCeil(columns, width);
   // About equal blocks.
   int64_t blocks = llvm::divideCeil(groups, most);
@@ -43,12 +53,12 @@ inline int64_t getWaitingColumns(int64_t columns, int64_t width,
 /// The number of entries that `order` makes of the source.
 int64_t countEntries(const SourceView &view, const StreamOrder &order);
 
-/// The arrays of a stream: `step` elements a word (float32, or 8 bits), the
-/// stage offset of each entry, the first entry of each group of columns and the
-/// number of all, the sum of each column (integers).
+/// The arrays of a stream: words and stage offsets of entries, the first entry
+/// and column of each list and the number of all entries, the sum of each
+/// column (integers).
 struct RowStream {
   std::vector<char> values;
-  std::vector<int32_t> offsets, starts, sums;
+  std::vector<int32_t> starts, sums;
 };
 RowStream makeRowStream(const SourceView &view, const StreamOrder &order,
                         RowStreamAttr storage);

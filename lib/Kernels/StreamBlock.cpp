@@ -19,13 +19,38 @@ using namespace mlir;
 using namespace mlir::tamis;
 using namespace mlir::tamis::kernel;
 
-void Emitter::makeStream() {
-  int64_t positions = rowStream.getPositions();
+bool Emitter::sumsWait() {
+  return rowStream.getParts() > 1 || rowStream.getSorted() > 1;
+}
+
+/// Words of the reduction that are staged, in all parts.
+int64_t Emitter::getStagedWords() {
   int64_t count = 1;
   for (const Loop &loop : reductions)
     count *= *getConstantIntValue(loop.extent);
-  int64_t parts = rowStream.getParts();
-  count /= step * rowStream.getTaps() * getLineTaps() * parts;
+  return count / (step * rowStream.getTaps() * getLineTaps());
+}
+
+/// True if all parts are staged before the first is walked.
+bool Emitter::stagesAll() {
+  return stagesAllParts(getStagedWords(), rowStream.getPitch(),
+                        rowStream.getParts());
+}
+
+/// Columns whose sums wait at the same time, if any do.
+int64_t Emitter::getSummed() {
+  int64_t unit = std::max(op.getTile()[1] * lanes, rowStream.getSorted());
+  if (rowStream.getParts() == 1)
+    return unit;
+  return getWaitingColumns(*getConstantIntValue(column.extent), unit,
+                           rowStream.getPositions(), stagesAll());
+}
+
+void Emitter::makeStream() {
+  int64_t positions = rowStream.getPositions();
+  int64_t count = getStagedWords();
+  if (!stagesAll())
+    count /= rowStream.getParts();
   auto allocate = [&](int64_t size, Type element) -> Value {
     return memref::AllocaOp::create(b, MemRefType::get({size}, element),
                                     b.getI64IntegerAttr(64));
@@ -33,10 +58,7 @@ void Emitter::makeStream() {
   Type word = step == 1 ? b.getF32Type() : Type(b.getI32Type());
   words = allocate(count * rowStream.getPitch(), word);
   int64_t width = op.getTile()[1] * lanes;
-  int64_t summed = parts == 1
-                       ? width
-                       : getWaitingColumns(*getConstantIntValue(column.extent),
-                                           width, positions);
+  int64_t summed = sumsWait() ? getSummed() : width;
   columnSums = allocate(summed * positions, op.getAccumulator());
   rowSums = allocate(width * lanes, op.getAccumulator());
   if (instruction.isTile())
@@ -80,23 +102,33 @@ void Emitter::emitStreamRows(Place place) {
 void Emitter::emitStreamBlock(const Place &place, OpFoldResult first,
                               OpFoldResult count) {
   firstPosition = first;
-  if (rowStream.getParts() > 1)
+  if (stagesAll()) {
+    int64_t parts = rowStream.getParts();
+    b.loop(b.constant(0), b.constant(parts), 1, [&](OpFoldResult part) {
+      stagePart(place, count, part,
+                b.multiply(part, b.constant(getStagedWords() / parts)));
+    });
+  }
+  if (sumsWait())
     return emitWaitingColumns(place, count);
-  stageWords(place, count);
   emitPanels(place, b.constant(0), count);
 }
 
-/// Where the reduction is cut: blocks of columns, whose sums wait in memory.
+/// Blocks of columns, whose sums wait in memory.
 void Emitter::emitWaitingColumns(const Place &place, OpFoldResult count) {
   int64_t width = op.getTile()[1] * lanes;
   int64_t columns = *getConstantIntValue(column.extent);
-  int64_t panels =
-      getWaitingColumns(columns, width, rowStream.getPositions()) / width;
+  int64_t panels = getSummed() / width;
   Range whole = panelRange;
   auto emit = [&] {
     firstPanel = panelRange.lower;
     multiplyParts(place, count);
-    emitPanels(place, b.constant(0), count);
+    // Row by row, so that the lines of the result are written as a whole.
+    bool isWhole = getConstantIntValue(b.remainder(count, lanes)) == 0;
+    b.loop(b.constant(0), count, lanes, [&](OpFoldResult row) {
+      OpFoldResult end = b.add(row, b.constant(lanes));
+      emitPanels(place, row, isWhole ? end : b.minimum(end, count));
+    });
   };
   if (panels >= llvm::divideCeil(columns, width))
     return emit();
@@ -139,10 +171,11 @@ OpFoldResult Emitter::getStagedOffset(OpFoldResult position) {
                b.multiply(row.lhs, b.remainder(at, line)));
 }
 
-/// Writes word w of row r to words[w * pitch + r], and of as many more rows as
-/// taps reach. Rows beyond are copies of the last one, so that nothing outside
-/// the operand is read.
-void Emitter::stageWords(const Place &place, OpFoldResult count) {
+/// Writes word w of a part, of row r, to words[(to + w) * pitch + r], and of as
+/// many more rows as taps reach. Rows beyond are copies of the last one, so
+/// that nothing outside the operand is read.
+void Emitter::stagePart(const Place &place, OpFoldResult count,
+                        OpFoldResult part, OpFoldResult to) {
   int64_t pitch = rowStream.getPitch();
   int64_t taps = rowStream.getTaps();
   int64_t line = rowStream.getLine();
@@ -204,34 +237,36 @@ void Emitter::stageWords(const Place &place, OpFoldResult count) {
                b.add(to, b.multiply(i, b.constant(inner))));
         });
       };
-  walk(walked, place.lhs, b.constant(0));
+  walk(walked, b.add(place.lhs, b.multiply(part, b.constant(runWords * step))),
+       to);
 }
 
-/// The weights of entry `entry`, in all lanes.
-Value Emitter::loadEntry(OpFoldResult entry) {
+/// The 32 bits of weights `at` (a word of the stream).
+Value Emitter::loadWord(OpFoldResult at) {
   Type element = cast<MemRefType>(rhs.flat.getType()).getElementType();
-  auto type = VectorType::get(step * lanes, element);
-  if (step == 1) {
-    Value scalar = memref::LoadOp::create(b, rhs.flat, b.value(entry));
-    return vector::BroadcastOp::create(b, type, scalar);
-  }
-  Value bytes =
+  Value word =
       vector::LoadOp::create(b, VectorType::get(step, element), rhs.flat,
-                             b.value(b.multiply(entry, b.constant(step))));
+                             b.value(b.multiply(at, b.constant(step))));
   auto one = VectorType::get(1, b.getI32Type());
-  Value scalar = vector::ExtractOp::create(
-      b, vector::BitCastOp::create(b, one, bytes), ArrayRef<int64_t>{0});
-  auto all = VectorType::get(lanes, b.getI32Type());
-  return vector::BitCastOp::create(b, type,
-                                   vector::BroadcastOp::create(b, all, scalar));
+  return vector::ExtractOp::create(b, vector::BitCastOp::create(b, one, word),
+                                   ArrayRef<int64_t>{0});
+}
+
+/// Where an entry reads in the stage, which word `at` says.
+OpFoldResult Emitter::loadPlace(OpFoldResult at) {
+  return arith::IndexCastOp::create(b, b.getIndexType(), loadWord(at))
+      .getResult();
 }
 
 /// Adds the products of one entry to the sums of all positions.
 void Emitter::multiplyEntry(OpFoldResult entry, MutableArrayRef<Value> sums) {
-  Value weight = loadEntry(entry);
-  Value at = arith::IndexCastOp::create(
-      b, b.getIndexType(),
-      memref::LoadOp::create(b, offsets.flat, b.value(entry)));
+  Type weights = cast<MemRefType>(rhs.flat.getType()).getElementType();
+  OpFoldResult record = b.multiply(entry, b.constant(2));
+  Value weight = vector::BitCastOp::create(
+      b, VectorType::get(step * lanes, weights),
+      vector::BroadcastOp::create(b, VectorType::get(lanes, b.getI32Type()),
+                                  loadWord(record)));
+  OpFoldResult at = loadPlace(b.add(record, b.constant(1)));
   Type element = cast<MemRefType>(lhs.flat.getType()).getElementType();
   Type word = cast<MemRefType>(words.getType()).getElementType();
   for (auto [v, sum] : llvm::enumerate(sums)) {
@@ -246,16 +281,20 @@ void Emitter::multiplyEntry(OpFoldResult entry, MutableArrayRef<Value> sums) {
   }
 }
 
-/// Sums of the entries of `list`, which are stored as column `at` of the sums
-/// and, where the reduction has parts, added to what is there.
-void Emitter::multiplyList(OpFoldResult list, OpFoldResult at) {
+/// Sums of the entries of the list `i` behind `first`, where those of column
+/// `from` lie first. They are stored and, where the reduction has parts, added
+/// to what is there.
+void Emitter::multiplyList(OpFoldResult first, OpFoldResult i,
+                           OpFoldResult from) {
   int64_t positions = rowStream.getPositions();
   int64_t vectors = positions / lanes;
   auto type = VectorType::get(lanes, op.getAccumulator());
   Value zero = arith::ConstantOp::create(b, b.getZeroAttr(type));
-  auto startOf = [&](OpFoldResult channel) -> OpFoldResult {
-    Value start = memref::LoadOp::create(b, starts.flat, b.value(channel));
-    return arith::IndexCastOp::create(b, b.getIndexType(), start).getResult();
+  OpFoldResult list = b.multiply(b.add(first, i), b.constant(2));
+  auto fact = [&](int64_t f) -> OpFoldResult {
+    Value value = memref::LoadOp::create(b, starts.flat,
+                                         b.value(b.add(list, b.constant(f))));
+    return arith::IndexCastOp::create(b, b.getIndexType(), value).getResult();
   };
   // Few float sums would wait for each other: entries take turns among several,
   // unless the policy fixes the order.
@@ -270,8 +309,8 @@ void Emitter::multiplyList(OpFoldResult list, OpFoldResult at) {
                     MutableArrayRef(inner).slice(turn * vectors, vectors));
             });
   };
-  OpFoldResult first = startOf(list);
-  OpFoldResult last = startOf(b.add(list, b.constant(1)));
+  OpFoldResult entry = fact(0), end = fact(2);
+  OpFoldResult at = rowStream.getSorted() > 1 ? b.subtract(fact(1), from) : i;
   auto slot = [&](int64_t v) {
     return b.value(
         b.add(b.multiply(at, b.constant(positions)), b.constant(v * lanes)));
@@ -281,15 +320,15 @@ void Emitter::multiplyList(OpFoldResult list, OpFoldResult at) {
     for (int64_t v = 0; v < vectors; ++v)
       sums[v] = vector::LoadOp::create(b, type, columnSums, slot(v));
   if (ways > 1) {
-    OpFoldResult rest = b.remainder(b.subtract(last, first), ways);
-    OpFoldResult whole = b.subtract(last, rest);
-    walk(first, whole, ways, sums);
+    OpFoldResult rest = b.remainder(b.subtract(end, entry), ways);
+    OpFoldResult whole = b.subtract(end, rest);
+    walk(entry, whole, ways, sums);
     for (int64_t i = vectors; i < ways * vectors; ++i)
       sums[i % vectors] = arith::AddFOp::create(b, sums[i % vectors], sums[i]);
     sums.resize(vectors);
-    first = whole;
+    entry = whole;
   }
-  walk(first, last, 1, sums);
+  walk(entry, end, 1, sums);
   for (auto [v, sum] : llvm::enumerate(sums))
     vector::StoreOp::create(b, sum, columnSums, slot(int64_t(v)));
 }
@@ -299,11 +338,11 @@ void Emitter::multiplyStream(const Place &place) {
   OpFoldResult end =
       b.minimum(b.constant(lanes), b.subtract(column.extent, place.rhs));
   b.loop(b.constant(0), end, 1,
-         [&](OpFoldResult c) { multiplyList(b.add(place.rhs, c), c); });
+         [&](OpFoldResult c) { multiplyList(place.rhs, c, place.rhs); });
 }
 
 /// Sums of a block of columns, which wait in memory while the reduction is
-/// staged part by part.
+/// walked part by part.
 void Emitter::multiplyParts(const Place &place, OpFoldResult count) {
   int64_t parts = rowStream.getParts();
   int64_t width = op.getTile()[1] * lanes;
@@ -315,18 +354,17 @@ void Emitter::multiplyParts(const Place &place, OpFoldResult count) {
   auto type = VectorType::get(lanes, op.getAccumulator());
   Value zero = arith::ConstantOp::create(b, b.getZeroAttr(type));
   OpFoldResult positions = b.constant(rowStream.getPositions());
-  b.loop(b.constant(0), b.multiply(length, positions), lanes,
-         [&](OpFoldResult at) {
-           vector::StoreOp::create(b, zero, columnSums, b.value(at));
-         });
-  OpFoldResult run = b.divide(reductions.back().extent, parts);
+  if (parts > 1)
+    b.loop(b.constant(0), b.multiply(length, positions), lanes,
+           [&](OpFoldResult at) {
+             vector::StoreOp::create(b, zero, columnSums, b.value(at));
+           });
   b.loop(b.constant(0), b.constant(parts), 1, [&](OpFoldResult part) {
-    Place from = place;
-    from.lhs = b.add(place.lhs, b.multiply(part, run));
-    stageWords(from, count);
+    if (!stagesAll())
+      stagePart(place, count, part, b.constant(0));
     OpFoldResult lists = b.add(b.multiply(part, column.extent), lower);
     b.loop(b.constant(0), length, 1,
-           [&](OpFoldResult c) { multiplyList(b.add(lists, c), c); });
+           [&](OpFoldResult c) { multiplyList(lists, c, lower); });
   });
 }
 
@@ -368,15 +406,16 @@ void Emitter::finishRow(const Place &place, const Columns &columns,
   finish(findRow(place, row), 1, columns, sums);
 }
 
+/// Finishes the rows from `lower` to `upper` of the block.
 void Emitter::emitStreamPanel(const Place &place, const Columns &columns,
-                              OpFoldResult count) {
+                              OpFoldResult lower, OpFoldResult upper) {
   int64_t vectors = columns.vectors;
   int64_t positions = rowStream.getPositions();
   int64_t width = op.getTile()[1] * lanes;
   OpFoldResult panel = b.constant(0);
   if (instruction.isTile())
     multiplyStreamTiles(place, vectors);
-  else if (rowStream.getParts() == 1)
+  else if (!sumsWait())
     multiplyStream(place);
   else
     panel = b.multiply(
@@ -407,12 +446,12 @@ void Emitter::emitStreamPanel(const Place &place, const Columns &columns,
       finishRow(place, columns, b.add(row, r), sums);
     });
   };
-  OpFoldResult rest = b.remainder(count, lanes);
-  OpFoldResult whole = b.subtract(count, rest);
+  OpFoldResult rest = b.remainder(b.subtract(upper, lower), lanes);
+  OpFoldResult whole = b.subtract(upper, rest);
   // Squares of rows lie within one line.
   int64_t line = getLine();
   bool apart = line % lanes != 0 || rowStream.getLine() != 0;
-  b.loop(b.constant(0), whole, lanes, [&](OpFoldResult row) {
+  b.loop(lower, whole, lanes, [&](OpFoldResult row) {
     // A square of each vector has no room in registers.
     if (hasLongEpilogue() || apart || vectors > 1)
       return rowByRow(row, b.constant(lanes));
@@ -424,5 +463,5 @@ void Emitter::emitStreamPanel(const Place &place, const Columns &columns,
   });
   // A loop of one iteration, or none.
   if (getConstantIntValue(rest) != 0)
-    b.loop(whole, count, lanes, [&](OpFoldResult row) { rowByRow(row, rest); });
+    b.loop(whole, upper, lanes, [&](OpFoldResult row) { rowByRow(row, rest); });
 }

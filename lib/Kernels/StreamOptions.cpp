@@ -106,9 +106,11 @@ static bool describe(Candidate &c, const ContractionDims &dims) {
   int64_t rows = 1;
   for (unsigned d : dims.rows)
     rows *= ShapedType::isDynamic(bounds[d]) ? kTypicalRows : bounds[d];
-  p.canCut = dims.reductions.size() == 1;
   p.rows = rows;
   describeWindow(op, dims, p);
+  // Parts of a window change the order in which it is summed up.
+  if (dims.reductions.size() == 1 || (p.taps > 1 && !isStrict(op)))
+    p.run = run / c.order.step;
   if (p.taps > 1) {
     int64_t inner = bounds[dims.rows.back()];
     p.rows = ShapedType::isDynamic(inner) ? kTypicalRows : inner;
@@ -215,10 +217,10 @@ static void apply(IRRewriter &rewriter, const Candidate &c,
   Type element = c.order.step == 1 ? rewriter.getF32Type()
                                    : Type(rewriter.getIntegerType(8));
   int64_t positions = plan.vectors * c.problem.lanes;
-  auto storage =
-      RowStreamAttr::get(rewriter.getContext(), entries, positions, plan.pitch,
-                         c.problem.taps, plan.flat ? c.problem.line : 0,
-                         c.order.channels, c.order.depth, plan.parts);
+  auto storage = RowStreamAttr::get(
+      rewriter.getContext(), entries, positions, plan.pitch, c.problem.taps,
+      plan.flat ? c.problem.line : 0, c.order.channels, c.order.depth,
+      plan.parts, plan.sorted);
   auto tensorOf = [](ArrayRef<int64_t> shape, Type type) -> Type {
     return RankedTensorType::get(shape, type);
   };
@@ -229,8 +231,9 @@ static void apply(IRRewriter &rewriter, const Candidate &c,
   auto sums = static_cast<int64_t>(llvm::alignTo(columns, width));
   auto groups = static_cast<int64_t>(llvm::divideCeil(columns, channels));
   auto pack = kernel::PackStreamOp::create(
-      rewriter, loc, tensorOf({entries, channels * c.order.step}, element),
-      tensorOf({entries}, i32), tensorOf({groups * plan.parts + 1}, i32),
+      rewriter, loc,
+      tensorOf({entries, (channels + 1) * c.order.step}, element),
+      tensorOf({2 * groups * plan.parts + 1}, i32),
       isInteger ? tensorOf({1, sums}, i32) : Type(), densePack.getSource(),
       densePack.getColumnAttr(), densePack.getReductionsAttr(),
       rewriter.getI64IntegerAttr(c.order.step), storage,
@@ -238,8 +241,7 @@ static void apply(IRRewriter &rewriter, const Candidate &c,
       densePack.getIsUnsignedAttr() ? rewriter.getUnitAttr() : UnitAttr());
   rewriter.modifyOpInPlace(op, [&] {
     op.getRhsMutable().assign(pack.getValues());
-    op.getStreamMutable().assign(
-        ValueRange{pack.getOffsets(), pack.getStarts()});
+    op.getStreamMutable().assign(pack.getStarts());
     op.getSumsMutable().assign(isInteger ? ValueRange(pack.getSums())
                                          : ValueRange());
     op.setPacked(false);

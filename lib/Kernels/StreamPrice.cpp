@@ -7,78 +7,136 @@
 #include "tamis/Target/Target.h"
 #include "llvm/Support/MathExtras.h"
 #include <algorithm>
+#include <cmath>
 
 using namespace mlir;
 using namespace mlir::tamis;
 
-/// The stage lies on the stack of whoever runs the kernel.
-static constexpr int64_t kMostStageBytes = 256 << 10;
+/// Columns whose lists are sorted together: enough for runs of equal lengths,
+/// few enough for several tasks.
+static constexpr int64_t kSortedColumns = 64;
+
+/// Longer lists cost little to leave.
+static constexpr double kLongList = 64;
+
+namespace {
+/// One way to walk a stream, and what it costs.
+struct Walk {
+  const StreamProblem &p;
+  int64_t vectors, parts;
+  bool flat;
+  int64_t positions, pitch;
+  /// Staged words of all parts; lists, and entries of one.
+  int64_t words;
+  double lists, length;
+  bool isSorted;
+
+  Walk(const StreamProblem &p, int64_t vectors, bool flat, int64_t parts)
+      : p(p), vectors(vectors), parts(parts), flat(flat),
+        positions(vectors * p.lanes) {
+    int64_t reach = p.taps - 1 + (flat ? (p.lineTaps - 1) * p.line : 0);
+    pitch = llvm::alignTo(positions + reach, p.lanes);
+    words = p.words / p.taps / (flat ? p.lineTaps : 1);
+    lists = double(parts * llvm::divideCeil(p.columns, p.channels));
+    length = double(p.entries) / lists;
+    // The lengths of few lists come again with every block, until the processor
+    // knows them; few rows are tasks of few columns.
+    isSorted = p.channels == 1 && positions >= 16 && length < kLongList &&
+               p.columns > kSortedColumns;
+  }
+
+  double fact(StringRef name) const { return getFact(p.profile, name); }
+
+  /// Bytes of what one part stages.
+  int64_t getStage() const { return words / parts * pitch * kWordBytes; }
+
+  bool sumsWait() const { return parts > 1 || isSorted; }
+
+  /// Products of one entry.
+  double priceEntry() const {
+    double entry = double(vectors * p.channels) * p.cycles;
+    // Other taps read between the lines of L1.
+    if (p.taps > 1)
+      entry *= fact("row_stream.unaligned");
+    entry += fact("row_stream.entry");
+    // The generator lets entries take turns where there are few sums, and the
+    // processor goes ahead to the next list where it foresees the end of one.
+    if (!p.isInteger && !isSorted)
+      entry = std::max(entry, fact("row_stream.latency") /
+                                  double(vectors >= 4 ? 1 : 4 / vectors));
+    // Words of several channels are copied before they are multiplied.
+    if (p.channels > 1)
+      entry += double(vectors) * fact("row_stream.gathered");
+    // Whole lines come from L2, the first a cycle later; words shorter than a
+    // line share one. Other arrays pass through L1 beside the stage.
+    constexpr int64_t lineBytes = 64;
+    int64_t bytes = positions * kWordBytes;
+    double fromL2 =
+        1 +
+        double(bytes < lineBytes ? bytes : llvm::alignTo(bytes, lineBytes)) /
+            fact("l2.bytes_per_cycle");
+    double stage = double(getStage()) / double(p.l1);
+    double lost = fact("row_stream.lost");
+    double missing =
+        stage < 1 ? lost * stage : 1 - (1 - lost) / std::sqrt(stage);
+    return entry + missing * std::max(0.0, fromL2 - entry);
+  }
+
+  /// Going from one list to the next.
+  double priceList() const {
+    double sums = sumsWait() ? double(positions * kWordBytes) : 0;
+    return fact(isSorted ? "row_stream.sorted" : "row_stream.column") +
+           sums / fact("l2.bytes_per_cycle");
+  }
+
+  /// How often a word is staged.
+  int64_t countStagings() const {
+    return stagesAllParts(words, pitch, parts)
+               ? 1
+               : llvm::divideCeil(
+                     p.columns,
+                     getWaitingColumns(p.columns,
+                                       isSorted ? kSortedColumns : p.lanes,
+                                       positions, /*stagesAll=*/false));
+  }
+
+  /// A block of positions.
+  double priceBlock() const {
+    // A square of 16 lanes takes four shuffles for 16 words, one of 8 three
+    // for 8.
+    double transposed =
+        fact("row_stream.transposed") * (p.lanes > 8 ? 2.0 / 3 : 1);
+    double finished = double(p.columns * positions) *
+                      (transposed + (flat ? fact("row_stream.finished") : 0));
+    return double(p.entries) * priceEntry() + lists * priceList() +
+           double(countStagings() * words * pitch) * transposed + finished;
+  }
+
+  double price() const {
+    int64_t rows = flat ? (p.lines - 1) * p.line + p.rows : p.rows;
+    int64_t outer = flat ? p.outer / p.lines : p.outer;
+    return double(outer * llvm::divideCeil(rows, positions)) * priceBlock();
+  }
+};
+} // namespace
 
 static StreamPlan price(const StreamProblem &p, int64_t vectors, bool flat,
                         int64_t parts) {
-  auto fact = [&](StringRef name) { return getFact(p.profile, name); };
-  int64_t positions = vectors * p.lanes;
-  int64_t reach = p.taps - 1 + (flat ? (p.lineTaps - 1) * p.line : 0);
-  StreamPlan plan;
-  plan.vectors = vectors;
-  plan.flat = flat;
-  plan.parts = parts;
-  plan.pitch = llvm::divideCeil(positions + reach, p.lanes) * p.lanes;
-  int64_t words = p.words / p.taps / (flat ? p.lineTaps : 1) / parts;
-  auto staged = double(words * plan.pitch);
+  Walk walk(p, vectors, flat, parts);
   // A quarter of L2: beyond, entries wait for more than its bandwidth.
-  if (staged * kWordBytes > double(std::min(p.l2 / 4, kMostStageBytes)))
+  if (walk.getStage() > std::min(p.l2 / 4, kMostStageBytes))
     return {};
-  // Sums that wait while the next part is staged, block by block of columns.
-  double waiting = parts == 1 ? 0 : double(p.columns * positions);
-  int64_t stagings =
-      parts == 1
-          ? 1
-          : llvm::divideCeil(p.columns,
-                             getWaitingColumns(p.columns, p.lanes, positions));
-  // The generator lets entries take turns where there are few sums.
-  double latency = 1;
-  if (!p.isInteger)
-    latency =
-        fact("row_stream.latency") / double(vectors >= 4 ? 1 : 4 / vectors);
-  double entry = std::max(double(vectors * p.channels) * p.cycles, latency);
-  // Those of several channels are copied before they are multiplied.
-  if (p.channels > 1)
-    entry += double(vectors) * fact("row_stream.gathered");
-  // Every column walks the whole stage, so that L1 holds all of it or nothing.
-  // Whole lines come from L2; words shorter than a line share one.
-  constexpr int64_t lineBytes = 64;
-  int64_t bytes = positions * kWordBytes;
-  if (staged * kWordBytes > double(p.l1) * 0.75)
-    entry = std::max(
-        entry,
-        double(bytes < lineBytes ? bytes : llvm::alignTo(bytes, lineBytes)) /
-            fact("l2.bytes_per_cycle"));
-  // A square of 16 lanes takes four shuffles for 16 words, one of 8 three
-  // for 8.
-  double transposed =
-      fact("row_stream.transposed") * (p.lanes > 8 ? 2.0 / 3 : 1);
-  double finished = double(p.columns * positions) *
-                    (transposed + (flat ? fact("row_stream.finished") : 0));
-  double lists = double(parts * llvm::divideCeil(p.columns, p.channels));
-  double block =
-      double(p.entries) * (entry + fact("row_stream.entry")) +
-      lists * fact("row_stream.column") +
-      double(stagings * parts) * staged * transposed + finished +
-      // Written and read once more for each part.
-      2 * double(parts) * waiting * kWordBytes / fact("l2.bytes_per_cycle");
-  int64_t rows = flat ? (p.lines - 1) * p.line + p.rows : p.rows;
-  int64_t outer = flat ? p.outer / p.lines : p.outer;
-  plan.cycles = double(outer * llvm::divideCeil(rows, positions)) * block;
-  return plan;
+  return {
+      vectors,     flat, walk.pitch, parts, walk.isSorted ? kSortedColumns : 1,
+      walk.price()};
 }
 
 /// Into how many parts of whole squares of words the reduction may be cut.
-static SmallVector<int64_t> getParts(const StreamProblem &p, bool flat) {
+static SmallVector<int64_t> getParts(const StreamProblem &p) {
   SmallVector<int64_t> counts{1};
-  if (p.canCut && !flat && p.channels == 1)
+  if (p.channels == 1)
     for (int64_t parts : {2, 3, 4, 6, 8, 12, 16, 24, 32})
-      if (p.words % (parts * p.lanes) == 0)
+      if (p.run > 0 && p.run % (parts * p.lanes) == 0)
         counts.push_back(parts);
   return counts;
 }
@@ -90,7 +148,7 @@ SmallVector<StreamPlan> mlir::tamis::planStreams(const StreamProblem &problem,
     if (flat && problem.line == 0)
       continue;
     for (int64_t vectors = 1; vectors <= problem.mostVectors; ++vectors)
-      for (int64_t parts : getParts(problem, flat))
+      for (int64_t parts : getParts(problem))
         if (StreamPlan plan = price(problem, vectors, flat, parts);
             plan.vectors != 0)
           plans.push_back(plan);

@@ -25,8 +25,8 @@ struct StreamProblem {
   /// Columns of an entry, and vectors of positions that leave room for the sums
   /// of all of them.
   int64_t channels = 1, mostVectors = 8;
-  /// The reduction is one loop, which can be cut into parts.
-  bool canCut = false;
+  /// Words of the innermost reduction if it can be cut into parts, else 0.
+  int64_t run = 0;
   /// Where the other cycles come from.
   ProfileAttr profile;
   bool isInteger = false;
@@ -36,13 +36,13 @@ struct StreamProblem {
 
 /// How a stream is walked: vectors of positions in a block (0 if its stage
 /// would not fit), whether lines are one loop, words from one staged word to
-/// the next, parts of the reduction that are staged one by one, and the price
-/// in cycles.
+/// the next, parts of the reduction that are walked one by one, columns whose
+/// lists are sorted by their lengths, and the price in cycles.
 struct StreamPlan {
   int64_t vectors = 0;
   bool flat = false;
   int64_t pitch = 0;
-  int64_t parts = 1;
+  int64_t parts = 1, sorted = 1;
   double cycles = 0;
 };
 

@@ -14,17 +14,14 @@ using namespace mlir;
 using namespace mlir::tamis;
 using namespace mlir::tamis::kernel;
 
-/// The next `depth` staged words that the entries from `entry` on name, one
-/// behind the other.
-void Emitter::gatherWords(OpFoldResult entry) {
+/// The next `depth` staged words, one behind the other; words of the stream
+/// from `places` on say where they lie.
+void Emitter::gatherWords(OpFoldResult places) {
   int64_t positions = rowStream.getPositions();
   Type word = cast<MemRefType>(words.getType()).getElementType();
   Type element = cast<MemRefType>(gathered.getType()).getElementType();
   for (int64_t e = 0; e < rowStream.getDepth(); ++e) {
-    Value at = arith::IndexCastOp::create(
-        b, b.getIndexType(),
-        memref::LoadOp::create(b, offsets.flat,
-                               b.value(b.add(entry, b.constant(e)))));
+    OpFoldResult at = loadPlace(b.add(places, b.constant(e)));
     for (int64_t p = 0; p < positions; p += lanes) {
       Value staged =
           vector::LoadOp::create(b, VectorType::get(lanes, word), words,
@@ -44,13 +41,13 @@ void Emitter::multiplyStreamTiles(const Place &place, int64_t vectors) {
   int64_t channels = rowStream.getChannels();
   int64_t depth = rowStream.getDepth();
   int64_t across = positions / lanes;
-  auto startOf = [&](OpFoldResult list) -> OpFoldResult {
-    Value start = memref::LoadOp::create(b, starts.flat, b.value(list));
+  OpFoldResult list = b.multiply(b.divide(place.rhs, channels), b.constant(2));
+  auto startOf = [&](OpFoldResult at) -> OpFoldResult {
+    Value start = memref::LoadOp::create(b, starts.flat, b.value(at));
     return arith::IndexCastOp::create(b, b.getIndexType(), start).getResult();
   };
-  OpFoldResult list = b.divide(place.rhs, channels);
   OpFoldResult first = startOf(list);
-  OpFoldResult last = startOf(b.add(list, b.constant(1)));
+  OpFoldResult last = startOf(b.add(list, b.constant(2)));
   SmallVector<Value> sums;
   for (int64_t i = 0; i < vectors * across; ++i)
     sums.push_back(instruction.buildTileZero(b, loc, lanes, lanes));
@@ -58,12 +55,13 @@ void Emitter::multiplyStreamTiles(const Place &place, int64_t vectors) {
   Value rowStride = b.value(b.constant(positions * step));
   b.carry(first, last, depth, sums,
           [&](Value entry, SmallVectorImpl<Value> &inner) {
-            gatherWords(OpFoldResult(entry));
+            // Words of entries that lie together, then their places.
+            OpFoldResult from = b.multiply(entry, b.constant(channels + 1));
+            gatherWords(b.add(from, b.constant(channels * depth)));
             SmallVector<Value> rows(across);
             for (int64_t j = 0; j < vectors; ++j) {
-              OpFoldResult at =
-                  b.add(b.multiply(entry, b.constant(channels * step)),
-                        b.constant(j * lanes * depth * step));
+              OpFoldResult at = b.multiply(
+                  b.add(from, b.constant(j * lanes * depth)), b.constant(step));
               Value weights =
                   instruction.buildTileLoad(b, loc, rhs.flat, b.value(at),
                                             weightStride, lanes, depth * step,

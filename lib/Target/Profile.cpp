@@ -50,8 +50,14 @@ static constexpr std::pair<StringLiteral, double> kFacts[] = {
     {"row_stream.entry", 0.5},
     // A chain of float additions takes this long for every entry.
     {"row_stream.latency", 4},
-    // Leaving the loop of one column: a mispredicted branch.
+    // Leaving the loop of one column: a mispredicted branch, or one that is not
+    // where lists are sorted by their lengths.
     {"row_stream.column", 20},
+    {"row_stream.sorted", 9},
+    // The share of a stage as large as L1 that is not there when it is read.
+    {"row_stream.lost", 0.25},
+    // Products of taps, whose vectors lie across two lines, beside others.
+    {"row_stream.unaligned", 1.5},
     // A word that is transposed on its way into the stage or out of
     // accumulators.
     {"row_stream.transposed", 0.5},

@@ -180,15 +180,33 @@ def test_results_in_a_padded_tensor(height, width):
     check(nodes, {"x": v.floats(1, 45, height, width)}, {**parameters, "w": w})
 
 
-@pytest.mark.parametrize("columns", [1536, 1000])
+@pytest.mark.parametrize("depth, columns", [(384, 1536), (384, 1000), (2048, 900)])
 @pytest.mark.parametrize("rows", [64, 130])
-def test_sums_of_blocks_of_columns_wait(columns, rows):
-    """More columns than there is room for sums beside a stage: the reduction is cut for one block of columns after the other."""
+def test_sums_of_blocks_of_columns_wait(depth, columns, rows):
+    """More columns than there is room for sums beside a stage, of all parts of the reduction or of one: a block of columns after the other."""
     v = Values()
-    w = sparse(v, 0.8, 384, columns)
+    w = sparse(v, 0.8, depth, columns)
     for options in {}, {"threads": 2}:
-        check([node("MatMul", "x w", "h"), node("Add", "h b", "s"), node("Relu", "s")], {"x": v.floats(rows, 384)},
+        check([node("MatMul", "x w", "h"), node("Add", "h b", "s"), node("Relu", "s")], {"x": v.floats(rows, depth)},
               {"w": w, "b": v.floats(columns)}, **options)
+
+
+@pytest.mark.parametrize("columns, height, width", [(100, 9, 14), (32, 14, 70)])
+def test_windows_in_parts(columns, height, width):
+    """Input channels of windows are cut, those of 100 columns into sorted lists; a strict policy keeps the order of the sum."""
+    v = Values()
+    x, w = {"x": v.floats(2, 128, height, width)}, sparse(v, 0.8, columns, 128, 3, 3)
+    nodes = [node("Conv", "x w b", "h", pads=[1] * 4), node("Relu", "h")]
+    for options in {}, {"threads": 2}:
+        check(nodes, x, {"w": w, "b": v.floats(columns)}, **options)
+    data = model(nodes, x, {"w": w, "b": v.floats(columns)})
+    for strict in False, True:
+        layer, = tamis.compile(data, cache="off", target="x86-64-v3", strict=strict).report()["layers"]
+        assert (" in " in layer["chosen"]) != strict, layer["chosen"]
+    values = sparse_bytes(v, 0.8, columns, 128, 3, 3, block=1)
+    p = parameters(v, np.where(np.repeat(v.random.random((columns, 32, 3, 3)) < 0.8, 4, axis=1), 0, values).astype(np.int8), columns,
+                   b=v.random.integers(-999, 999, columns).astype(np.int32))
+    check_quantized(node("QLinearConv", "x xs xz w ws wz ys yz b", pads=[1] * 4), [{"x": v.integers(np.uint8, *x["x"].shape)}], p, np.int8)
 
 
 def test_convolution_of_one_dimension():

@@ -80,6 +80,16 @@ func.func private @stream_depth() attributes {a = #tamis.row_stream<entries = 24
 
 // -----
 
+// expected-error@+1 {{row_stream expected one part, or parts of one channel at a time, got 2}}
+func.func private @stream_parts() attributes {a = #tamis.row_stream<entries = 32, positions = 8, pitch = 8, channels = 16, depth = 16, parts = 2>}
+
+// -----
+
+// expected-error@+1 {{row_stream expected lists in order, or sorted ones of one channel at a time, got 128}}
+func.func private @stream_sorted() attributes {a = #tamis.row_stream<entries = 32, positions = 8, pitch = 8, channels = 16, depth = 16, sorted = 128>}
+
+// -----
+
 // expected-error@+1 {{block_list expected no negative entries, got -1}}
 func.func private @list_entries() attributes {a = #tamis.block_list<entries = -1, steps = 8, run = 8>}
 

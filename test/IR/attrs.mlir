@@ -57,9 +57,11 @@ func.func private @schemes() attributes {
 // CHECK-SAME: g = #tamis.n_of_m<entries = 16, selection = #tamis.x86_select_fma<lanes = 8, kept = 2>>,
 // CHECK-SAME: h = #tamis.n_of_m<entries = 32, selection = #tamis.x86_select_madd<lanes = 16>>,
 // CHECK-SAME: i = #tamis.codebook<entries = 9, lookup = #tamis.x86_lookup<bytes = 4, elements = 8>>,
-// CHECK-SAME: j = #tamis.bounded<entries = 9, steps = 2, run = 183>
+// CHECK-SAME: j = #tamis.bounded<entries = 9, steps = 2, run = 183>,
+// CHECK-SAME: k = #tamis.row_stream<entries = 3, positions = 32, pitch = 40, taps = 3, parts = 4, sorted = 128>
 func.func private @storages() attributes {
   a = #tamis.row_stream<positions = 32, entries = 3, pitch = 32>,
+  k = #tamis.row_stream<positions = 32, entries = 3, pitch = 40, sorted = 128, parts = 4, taps = 3>,
   b = #tamis.row_stream<positions = 32, entries = 3, pitch = 56, taps = 3, line = 10>,
   c = #tamis.bitmask<entries = 3, unit = 2, expansion = #tamis.x86_shuffle<bytes = 2>>,
   d = #tamis.bitmask<unit = 1, entries = 3, expansion = #tamis.x86_expand<bytes = 4>>,

@@ -235,35 +235,26 @@ func.func @fake_quant_empty_range(%x: tensor<4xf32>, %s: tensor<f32>) -> tensor<
 
 func.func @stream_column(%w: tensor<8x4xf32>) {
   // expected-error@+1 {{column expected a dimension of rank 2, got 2}}
-  %v, %o, %s = tamis_kernel.pack_stream %w column 2 reductions [0] step 1 <entries = 9, positions = 32, pitch = 32>
-    : tensor<8x4xf32> -> tensor<9x1xf32>, tensor<9xi32>, tensor<5xi32>
+  %v, %s = tamis_kernel.pack_stream %w column 2 reductions [0] step 1 <entries = 9, positions = 32, pitch = 32>
+    : tensor<8x4xf32> -> tensor<9x2xf32>, tensor<9xi32>
   return
 }
 
 // -----
 
 func.func @stream_values(%w: tensor<8x4xf32>) {
-  // expected-error@+1 {{values expected 9x1}}
-  %v, %o, %s = tamis_kernel.pack_stream %w column 1 reductions [0] step 1 <entries = 9, positions = 32, pitch = 32>
-    : tensor<8x4xf32> -> tensor<9x4xf32>, tensor<9xi32>, tensor<5xi32>
-  return
-}
-
-// -----
-
-func.func @stream_offsets(%w: tensor<8x4xf32>) {
-  // expected-error@+1 {{offsets expected 9 elements}}
-  %v, %o, %s = tamis_kernel.pack_stream %w column 1 reductions [0] step 1 <entries = 9, positions = 32, pitch = 32>
-    : tensor<8x4xf32> -> tensor<9x1xf32>, tensor<8xi32>, tensor<5xi32>
+  // expected-error@+1 {{values expected 9x2}}
+  %v, %s = tamis_kernel.pack_stream %w column 1 reductions [0] step 1 <entries = 9, positions = 32, pitch = 32>
+    : tensor<8x4xf32> -> tensor<9x1xf32>, tensor<9xi32>
   return
 }
 
 // -----
 
 func.func @stream_starts(%w: tensor<8x4xf32>) {
-  // expected-error@+1 {{starts expected 5 elements}}
-  %v, %o, %s = tamis_kernel.pack_stream %w column 1 reductions [0] step 1 <entries = 9, positions = 32, pitch = 32>
-    : tensor<8x4xf32> -> tensor<9x1xf32>, tensor<9xi32>, tensor<4xi32>
+  // expected-error@+1 {{starts expected 9 elements}}
+  %v, %s = tamis_kernel.pack_stream %w column 1 reductions [0] step 1 <entries = 9, positions = 32, pitch = 32>
+    : tensor<8x4xf32> -> tensor<9x2xf32>, tensor<5xi32>
   return
 }
 
@@ -272,9 +263,9 @@ func.func @stream_starts(%w: tensor<8x4xf32>) {
 #lhs = affine_map<(m, n, k) -> (m, k)>
 #rhs = affine_map<(m, n, k) -> (k, n)>
 #out = affine_map<(m, n, k) -> (m, n)>
-func.func @storage_without_stream(%x: tensor<8x8xf32>, %v: tensor<9x1xf32>, %o: tensor<9xi32>, %e: tensor<8x8xf32>) -> tensor<8x8xf32> {
-  // expected-error@+1 {{expected 2 arrays beside the weights, got 0}}
-  %y = tamis_kernel.contract ins(%x, %v : tensor<8x8xf32>, tensor<9x1xf32>) outs(%e : tensor<8x8xf32>)
+func.func @storage_without_stream(%x: tensor<8x8xf32>, %v: tensor<9x2xf32>, %e: tensor<8x8xf32>) -> tensor<8x8xf32> {
+  // expected-error@+1 {{expected 1 arrays beside the weights, got 0}}
+  %y = tamis_kernel.contract ins(%x, %v : tensor<8x8xf32>, tensor<9x2xf32>) outs(%e : tensor<8x8xf32>)
     maps [#lhs, #rhs, #out] iterators ["parallel", "parallel", "reduction"] bounds [8, 8, 8] accumulator f32
     by #tamis.vector_fma<lanes = 8, fused = true> tile [8, 1, 0] {storage = #tamis.row_stream<entries = 9, positions = 8, pitch = 8>} -> tensor<8x8xf32>
   return %y : tensor<8x8xf32>
@@ -287,7 +278,7 @@ func.func @storage_without_stream(%x: tensor<8x8xf32>, %v: tensor<9x1xf32>, %o: 
 #out = affine_map<(m, n, k) -> (m, n)>
 func.func @storage_of_panels(%x: tensor<8x8xf32>, %v: tensor<1x1x8x8xf32>, %o: tensor<9xi32>, %e: tensor<8x8xf32>) -> tensor<8x8xf32> {
   // expected-error@+1 {{expected no packed panels with this storage}}
-  %y = tamis_kernel.contract ins(%x, %v : tensor<8x8xf32>, tensor<1x1x8x8xf32>) stream(%o, %o : tensor<9xi32>, tensor<9xi32>) outs(%e : tensor<8x8xf32>)
+  %y = tamis_kernel.contract ins(%x, %v : tensor<8x8xf32>, tensor<1x1x8x8xf32>) stream(%o : tensor<9xi32>) outs(%e : tensor<8x8xf32>)
     maps [#lhs, #rhs, #out] iterators ["parallel", "parallel", "reduction"] bounds [8, 8, 8] accumulator f32
     by #tamis.vector_fma<lanes = 8, fused = true> tile [8, 1, 0] {storage = #tamis.row_stream<entries = 9, positions = 8, pitch = 8>, packed} -> tensor<8x8xf32>
   return %y : tensor<8x8xf32>
@@ -324,9 +315,9 @@ func.func @bitmask_of_tiles(%x: tensor<16x64xi8>, %v: tensor<73xi8>, %m: tensor<
 #lhs = affine_map<(m, n, k) -> (m, k)>
 #rhs = affine_map<(m, n, k) -> (k, n)>
 #out = affine_map<(m, n, k) -> (m, n)>
-func.func @words_of_tiles(%x: tensor<16x64xi8>, %v: tensor<9x4xi8>, %o: tensor<9xi32>, %s: tensor<17xi32>, %e: tensor<16x16xi32>) -> tensor<16x16xi32> {
+func.func @words_of_tiles(%x: tensor<16x64xi8>, %v: tensor<9x8xi8>, %s: tensor<33xi32>, %e: tensor<16x16xi32>) -> tensor<16x16xi32> {
   // expected-error@+1 {{expected entries of a row stream to lie together for tiles, and only for them}}
-  %y = tamis_kernel.contract ins(%x, %v : tensor<16x64xi8>, tensor<9x4xi8>) stream(%o, %s : tensor<9xi32>, tensor<17xi32>) outs(%e : tensor<16x16xi32>)
+  %y = tamis_kernel.contract ins(%x, %v : tensor<16x64xi8>, tensor<9x8xi8>) stream(%s : tensor<33xi32>) outs(%e : tensor<16x16xi32>)
     maps [#lhs, #rhs, #out] iterators ["parallel", "parallel", "reduction"] bounds [16, 16, 64] accumulator i32
     by #tamis.x86_amx_int8 tile [16, 1, 0] {storage = #tamis.row_stream<entries = 9, positions = 16, pitch = 16>} -> tensor<16x16xi32>
   return %y : tensor<16x16xi32>

@@ -68,13 +68,13 @@ func.func @check(%c: i1) {
 }
 
 // CHECK-LABEL: func.func @stream
-// CHECK: %[[V:.+]], %[[O:.+]], %[[S:.+]], %[[T:.+]] = tamis_kernel.pack_stream %{{.+}} column 1 reductions [0] step 4 <entries = 9, positions = 8, pitch = 8> {bound = 128 : i64} : tensor<32x8xi8> -> tensor<9x4xi8>, tensor<9xi32>, tensor<9xi32> sums tensor<1x8xi32>
-// CHECK: tamis_kernel.contract ins(%{{.+}}, %[[V]] : tensor<8x32xi8>, tensor<9x4xi8>) stream(%[[O]], %[[S]] : tensor<9xi32>, tensor<9xi32>) sums(%[[T]] : tensor<1x8xi32>)
+// CHECK: %[[V:.+]], %[[S:.+]], %[[T:.+]] = tamis_kernel.pack_stream %{{.+}} column 1 reductions [0] step 4 <entries = 9, positions = 8, pitch = 8> {bound = 128 : i64} : tensor<32x8xi8> -> tensor<9x8xi8>, tensor<17xi32> sums tensor<1x8xi32>
+// CHECK: tamis_kernel.contract ins(%{{.+}}, %[[V]] : tensor<8x32xi8>, tensor<9x8xi8>) stream(%[[S]] : tensor<17xi32>) sums(%[[T]] : tensor<1x8xi32>)
 // CHECK-SAME: {storage = #tamis.row_stream<entries = 9, positions = 8, pitch = 8>}
 func.func @stream(%x: tensor<8x32xi8>, %w: tensor<32x8xi8>, %e: tensor<8x8xi32>) -> tensor<8x8xi32> {
-  %v, %o, %s, %t = tamis_kernel.pack_stream %w column 1 reductions [0] step 4 <entries = 9, positions = 8, pitch = 8> {bound = 128 : i64}
-    : tensor<32x8xi8> -> tensor<9x4xi8>, tensor<9xi32>, tensor<9xi32> sums tensor<1x8xi32>
-  %y = tamis_kernel.contract ins(%x, %v : tensor<8x32xi8>, tensor<9x4xi8>) stream(%o, %s : tensor<9xi32>, tensor<9xi32>) sums(%t : tensor<1x8xi32>) outs(%e : tensor<8x8xi32>)
+  %v, %s, %t = tamis_kernel.pack_stream %w column 1 reductions [0] step 4 <entries = 9, positions = 8, pitch = 8> {bound = 128 : i64}
+    : tensor<32x8xi8> -> tensor<9x8xi8>, tensor<17xi32> sums tensor<1x8xi32>
+  %y = tamis_kernel.contract ins(%x, %v : tensor<8x32xi8>, tensor<9x8xi8>) stream(%s : tensor<17xi32>) sums(%t : tensor<1x8xi32>) outs(%e : tensor<8x8xi32>)
     maps [affine_map<(m, n, k) -> (m, k)>, affine_map<(m, n, k) -> (k, n)>, affine_map<(m, n, k) -> (m, n)>]
     iterators ["parallel", "parallel", "reduction"] bounds [8, 8, 32] accumulator i32
     by #tamis.x86_maddubs<lanes = 8> tile [8, 1, 0] {storage = #tamis.row_stream<entries = 9, positions = 8, pitch = 8>} -> tensor<8x8xi32>

@@ -55,13 +55,14 @@ func.func @extra_of_other_order_is_gathered(%x: memref<2x8xf32>, %w: memref<1x1x
 // CHECK: %[[FIRST:.+]] = arith.index_cast
 // CHECK: %[[LAST:.+]] = arith.index_cast
 // CHECK: scf.for %{{.+}} = %[[FIRST]] to %[[LAST]] {{.+}} -> (vector<8xf32>, vector<8xf32>, vector<8xf32>, vector<8xf32>)
-// CHECK: vector.broadcast %{{.+}} : f32 to vector<8xf32>
+// CHECK: %[[WORD:.+]] = vector.broadcast %{{.+}} : i32 to vector<8xi32>
+// CHECK: vector.bitcast %[[WORD]] : vector<8xi32> to vector<8xf32>
 // CHECK-COUNT-4: vector.load %[[STAGE]]
 // CHECK: vector.shuffle
 // CHECK: arith.maximumf {{.+}} : vector<8xf32>
 // CHECK: return
-func.func @stream_of_floats(%x: memref<32x16xf32>, %v: memref<9x1xf32>, %p: memref<9xi32>, %s: memref<17xi32>, %o: memref<32x16xf32>) {
-  tamis_kernel.contract ins(%x, %v : memref<32x16xf32>, memref<9x1xf32>) stream(%p, %s : memref<9xi32>, memref<17xi32>) outs(%o : memref<32x16xf32>)
+func.func @stream_of_floats(%x: memref<32x16xf32>, %v: memref<9x2xf32>, %s: memref<33xi32>, %o: memref<32x16xf32>) {
+  tamis_kernel.contract ins(%x, %v : memref<32x16xf32>, memref<9x2xf32>) stream(%s : memref<33xi32>) outs(%o : memref<32x16xf32>)
     maps [#lhs, #rhs, #out] iterators ["parallel", "parallel", "reduction"] bounds [32, 16, 16] accumulator f32
     by #tamis.vector_fma<lanes = 8, fused = true> tile [32, 1, 0] {storage = #tamis.row_stream<entries = 9, positions = 32, pitch = 32>} epilogue {
   ^bb0(%acc: f32):
@@ -81,8 +82,8 @@ func.func @stream_of_floats(%x: memref<32x16xf32>, %v: memref<9x1xf32>, %p: memr
 // CHECK: vector.broadcast %{{.+}} : i32 to vector<8xi32>
 // CHECK: llvm.call_intrinsic "llvm.x86.avx2.pmadd.ub.sw"
 // CHECK: return
-func.func @stream_of_bytes(%x: memref<8x32xi8>, %v: memref<9x4xi8>, %p: memref<9xi32>, %s: memref<9xi32>, %t: memref<1x8xi32>, %o: memref<8x8xi32>) {
-  tamis_kernel.contract ins(%x, %v : memref<8x32xi8>, memref<9x4xi8>) stream(%p, %s : memref<9xi32>, memref<9xi32>) sums(%t : memref<1x8xi32>) outs(%o : memref<8x8xi32>)
+func.func @stream_of_bytes(%x: memref<8x32xi8>, %v: memref<9x8xi8>, %s: memref<17xi32>, %t: memref<1x8xi32>, %o: memref<8x8xi32>) {
+  tamis_kernel.contract ins(%x, %v : memref<8x32xi8>, memref<9x8xi8>) stream(%s : memref<17xi32>) sums(%t : memref<1x8xi32>) outs(%o : memref<8x8xi32>)
     maps [#lhs, #rhs, #out] iterators ["parallel", "parallel", "reduction"] bounds [8, 8, 32] accumulator i32
     by #tamis.x86_maddubs<lanes = 8> tile [8, 1, 0] {storage = #tamis.row_stream<entries = 9, positions = 8, pitch = 8>}
   return
@@ -190,13 +191,40 @@ func.func @codebook(%x: memref<1x640xf32>, %v: memref<1x1x320x8xi8>, %t: memref<
   return
 }
 
+// Both halves of the reduction are staged; the sums of sorted lists wait where
+// their columns say, and are finished eight rows at a time.
+// CHECK-LABEL: func.func @stream_in_parts
+// CHECK-DAG: %[[STAGE:.+]] = memref.alloca() {alignment = 64 : i64} : memref<256xf32>
+// CHECK-DAG: %[[SUMS:.+]] = memref.alloca() {alignment = 64 : i64} : memref<256xf32>
+// CHECK: scf.for %{{.+}} = %c0 to %c2 step %c1
+// CHECK: scf.for %[[PART:.+]] = %c0 to %c2 step %c1
+// CHECK: arith.muli %[[PART]], %c16
+// CHECK: %[[LIST:.+]] = arith.muli
+// CHECK: %[[AT:.+]] = arith.addi %[[LIST]], %c1
+// CHECK: %[[FOUND:.+]] = memref.load %{{.+}}[%[[AT]]] : memref<65xi32>
+// CHECK: %[[COLUMN:.+]] = arith.index_cast %[[FOUND]]
+// CHECK: %[[SLOT:.+]] = arith.muli %[[COLUMN]], %c16
+// CHECK: vector.load %{{.+}}[%[[SLOT]]] : memref<256xf32>, vector<8xf32>
+// CHECK: vector.store
+// CHECK: scf.for %{{.+}} = %c0 to %c16 step %c8
+// CHECK: scf.for %{{.+}} = %c0 to %c2 step %c1
+// CHECK: vector.shuffle
+// CHECK-NOT: arith.remui
+// CHECK: return
+func.func @stream_in_parts(%x: memref<16x16xf32>, %v: memref<9x2xf32>, %s: memref<65xi32>, %o: memref<16x16xf32>) {
+  tamis_kernel.contract ins(%x, %v : memref<16x16xf32>, memref<9x2xf32>) stream(%s : memref<65xi32>) outs(%o : memref<16x16xf32>)
+    maps [#lhs, #rhs, #out] iterators ["parallel", "parallel", "reduction"] bounds [16, 16, 16] accumulator f32
+    by #tamis.vector_fma<lanes = 8, fused = true> tile [16, 1, 0] {storage = #tamis.row_stream<entries = 9, positions = 16, pitch = 16, parts = 2, sorted = 16>}
+  return
+}
+
 // One vector of positions: four entries at a time, the rest one by one.
 // CHECK-LABEL: func.func @entries_take_turns
 // CHECK: scf.for {{.+}} -> (vector<8xf32>, vector<8xf32>, vector<8xf32>, vector<8xf32>)
 // CHECK-COUNT-3: arith.addf {{.+}} : vector<8xf32>
 // CHECK: scf.for {{.+}} -> (vector<8xf32>) {
-func.func @entries_take_turns(%x: memref<8x16xf32>, %v: memref<9x1xf32>, %p: memref<9xi32>, %s: memref<17xi32>, %o: memref<8x16xf32>) {
-  tamis_kernel.contract ins(%x, %v : memref<8x16xf32>, memref<9x1xf32>) stream(%p, %s : memref<9xi32>, memref<17xi32>) outs(%o : memref<8x16xf32>)
+func.func @entries_take_turns(%x: memref<8x16xf32>, %v: memref<9x2xf32>, %s: memref<33xi32>, %o: memref<8x16xf32>) {
+  tamis_kernel.contract ins(%x, %v : memref<8x16xf32>, memref<9x2xf32>) stream(%s : memref<33xi32>) outs(%o : memref<8x16xf32>)
     maps [#lhs, #rhs, #out] iterators ["parallel", "parallel", "reduction"] bounds [8, 16, 16] accumulator f32
     by #tamis.vector_fma<lanes = 8, fused = true> tile [8, 1, 0] {storage = #tamis.row_stream<entries = 9, positions = 8, pitch = 8>}
   return
@@ -275,8 +303,8 @@ module {
 module attributes {tamis.policy = #tamis.policy<strict = true>} {
   // CHECK-LABEL: func.func @strict_stream
   // CHECK: scf.for {{.+}} iter_args({{.+}} -> (vector<8xf32>) {
-  func.func @strict_stream(%x: memref<8x16xf32>, %v: memref<9x1xf32>, %p: memref<9xi32>, %s: memref<17xi32>, %o: memref<8x16xf32>) {
-    tamis_kernel.contract ins(%x, %v : memref<8x16xf32>, memref<9x1xf32>) stream(%p, %s : memref<9xi32>, memref<17xi32>) outs(%o : memref<8x16xf32>)
+  func.func @strict_stream(%x: memref<8x16xf32>, %v: memref<9x2xf32>, %s: memref<33xi32>, %o: memref<8x16xf32>) {
+    tamis_kernel.contract ins(%x, %v : memref<8x16xf32>, memref<9x2xf32>) stream(%s : memref<33xi32>) outs(%o : memref<8x16xf32>)
       maps [#lhs, #rhs, #out] iterators ["parallel", "parallel", "reduction"] bounds [8, 16, 16] accumulator f32
       by #tamis.vector_fma<lanes = 8, fused = true> tile [8, 1, 0] {storage = #tamis.row_stream<entries = 9, positions = 8, pitch = 8>}
     return
@@ -415,9 +443,9 @@ func.func @panels_in_passing(%q: memref<3x64xf32>, %k: memref<?x64xf32, strided<
 // CHECK: arith.divui %{{.+}}, %c4
 // CHECK: arith.remui %{{.+}}, %c4
 // CHECK: vector.store %{{.+}} : memref<{{.+}}>, vector<8xf32>
-func.func @stream_into_a_padded_tensor(%x: memref<6x4x8xf32>, %v: memref<9x1xf32>, %f: memref<9xi32>, %s: memref<9xi32>,
+func.func @stream_into_a_padded_tensor(%x: memref<6x4x8xf32>, %v: memref<9x2xf32>, %s: memref<17xi32>,
                                        %o: memref<6x4x8xf32, strided<[48, 8, 1]>>) {
-  tamis_kernel.contract ins(%x, %v : memref<6x4x8xf32>, memref<9x1xf32>) stream(%f, %s : memref<9xi32>, memref<9xi32>)
+  tamis_kernel.contract ins(%x, %v : memref<6x4x8xf32>, memref<9x2xf32>) stream(%s : memref<17xi32>)
     outs(%o : memref<6x4x8xf32, strided<[48, 8, 1]>>)
     maps [affine_map<(h, w, n, k) -> (h, w, k)>, affine_map<(h, w, n, k) -> (k, n)>, affine_map<(h, w, n, k) -> (h, w, n)>]
     iterators ["parallel", "parallel", "parallel", "reduction"] bounds [6, 4, 8, 8] accumulator f32

@@ -7,9 +7,8 @@
 // CHECK: ml_program.global private @w.sums(dense_resource<w.sums> : tensor<1x4xi32>) : tensor<1x4xi32>
 // CHECK-NOT: @w(
 ml_program.global private @w(dense<[[1, 2, 3], [4, 5, 6]]> : tensor<2x3xi8>) : tensor<2x3xi8>
-// CHECK: ml_program.global private @v.values(dense_resource<v.values> : tensor<2x4xi8>) : tensor<2x4xi8>
-// CHECK: ml_program.global private @v.offsets(dense_resource<v.offsets> : tensor<2xi32>) : tensor<2xi32>
-// CHECK: ml_program.global private @v.starts(dense_resource<v.starts> : tensor<3xi32>) : tensor<3xi32>
+// CHECK: ml_program.global private @v.values(dense_resource<v.values> : tensor<2x8xi8>) : tensor<2x8xi8>
+// CHECK: ml_program.global private @v.starts(dense_resource<v.starts> : tensor<5xi32>) : tensor<5xi32>
 // CHECK: ml_program.global private @v.sums(dense_resource<v.sums> : tensor<1x8xi32>) : tensor<1x8xi32>
 // CHECK-NOT: @v(
 ml_program.global private @v(dense<[[128, 0, 128, 255], [128, 129, 126, 128]]> : tensor<2x4xi8>) : tensor<2x4xi8>
@@ -73,64 +72,77 @@ func.func @splats_stay_one_element() -> (tensor<1x16x64x16xf32>, tensor<1x16x64x
 }
 
 // CHECK-LABEL: func.func @stream_of_floats
-func.func @stream_of_floats() -> (tensor<4x1xf32>, tensor<4xi32>, tensor<4xi32>) {
-  // Columns are rows of %w; words 0 to 3 are 16 words of the stage apart.
+func.func @stream_of_floats() -> (tensor<4x2xf32>, tensor<7xi32>) {
+  // Columns are rows of %w; words 0 to 3 are 16 words of the stage apart: 1.4e-45 as a float is 1.
   %w = arith.constant dense<[[[0.0, 1.0], [-0.0, 2.0]], [[0.0, 0.0], [0.0, 0.0]], [[3.0, 0.0], [0.0, 4.0]]]> : tensor<3x2x2xf32>
-  // CHECK-DAG{LITERAL}: arith.constant dense<[[1.000000e+00], [2.000000e+00], [3.000000e+00], [4.000000e+00]]> : tensor<4x1xf32>
-  // CHECK-DAG: arith.constant dense<[16, 48, 0, 48]> : tensor<4xi32>
-  // CHECK-DAG: arith.constant dense<[0, 2, 2, 4]> : tensor<4xi32>
-  %v, %o, %s = tamis_kernel.pack_stream %w column 0 reductions [1, 2] step 1 <entries = 4, positions = 16, pitch = 16>
-    : tensor<3x2x2xf32> -> tensor<4x1xf32>, tensor<4xi32>, tensor<4xi32>
-  return %v, %o, %s : tensor<4x1xf32>, tensor<4xi32>, tensor<4xi32>
+  // CHECK-DAG{LITERAL}: arith.constant dense<[[1.000000e+00, 2.242080e-44], [2.000000e+00, 6.726230e-44], [3.000000e+00, 0.000000e+00], [4.000000e+00, 6.726230e-44]]> : tensor<4x2xf32>
+  // CHECK-DAG: arith.constant dense<[0, 0, 2, 1, 2, 2, 4]> : tensor<7xi32>
+  %v, %s = tamis_kernel.pack_stream %w column 0 reductions [1, 2] step 1 <entries = 4, positions = 16, pitch = 16>
+    : tensor<3x2x2xf32> -> tensor<4x2xf32>, tensor<7xi32>
+  return %v, %s : tensor<4x2xf32>, tensor<7xi32>
 }
 
 // Word 1 of tap 1 of line 1 lies pitch + tap + 10 words in.
 // CHECK-LABEL: func.func @stream_of_windows
-func.func @stream_of_windows() -> (tensor<3x1xf32>, tensor<3xi32>, tensor<2xi32>) {
+func.func @stream_of_windows() -> (tensor<3x2xf32>, tensor<3xi32>) {
   %w = arith.constant dense<[[[[1.0], [0.0]], [[0.0], [0.0]]], [[[0.0], [2.0]], [[0.0], [3.0]]]]> : tensor<2x2x2x1xf32>
-  // CHECK-DAG{LITERAL}: arith.constant dense<[[1.000000e+00], [2.000000e+00], [3.000000e+00]]> : tensor<3x1xf32>
-  // CHECK-DAG: arith.constant dense<[0, 34, 35]> : tensor<3xi32>
-  // CHECK-DAG: arith.constant dense<[0, 3]> : tensor<2xi32>
-  %v, %o, %s = tamis_kernel.pack_stream %w column 3 reductions [0, 1, 2] step 1 <entries = 3, positions = 8, pitch = 24, taps = 2, line = 10>
-    : tensor<2x2x2x1xf32> -> tensor<3x1xf32>, tensor<3xi32>, tensor<2xi32>
-  return %v, %o, %s : tensor<3x1xf32>, tensor<3xi32>, tensor<2xi32>
+  // CHECK-DAG{LITERAL}: arith.constant dense<[[1.000000e+00, 0.000000e+00], [2.000000e+00, 4.764410e-44], [3.000000e+00, 4.904540e-44]]> : tensor<3x2xf32>
+  // CHECK-DAG: arith.constant dense<[0, 0, 3]> : tensor<3xi32>
+  %v, %s = tamis_kernel.pack_stream %w column 3 reductions [0, 1, 2] step 1 <entries = 3, positions = 8, pitch = 24, taps = 2, line = 10>
+    : tensor<2x2x2x1xf32> -> tensor<3x2xf32>, tensor<3xi32>
+  return %v, %s : tensor<3x2xf32>, tensor<3xi32>
+}
+
+// Both words of a tap are parts, one staged behind the other; the longest list of a part comes first.
+// CHECK-LABEL: func.func @stream_of_parts
+func.func @stream_of_parts() -> (tensor<6x8xi8>, tensor<13xi32>, tensor<1x8xi32>) {
+  %w = arith.constant dense<[[[[1, 1, 1, 1, 0, 0, 0, 0], [0, 0, 0, 0, 0, 0, 0, 0]],
+                              [[0, 0, 0, 0, 0, 0, 0, 0], [0, 0, 0, 0, 0, 0, 0, 0]]],
+                             [[[0, 0, 0, 0, 0, 0, 0, 0], [3, 3, 3, 3, 0, 0, 0, 0]],
+                              [[0, 0, 0, 0, 4, 4, 4, 4], [2, 2, 2, 2, 0, 0, 0, 0]]],
+                             [[[0, 0, 0, 0, 5, 5, 5, 5], [0, 0, 0, 0, 0, 0, 0, 0]],
+                              [[0, 0, 0, 0, 0, 0, 0, 0], [0, 0, 0, 0, 6, 6, 6, 6]]]]> : tensor<3x2x2x8xi8>
+  // CHECK-DAG{LITERAL}: arith.constant dense<[[3, 3, 3, 3, 1, 0, 0, 0], [2, 2, 2, 2, 11, 0, 0, 0], [1, 1, 1, 1, 0, 0, 0, 0], [5, 5, 5, 5, 24, 0, 0, 0], [6, 6, 6, 6, 35, 0, 0, 0], [4, 4, 4, 4, 34, 0, 0, 0]]> : tensor<6x8xi8>
+  // CHECK-DAG: arith.constant dense<[0, 1, 2, 0, 3, 2, 3, 2, 5, 1, 6, 0, 6]> : tensor<13xi32>
+  %v, %s, %t = tamis_kernel.pack_stream %w column 0 reductions [1, 2, 3] step 4 <entries = 6, positions = 8, pitch = 24, taps = 2, line = 10, parts = 2, sorted = 4>
+    : tensor<3x2x2x8xi8> -> tensor<6x8xi8>, tensor<13xi32> sums tensor<1x8xi32>
+  return %v, %s, %t : tensor<6x8xi8>, tensor<13xi32>, tensor<1x8xi32>
 }
 
 // Of 100 and 100 together half goes into a word of its own, of 127 and -128 not.
 // CHECK-LABEL: func.func @stream_divides_words
-func.func @stream_divides_words() -> (tensor<6x4xi8>, tensor<6xi32>, tensor<4xi32>, tensor<1x8xi32>) {
+func.func @stream_divides_words() -> (tensor<6x8xi8>, tensor<7xi32>, tensor<1x8xi32>) {
   %w = arith.constant dense<[[100, 100, 0, 0, 0, 0, 0, 0], [0, 0, 0, 0, 0, 0, 0, -3], [127, -128, 1, 1, -128, -127, 5, 5]]> : tensor<3x8xi8>
-  // CHECK-DAG{LITERAL}: arith.constant dense<[[50, 50, 0, 0], [50, 50, 0, 0], [0, 0, 0, -3], [127, -128, 1, 1], [-64, -64, 5, 5], [-64, -63, 0, 0]]> : tensor<6x4xi8>
-  // CHECK-DAG: arith.constant dense<[0, 0, 8, 0, 8, 8]> : tensor<6xi32>
-  // CHECK-DAG: arith.constant dense<[0, 2, 3, 6]> : tensor<4xi32>
+  // CHECK-DAG{LITERAL}: arith.constant dense<[[50, 50, 0, 0, 0, 0, 0, 0], [50, 50, 0, 0, 0, 0, 0, 0], [0, 0, 0, -3, 8, 0, 0, 0], [127, -128, 1, 1, 0, 0, 0, 0], [-64, -64, 5, 5, 8, 0, 0, 0], [-64, -63, 0, 0, 8, 0, 0, 0]]> : tensor<6x8xi8>
+  // CHECK-DAG: arith.constant dense<[0, 0, 2, 1, 3, 2, 6]> : tensor<7xi32>
   // CHECK-DAG{LITERAL}: arith.constant dense<[[200, -3, -244, 0, 0, 0, 0, 0]]> : tensor<1x8xi32>
-  %v, %o, %s, %t = tamis_kernel.pack_stream %w column 0 reductions [1] step 4 <entries = 6, positions = 8, pitch = 8> {bound = 128 : i64}
-    : tensor<3x8xi8> -> tensor<6x4xi8>, tensor<6xi32>, tensor<4xi32> sums tensor<1x8xi32>
-  return %v, %o, %s, %t : tensor<6x4xi8>, tensor<6xi32>, tensor<4xi32>, tensor<1x8xi32>
+  %v, %s, %t = tamis_kernel.pack_stream %w column 0 reductions [1] step 4 <entries = 6, positions = 8, pitch = 8> {bound = 128 : i64}
+    : tensor<3x8xi8> -> tensor<6x8xi8>, tensor<7xi32> sums tensor<1x8xi32>
+  return %v, %s, %t : tensor<6x8xi8>, tensor<7xi32>, tensor<1x8xi32>
 }
 
 // Unsigned weights less their zero point, through a transpose.
 // CHECK-LABEL: func.func @stream_of_a_parameter
-func.func @stream_of_a_parameter() -> (tensor<2x4xi8>, tensor<2xi32>, tensor<3xi32>, tensor<1x8xi32>) {
+func.func @stream_of_a_parameter() -> (tensor<2x8xi8>, tensor<5xi32>, tensor<1x8xi32>) {
   // CHECK-NOT: linalg.transpose
   // CHECK: ml_program.global_load_const @v.values :
   %w = ml_program.global_load_const @v : tensor<2x4xi8>
   %e = tensor.empty() : tensor<4x2xi8>
   %x = linalg.transpose ins(%w : tensor<2x4xi8>) outs(%e : tensor<4x2xi8>) permutation = [1, 0]
-  %v, %o, %s, %t = tamis_kernel.pack_stream %x column 1 reductions [0] step 4 <entries = 2, positions = 16, pitch = 16> {offset = 128 : i64, is_unsigned}
-    : tensor<4x2xi8> -> tensor<2x4xi8>, tensor<2xi32>, tensor<3xi32> sums tensor<1x8xi32>
-  return %v, %o, %s, %t : tensor<2x4xi8>, tensor<2xi32>, tensor<3xi32>, tensor<1x8xi32>
+  %v, %s, %t = tamis_kernel.pack_stream %x column 1 reductions [0] step 4 <entries = 2, positions = 16, pitch = 16> {offset = 128 : i64, is_unsigned}
+    : tensor<4x2xi8> -> tensor<2x8xi8>, tensor<5xi32> sums tensor<1x8xi32>
+  return %v, %s, %t : tensor<2x8xi8>, tensor<5xi32>, tensor<1x8xi32>
 }
 
 // CHECK-LABEL: func.func @equal_streams_are_shared
-func.func @equal_streams_are_shared() -> (tensor<2x4xi8>, tensor<2xi32>, tensor<3xi32>, tensor<1x8xi32>) {
+func.func @equal_streams_are_shared() -> (tensor<2x8xi8>, tensor<5xi32>, tensor<1x8xi32>) {
   // CHECK: ml_program.global_load_const @v.values :
   %w = ml_program.global_load_const @v : tensor<2x4xi8>
   %e = tensor.empty() : tensor<4x2xi8>
   %x = linalg.transpose ins(%w : tensor<2x4xi8>) outs(%e : tensor<4x2xi8>) permutation = [1, 0]
-  %v, %o, %s, %t = tamis_kernel.pack_stream %x column 1 reductions [0] step 4 <entries = 2, positions = 16, pitch = 16> {offset = 128 : i64, is_unsigned}
-    : tensor<4x2xi8> -> tensor<2x4xi8>, tensor<2xi32>, tensor<3xi32> sums tensor<1x8xi32>
-  return %v, %o, %s, %t : tensor<2x4xi8>, tensor<2xi32>, tensor<3xi32>, tensor<1x8xi32>
+  %v, %s, %t = tamis_kernel.pack_stream %x column 1 reductions [0] step 4 <entries = 2, positions = 16, pitch = 16> {offset = 128 : i64, is_unsigned}
+    : tensor<4x2xi8> -> tensor<2x8xi8>, tensor<5xi32> sums tensor<1x8xi32>
+  return %v, %s, %t : tensor<2x8xi8>, tensor<5xi32>, tensor<1x8xi32>
 }
 
 // Units of two elements of a column, in the order of the panels; behind them
@@ -251,7 +263,6 @@ func.func @bounded() -> (tensor<1x1x2x4xi8>, tensor<1x4xi8>, tensor<1xi32>, tens
 // each less the offset, padded to four steps.
 // CHECK: w.packed: "0x400000000003000001040000020500000000000
 // CHECK: w.sums: "0x400000000300000005000000070000000000000
-// CHECK: v.values: "0x400000000080007F0001FE00
-// CHECK: v.offsets: "0x400000000000000000000000
-// CHECK: v.starts: "0x40000000000000000100000002000000
+// CHECK: v.values: "0x400000000080007F000000000001FE0000000000"
+// CHECK: v.starts: "0x400000000000000000000000010000000100000002000000"
 // CHECK: v.sums: "0x40000000FFFFFFFFFFFFFFFF000000000000000

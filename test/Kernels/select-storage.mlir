@@ -17,11 +17,11 @@ module attributes {tamis.target = #tamis.target<"x86_64", ["avx2", "fma"]>, tami
       tensor.yield %zero : f32
     } : tensor<6x128xf32> to tensor<60x128xf32>
     // CHECK-NOT: tamis_kernel.pack ins
-    // CHECK: %[[V:.+]], %[[O:.+]], %[[S:.+]] = tamis_kernel.pack_stream %{{.+}} column 1 reductions [0] step 1 <entries = 768, positions = [[P:[0-9]+]], pitch = [[P]]>
-    // CHECK-SAME: tensor<60x128xf32> -> tensor<768x1xf32>, tensor<768xi32>, tensor<129xi32>{{$}}
-    // CHECK: tamis_kernel.contract ins(%{{.+}}, %[[V]] : {{.+}}) stream(%[[O]], %[[S]] : {{.+}}) outs
+    // CHECK: %[[V:.+]], %[[S:.+]] = tamis_kernel.pack_stream %{{.+}} column 1 reductions [0] step 1 <entries = 768, positions = [[P:[0-9]+]], pitch = [[P]], sorted = 64>
+    // CHECK-SAME: tensor<60x128xf32> -> tensor<768x2xf32>, tensor<257xi32>{{$}}
+    // CHECK: tamis_kernel.contract ins(%{{.+}}, %[[V]] : {{.+}}) stream(%[[S]] : {{.+}}) outs
     // CHECK-SAME: by #tamis.vector_fma<lanes = 8, fused = true> tile {{\[}}[[P]], 1, 0]
-    // CHECK-SAME: storage = #tamis.row_stream<entries = 768, positions = [[P]], pitch = [[P]]>,
+    // CHECK-SAME: storage = #tamis.row_stream<entries = 768, positions = [[P]], pitch = [[P]], sorted = 64>,
     // CHECK-SAME: tamis.choice = {candidates = {"dense {{.+}}" = {predicted = {{.+}} : f64}, {{.*}}"row stream [[P]], 10%" = {predicted = {{.+}} : f64}{{.*}}}, chosen = "row stream [[P]], 10%", key = "64x128x60 f32 x f32 -> f32 #{{.+}}", why = "dense is {{.+}}x slower (predicted)"}
     %y = tamis.contract ins(%x, %w : tensor<64x60xf32>, tensor<60x128xf32>) outs(%e : tensor<64x128xf32>)
            maps [#lhs, #rhs, #out] iterators ["parallel", "parallel", "reduction"] pad [0, 0] accumulator f32 -> tensor<64x128xf32>
@@ -141,8 +141,8 @@ module attributes {tamis.target = #tamis.target<"x86_64", ["avx2", "fma"]>, tami
     ^bb0(%i: index, %j: index):
       tensor.yield %zero : i8
     } : tensor<4x130xi8> to tensor<64x130xi8>
-    // CHECK: tamis_kernel.pack_stream %{{.+}} step 4 <entries = 130, positions = {{[0-9]+}}, pitch = {{[0-9]+}}> {bound = 128 : i64}
-    // CHECK-SAME: -> tensor<130x4xi8>, tensor<130xi32>, tensor<131xi32> sums tensor<1x136xi32>
+    // CHECK: tamis_kernel.pack_stream %{{.+}} step 4 <entries = 130, positions = {{[0-9]+}}, pitch = {{[0-9]+}}, sorted = 64> {bound = 128 : i64}
+    // CHECK-SAME: -> tensor<130x8xi8>, tensor<261xi32> sums tensor<1x136xi32>
     // CHECK: tamis_kernel.contract {{.+}} sums({{.+}}) outs{{.+}} by #tamis.x86_maddubs<lanes = 8>
     %y = tamis.contract ins(%x, %w : tensor<64x64xi8>, tensor<64x130xi8>) outs(%e : tensor<64x130xi32>)
            maps [#lhs, #rhs, #out] iterators ["parallel", "parallel", "reduction"] pad [0, 0] accumulator i32 -> tensor<64x130xi32>
@@ -227,7 +227,7 @@ module attributes {tamis.target = #tamis.target<"x86_64", ["avx512f", "avx512bw"
     ^bb0(%i: index, %j: index):
       tensor.yield %zero : i8
     } : tensor<4x256xi8> to tensor<128x256xi8>
-    // CHECK: tamis_kernel.pack_stream %{{.+}} step 4 <entries = 256, positions = {{[0-9]+}}, pitch = {{[0-9]+}}> :
+    // CHECK: tamis_kernel.pack_stream %{{.+}} step 4 <entries = 256, positions = {{[0-9]+}}, pitch = {{[0-9]+}}{{.*}}> :
     // CHECK: tamis_kernel.contract {{.+}} sums({{.+}}) outs{{.+}} by #tamis.x86_vnni<lanes = 16>
     %y = tamis.contract ins(%x, %w : tensor<128x128xi8>, tensor<128x256xi8>) outs(%e : tensor<128x256xi32>)
            maps [#lhs, #rhs, #out] iterators ["parallel", "parallel", "reduction"] pad [0, 0] accumulator i32 -> tensor<128x256xi32>
@@ -439,7 +439,7 @@ module attributes {tamis.target = #tamis.target<"x86_64", ["amx-int8", "amx-tile
     } : tensor<16x4x512xi8> to tensor<16x64x512xi8>
     %w = tensor.collapse_shape %p [[0, 1], [2]] : tensor<16x64x512xi8> into tensor<1024x512xi8>
     // CHECK: tamis_kernel.pack_stream %{{.+}} step 4 <entries = 256, positions = 32, pitch = 32, channels = 32, depth = 16>
-    // CHECK-SAME: -> tensor<256x128xi8>, tensor<256xi32>, tensor<17xi32> sums tensor<1x512xi32>
+    // CHECK-SAME: -> tensor<256x132xi8>, tensor<33xi32> sums tensor<1x512xi32>
     // CHECK: by #tamis.x86_amx_int8 tile [32, 2, 0] {{.+}} chosen = "row stream 32 by 32, 6.2%"
     %y = tamis.contract ins(%x, %w : tensor<64x1024xi8>, tensor<1024x512xi8>) outs(%e : tensor<64x512xi32>)
            maps [#lhs, #rhs, #out] iterators ["parallel", "parallel", "reduction"] pad [0, 0] accumulator i32 -> tensor<64x512xi32>

@@ -152,14 +152,15 @@ def Tamis_SchemeAttr : Tamis_Attr<"Scheme", "scheme"> {
 }
 
 def Tamis_RowStreamAttr : Tamis_Attr<"RowStream", "row_stream", [
-    DeclareAttrInterfaceMethods<StorageAttrInterface>]> {
+    DeclareAttrInterfaceMethods<StorageAttrInterface, ["getStreams"]>]> {
   let summary = "the nonzero words of weights, output channel by output channel";
   let description = [{
     A word is 32 bits of one output channel along the reduction: one float32 or
-    four 8-bit elements. Three arrays hold `entries` words, where the activations
-    of each lie in a block of `positions` rows that the kernel has staged word by
-    word, `pitch` words apart, and where each output channel begins: CSR whose
-    indices are data, not code. Words of nothing but zeros are left out.
+    four 8-bit elements. One array holds `entries` words, each followed by the
+    place of its activations in a block of `positions` rows that the kernel has
+    staged word by word, `pitch` words apart; another where the list of each
+    output channel begins: CSR whose indices are data, not code. Words of nothing
+    but zeros are left out.
 
     The second reduction from inside has `taps` steps that read what the next
     rows read as well (the width of a window that moves by one); these share one
@@ -169,22 +170,30 @@ def Tamis_RowStreamAttr : Tamis_Attr<"RowStream", "row_stream", [
 
     An entry has the words of `channels` neighbouring output channels at one
     place and is left out if all of them are zero. `depth` entries lie together,
-    channel by channel, as rows of a register tile: the entries of each group of
-    channels are a multiple of that, the last ones zeros.
+    channel by channel, as rows of a register tile, and behind them their places:
+    the entries of each group of channels are a multiple of that, the last ones
+    zeros.
 
-    The reduction may be cut into `parts` of as many words, so that the stage of
-    one is small: all entries of a part lie before those of the next, and the
-    places of activations count from where the part begins.
+    The innermost reduction may be cut into `parts` of as many words, so that the
+    stage of one is small: all entries of a part lie before those of the next.
+    Where they all have room in a stage (`stagesAllParts`), one is staged behind
+    the other, and else one after the other in the same place.
+
+    Lists lie in the order of their channels, or among every `sorted` of them the
+    longest first, so that neighbours are about as long and a processor foresees
+    where they end.
 
     Example: `#tamis.row_stream<entries = 3, positions = 32, pitch = 40, taps = 3>`,
-    `#tamis.row_stream<entries = 48, positions = 32, pitch = 32, channels = 32, depth = 16>`
+    `#tamis.row_stream<entries = 48, positions = 32, pitch = 32, channels = 32, depth = 16>`,
+    `#tamis.row_stream<entries = 3, positions = 64, pitch = 64, parts = 4, sorted = 128>`
   }];
   let parameters = (ins "int64_t":$entries, "int64_t":$positions,
                         "int64_t":$pitch, DefaultValuedParameter<"int64_t", "1">:$taps,
                         DefaultValuedParameter<"int64_t", "0">:$line,
                         DefaultValuedParameter<"int64_t", "1">:$channels,
                         DefaultValuedParameter<"int64_t", "1">:$depth,
-                        DefaultValuedParameter<"int64_t", "1">:$parts);
+                        DefaultValuedParameter<"int64_t", "1">:$parts,
+                        DefaultValuedParameter<"int64_t", "1">:$sorted);
   let genVerifyDecl = 1;
   let assemblyFormat = "`<` struct(params) `>`";
 }

@@ -107,33 +107,35 @@ def TamisKernel_PackStreamOp : TamisKernel_Op<"pack_stream",
     [Pure]> {
   let summary = "brings constant weights into a row stream";
   let description = [{
-    `values` are the words of `#tamis.row_stream` as `step` elements each,
-    `offsets` their distance in words from the beginning of the stage, `starts`
-    the first entry of each column and, last, the number of all. Words are
-    numbered along the reductions without the taps; word `w` of tap `t` is `w *
-    pitch + t` words in, and as many lines further as the tap between lines says.
-    With `channels`, `starts` are those of groups of so many columns, and an
-    entry has as many words: those of `depth` entries lie channel by channel.
+    `values` are the entries of `#tamis.row_stream`: `step` elements of a word,
+    then the bytes of an i32, its distance in words from the beginning of the
+    stage. `starts` has the first entry and the column of each list and, last,
+    the number of all entries. Words are numbered along the reductions without
+    the taps; word `w` of tap `t` is `w * pitch + t` words in, and as many lines
+    further as the tap between lines says.
+    With `channels`, lists are those of groups of so many columns, and an entry
+    has as many words: those of `depth` entries lie channel by channel, in front
+    of their distances.
     Where `bound` is not zero, weights are divided among several words of one
     offset until two neighbours of one sign have at most that magnitude
     together. The rest is as for `tamis_kernel.pack`.
 
     Example:
     ```mlir
-    %v, %o, %s = tamis_kernel.pack_stream %w column 1 reductions [0] step 1 #tamis.row_stream<entries = 9, positions = 32, pitch = 32>
-        : tensor<72x32xf32> -> tensor<9x1xf32>, tensor<9xi32>, tensor<33xi32>
+    %v, %s = tamis_kernel.pack_stream %w column 1 reductions [0] step 1 #tamis.row_stream<entries = 9, positions = 32, pitch = 32>
+        : tensor<72x32xf32> -> tensor<9x2xf32>, tensor<65xi32>
     ```
   }];
   let arguments = (ins AnyRankedTensor:$source, I64Attr:$column,
     DenseI64ArrayAttr:$reductions, I64Attr:$step, Tamis_RowStreamAttr:$storage,
     DefaultValuedAttr<I64Attr, "0">:$bound,
     DefaultValuedAttr<I64Attr, "0">:$offset, UnitAttr:$is_unsigned);
-  let results = (outs AnyRankedTensor:$values, AnyRankedTensor:$offsets,
-                      AnyRankedTensor:$starts, Optional<AnyRankedTensor>:$sums);
+  let results = (outs AnyRankedTensor:$values, AnyRankedTensor:$starts,
+                      Optional<AnyRankedTensor>:$sums);
   let assemblyFormat = [{
     $source `column` $column `reductions` $reductions `step` $step $storage
-    attr-dict `:` type($source) `->` type($values) `,` type($offsets) `,`
-    type($starts) (`sums` type($sums)^)?
+    attr-dict `:` type($source) `->` type($values) `,` type($starts)
+    (`sums` type($sums)^)?
   }];
   let hasVerifier = 1;
 }
