@@ -280,6 +280,43 @@ int64_t ChannelGroups::getUnit(Value value, int64_t axis, int64_t index) const {
   return unit == units.end() ? -1 : unit->second;
 }
 
+bool ChannelGroups::hasUnitOf(Value value, const DenseSet<int64_t> &of) const {
+  auto type = dyn_cast<RankedTensorType>(value.getType());
+  for (int64_t axis = 0; type && axis < type.getRank(); ++axis)
+    for (int64_t i = 0; i < type.getDimSize(axis); ++i)
+      if (of.contains(getUnit(value, axis, i)))
+        return true;
+  return false;
+}
+
+std::vector<ChannelGroups::Group> ChannelGroups::findExchangeable() const {
+  // The axes that each unit is an index of, by their first element.
+  std::vector<std::vector<int64_t>> axes(unitCount);
+  for (auto &[axis, base] : ties.bases) {
+    int64_t extent = ChannelTies::getExtent(axis.first, axis.second);
+    for (int64_t i = 0; i < extent; ++i)
+      if (int64_t unit = getUnit(axis.first, axis.second, i); unit >= 0)
+        axes[unit].push_back(base);
+  }
+  std::vector<Group> found;
+  for (const Group &group : groups) {
+    std::map<std::vector<int64_t>, Group> alike;
+    for (int64_t unit : group.units) {
+      std::vector<int64_t> &own = axes[unit];
+      llvm::sort(own);
+      if (std::adjacent_find(own.begin(), own.end()) != own.end())
+        continue;
+      Group &place = alike[own];
+      place.units.push_back(unit);
+      place.parameters = group.parameters;
+    }
+    for (auto &[own, units] : alike)
+      if (units.units.size() > 1)
+        found.push_back(std::move(units));
+  }
+  return found;
+}
+
 std::string ChannelGroups::getReason(Value value, int64_t axis,
                                      int64_t index) const {
   int64_t element = findElement(value, axis, index);

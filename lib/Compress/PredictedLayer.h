@@ -5,37 +5,44 @@
 #define TAMIS_LIB_COMPRESS_PREDICTEDLAYER_H
 
 #include "WeightMatrix.h"
+#include "llvm/ADT/DenseMap.h"
 
 namespace mlir::tamis {
 
-/// One layer on one machine; its matrix and values outlive it.
+/// One layer on one machine, in a model of so many bytes of float32 weights;
+/// its matrix and values outlive it.
 class PredictedLayer {
 public:
   PredictedLayer(const WeightMatrix &matrix, ArrayRef<float> values,
-                 TargetAttr machine)
-      : matrix(matrix), values(values), machine(machine) {}
+                 TargetAttr machine, double modelBytes)
+      : matrix(matrix), values(values), machine(machine),
+        modelBytes(modelBytes) {}
 
-  /// How many times as fast as dense weights of type `type` it is without the
-  /// elements that `drop` names (one byte each) and those that are zero.
-  double getGain(ArrayRef<uint8_t> drop, Type type) const;
+  /// How many times as fast as now it is without the elements that `drop` names
+  /// (one byte each), if its weights are of `type` (f32 or i8); 1 where nobody
+  /// knows.
+  double getGain(ArrayRef<uint8_t> drop, Type type);
 
-  /// The same in microseconds of one core; 0 where zeros change nothing:
-  /// groups, depthwise layers, types and targets without such storages.
+  /// The same in microseconds of one core, without elements that `drop` names
+  /// if it is not empty; 0 where zeros change nothing: groups, depthwise
+  /// layers, devices.
   double getTime(ArrayRef<uint8_t> drop, Type type) const;
 
 private:
-  /// Weights that are left out together; 0 where none are.
-  int64_t getWord(Type type) const;
   /// Positions that the weights are multiplied with.
   int64_t getRows() const;
-  /// The share of words of `size` weights of which one is not zero.
-  double getWordShare(ArrayRef<uint8_t> drop, int64_t size) const;
+  /// The values that are left, as elements of `type`: integers as --quantize
+  /// would make them, with a scale for each output channel.
+  std::vector<char> encode(ArrayRef<uint8_t> drop, Type type) const;
   /// Whether of four consecutive weights of a channel two are not there.
   bool isTwoOfFour(ArrayRef<uint8_t> drop) const;
 
   const WeightMatrix &matrix;
   ArrayRef<float> values;
   TargetAttr machine;
+  double modelBytes;
+  /// Times of the layer as it is.
+  llvm::SmallDenseMap<Type, double, 2> times;
 };
 
 } // namespace mlir::tamis

@@ -5,6 +5,10 @@
 #include "ChannelPruning.h"
 #include "InputMoments.h"
 #include "PruneSelection.h"
+#include "mlir/Dialect/Arith/IR/Arith.h"
+#include "mlir/Dialect/Func/IR/FuncOps.h"
+#include "mlir/Dialect/MLProgram/IR/MLProgram.h"
+#include "mlir/Dialect/Tensor/IR/Tensor.h"
 #include "tamis/Compress/Passes.h"
 #include "tamis/Gpu/Tensor.h"
 #include "tamis/Target/Target.h"
@@ -23,10 +27,12 @@ namespace {
 struct Prune : ConfiguredPass<tamis::impl::PruneBase<Prune>> {
   using ConfiguredPass::ConfiguredPass;
 
-  /// Of devices, whose fragments pattern auto asks about.
+  /// Of kernels and devices, whose prices pattern auto asks for.
   void getDependentDialects(DialectRegistry &registry) const override {
     PruneBase::getDependentDialects(registry);
-    registry.insert<device::TamisGpuDialect>();
+    registry.insert<kernel::TamisKernelDialect, device::TamisGpuDialect,
+                    arith::ArithDialect, func::FuncDialect,
+                    ml_program::MLProgramDialect, tensor::TensorDialect>();
   }
 
   void runOnOperation() override {

@@ -5,6 +5,7 @@
 // target gains more from than from a finer one.
 #include "ChannelPruning.h"
 #include "PredictedLayer.h"
+#include "tamis/Kernels/PredictTime.h"
 #include "llvm/ADT/StringExtras.h"
 #include "llvm/Support/Format.h"
 #include <cmath>
@@ -70,7 +71,7 @@ namespace {
 struct Remainder {
   double score = 0;
   int64_t dropped = 0;
-  /// Predicted gains over dense weights, as float32 and as 8-bit integers.
+  /// Predicted gains over the layer as it is, in float32 and in 8-bit integers.
   double gains[2] = {1, 1};
 };
 
@@ -84,10 +85,10 @@ struct Choice {
 class AutoLayer {
 public:
   AutoLayer(const WeightMatrix &matrix, const PruneCriterion &criterion,
-            const PruneTarget &target, ArrayRef<float> values,
-            ArrayRef<float> scores, TargetAttr machine)
-      : matrix(matrix), criterion(criterion), target(target), values(values),
-        scores(scores), machine(machine) {}
+            const PruneTarget &target, ArrayRef<float> scores,
+            PredictedLayer *predicted)
+      : matrix(matrix), criterion(criterion), target(target), scores(scores),
+        predicted(predicted) {}
 
   /// What a decision's name leaves whose zeros have the pattern `zeros`.
   Remainder measure(StringRef name, StringRef zeros) const {
@@ -105,7 +106,7 @@ public:
       remainder.score += dropped ? 0 : score;
       remainder.dropped += dropped;
     }
-    if (machine)
+    if (predicted)
       predict(name, drop, remainder);
     return remainder;
   }
@@ -119,20 +120,19 @@ private:
       llvm::fill(remainder.gains, double(drop.size()) / std::max(kept, 1.0));
       return;
     }
-    PredictedLayer layer(matrix, values, machine);
-    MLIRContext *context = machine.getContext();
+    MLIRContext *context = matrix.use.contract.getContext();
     const Type types[] = {Float32Type::get(context),
                           IntegerType::get(context, 8)};
     for (auto [gain, type] : llvm::zip_equal(remainder.gains, types))
-      gain = layer.getGain(drop, type);
+      gain = predicted->getGain(drop, type);
   }
 
   const WeightMatrix &matrix;
   const PruneCriterion &criterion;
   const PruneTarget &target;
-  ArrayRef<float> values, scores;
+  ArrayRef<float> scores;
   /// Null where nothing is known of the machine.
-  TargetAttr machine;
+  PredictedLayer *predicted;
 };
 } // namespace
 
@@ -169,6 +169,7 @@ LogicalResult tamis::choosePatterns(ModuleOp module, TargetAttr machine,
   if (llvm::none_of(matrices, isAuto))
     return success();
   DenseSet<Operation *> removable = findRemovableRows(module, matrices);
+  double modelBytes = getModelBytes(module);
   for (const WeightMatrix &matrix : llvm::make_filter_range(matrices, isAuto)) {
     ObserveOp parameter = matrix.use.observe;
     PruneDecision decision = *getDecision(parameter);
@@ -182,8 +183,11 @@ LogicalResult tamis::choosePatterns(ModuleOp module, TargetAttr machine,
     if (failed(values) || failed(scoreWeights(*criterion, matrix, *values,
                                               decision.seed, scores)))
       return failure();
-    AutoLayer layer(matrix, *criterion, decision.target, *values, scores,
-                    machine);
+    std::optional<PredictedLayer> predicted;
+    if (machine)
+      predicted.emplace(matrix, *values, machine, modelBytes);
+    AutoLayer layer(matrix, *criterion, decision.target, scores,
+                    predicted ? &*predicted : nullptr);
     Remainder best = layer.measure("unstructured", "unstructured");
     SmallVector<Choice> choices;
     SmallVector<std::string> found;

@@ -7,6 +7,7 @@
 // together take no longer than they would with the asked sparsity everywhere.
 #include "PredictedLayer.h"
 #include "PruneSelection.h"
+#include "tamis/Kernels/PredictTime.h"
 #include "tamis/Target/Target.h"
 #include "llvm/Support/Format.h"
 #include <limits>
@@ -36,7 +37,7 @@ struct TimedLayer {
 
 static FailureOr<TimedLayer> measure(const WeightMatrix &matrix,
                                      const PruneDecision &decision,
-                                     TargetAttr machine) {
+                                     TargetAttr machine, double modelBytes) {
   ObserveOp parameter = matrix.use.observe;
   const PruneCriterion *criterion = findCriterion(decision.criterion);
   std::unique_ptr<PrunePattern> pattern = parsePattern(decision.pattern);
@@ -53,7 +54,7 @@ static FailureOr<TimedLayer> measure(const WeightMatrix &matrix,
   for (float score : scores)
     total += score;
   TimedLayer layer{parameter, matrix.layer, {}};
-  PredictedLayer predicted(matrix, *values, machine);
+  PredictedLayer predicted(matrix, *values, machine, modelBytes);
   Type type = Float32Type::get(machine.getContext());
   auto add = [&](double sparsity) {
     std::vector<uint8_t> drop(scores.size());
@@ -103,6 +104,7 @@ static std::pair<size_t, double> findStep(const TimedLayer &layer,
 LogicalResult tamis::allocateZeros(ModuleOp module, TargetAttr machine,
                                    Report &report) {
   SmallVector<TimedLayer> layers;
+  double modelBytes = getModelBytes(module);
   for (const WeightMatrix &matrix : collectWeights(module)) {
     std::optional<PruneDecision> decision = getDecision(matrix.use.observe);
     if (!decision || decision->scope != kTimeScope ||
@@ -113,7 +115,8 @@ LogicalResult tamis::allocateZeros(ModuleOp module, TargetAttr machine,
              << matrix.layer
              << "': scope time asks what a processor takes, got "
              << (machine ? "a device" : "no target");
-    FailureOr<TimedLayer> layer = measure(matrix, *decision, machine);
+    FailureOr<TimedLayer> layer =
+        measure(matrix, *decision, machine, modelBytes);
     if (failed(layer))
       return failure();
     layers.push_back(std::move(*layer));

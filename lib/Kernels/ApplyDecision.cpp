@@ -137,8 +137,9 @@ static Value packFactor(ImplicitLocOpBuilder &b, const Decision &decision,
       .getPackedResult();
 }
 
-void mlir::tamis::applyDecision(RewriterBase &rewriter, ContractOp op,
-                                const Decision &decision) {
+kernel::ContractOp mlir::tamis::applyDecision(RewriterBase &rewriter,
+                                              ContractOp op,
+                                              const Decision &decision) {
   ImplicitLocOpBuilder b(op.getLoc(), rewriter);
   const std::optional<BlockSums> &blocks = decision.blocks;
   Operation *last = op;
@@ -179,9 +180,11 @@ void mlir::tamis::applyDecision(RewriterBase &rewriter, ContractOp op,
                               contract.getEpilogue().begin());
   if (!blocks) {
     recordChoice(contract, decision.choice);
-    return rewriter.replaceOp(op, contract.getResult());
+    rewriter.replaceOp(op, contract.getResult());
+    return contract;
   }
   blocks->buildCombine(b, op, contract.getCombine(), decision.narrowed);
   rewriter.replaceOp(blocks->added, contract.getResult());
   rewriter.eraseOp(op);
+  return contract;
 }

@@ -5,9 +5,9 @@
 #ifndef TAMIS_LIB_KERNELS_DECISION_H
 #define TAMIS_LIB_KERNELS_DECISION_H
 
-#include "tamis/Kernels/Candidates.h"
 #include "mlir/IR/PatternMatch.h"
 #include "tamis/Kernels/BlockSums.h"
+#include "tamis/Kernels/Candidates.h"
 #include "tamis/Kernels/Classify.h"
 #include "tamis/Kernels/Tiling.h"
 
@@ -44,8 +44,16 @@ int64_t getProduct(ArrayRef<unsigned> dims, ArrayRef<int64_t> bounds);
 
 /// Replaces `op` by the tamis_kernel.contract that `decision` describes, its
 /// right operand packed.
-void applyDecision(RewriterBase &rewriter, ContractOp op,
-                   const Decision &decision);
+kernel::ContractOp applyDecision(RewriterBase &rewriter, ContractOp op,
+                                 const Decision &decision);
+
+/// What --tamis-select-instructions does with one contraction, in a model of so
+/// many bytes of weights: decides, and applies that. On failure `op` stays, and
+/// `reason` says why no kernel takes it.
+FailureOr<kernel::ContractOp> selectKernel(IRRewriter &rewriter, ContractOp op,
+                                           double modelBytes,
+                                           SymbolTable &symbols,
+                                           std::string &reason);
 
 } // namespace mlir::tamis
 

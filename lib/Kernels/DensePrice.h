@@ -4,7 +4,7 @@
 #ifndef TAMIS_LIB_KERNELS_DENSEPRICE_H
 #define TAMIS_LIB_KERNELS_DENSEPRICE_H
 
-#include "tamis/Kernels/PredictGain.h"
+#include "tamis/Kernels/PredictTime.h"
 #include "tamis/Target/Profile.h"
 
 namespace mlir::tamis {
@@ -19,10 +19,6 @@ struct DenseProblem {
   int64_t l1 = 0, l2 = 0;
   double modelBytes = 0;
 };
-
-/// Bytes of the parameters of a module: what has passed through the caches when
-/// a weight is read again.
-double getModelBytes(ModuleOp module);
 
 /// Cycles to read `bytes` of weights once from behind L2: from another cache
 /// where it holds the whole model, else from memory; none where L2 holds them.

@@ -499,44 +499,49 @@ static FailureOr<Decision> decide(ContractOp op,
   return decision;
 }
 
+FailureOr<kernel::ContractOp> mlir::tamis::selectKernel(IRRewriter &rewriter,
+                                                        ContractOp op,
+                                                        double modelBytes,
+                                                        SymbolTable &symbols,
+                                                        std::string &reason) {
+  TargetAttr target = getTarget(op);
+  if (!target)
+    target =
+        TargetAttr::get(op.getContext(), "generic", {}, 32 << 10, 1 << 20, 1);
+  readThroughTranspose(op);
+  ProfileAttr profile = getProfile(op, target);
+  FailureOr<Decision> decision = failure();
+  if (std::optional<BlockSums> blocks = findBlockSums(op))
+    decision = decide(op, blocks, target, profile, modelBytes, symbols, reason);
+  if (failed(decision))
+    decision =
+        decide(op, std::nullopt, target, profile, modelBytes, symbols, reason);
+  if (failed(decision))
+    return failure();
+  return applyDecision(rewriter, op, *decision);
+}
+
 namespace {
 struct SelectInstructions
     : tamis::impl::SelectInstructionsBase<SelectInstructions> {
   void runOnOperation() override {
-    MLIRContext *context = &getContext();
     SmallVector<ContractOp> ops;
     getOperation().walk([&](ContractOp op) {
       if (isa<RankedTensorType>(op.getInit().getType()))
         ops.push_back(op);
     });
-    IRRewriter rewriter(context);
-    TargetAttr generic =
-        TargetAttr::get(context, "generic", {}, 32 << 10, 1 << 20, 1);
+    IRRewriter rewriter(&getContext());
     SymbolTable symbols(getOperation());
     double modelBytes = getModelBytes(getOperation());
     for (ContractOp op : ops) {
-      TargetAttr target = getTarget(op);
-      if (!target)
-        target = generic;
-      readThroughTranspose(op);
       std::string reason;
-      ProfileAttr profile = getProfile(op, target);
-      FailureOr<Decision> decision = failure();
-      if (std::optional<BlockSums> blocks = findBlockSums(op))
-        decision =
-            decide(op, blocks, target, profile, modelBytes, symbols, reason);
-      if (failed(decision))
-        decision = decide(op, std::nullopt, target, profile, modelBytes,
-                          symbols, reason);
-      if (failed(decision)) {
-        ++numLeft;
-        LLVM_DEBUG(op.emitRemark()
-                   << "left to the generic lowering: " << reason);
-        op->setAttr(kReasonAttrName, StringAttr::get(context, reason));
+      if (succeeded(selectKernel(rewriter, op, modelBytes, symbols, reason))) {
+        ++numSelected;
         continue;
       }
-      applyDecision(rewriter, op, *decision);
-      ++numSelected;
+      ++numLeft;
+      LLVM_DEBUG(op.emitRemark() << "left to the generic lowering: " << reason);
+      op->setAttr(kReasonAttrName, StringAttr::get(&getContext(), reason));
     }
   }
 };

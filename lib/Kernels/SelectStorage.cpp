@@ -18,8 +18,8 @@ using namespace mlir;
 using namespace mlir::tamis;
 
 /// Cycles of `op` as it is.
-static double priceDense(kernel::ContractOp op, TargetAttr target,
-                         ProfileAttr profile, double modelBytes) {
+static double priceAsIs(kernel::ContractOp op, TargetAttr target,
+                        ProfileAttr profile, double modelBytes) {
   Type rhs = getElementTypeOrSelf(op.getRhs().getType());
   if (auto pack = op.getRhs().getDefiningOp<kernel::PackOp>())
     rhs = getElementTypeOrSelf(pack.getSource().getType());
@@ -31,15 +31,12 @@ static double priceDense(kernel::ContractOp op, TargetAttr target,
 
 /// All options for `problem`; `reason` says why there is none.
 static SmallVector<StorageOption> findOptions(StorageProblem &problem,
-                                              SymbolTable &symbols,
+                                              FailureOr<SourceView> view,
                                               std::string &reason) {
   kernel::ContractOp op = problem.op;
   problem.pack = op.getRhs().getDefiningOp<kernel::PackOp>();
-  FailureOr<SourceView> view = failure();
-  if (problem.pack)
-    view = viewConstant(problem.pack.getSource(), symbols);
   reason = "no row stream: weights are not known";
-  if (!op.getPacked() || failed(view))
+  if (!op.getPacked() || !problem.pack || failed(view))
     return {};
   reason = "no row stream: weights have a zero point";
   if (op.getRhsZero())
@@ -165,22 +162,34 @@ static const StorageOption *chooseSmallest(ArrayRef<StorageOption> options,
   return best;
 }
 
-namespace {
-/// What was weighed for one contraction, and what was chosen.
-struct Selection {
-  StorageProblem problem;
-  KernelChoice choice;
-  SmallVector<StorageOption> options;
-  /// One of `options`, or null for dense panels.
-  const StorageOption *option = nullptr;
-};
+void mlir::tamis::selectStorage(StorageSelection &selection,
+                                FailureOr<SourceView> view) {
+  auto &[problem, choice, options, option] = selection;
+  problem.dense = priceAsIs(problem.op, problem.target, problem.profile,
+                            problem.modelBytes);
+  choice = getDenseChoice(problem.op, problem.profile, problem.dense);
+  options = findOptions(problem, view, choice.reason);
+  if (!options.empty())
+    option = problem.size ? chooseSmallest(options, problem, choice)
+                          : choose(options, problem.profile, choice);
+}
 
+/// The constant that `op` reads through a pack.
+static FailureOr<SourceView> viewWeights(kernel::ContractOp op,
+                                         SymbolTable &symbols) {
+  auto pack = op.getRhs().getDefiningOp<kernel::PackOp>();
+  if (!pack)
+    return failure();
+  return viewConstant(pack.getSource(), symbols);
+}
+
+namespace {
 struct SelectStorage : tamis::impl::SelectStorageBase<SelectStorage> {
   using SelectStorageBase::SelectStorageBase;
 
   void runOnOperation() override {
     SymbolTable symbols(getOperation());
-    std::vector<Selection> selections;
+    std::vector<StorageSelection> selections;
     double modelBytes = getModelBytes(getOperation());
     getOperation().walk([&](kernel::ContractOp op) {
       TargetAttr target = getTarget(op);
@@ -195,27 +204,17 @@ struct SelectStorage : tamis::impl::SelectStorageBase<SelectStorage> {
       problem.size = size;
     });
     // Counting looks at all weights; it changes nothing.
-    parallelForEach(&getContext(), selections,
-                    [&](Selection &s) { select(s, symbols); });
+    parallelForEach(&getContext(), selections, [&](StorageSelection &s) {
+      selectStorage(s, viewWeights(s.problem.op, symbols));
+    });
     IRRewriter rewriter(&getContext());
-    for (Selection &s : selections) {
+    for (StorageSelection &s : selections) {
       recordChoice(s.problem.op, s.choice);
       if (!s.option)
         continue;
       s.option->apply(rewriter);
       ++numStreams;
     }
-  }
-
-  static void select(Selection &s, SymbolTable &symbols) {
-    StorageProblem &problem = s.problem;
-    problem.dense = priceDense(problem.op, problem.target, problem.profile,
-                               problem.modelBytes);
-    s.choice = getDenseChoice(problem.op, problem.profile, problem.dense);
-    s.options = findOptions(problem, symbols, s.choice.reason);
-    if (!s.options.empty())
-      s.option = problem.size ? chooseSmallest(s.options, problem, s.choice)
-                              : choose(s.options, problem.profile, s.choice);
   }
 };
 } // namespace

@@ -37,6 +37,20 @@ struct StorageOption {
   std::function<void(IRRewriter &)> apply;
 };
 
+/// What was weighed for the contraction of a problem, and what was chosen.
+struct StorageSelection {
+  StorageProblem problem;
+  KernelChoice choice;
+  SmallVector<StorageOption> options;
+  /// One of `options`, or null for dense panels.
+  const StorageOption *option = nullptr;
+};
+
+/// What --tamis-select-storage does with one contraction: chooses for a problem
+/// that lacks pack and dense price yet, of the weights that `view` shows; a
+/// failure where they are not known.
+void selectStorage(StorageSelection &selection, FailureOr<SourceView> view);
+
 /// Packed panels: elements of a step, columns, steps of a run and of all runs,
 /// how many panels there are, and the dimensions and elements of a run.
 struct PanelShape {

@@ -2,7 +2,7 @@
 //
 // What storages that are made of packed panels have in common.
 #include "StorageOptions.h"
-#include "tamis/Kernels/PredictGain.h"
+#include "tamis/Kernels/PredictTime.h"
 
 using namespace mlir;
 using namespace mlir::tamis;

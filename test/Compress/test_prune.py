@@ -251,6 +251,45 @@ def test_auto_takes_what_the_target_gains_from(mask, rows, pattern):
     assert np.mean((weight == 0) != mask) < 0.03
 
 
+def drawn(rows, columns, share, seed):
+    """A share of the blocks of a 256 x 256 weight, as `blocks` does."""
+    count = 256 // rows * (256 // columns)
+    chosen = np.random.default_rng(seed).permutation(count).reshape(256 // columns, 256 // rows) < share * count
+    return np.repeat(np.repeat(chosen, columns, 0), rows, 1)
+
+
+SHAPES = {"32x64": (32, 64), "32x4": (32, 4), "1x4": (1, 4), "single": (1, 1)}
+
+
+@pytest.mark.parametrize("target", ["x86-64-v3", "x86-64-v4", "amx"])
+@pytest.mark.parametrize("zeros, finer, rows, found", [
+    ("32x64", "32x4", 1, "32x64"), ("32x64", "32x4", 128, "32x64"),  # lists of blocks for any rows
+    ("32x4", "1x4", 1, "32x4"), ("32x4", "1x4", 128, "32x4"),
+    ("1x4", "single", 1, "unstructured"), ("1x4", "single", 128, "1x4 unless amx"),  # only streams have them, and tiles are faster
+    ("2:4", "single", 1, "2:4"), ("2:4", "single", 128, "unstructured")])
+def test_auto_knows_every_storage(target, zeros, finer, rows, found):
+    """Blocks are faint, and a few pieces of the finer pattern everywhere, so that each pattern drops other weights."""
+    mask = drawn(*SHAPES[zeros], 0.75, 6) if zeros in SHAPES else np.broadcast_to(np.arange(256)[:, None] % 4 < 2, (256, 256))
+    weight = values(4, 256, 256) * np.where(mask, 0.1, 1) * np.where(drawn(*SHAPES[finer], 0.15, 7), 0.05, 1)
+    pattern, reason, _ = chosen(weight.astype(np.float32), f"target={target} sparsity={0.75 if zeros in SHAPES else 0.5}", rows)
+    if found == "1x4 unless amx":
+        found = "unstructured" if target == "amx" else "1x4"
+    assert pattern == found, reason
+
+
+def test_auto_sees_windows():
+    """A convolution of 3x3: its blocks lie within the channels of one tap."""
+    mask = drawn(32, 64, 0.75, 6)[:, :128]
+    taps = np.stack([mask.T] * 9, 1)  # channels, taps, inputs
+    weight = (values(4, *taps.shape) * np.where(taps, 0.01, 1)).astype(np.float32)
+    made = model([build("Conv", ["x", "v"], ["h"], "first", pads=[1] * 4), build("Relu", ["h"], ["r"]), build("Conv", ["r", "w"], ["y"], "second")],
+                 {"v": weight.reshape(128, 3, 3, 256).transpose(0, 3, 1, 2), "w": values(1, 64, 128, 1, 1)}, {"x": [1, 256, 14, 14]}, ["y"])
+    session = prune(made, "pattern=32x64 sparsity=0.75 scope=time protect=false target=x86-64-v3 include=first")
+    told, = (r["reason"] for r in session.delta()["report"] if "us are predicted" in r.get("reason", ""))
+    then, before = (float(t) for t in re.match(r"([\d.]+) of ([\d.e+]+) us", told).groups())
+    assert then < 0.35 * before, told
+
+
 @pytest.mark.parametrize("target, rows, size, pattern", [
     ("nvptx:sm_80", 65536, 512, "2:4"),  # fragments leave zeros out
     ("nvptx:sm_80", 8, 128, "unstructured"),  # the launch takes the time

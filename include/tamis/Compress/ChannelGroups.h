@@ -89,6 +89,12 @@ public:
   ArrayRef<ObserveOp> getObservations() const { return observations; }
   /// The unit that an index of an axis belongs to; -1 if it has to stay.
   int64_t getUnit(Value value, int64_t axis, int64_t index) const;
+  /// Whether one of `of` is an index of an axis of `value`.
+  bool hasUnitOf(Value value, const DenseSet<int64_t> &of) const;
+  /// Units that can take each other's places: of each group those that are one
+  /// index of the same axes of the same values, so that nothing tells them
+  /// apart but the parameters.
+  std::vector<Group> findExchangeable() const;
   /// What keeps an index of an axis, empty if nothing does.
   std::string getReason(Value value, int64_t axis, int64_t index) const;
 

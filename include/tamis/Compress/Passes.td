@@ -169,6 +169,23 @@ def Prune : Pass<"tamis-prune", "::mlir::ModuleOp"> {
     Statistic<"numRemoved", "removed", "channels removed">];
 }
 
+def OrderChannels : Pass<"tamis-order-channels", "::mlir::ModuleOp"> {
+  let summary = "bring inputs that are zero in the same sums together";
+  let description = [{
+    Channels that nothing tells apart but parameters exchange their places, in
+    the weights that make them, in biases and in the weights that read them,
+    where fewer words of four neighbouring inputs are left so: the unit of zeros
+    that a stream of 8-bit weights leaves out. The model computes the same but
+    for the order of its sums. Statistics of tensors whose channels moved are
+    dropped, so it is the last step. Left alone: channels that a residual sum, a
+    reshape or the outputs keep where they are, and weights without zeros.
+    Doctest: test/Compress/order-channels.mlir
+  }];
+  let statistics = [
+    Statistic<"numMoved", "moved", "channels whose order was found">];
+  let dependentDialects = ["::mlir::arith::ArithDialect"];
+}
+
 def Quantize : Pass<"tamis-quantize", "::mlir::ModuleOp"> {
   let summary = "turn tensors with a scheme into integers";
   let description = [{

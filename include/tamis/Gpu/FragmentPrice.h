@@ -5,7 +5,7 @@
 #define TAMIS_GPU_FRAGMENTPRICE_H
 
 #include "tamis/Gpu/Tensor.h"
-#include "tamis/Kernels/PredictGain.h"
+#include "tamis/Kernels/PredictTime.h"
 
 namespace mlir::tamis::device {
 
@@ -35,6 +35,11 @@ std::optional<double> priceFragment(ProfileAttr profile,
                                     FragmentAttrInterface instruction,
                                     TilesAttr tiles,
                                     const FragmentProblem &problem);
+
+/// A layer as the matrix product that it comes to; rows may be kDynamic.
+struct LayerShape {
+  int64_t rows = 1, depth = 1, columns = 1;
+};
 
 /// How many times as fast as without zeros `target` is expected to compute the
 /// layer, of `element` (f32 or i8), if of four consecutive weights of a channel

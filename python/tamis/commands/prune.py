@@ -19,6 +19,7 @@ from . import compression
     click.option("--labels", metavar="FILE", help="One label a sample, as .npy, for criterion gradient without --gradients."),
     click.option("--protect/--no-protect", default=True, show_default=True, help="Leave the first, the last and small layers alone."),
     click.option("--dead-channels", is_flag=True, help="Only remove channels that do not depend on the input."),
+    click.option("--order-channels", is_flag=True, help="Exchange channels so that more words of 8-bit weights are zero."),
     click.option("--format", type=click.Choice(api.ZEROS), default="zeros", show_default=True, help="How zeros are stored."))
 def command(output, path, data, output_path, exclude, **options):
     """Set the least important weights of MODEL (.onnx) to zero, or remove whole channels, and write it as ONNX.

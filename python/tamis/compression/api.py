@@ -122,9 +122,9 @@ def quantize(model, data=None, *, activations="uint8", weights="int8", per_chann
 
 
 def prune(model, data=None, *, sparsity=None, pattern="unstructured", criterion="magnitude", scope="local", threshold=None,
-          gradients=None, labels=None, nodes_to_exclude=(), ignored_scope=(), protect=True, dead_channels=False, format="zeros",
-          subset_size=SUBSET_SIZE, target="native", calibration_cache=None, overrides=None, input_dims=None, seed=0, report=None,
-          progress=None):
+          gradients=None, labels=None, nodes_to_exclude=(), ignored_scope=(), protect=True, dead_channels=False, order_channels=False,
+          format="zeros", subset_size=SUBSET_SIZE, target="native", calibration_cache=None, overrides=None, input_dims=None, seed=0,
+          report=None, progress=None):
     """Set the least important weights of convolutions and matrix products to zero; returns an onnx.ModelProto.
 
     `model` and `data` are as in `quantize`; a quantized model (QDQ) keeps its scales, and its zeros become exact zero
@@ -140,12 +140,13 @@ def prune(model, data=None, *, sparsity=None, pattern="unstructured", criterion=
     the layers take as long as with this sparsity everywhere.
 
     `protect` leaves the first, the last and small layers alone. `dead_channels` only removes channels that do not
-    depend on the input. `overrides` gives single layers another `sparsity` or `pattern`. `format` stores zeros as they
+    depend on the input. `order_channels` exchanges channels so that more neighbours are zero together, which 8-bit
+    integers gain from; it changes nothing but the order of sums. `overrides` gives single layers another `sparsity` or `pattern`. `format` stores zeros as they
     are or as ONNX sparse initializers. `nodes_to_exclude`, `ignored_scope`, `subset_size`, `calibration_cache`, `report`
     and `progress` are as in `quantize`.
     """
     options = {"sparsity": sparsity, "pattern": pattern, "criterion": criterion, "scope": scope, "threshold": threshold,
-               "protect": protect, "dead_channels": dead_channels, "format": format, "seed": seed}
+               "protect": protect, "dead_channels": dead_channels, "order_channels": order_channels, "format": format, "seed": seed}
     _one_of("format", format, ZEROS)
     _share("sparsity", sparsity)
     for name in ("pattern", "criterion", "scope"):

@@ -115,6 +115,8 @@ def prune(request, gradients, labels):
                 _set_gradients(session, _estimate(request, prepared, selected, labels) if gradients is None else gradients, selected)
             _calibrate(request, session, f"criterion {options['criterion']}")
             session.run(_text("tamis-prune", {"target": f"'{request.target}'"}))
+            if options["order_channels"]:
+                session.run("tamis-order-channels")
         delta = session.delta()
     # What the model itself quantizes is no news.
     delta = {**delta, "weights": {}, "tensors": {}}

@@ -23,7 +23,7 @@ VERSION = 1
 # The options of each step, as the functions tamis.prune and tamis.quantize name them.
 OPTIONS = {
     "prune": {"sparsity": (int, float), "pattern": str, "criterion": str, "scope": str, "threshold": (int, float, type(None)),
-              "protect": bool, "dead_channels": bool, "gradients": str, "ignored_scope": list, "format": str, "seed": int},
+              "protect": bool, "dead_channels": bool, "order_channels": bool, "gradients": str, "ignored_scope": list, "format": str, "seed": int},
     "quantize": {"activations": str, "weights": str, "per_channel": bool, "block_size": (int, type(None)),
                  "symmetric_activations": bool, "embeddings": str, "attention": bool, "calibration_method": str,
                  "percentile": (int, float), "corrections": list, "op_types_to_quantize": (list, type(None)), "ignored_scope": list,
