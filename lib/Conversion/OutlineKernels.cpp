@@ -43,6 +43,32 @@ MemRefType withoutOffset(MemRefType type) {
       type.getMemorySpace());
 }
 
+/// The type of a list of entries whose length is forgotten. What has more
+/// dimensions are panels, whose shape the layer alone decides.
+MemRefType withoutLength(MemRefType type) {
+  if (type.getRank() == 0 || type.getRank() > 2)
+    return type;
+  SmallVector<int64_t> shape(type.getShape());
+  shape.front() = ShapedType::kDynamic;
+  return MemRefType::get(shape, type.getElementType(), type.getLayout(),
+                         type.getMemorySpace());
+}
+
+/// The storage of `op` as its kernel has to know it; null where that says how
+/// much is stored.
+StorageAttrInterface getSharedStorage(Operation *op) {
+  auto contract = dyn_cast<kernel::ContractOp>(op);
+  StorageAttrInterface storage =
+      contract ? contract.getStorageAttr() : StorageAttrInterface();
+  StorageAttrInterface shared = storage ? storage.withoutEntries() : storage;
+  return shared == storage ? StorageAttrInterface() : shared;
+}
+
+/// True if `value` holds entries of the storage of `op`.
+bool holdsEntries(kernel::ContractOp op, Value value) {
+  return value == op.getRhs() || llvm::is_contained(op.getStream(), value);
+}
+
 struct OutlineKernels : impl::OutlineKernelsBase<OutlineKernels> {
   void runOnOperation() override {
     ModuleOp module = getOperation();
@@ -80,12 +106,16 @@ struct OutlineKernels : impl::OutlineKernelsBase<OutlineKernels> {
       }
       operands.push_back(value);
     }
+    StorageAttrInterface shared = getSharedStorage(op);
     SmallVector<Value> passed;
     for (Value value : operands) {
-      auto type = dyn_cast<MemRefType>(value.getType());
-      if (type && withoutOffset(type) != type)
-        value = memref::CastOp::create(b, op->getLoc(), withoutOffset(type),
-                                       value);
+      if (auto type = dyn_cast<MemRefType>(value.getType())) {
+        MemRefType known = withoutOffset(type);
+        if (shared && holdsEntries(cast<kernel::ContractOp>(op), value))
+          known = withoutLength(known);
+        if (known != type)
+          value = memref::CastOp::create(b, op->getLoc(), known, value);
+      }
       passed.push_back(value);
     }
 
@@ -108,6 +138,8 @@ struct OutlineKernels : impl::OutlineKernelsBase<OutlineKernels> {
           view.getMixedOffsets(), view.getMixedSizes(),
           view.getMixedStrides()));
     });
+    if (shared)
+      cast<kernel::ContractOp>(moved).setStorageAttr(shared);
     // Where an operation came from, and what else it could have been, tells
     // layers apart that are otherwise equal.
     Attribute origin = moved->removeAttr("origin");

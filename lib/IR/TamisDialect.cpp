@@ -219,9 +219,18 @@ StringRef RowStreamAttr::getStorageName() const { return "row stream"; }
 
 int64_t RowStreamAttr::getStreams() const { return 1; }
 
+StorageAttrInterface RowStreamAttr::withoutEntries() const {
+  return get(getContext(), /*entries=*/0, getPositions(), getPitch(), getTaps(),
+             getLine(), getChannels(), getDepth(), getParts(), getSorted());
+}
+
 StringRef BitmaskAttr::getStorageName() const { return "bitmask"; }
 
 bool BitmaskAttr::hasPanels() const { return true; }
+
+StorageAttrInterface BitmaskAttr::withoutEntries() const {
+  return get(getContext(), /*entries=*/0, getUnit(), getExpansion());
+}
 
 StringRef BlockListAttr::getStorageName() const { return "block list"; }
 
@@ -245,6 +254,10 @@ StringRef BoundedAttr::getStorageName() const { return "bounded panels"; }
 bool BoundedAttr::hasPanels() const { return true; }
 
 int64_t BoundedAttr::getStreams() const { return 3; }
+
+StorageAttrInterface BoundedAttr::withoutEntries() const {
+  return get(getContext(), /*entries=*/0, getSteps(), getRun());
+}
 
 LogicalResult BoundedAttr::verify(EmitError emitError, int64_t entries,
                                   int64_t steps, int64_t run) {

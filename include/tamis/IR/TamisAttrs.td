@@ -152,7 +152,7 @@ def Tamis_SchemeAttr : Tamis_Attr<"Scheme", "scheme"> {
 }
 
 def Tamis_RowStreamAttr : Tamis_Attr<"RowStream", "row_stream", [
-    DeclareAttrInterfaceMethods<StorageAttrInterface, ["getStreams"]>]> {
+    DeclareAttrInterfaceMethods<StorageAttrInterface, ["getStreams", "withoutEntries"]>]> {
   let summary = "the nonzero words of weights, output channel by output channel";
   let description = [{
     A word is 32 bits of one output channel along the reduction: one float32 or
@@ -199,7 +199,7 @@ def Tamis_RowStreamAttr : Tamis_Attr<"RowStream", "row_stream", [
 }
 
 def Tamis_BitmaskAttr : Tamis_Attr<"Bitmask", "bitmask", [
-    DeclareAttrInterfaceMethods<StorageAttrInterface, ["hasPanels"]>]> {
+    DeclareAttrInterfaceMethods<StorageAttrInterface, ["hasPanels", "withoutEntries"]>]> {
   let summary = "packed weights without the units that are zero, and which are there";
   let description = [{
     Panels as `tamis_kernel.pack` orders them, cut into units of `unit` elements
@@ -241,7 +241,7 @@ def Tamis_BlockListAttr : Tamis_Attr<"BlockList", "block_list", [
 }
 
 def Tamis_BoundedAttr : Tamis_Attr<"Bounded", "bounded", [
-    DeclareAttrInterfaceMethods<StorageAttrInterface, ["hasPanels", "getStreams"]>]> {
+    DeclareAttrInterfaceMethods<StorageAttrInterface, ["hasPanels", "getStreams", "withoutEntries"]>]> {
   let summary = "packed weights whose sums of neighbours stay within 16 bits, and what is left of the others";
   let description = [{
     For instructions that add products up in 16 bits (`getPairBound`). Panels as

@@ -154,6 +154,11 @@ def StorageAttrInterface : AttrInterface<"StorageAttrInterface"> {
     }], "::llvm::StringRef", "getStorageName">,
     InterfaceMethod<"How many pieces are stored.", "int64_t", "getEntries">,
     InterfaceMethod<[{
+      What a kernel knows of the storage, so that layers of one shape share it
+      whatever is stored: lists are then as long as their arrays say.
+    }], "::mlir::tamis::StorageAttrInterface", "withoutEntries", (ins), "",
+    "return $_attr;">,
+    InterfaceMethod<[{
       True if it is the packed panels with something left out: kernels walk
       panels, and the weights have the type and order of the instruction's.
     }], "bool", "hasPanels", (ins), "", "return false;">,

@@ -35,8 +35,9 @@ def TamisKernel_CheckOp : TamisKernel_Op<"check"> {
     caller has clamped whatever the condition guards, so execution goes on in
     bounds and the entry function returns the word.
 
-    Codes: 1 index out of range, 2 shape mismatch, 4 allocation failed,
-    8 division by zero.
+    Codes are the `TAMIS_FAULT_` bits of Runtime.h: 1 index out of range, 2
+    shape mismatch, 4 allocation failed, 8 division by zero, 64 no room in a
+    cache.
 
     Example: `tamis_kernel.check %in_range, 1`
   }];
