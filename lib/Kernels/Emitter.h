@@ -164,7 +164,8 @@ private:
                        OpFoldResult lower, OpFoldResult upper);
   void multiplyStream(const Place &place);
   void multiplyParts(const Place &place, OpFoldResult count);
-  void multiplyList(OpFoldResult first, OpFoldResult i, OpFoldResult from);
+  void multiplyList(OpFoldResult first, OpFoldResult i, OpFoldResult from,
+                    bool continues);
   void multiplyEntry(OpFoldResult entry, MutableArrayRef<Value> sums);
   Value loadWord(OpFoldResult at);
   OpFoldResult loadPlace(OpFoldResult at);

@@ -281,11 +281,10 @@ void Emitter::multiplyEntry(OpFoldResult entry, MutableArrayRef<Value> sums) {
   }
 }
 
-/// Sums of the entries of the list `i` behind `first`, where those of column
-/// `from` lie first. They are stored and, where the reduction has parts, added
-/// to what is there.
+/// Stores sums of the entries of the list `i` behind `first`, where those of
+/// column `from` lie first, or adds them to what is there.
 void Emitter::multiplyList(OpFoldResult first, OpFoldResult i,
-                           OpFoldResult from) {
+                           OpFoldResult from, bool continues) {
   int64_t positions = rowStream.getPositions();
   int64_t vectors = positions / lanes;
   auto type = VectorType::get(lanes, op.getAccumulator());
@@ -316,7 +315,7 @@ void Emitter::multiplyList(OpFoldResult first, OpFoldResult i,
         b.add(b.multiply(at, b.constant(positions)), b.constant(v * lanes)));
   };
   SmallVector<Value> sums(ways * vectors, zero);
-  if (rowStream.getParts() > 1)
+  if (continues)
     for (int64_t v = 0; v < vectors; ++v)
       sums[v] = vector::LoadOp::create(b, type, columnSums, slot(v));
   if (ways > 1) {
@@ -337,8 +336,9 @@ void Emitter::multiplyList(OpFoldResult first, OpFoldResult i,
 void Emitter::multiplyStream(const Place &place) {
   OpFoldResult end =
       b.minimum(b.constant(lanes), b.subtract(column.extent, place.rhs));
-  b.loop(b.constant(0), end, 1,
-         [&](OpFoldResult c) { multiplyList(place.rhs, c, place.rhs); });
+  b.loop(b.constant(0), end, 1, [&](OpFoldResult c) {
+    multiplyList(place.rhs, c, place.rhs, /*continues=*/false);
+  });
 }
 
 /// Sums of a block of columns, which wait in memory while the reduction is
@@ -351,21 +351,16 @@ void Emitter::multiplyParts(const Place &place, OpFoldResult count) {
   };
   OpFoldResult lower = columns(panelRange.lower);
   OpFoldResult length = b.subtract(columns(panelRange.upper), lower);
-  auto type = VectorType::get(lanes, op.getAccumulator());
-  Value zero = arith::ConstantOp::create(b, b.getZeroAttr(type));
-  OpFoldResult positions = b.constant(rowStream.getPositions());
-  if (parts > 1)
-    b.loop(b.constant(0), b.multiply(length, positions), lanes,
-           [&](OpFoldResult at) {
-             vector::StoreOp::create(b, zero, columnSums, b.value(at));
-           });
-  b.loop(b.constant(0), b.constant(parts), 1, [&](OpFoldResult part) {
+  auto multiply = [&](OpFoldResult part, bool continues) {
     if (!stagesAll())
       stagePart(place, count, part, b.constant(0));
     OpFoldResult lists = b.add(b.multiply(part, column.extent), lower);
     b.loop(b.constant(0), length, 1,
-           [&](OpFoldResult c) { multiplyList(lists, c, lower); });
-  });
+           [&](OpFoldResult c) { multiplyList(lists, c, lower, continues); });
+  };
+  multiply(b.constant(0), /*continues=*/false);
+  b.loop(b.constant(1), b.constant(parts), 1,
+         [&](OpFoldResult part) { multiply(part, /*continues=*/true); });
 }
 
 /// The sums of `lanes` rows from `row` on, one vector for each.

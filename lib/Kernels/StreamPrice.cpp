@@ -79,7 +79,8 @@ struct Walk {
     double lost = fact("row_stream.lost");
     double missing =
         stage < 1 ? lost * stage : 1 - (1 - lost) / std::sqrt(stage);
-    return entry + missing * std::max(0.0, fromL2 - entry);
+    // Products hide most of that, not all.
+    return entry + missing * std::max(fromL2 - entry, 0.3 * fromL2);
   }
 
   /// Going from one list to the next.

@@ -55,7 +55,7 @@ static constexpr std::pair<StringLiteral, double> kFacts[] = {
     {"row_stream.column", 20},
     {"row_stream.sorted", 9},
     // The share of a stage as large as L1 that is not there when it is read.
-    {"row_stream.lost", 0.25},
+    {"row_stream.lost", 0.2},
     // Products of taps, whose vectors lie across two lines, beside others.
     {"row_stream.unaligned", 1.5},
     // A word that is transposed on its way into the stage or out of

@@ -191,30 +191,35 @@ func.func @codebook(%x: memref<1x640xf32>, %v: memref<1x1x320x8xi8>, %t: memref<
   return
 }
 
-// Both halves of the reduction are staged; the sums of sorted lists wait where
-// their columns say, and are finished eight rows at a time.
+// All quarters of the reduction are staged; the sums of sorted lists wait where
+// their columns say, new ones of the first quarter, and are finished eight rows
+// at a time.
 // CHECK-LABEL: func.func @stream_in_parts
-// CHECK-DAG: %[[STAGE:.+]] = memref.alloca() {alignment = 64 : i64} : memref<256xf32>
+// CHECK-DAG: %[[STAGE:.+]] = memref.alloca() {alignment = 64 : i64} : memref<512xf32>
 // CHECK-DAG: %[[SUMS:.+]] = memref.alloca() {alignment = 64 : i64} : memref<256xf32>
-// CHECK: scf.for %{{.+}} = %c0 to %c2 step %c1
-// CHECK: scf.for %[[PART:.+]] = %c0 to %c2 step %c1
+// CHECK: scf.for %{{.+}} = %c0 to %c4 step %c1
+// CHECK: vector.store %{{.+}}, %[[STAGE]]
+// CHECK: scf.for %{{.+}} = %c0 to %c16 step %c1
+// CHECK-NOT: vector.load %[[SUMS]]
+// CHECK: vector.store %{{.+}}, %[[SUMS]]
+// CHECK: scf.for %[[PART:.+]] = %c1 to %c4 step %c1
 // CHECK: arith.muli %[[PART]], %c16
 // CHECK: %[[LIST:.+]] = arith.muli
 // CHECK: %[[AT:.+]] = arith.addi %[[LIST]], %c1
-// CHECK: %[[FOUND:.+]] = memref.load %{{.+}}[%[[AT]]] : memref<65xi32>
+// CHECK: %[[FOUND:.+]] = memref.load %{{.+}}[%[[AT]]] : memref<129xi32>
 // CHECK: %[[COLUMN:.+]] = arith.index_cast %[[FOUND]]
 // CHECK: %[[SLOT:.+]] = arith.muli %[[COLUMN]], %c16
-// CHECK: vector.load %{{.+}}[%[[SLOT]]] : memref<256xf32>, vector<8xf32>
-// CHECK: vector.store
+// CHECK: vector.load %[[SUMS]][%[[SLOT]]] : memref<256xf32>, vector<8xf32>
+// CHECK: vector.store %{{.+}}, %[[SUMS]]
 // CHECK: scf.for %{{.+}} = %c0 to %c16 step %c8
 // CHECK: scf.for %{{.+}} = %c0 to %c2 step %c1
 // CHECK: vector.shuffle
 // CHECK-NOT: arith.remui
 // CHECK: return
-func.func @stream_in_parts(%x: memref<16x16xf32>, %v: memref<9x2xf32>, %s: memref<65xi32>, %o: memref<16x16xf32>) {
-  tamis_kernel.contract ins(%x, %v : memref<16x16xf32>, memref<9x2xf32>) stream(%s : memref<65xi32>) outs(%o : memref<16x16xf32>)
-    maps [#lhs, #rhs, #out] iterators ["parallel", "parallel", "reduction"] bounds [16, 16, 16] accumulator f32
-    by #tamis.vector_fma<lanes = 8, fused = true> tile [16, 1, 0] {storage = #tamis.row_stream<entries = 9, positions = 16, pitch = 16, parts = 2, sorted = 16>}
+func.func @stream_in_parts(%x: memref<16x32xf32>, %v: memref<9x2xf32>, %s: memref<129xi32>, %o: memref<16x16xf32>) {
+  tamis_kernel.contract ins(%x, %v : memref<16x32xf32>, memref<9x2xf32>) stream(%s : memref<129xi32>) outs(%o : memref<16x16xf32>)
+    maps [#lhs, #rhs, #out] iterators ["parallel", "parallel", "reduction"] bounds [16, 16, 32] accumulator f32
+    by #tamis.vector_fma<lanes = 8, fused = true> tile [16, 1, 0] {storage = #tamis.row_stream<entries = 9, positions = 16, pitch = 16, parts = 4, sorted = 16>}
   return
 }
 
