@@ -106,6 +106,13 @@ static int64_t countWords(const Channels &channels, ArrayRef<size_t> order) {
   return count;
 }
 
+static int64_t countCommon(const llvm::BitVector &a, const llvm::BitVector &b) {
+  int64_t count = 0;
+  for (auto [x, y] : llvm::zip_equal(a.getData(), b.getData()))
+    count += llvm::popcount(x & y);
+  return count;
+}
+
 /// An order in which neighbours are used by the same sums: greedily, to the
 /// busiest channel left those whose sums are nearest to the word's, as parts of
 /// both together.
@@ -127,9 +134,7 @@ static std::vector<size_t> findOrder(const Channels &channels) {
       double nearest = -1;
       auto inWord = double(word.count());
       for (auto at = left.begin(); at != left.end(); ++at) {
-        llvm::BitVector both = word;
-        both &= channels.used[*at];
-        auto shared = double(both.count());
+        auto shared = double(countCommon(word, channels.used[*at]));
         double near = (shared + 1) / (inWord + double(busy[*at]) - shared + 1);
         if (near > nearest) {
           nearest = near;

@@ -31,8 +31,8 @@ public:
 private:
   /// Positions that the weights are multiplied with.
   int64_t getRows() const;
-  /// The values that are left, as elements of `type`: integers as --quantize
-  /// would make them, with a scale for each output channel.
+  /// The values that are left, as elements of `type`: integers with a scale
+  /// for each output channel.
   std::vector<char> encode(ArrayRef<uint8_t> drop, Type type) const;
   /// Whether of four consecutive weights of a channel two are not there.
   bool isTwoOfFour(ArrayRef<uint8_t> drop) const;
