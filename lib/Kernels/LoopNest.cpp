@@ -310,8 +310,8 @@ Loop &Emitter::cacheLoop() {
 }
 
 /// Splits the dimension that gives the most even pieces: groups, then rows,
-/// then panels, or these before rows. The reduction is never split, so results do not depend on the
-/// number of threads.
+/// then panels, unpacked ones before rows. The reduction is never split, so
+/// results do not depend on the number of threads.
 void Emitter::emitTasks(const Place &start) {
   int64_t tasks = op.getTasks();
   struct Candidate {
