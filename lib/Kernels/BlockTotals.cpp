@@ -69,6 +69,36 @@ void Emitter::combine(const Place &place, int64_t count, const Columns &columns,
     }
 }
 
+SmallVector<Value> Emitter::combineWaiting(const Place &place,
+                                           OpFoldResult first, int64_t count,
+                                           const Columns &columns) {
+  SmallVector<Value> blockSums, totals;
+  for (int64_t i = 0; i < count * columns.vectors; ++i) {
+    Value at =
+        b.value(b.add(b.multiply(first, b.constant(columns.vectors * lanes)),
+                      b.constant(i * lanes)));
+    auto load = [&](Value from) -> Value {
+      Type element = cast<MemRefType>(from.getType()).getElementType();
+      return vector::LoadOp::create(b, VectorType::get(lanes, element), from,
+                                    at);
+    };
+    blockSums.push_back(load(tileSums));
+    totals.push_back(load(tileTotals));
+  }
+  combine(advance(place, rows.back(), first), count, columns, blockSums,
+          totals);
+  return totals;
+}
+
+void Emitter::storeTotals(OpFoldResult first, const Columns &columns,
+                          ArrayRef<Value> totals) {
+  for (auto [i, total] : llvm::enumerate(totals))
+    vector::StoreOp::create(
+        b, total, tileTotals,
+        b.value(b.add(b.multiply(first, b.constant(columns.vectors * lanes)),
+                      b.constant(int64_t(i) * lanes))));
+}
+
 SmallVector<Value> Emitter::reduceBlocks(Reduction &reduction,
                                          const Place &place,
                                          const Columns &columns) {

@@ -4,7 +4,12 @@
 // decoder appends them. Packed as a whole it would be read once more and
 // written once for each of these rows' products; so each panel is brought into
 // order in L1 just before its blocks are multiplied, by the loops that pack.
+//
+// Nibbles of tiles, which read none: a panel is unpacked in the order of tiles
+// and stays in L2 while all blocks of rows pass.
 #include "Emitter.h"
+#include "mlir/Dialect/Arith/IR/Arith.h"
+#include "mlir/Dialect/Vector/IR/VectorOps.h"
 
 using namespace mlir;
 using namespace mlir::tamis;
@@ -19,12 +24,19 @@ bool Emitter::copiesPanels() {
 }
 
 /// [1][1][steps][columns], as packed panels lie.
-static MemRefType getPanelType(kernel::ContractOp op, int64_t steps, int64_t lanes) {
+static MemRefType getPanelType(kernel::ContractOp op, int64_t steps,
+                               int64_t lanes) {
   Type element = cast<MemRefType>(op.getRhs().getType()).getElementType();
   return MemRefType::get({1, 1, steps, op.getTile()[1] * lanes}, element);
 }
 
 void Emitter::makePanel() {
+  if (unpacksPanels()) {
+    int64_t bytes = 2 * *getConstantIntValue(panelStride);
+    panel = memref::AllocaOp::create(b, MemRefType::get({bytes}, b.getI8Type()),
+                                     b.getI64IntegerAttr(64));
+    return;
+  }
   int64_t steps = *getConstantIntValue(reductions.back().extent);
   Value memory = memref::AllocaOp::create(b, getPanelType(op, steps, lanes),
                                           b.getI64IntegerAttr(64));
@@ -63,5 +75,29 @@ void Emitter::copyPanel(Place &place, const Columns &columns) {
                              b.getI64IntegerAttr(0), UnitAttr(), UnitAttr());
   emitPack(pack, rewriter);
   rewriter.eraseOp(pack);
+  place.rhs = b.constant(0);
+}
+
+void Emitter::unpackPanel(Place &place) {
+  int64_t vector = lanes * step, width = op.getTile()[1] * vector;
+  auto type = VectorType::get(vector, b.getI8Type());
+  auto splat = [&](int64_t value) -> Value {
+    return arith::ConstantOp::create(
+        b, DenseElementsAttr::get(type, b.getI8IntegerAttr(value)));
+  };
+  // A line of bytes is two of tiles, the one in the lower halves first.
+  b.loop(b.constant(0), panelStride, width, [&](OpFoldResult line) {
+    OpFoldResult to = b.multiply(line, b.constant(2));
+    for (int64_t at = 0; at < width; at += vector) {
+      OpFoldResult from = b.add(b.add(place.rhs, line), b.constant(at));
+      Value both = vector::LoadOp::create(b, type, rhs.flat, b.value(from));
+      Value low = arith::AndIOp::create(b, both, splat(15));
+      Value high = arith::ShRUIOp::create(b, both, splat(4));
+      for (auto [half, bytes] : llvm::enumerate(ValueRange{low, high}))
+        vector::StoreOp::create(
+            b, bytes, panel,
+            b.value(b.add(to, b.constant(int64_t(half) * width + at))));
+    }
+  });
   place.rhs = b.constant(0);
 }

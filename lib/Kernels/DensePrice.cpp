@@ -3,6 +3,7 @@
 // Prices of dense panels in cycles of one core: a roofline of arithmetic, L2
 // and what is behind it.
 #include "DensePrice.h"
+#include "Emitter.h"
 #include "mlir/Dialect/MLProgram/IR/MLProgram.h"
 #include "tamis/Transforms/ConstantTensor.h"
 #include <algorithm>
@@ -62,4 +63,21 @@ double mlir::tamis::priceDense(const DenseProblem &p, int64_t rows,
     cycles = std::max(cycles, blocks * p.bytes / fact("l2.bytes_per_cycle"));
   // The panels of one cache block of rows come from there once.
   return std::max(cycles, priceReading(p.profile, p.l2, p.modelBytes, p.bytes));
+}
+
+double mlir::tamis::priceNibbles(const DenseProblem &p, int64_t run) {
+  auto fact = [&](StringRef name) { return getFact(p.profile, name); };
+  InstructionAttrInterface instruction = p.instruction;
+  int64_t step = instruction.getReductionStep();
+  auto lanes = double(instruction.getLanes()), vector = lanes * double(step);
+  double products = p.products / vector * getCycles(p.profile, instruction) /
+                    fact("dense.share");
+  double sums = p.products / double(run) / lanes * fact("block_sums.combined");
+  double reading = priceReading(p.profile, p.l2, p.modelBytes, p.weights / 2);
+  if (!instruction.isTile())
+    return std::max(products + sums, reading);
+  // A short run leaves a part of each tile idle.
+  products *= vector / double(kernel::getTileDepth(run, step));
+  double unpacking = p.weights / vector * fact("nibbles.unpacked");
+  return std::max(unpacking, reading) + std::max(products, sums);
 }

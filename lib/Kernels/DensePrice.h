@@ -37,6 +37,11 @@ DenseProblem describeDense(ArrayRef<int64_t> bounds, AffineMap rhsMap, Type rhs,
 /// bytes of panels that each block of rows reads again.
 double priceDense(const DenseProblem &problem, int64_t rows, double factor = 1);
 
+/// Cycles of products by weights of 4 bits, a sum for each `run` elements of
+/// the reduction, which is scaled and added to its total. Tiles have the
+/// weights unpacked before, and multiply beside the additions.
+double priceNibbles(const DenseProblem &problem, int64_t run);
+
 } // namespace mlir::tamis
 
 #endif // TAMIS_LIB_KERNELS_DENSEPRICE_H

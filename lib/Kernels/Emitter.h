@@ -127,12 +127,19 @@ private:
   // CopyPanels.cpp
   /// True if the right operand is as it was, with its sums side by side.
   bool copiesPanels();
+  /// True if two steps of the weights share a byte and tiles multiply them.
+  bool unpacksPanels() {
+    return op.getNibbles() && op.getInstruction().isTile();
+  }
   void makePanel();
   void copyPanel(Place &place, const Columns &columns);
+  void unpackPanel(Place &place);
 
   // EncodedWeights.cpp
-  /// True if a byte of weights holds those of two steps.
-  bool hasNibbles() { return op.getNibbles() || codebook; }
+  /// True if a byte of weights holds those of two steps where it is read.
+  bool hasNibbles() {
+    return (op.getNibbles() && !unpacksPanels()) || codebook;
+  }
 
   // BlockTotals.cpp
   void prepareFactors();
@@ -140,6 +147,12 @@ private:
                                   const Columns &columns);
   void combine(const Place &place, int64_t rows, const Columns &columns,
                ArrayRef<Value> blockSums, MutableArrayRef<Value> totals);
+  /// The totals in L1 of `rows` from `first` on with the sums of a block of
+  /// tiles, which wait beside them.
+  SmallVector<Value> combineWaiting(const Place &place, OpFoldResult first,
+                                    int64_t rows, const Columns &columns);
+  void storeTotals(OpFoldResult first, const Columns &columns,
+                   ArrayRef<Value> totals);
 
   // StreamBlock.cpp
   /// True if the sums of several panels wait in memory.
@@ -182,6 +195,7 @@ private:
   void emitTileBlocks(const Place &start, const Columns &columns,
                       function_ref<void()> walk);
   void emitTileBlock(const Place &place, int64_t rows, const Columns &columns);
+  void emitTileTotals(const Place &place, int64_t rows, const Columns &columns);
   /// Writes down what is known of the block whose sums wait, and reads it.
   void setWaiting(const Place &place, int64_t rows);
   Value getWaiting(int64_t fact);
@@ -252,6 +266,8 @@ private:
   /// Where the sums of a block of tiles wait for the next block, and what is
   /// known of them (see TileBlock.cpp).
   Value tileSums, waiting;
+  /// Totals of blocks of the reduction beside `tileSums`.
+  Value tileTotals;
   /// Where instructions that take wider elements than lhs has find the rows of
   /// a block, widened once for all columns; null where they are read in place.
   Value stage;
@@ -271,8 +287,8 @@ private:
   FlatView keys;
   Value expanded;
   /// Where a panel of a right operand is brought into order that lies
-  /// otherwise, and how its elements lie along the sum; null where it is read
-  /// in place.
+  /// otherwise, or is unpacked, and how its elements lie along the sum; null
+  /// where it is read in place.
   Value panel;
   OpFoldResult runStride;
   /// The first row of the block, or the first position where lines are one

@@ -78,7 +78,7 @@ Value Reduction::readWeights(Offset rhs, int64_t j, bool upper) {
   Value loaded = loadWeights(rhs, j);
   if (e.codebook)
     return e.instruction.buildRhs(b, b.getLoc(), lookUp(loaded, upper));
-  if (!e.op.getNibbles())
+  if (!e.hasNibbles())
     return e.instruction.buildRhs(b, b.getLoc(), loaded);
   // Both steps load the bytes; one load is left of it.
   if (Value half = e.instruction.buildNibbles(b, b.getLoc(), loaded, upper))

@@ -288,13 +288,13 @@ void Emitter::makeScratch() {
   // Once a call, however often a loop around the kernel comes here.
   OpBuilder::InsertionGuard guard(b);
   Operation *scope = b.getInsertionBlock()->getParentOp();
-  while (isa<scf::ForOp, scf::ExecuteRegionOp>(scope))
+  while (isa<scf::ForOp, scf::IfOp, scf::ExecuteRegionOp>(scope))
     scope = scope->getParentOp();
   if (scope != b.getInsertionBlock()->getParentOp())
     b.setInsertionPointToStart(&scope->getRegion(0).front());
   if (rowStream)
     return makeStream();
-  if (copiesPanels())
+  if (copiesPanels() || unpacksPanels())
     makePanel();
   if (bitmask)
     makeExpanded();
@@ -313,8 +313,8 @@ Loop &Emitter::cacheLoop() {
 }
 
 /// Splits the dimension that gives the most even pieces: groups, then rows,
-/// then panels. The reduction is never split, so results do not depend on the
-/// number of threads.
+/// then panels, unpacked ones before rows. The reduction is never split, so
+/// results do not depend on the number of threads.
 void Emitter::emitTasks(const Place &start) {
   int64_t tasks = op.getTasks();
   struct Candidate {
@@ -329,6 +329,9 @@ void Emitter::emitTasks(const Place &start) {
   int64_t sorted = rowStream ? rowStream.getSorted() : 1;
   candidates.push_back(
       {&panelRange, std::max<int64_t>(1, sorted / (op.getTile()[1] * lanes))});
+  // What is unpacked is best unpacked once.
+  if (unpacksPanels())
+    std::swap(candidates.back(), candidates[candidates.size() - 2]);
   auto evenness = [&](const Candidate &c) {
     auto extent = getConstantIntValue(c.range->upper);
     if (!extent)
@@ -508,7 +511,9 @@ void Emitter::emitPanel(Place place, Columns columns, OpFoldResult lower,
   prepareInitial(place, columns);
   if (expanded)
     expandPanel(place);
-  if (panel)
+  if (panel && unpacksPanels())
+    unpackPanel(place);
+  else if (panel)
     copyPanel(place, columns);
   if (rowStream)
     return emitStreamPanel(place, columns, lower, upper);

@@ -219,9 +219,10 @@ static bool isVectorizable(Region &region) {
 }
 
 /// Tiles read whole steps of lhs in place and keep no row sums; with few rows
-/// they are mostly empty, and dot products win.
+/// they are mostly empty, and dot products win. Weights are seen without
+/// `offset`.
 static bool suitsTiles(ContractOp op, const ContractionDims &dims,
-                       ArrayRef<int64_t> bounds, int64_t step) {
+                       ArrayRef<int64_t> bounds, int64_t step, int64_t offset) {
   constexpr int64_t leastSteps = 8, leastRows = 8;
   if (dims.depthwise || dims.reductions.empty())
     return false;
@@ -231,11 +232,26 @@ static bool suitsTiles(ContractOp op, const ContractionDims &dims,
       kernel::getTileDepth(run, step) < leastSteps * step)
     return false;
   bool isInteger = getElementTypeOrSelf(op.getRhs().getType()).isInteger();
-  if (isInteger && getConstantZero(op.getRhsZero(), op.getRhsUnsigned()) !=
-                       (op.getRhsUnsigned() ? 128 : 0))
+  if (isInteger &&
+      getConstantZero(op.getRhsZero(), op.getRhsUnsigned()) != offset)
     return false;
   int64_t rows = getProduct(dims.rows, bounds);
   return ShapedType::isDynamic(rows) || rows >= leastRows;
+}
+
+/// True if weights of 4 bits are better unpacked for tiles than read by the
+/// instruction of rows that fill none.
+static bool paysToUnpack(const DenseProblem &tiles, const ContractionDims &dims,
+                         ArrayRef<int64_t> bounds) {
+  int64_t depth = getProduct(dims.reductions, bounds);
+  InstructionAttrInterface instruction = tiles.instruction;
+  if (ShapedType::isDynamic(depth) ||
+      depth * instruction.getLanes() > kMostUnpacked)
+    return false;
+  DenseProblem dots = tiles;
+  dots.instruction = instruction.getRemainderInstruction();
+  int64_t run = bounds[dims.reductions.back()];
+  return priceNibbles(tiles, run) < priceNibbles(dots, run);
 }
 
 /// True if a constant's elements are 0 to 15, two of which fit into a byte.
@@ -381,18 +397,27 @@ static FailureOr<Decision> decide(ContractOp op,
         op.getLhsMap(), op.getRhsMap(), decision.out, decision.bounds,
         cast<ShapedType>(op.getLhs().getType()).getShape(),
         instruction.getReductionStep(), reason);
-    if (failed(dims) ||
-        (instruction.isTile() &&
-         (blocks || !suitsTiles(op, *dims, decision.bounds,
-                                instruction.getReductionStep()))))
+    if (failed(dims))
       continue;
+    int64_t step = instruction.getReductionStep();
     // Both halves of a byte belong to one run.
     decision.nibbles =
-        small && !instruction.isTile() && !dims->depthwise && dims->run == 1 &&
+        small && !dims->depthwise && dims->run == 1 &&
         !ShapedType::isDynamic(decision.bounds[dims->reductions.back()]) &&
-        decision.bounds[dims->reductions.back()] %
-                (2 * instruction.getReductionStep()) ==
-            0;
+        decision.bounds[dims->reductions.back()] % (2 * step) == 0;
+    if (instruction.isTile()) {
+      auto suits = [&](int64_t offset) {
+        return suitsTiles(op, *dims, decision.bounds, step, offset);
+      };
+      decision.nibbles &=
+          suits(0) &&
+          paysToUnpack(describeDense(decision.bounds, op.getRhsMap(), rhs,
+                                     instruction, target, profile, modelBytes),
+                       *dims, decision.bounds);
+      if (!decision.nibbles &&
+          (blocks || !suits(op.getRhsUnsigned() ? 128 : 0)))
+        continue;
+    }
     if (onlySmall && !decision.nibbles)
       continue;
     decision.instruction = instruction;
@@ -468,7 +493,7 @@ static FailureOr<Decision> decide(ContractOp op,
   problem.lanes = instruction.getLanes();
   problem.weightBytes = std::max<int64_t>(
       1, instruction.getReductionStep() * packedType.getIntOrFloatBitWidth() /
-             (decision.nibbles ? 16 : 8));
+             (decision.nibbles && !instruction.isTile() ? 16 : 8));
   problem.maxAccumulators = instruction.getMaxAccumulators();
   problem.rowSums = isa<IntegerType>(lhs) && !decision.rhsZeroFolded;
   problem.depthwise = dims.depthwise;
@@ -479,6 +504,7 @@ static FailureOr<Decision> decide(ContractOp op,
   problem.totals = bool(blocks);
   problem.widened = isa<FloatType>(lhs) && isa<IntegerType>(packedType);
   problem.narrow = decision.nibbles && instruction.getNarrowSteps() > 0;
+  problem.unpacked = decision.nibbles && instruction.isTile();
   problem.openReduction = ShapedType::isDynamic(problem.steps);
   problem.canCut =
       isa<FloatType>(lhs) && !blocks && instruction.getReductionStep() == 1 &&

@@ -7,8 +7,9 @@
 // with each of its multiplications a few rows of them have their epilogue,
 // which vector units compute while the tile unit is busy. What is known of the
 // waiting block is in memory too, so that no loop around has to carry it; LLVM
-// brings it into registers. Tiles are loop-carried and never unrolled: LLVM has
-// no move between tile registers, so a copy would go through memory.
+// brings it into registers. Sums of blocks of the reduction wait likewise, for
+// the next one of the same rows. Tiles are loop-carried and never unrolled:
+// LLVM has no move between tile registers, so a copy would go through memory.
 #include "Emitter.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/SCF/IR/SCF.h"
@@ -102,28 +103,31 @@ struct WaitingBlock {
 struct TileReduction {
   Emitter &e;
   IndexBuilder &b;
-  WaitingBlock &block;
   int64_t vectors;
   /// Rows of each tile, number of tiles one above the other. All tiles of a
   /// function have one shape each for lhs, weights and accumulators: a tile
   /// register has one shape per configuration.
   int64_t tileRows, tiles;
-  /// Multiplications of each accumulator, on average; waiting rows that are
-  /// finished with each.
-  int64_t multiplications, finished;
+  /// Multiplications of each accumulator, on average.
+  int64_t multiplications;
   bool streamsRows = false, streamsWeights = false;
+  /// What is emitted beside the multiplications at an element of the run.
+  function_ref<void(OpFoldResult)> beside;
 
-  TileReduction(Emitter &e, WaitingBlock &block, int64_t rows)
-      : e(e), b(e.b), block(block), vectors(block.columns.vectors),
+  TileReduction(Emitter &e, int64_t vectors, int64_t rows)
+      : e(e), b(e.b), vectors(vectors),
         tileRows(rows > kTileRows ? rows / 2 : rows), tiles(rows / tileRows) {
     multiplications = countMultiplications();
-    // Waiting blocks are one tile high or two.
-    finished = 1;
-    while (finished < tileRows &&
-           (tileRows % finished != 0 ||
-            finished * multiplications < e.op.getTile()[0]))
-      ++finished;
     chooseStreamed();
+  }
+
+  /// How many of `waiting` rows are finished beside each of so many
+  /// multiplications: a divisor of `unit`.
+  static int64_t shareOut(int64_t waiting, int64_t unit, int64_t among) {
+    int64_t rows = 1;
+    while (rows < unit && (unit % rows != 0 || rows * among < waiting))
+      ++rows;
+    return rows;
   }
 
   int64_t getDepth() const {
@@ -142,11 +146,6 @@ struct TileReduction {
     for (const Loop &loop : ArrayRef(e.reductions).drop_back())
       count *= *getConstantIntValue(loop.extent);
     return count;
-  }
-
-  /// True if the rows of a block are done before its sums wait.
-  bool finishesAll() const {
-    return !e.blockList && finished * multiplications >= e.op.getTile()[0];
   }
 
   /// Between two blocks of a panel of weights pass the rows of one. If L1 does
@@ -195,8 +194,8 @@ struct TileReduction {
         if (!weights[j]) {
           OpFoldResult from = b.add(rhs, b.constant(j * e.lanes * e.step));
           weights[j] = instruction.buildTileLoad(
-              b, loc, e.rhs.flat, b.value(from), rhsStride, depth / e.step,
-              e.lanes * e.step, streamsWeights);
+              b, loc, e.panel ? e.panel : e.rhs.flat, b.value(from), rhsStride,
+              depth / e.step, e.lanes * e.step, streamsWeights);
         }
         Value &sum = acc[i * vectors + j];
         sum = instruction.buildTileMultiply(b, loc, row, weights[j], sum,
@@ -204,7 +203,6 @@ struct TileReduction {
                                             /*rhsUnsigned=*/false);
       }
     }
-    block.finishNext(finished);
   }
 
   void reduce(unsigned level, OpFoldResult lhs, OpFoldResult rhs,
@@ -230,7 +228,32 @@ struct TileReduction {
                   b.add(lhs, k),
                   b.add(rhs, b.multiply(e.stepStride, b.divide(k, e.step))),
                   depth, inner);
+              beside(k);
             });
+  }
+
+  /// Sums up the reductions from `level` on, `body` beside each multiplication.
+  SmallVector<Value> sumUp(unsigned level, const Place &place,
+                           function_ref<void(OpFoldResult)> body) {
+    beside = body;
+    SmallVector<Value> acc;
+    // One zero per accumulator: a shared one would be copied through memory.
+    for (int64_t i = 0; i < tiles * vectors; ++i)
+      acc.push_back(
+          e.instruction.buildTileZero(b, b.getLoc(), tileRows, e.lanes));
+    reduce(level, place.lhs, place.rhs, acc);
+    return acc;
+  }
+
+  /// Leaves the sums where they wait.
+  void store(ArrayRef<Value> acc) {
+    int64_t width = vectors * e.lanes;
+    Value stride = b.value(b.constant(width));
+    for (int64_t i = 0; i < tiles; ++i)
+      for (int64_t j = 0; j < vectors; ++j)
+        e.instruction.buildTileStore(
+            b, b.getLoc(), acc[i * vectors + j], e.tileSums,
+            b.value(b.constant(i * tileRows * width + j * e.lanes)), stride);
   }
 };
 
@@ -247,6 +270,11 @@ void Emitter::makeTileSums() {
   int64_t size = op.getTile()[0] * op.getTile()[1] * lanes;
   tileSums = memref::AllocaOp::create(
       b, MemRefType::get({size}, op.getAccumulator()), b.getI64IntegerAttr(64));
+  if (op.getBlock()) {
+    tileTotals = memref::AllocaOp::create(
+        b, MemRefType::get({size}, op.getTotalType()), b.getI64IntegerAttr(64));
+    return;
+  }
   int64_t facts = kExtras + static_cast<int64_t>(extras.size());
   waiting =
       memref::AllocaOp::create(b, MemRefType::get({facts}, b.getIndexType()));
@@ -269,7 +297,7 @@ Value Emitter::getWaiting(int64_t fact) {
 
 void Emitter::emitTileBlocks(const Place &start, const Columns &columns,
                              function_ref<void()> walk) {
-  if (!tileSums)
+  if (!waiting)
     return walk();
   setWaiting(start, 0);
   walk();
@@ -284,25 +312,72 @@ void Emitter::emitTileBlocks(const Place &start, const Columns &columns,
 
 void Emitter::emitTileBlock(const Place &place, int64_t count,
                             const Columns &columns) {
+  if (op.getBlock())
+    return emitTileTotals(place, count, columns);
   WaitingBlock block(*this, columns);
-  TileReduction reduction(*this, block, count);
-  int64_t width = columns.vectors * lanes;
-  SmallVector<Value> acc;
-  // One zero per accumulator: a shared one would be copied through memory.
-  for (int64_t i = 0; i < reduction.tiles * columns.vectors; ++i)
-    acc.push_back(
-        instruction.buildTileZero(b, b.getLoc(), reduction.tileRows, lanes));
-  reduction.reduce(0, place.lhs, place.rhs, acc);
-  if (!reduction.finishesAll())
+  TileReduction reduction(*this, columns.vectors, count);
+  // Waiting blocks are one tile high or two.
+  int64_t multiplications = reduction.multiplications, most = op.getTile()[0];
+  int64_t rows = reduction.shareOut(most, reduction.tileRows, multiplications);
+  SmallVector<Value> acc =
+      reduction.sumUp(0, place, [&](OpFoldResult) { block.finishNext(rows); });
+  if (blockList || rows * multiplications < most)
     block.finishRest();
-  Value stride = b.value(b.constant(width));
-  for (int64_t i = 0; i < reduction.tiles; ++i)
-    for (int64_t j = 0; j < columns.vectors; ++j)
-      instruction.buildTileStore(
-          b, b.getLoc(), acc[i * columns.vectors + j], tileSums,
-          b.value(b.constant(i * reduction.tileRows * width + j * lanes)),
-          stride);
+  reduction.store(acc);
   setWaiting(place, count);
+}
+
+/// Sums of each block of the reduction wait while the next one is multiplied,
+/// and are combined with the totals beside it.
+void Emitter::emitTileTotals(const Place &place, int64_t count,
+                             const Columns &columns) {
+  /// More are a loop.
+  constexpr int64_t kMostInLine = 4;
+  const Loop &blocks = reductions.front();
+  TileReduction reduction(*this, columns.vectors, count);
+  int64_t depth = reduction.getDepth();
+  int64_t multiplications =
+      *getConstantIntValue(reductions.back().extent) / depth;
+  int64_t share = reduction.shareOut(count, count, multiplications);
+  int64_t inLine = kMostInLine;
+  while (share % inLine != 0)
+    --inLine;
+
+  auto type = VectorType::get(lanes, op.getTotalType());
+  SmallVector<Value> zeros(
+      inLine * columns.vectors,
+      arith::ConstantOp::create(b, b.getZeroAttr(type)).getResult());
+  b.loop(b.constant(0), b.constant(count), inLine,
+         [&](OpFoldResult r) { storeTotals(r, columns, zeros); });
+  reduction.store(reduction.sumUp(1, place, [](OpFoldResult) {}));
+  b.loop(b.constant(1), blocks.extent, 1, [&](OpFoldResult i) {
+    Place before = advance(place, blocks, b.subtract(i, b.constant(1)));
+    auto combineRows = [&](OpFoldResult first) {
+      b.loop(b.constant(0), b.constant(share), inLine, [&](OpFoldResult r) {
+        OpFoldResult at = b.add(first, r);
+        storeTotals(at, columns, combineWaiting(before, at, inLine, columns));
+      });
+    };
+    auto combineShare = [&](OpFoldResult k) {
+      OpFoldResult first = b.multiply(b.divide(k, depth), b.constant(share));
+      if (share * multiplications <= count)
+        return combineRows(first);
+      OpBuilder::InsertionGuard guard(b);
+      Value any =
+          arith::CmpIOp::create(b, arith::CmpIPredicate::ult, b.value(first),
+                                b.value(b.constant(count)));
+      auto branch = scf::IfOp::create(b, any, /*withElseRegion=*/false);
+      b.setInsertionPointToStart(branch.thenBlock());
+      combineRows(first);
+    };
+    reduction.store(
+        reduction.sumUp(1, advance(place, blocks, i), combineShare));
+  });
+  Place last = advance(place, blocks, b.subtract(blocks.extent, b.constant(1)));
+  b.loop(b.constant(0), b.constant(count), 1, [&](OpFoldResult r) {
+    SmallVector<Value> totals = combineWaiting(last, r, 1, columns);
+    finish(advance(place, rows.back(), r), 1, columns, totals);
+  });
 }
 
 void Emitter::emitRemainderRows(const Place &place, const Columns &columns,

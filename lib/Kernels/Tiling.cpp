@@ -246,7 +246,10 @@ Tiling mlir::tamis::chooseTileTiling(const TilingProblem &problem) {
   // Two tiles one above the other are told from one by more than 16 rows.
   two &= 2 * tileRows > 16;
   int64_t rows = two ? 2 * tileRows : tileRows;
-  Tiling tiling{rows, columns > 16 ? 2 : 1};
+  int64_t vectorBytes = problem.steps * problem.lanes * problem.weightBytes;
+  bool pair =
+      columns > 16 && (!problem.unpacked || 2 * vectorBytes <= kMostUnpacked);
+  Tiling tiling{rows, pair ? 2 : 1};
   tiling.positions = chooseCacheBlock(problem, rows, tiling.vectors).positions;
   return tiling;
 }

@@ -43,6 +43,10 @@ static constexpr std::pair<StringLiteral, double> kFacts[] = {
     {"bounded.list", 10},
     {"bounded.margin", 0.95},
     {"bounded.narrow", 0.85},
+    // 64 weights of 4 bits that are unpacked for tiles; a vector of sums of a
+    // block that is scaled and added to its total: counted by llvm-mca.
+    {"nibbles.unpacked", 0.8},
+    {"block_sums.combined", 4},
     // The same of storages of fixed stride, which keep a core less busy.
     {"n_of_m.margin", 0.85},
     {"codebook.margin", 0.8},

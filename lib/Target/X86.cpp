@@ -397,8 +397,10 @@ SmallVector<StringRef> X86AmxInt8Attr::getRequiredFeatures() const {
   return {"amx-tile", "amx-int8", "avx512f", "avx512vnni"};
 }
 
-bool X86AmxInt8Attr::accepts(Type lhs, Type rhs, Type accumulator, bool,
-                             bool) const {
+bool X86AmxInt8Attr::accepts(Type lhs, Type rhs, Type accumulator,
+                             bool lhsUnsigned, bool) const {
+  if (getNibbles())
+    return areBytesAndNibbles(lhs, rhs, accumulator, lhsUnsigned);
   return areBytes(lhs, rhs, accumulator);
 }
 
@@ -411,7 +413,7 @@ Type X86AmxInt8Attr::getPackedType(Type rhs) const {
 }
 
 InstructionAttrInterface X86AmxInt8Attr::getRemainderInstruction() const {
-  return X86VnniAttr::get(getContext(), 16, /*swapped=*/false);
+  return X86VnniAttr::get(getContext(), 16, /*swapped=*/getNibbles());
 }
 
 Value X86AmxInt8Attr::buildTileZero(OpBuilder &b, Location loc, int64_t rows,
@@ -497,7 +499,8 @@ void mlir::tamis::appendX86Instructions(
                      [&](StringRef f) { return target.hasFeature(f); }))
       table.push_back(instruction);
   };
-  add(X86AmxInt8Attr::get(context));
+  add(X86AmxInt8Attr::get(context, /*nibbles=*/true));
+  add(X86AmxInt8Attr::get(context, /*nibbles=*/false));
   if (allowBf16) {
     add(X86AmxBf16Attr::get(context));
     add(X86DotBf16Attr::get(context));

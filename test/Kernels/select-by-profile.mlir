@@ -88,3 +88,36 @@ module attributes {tamis.target = #tamis.target<"x86_64", ["avx2", "fma"]>, tami
     return %y : tensor<64x128xf32>
   }
 }
+
+// -----
+
+// Weights of 4 bits are unpacked for tiles where that is cheap.
+#lhs = affine_map<(m, n, k) -> (m, k)>
+#rhs = affine_map<(m, n, k) -> (k, n)>
+#out = affine_map<(m, n, k) -> (m, n)>
+module attributes {tamis.target = #tamis.target<"x86_64", ["amx-int8", "amx-tile", "avx512f", "avx512vnni"]>} {
+  // CHECK-LABEL: func.func @unpacking_is_cheap
+  // CHECK: tamis_kernel.contract {{.+}} by #tamis.x86_amx_int8<nibbles = true>
+  func.func @unpacking_is_cheap(%x: tensor<16x64xi8>, %e: tensor<16x32xi32>) -> tensor<16x32xi32> {
+    %w = arith.constant dense<15> : tensor<64x32xi8>
+    %y = tamis.contract ins(%x, %w : tensor<16x64xi8>, tensor<64x32xi8>) outs(%e : tensor<16x32xi32>)
+           maps [#lhs, #rhs, #out] iterators ["parallel", "parallel", "reduction"] pad [0, 0] accumulator i32 {rhs_unsigned} -> tensor<16x32xi32>
+    return %y : tensor<16x32xi32>
+  }
+}
+
+// -----
+
+#lhs = affine_map<(m, n, k) -> (m, k)>
+#rhs = affine_map<(m, n, k) -> (k, n)>
+#out = affine_map<(m, n, k) -> (m, n)>
+module attributes {tamis.target = #tamis.target<"x86_64", ["amx-int8", "amx-tile", "avx512f", "avx512vnni"]>, tamis.profile = #tamis.profile<facts = {nibbles.unpacked = 100.0 : f64}>} {
+  // CHECK-LABEL: func.func @unpacking_is_dear
+  // CHECK: tamis_kernel.contract {{.+}} by #tamis.x86_vnni<lanes = 16, swapped = true>
+  func.func @unpacking_is_dear(%x: tensor<16x64xi8>, %e: tensor<16x32xi32>) -> tensor<16x32xi32> {
+    %w = arith.constant dense<15> : tensor<64x32xi8>
+    %y = tamis.contract ins(%x, %w : tensor<16x64xi8>, tensor<64x32xi8>) outs(%e : tensor<16x32xi32>)
+           maps [#lhs, #rhs, #out] iterators ["parallel", "parallel", "reduction"] pad [0, 0] accumulator i32 {rhs_unsigned} -> tensor<16x32xi32>
+    return %y : tensor<16x32xi32>
+  }
+}

@@ -512,11 +512,14 @@ def Tamis_X86AmxInt8Attr
     : Tamis_TileInstructionAttr<"X86AmxInt8", "x86_amx_int8"> {
   let summary = "16x16x64 int8 tiles, tdpb[su][su]d";
   let description = [{
-    Any sign combination, exact. Weights lie in the vpdpbusd order.
+    Any sign combination, exact. Weights lie in the vpdpbusd order. With
+    `nibbles`, weights of 4 bits by signed lhs elements: rows that fill no tile
+    take them as the unsigned multiplicand.
 
     Example: `#tamis.x86_amx_int8`
   }];
-  let assemblyFormat = "";
+  let parameters = (ins DefaultValuedParameter<"bool", "false">:$nibbles);
+  let assemblyFormat = "(`<` struct(params)^ `>`)?";
 }
 
 def Tamis_X86AmxBf16Attr

@@ -40,6 +40,8 @@ struct TilingProblem {
   /// Products of nibbles, two vectors of which share one of bytes, are added up
   /// in narrow sums.
   bool narrow = false;
+  /// Panels are unpacked for tiles.
+  bool unpacked = false;
   /// Only run time knows how far rows are apart: every row then has a pointer
   /// of its own, and LLVM's scheduler loads all broadcasts before the products.
   bool openReduction = false;
@@ -48,6 +50,9 @@ struct TilingProblem {
   int64_t l1 = 32 << 10;
   int64_t l2 = 1 << 20;
 };
+
+/// What a panel of unpacked weights may take of the stack, in bytes.
+inline constexpr int64_t kMostUnpacked = 512 << 10;
 
 /// What `tile` of a tamis_kernel.contract says: register block (rows x
 /// vectors), positions of a cache block (of a depthwise window: of a stripe of
