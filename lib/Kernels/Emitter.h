@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
 // The generator of contraction kernels, shared by the files of this folder:
-// IndexBuilder.cpp has arithmetic and loops, LoopNest.cpp walks blocks,
-// Feeders.cpp brings operands to the instruction, CopyPanels.cpp panels into
-// L1, StreamBlock.cpp and StreamTiles.cpp walk weights without zeros,
-// ExpandWeights.cpp puts zeros back between them, WalkBlocks.cpp steps over
-// blocks of them, BlockTotals.cpp adds the sums of blocks up, Epilogue.cpp
-// finishes and stores. Everything is addressed by element offsets into flat
-// views of the operands, so strided, implicit-convolution and packed operands
-// are one case.
+// IndexBuilder.cpp has arithmetic and loops, PrepareNest.cpp strides and which
+// dimensions are one loop, LoopNest.cpp walks blocks, Feeders.cpp brings
+// operands to the instruction, CopyPanels.cpp panels into L1, StreamBlock.cpp
+// and StreamTiles.cpp walk weights without zeros, ExpandWeights.cpp puts zeros
+// back between them, WalkBlocks.cpp steps over blocks of them, BlockTotals.cpp
+// adds the sums of blocks up, Epilogue.cpp finishes and stores. Everything is
+// addressed by element offsets into flat views of the operands, so strided,
+// implicit-convolution and packed operands are one case.
 #ifndef TAMIS_LIB_KERNELS_EMITTER_H
 #define TAMIS_LIB_KERNELS_EMITTER_H
 
@@ -67,11 +67,12 @@ public:
   LogicalResult emit();
 
 private:
-  // LoopNest.cpp
+  // PrepareNest.cpp
   LogicalResult prepare();
   void prepareReductions(const FlatView &rhsView);
   Loop makeLoop(unsigned dim);
   static bool merge(IndexBuilder &b, Loop &outer, const Loop &inner);
+  // LoopNest.cpp
   Place advance(const Place &place, const Loop &loop, OpFoldResult by);
   void makeScratch();
 
