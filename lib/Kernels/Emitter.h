@@ -275,8 +275,8 @@ private:
   int64_t stagedLength = 0;
 
   /// Of a row stream: where the words of a block's rows are staged, the sums of
-  /// one panel of columns, a few of them row by row, for tiles the words of the
-  /// next entries, and the arrays beside the values.
+  /// one panel of columns or of those that wait, a few of them row by row, for
+  /// tiles the words of the next entries, and the arrays beside the values.
   Value words, columnSums, rowSums, gathered;
   FlatView offsets, starts; // places of a block list
   /// Of a bitmask: beside `starts`, and where a panel is expanded that several
