@@ -91,12 +91,12 @@ void Emitter::unpackPanel(Place &place) {
     for (int64_t at = 0; at < width; at += vector) {
       OpFoldResult from = b.add(b.add(place.rhs, line), b.constant(at));
       Value both = vector::LoadOp::create(b, type, rhs.flat, b.value(from));
-      Value low = arith::AndIOp::create(b, both, splat(15));
-      Value high = arith::ShRUIOp::create(b, both, splat(4));
-      for (auto [half, bytes] : llvm::enumerate(ValueRange{low, high}))
-        vector::StoreOp::create(
-            b, bytes, panel,
-            b.value(b.add(to, b.constant(int64_t(half) * width + at))));
+      auto store = [&](Value bytes, int64_t offset) {
+        vector::StoreOp::create(b, bytes, panel,
+                                b.value(b.add(to, b.constant(offset))));
+      };
+      store(arith::AndIOp::create(b, both, splat(15)), at);
+      store(arith::ShRUIOp::create(b, both, splat(4)), width + at);
     }
   });
   place.rhs = b.constant(0);
