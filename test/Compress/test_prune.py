@@ -321,7 +321,7 @@ def shares(session):
 def test_scope_time_drops_where_it_costs_least(criterion):
     session = prune(two_layers(), f"scope=time sparsity=0.8 criterion={criterion} target=x86-64-v3 protect=false")
     found = shares(session)
-    assert found["v"] >= 0.9 and found["w"] < 0.8
+    assert round(found["v"], 3) >= 0.9 and found["w"] < 0.8  # a share is of whole weights
     told = {r["layer"]: r for r in session.delta()["report"] if "us are predicted" in r.get("reason", "")}
     times = {name: [float(t) for t in re.match(r"([\d.]+) of ([\d.]+) us", r["reason"]).groups()] for name, r in told.items()}
     # No longer than with 80 % in both, of which each takes the same.
