@@ -130,7 +130,8 @@ static int32_t compileWith(
   }
   LogicalResult compiled =
       compile(options, [&reporter](Diagnostic &diagnostic) {
-        reporter.report(convert(diagnostic.getSeverity()), getDiagnosticText(diagnostic));
+        reporter.report(convert(diagnostic.getSeverity()),
+                        getDiagnosticText(diagnostic));
         for (const Diagnostic &note : diagnostic.getNotes())
           reporter.report(TamisSeverityNote, getDiagnosticText(note));
       });

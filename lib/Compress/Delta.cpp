@@ -190,8 +190,8 @@ private:
     std::string dtype = parameters->dtype, name = op.getOrigin()->str();
     if (!delta.removedParameters.count(name))
       delta.parameters.erase(name);
-    delta.weights[name] = {
-        readArray(*values, dtype), std::move(*parameters), std::nullopt};
+    delta.weights[name] = {readArray(*values, dtype), std::move(*parameters),
+                           std::nullopt};
     return success();
   }
 

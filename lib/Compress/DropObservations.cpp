@@ -12,8 +12,7 @@ using namespace mlir;
 using namespace mlir::tamis;
 
 namespace {
-struct DropObservations
-    : tamis::impl::DropObservationsBase<DropObservations> {
+struct DropObservations : tamis::impl::DropObservationsBase<DropObservations> {
   void runOnOperation() override {
     getOperation()->walk([&](ObserveOp op) {
       op.replaceAllUsesWith(op.getInput());

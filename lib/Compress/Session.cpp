@@ -191,7 +191,8 @@ static std::pair<StringRef, SmallVector<int64_t>> getForm(ObserveOp observe,
   if (kind == kChannelMagnitudes)
     return {"float32", {2, -1}};
   if (kind == kGram)
-    return {"float32", SmallVector<int64_t>(observe.getParameter() ? 3 : 2, -1)};
+    return {"float32",
+            SmallVector<int64_t>(observe.getParameter() ? 3 : 2, -1)};
   if (kind == kGradient)
     return {"float32", llvm::to_vector(observe.getType().getShape())};
   return {};

@@ -172,9 +172,8 @@ private:
   /// melt the comparison with the one for NaN into four instructions.
   Value machineExtremum(Value x, Value y, CmpFPredicate wins) {
     auto vector = dyn_cast<VectorType>(x.getType());
-    int64_t lanes = hasAvx512 && vector && vector.getRank() == 1
-                        ? vector.getDimSize(0)
-                        : 0;
+    int64_t lanes =
+        hasAvx512 && vector && vector.getRank() == 1 ? vector.getDimSize(0) : 0;
     if (lanes != 8 && lanes != 16)
       return select(compare(wins, x, y), x, y);
     bool greatest = wins == CmpFPredicate::OGT;
@@ -185,8 +184,7 @@ private:
       name = greatest ? "llvm.x86.avx512.max.ps.512"
                       : "llvm.x86.avx512.min.ps.512";
       // The rounding that the state of the machine says.
-      operands.push_back(
-          arith::ConstantOp::create(b, b.getI32IntegerAttr(4)));
+      operands.push_back(arith::ConstantOp::create(b, b.getI32IntegerAttr(4)));
     }
     return LLVM::CallIntrinsicOp::create(b, TypeRange{vector},
                                          b.getStringAttr(name), operands,

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
 // No step runs on shapes that a check has refused.
-#include "tamis/Conversion/Passes.h"
-#include "tamis/Conversion/Workspace.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/ControlFlow/IR/ControlFlowOps.h"
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
+#include "tamis/Conversion/Passes.h"
+#include "tamis/Conversion/Workspace.h"
 
 namespace mlir::tamis {
 #define GEN_PASS_DEF_LEAVEONERROR
@@ -33,9 +33,9 @@ struct LeaveOnError : impl::LeaveOnErrorBase<LeaveOnError> {
       Block *after = before->splitBlock(std::next(store->getIterator()));
       b.setInsertionPointToEnd(before);
       Value none = arith::ConstantIntOp::create(b, store.getLoc(), 0, 32);
-      Value fine = arith::CmpIOp::create(b, store.getLoc(),
-                                         arith::CmpIPredicate::eq,
-                                         store.getValueToStore(), none);
+      Value fine =
+          arith::CmpIOp::create(b, store.getLoc(), arith::CmpIPredicate::eq,
+                                store.getValueToStore(), none);
       cf::CondBranchOp::create(b, store.getLoc(), fine, after, leave);
     }
   }

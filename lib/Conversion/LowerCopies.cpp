@@ -2,10 +2,10 @@
 //
 // Copies between strided views become loops. The LLVM lowering would call a
 // library function for them, which compiled models do not have.
-#include "tamis/Conversion/Passes.h"
 #include "mlir/Dialect/Linalg/IR/Linalg.h"
 #include "mlir/Dialect/Linalg/Utils/Utils.h"
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
+#include "tamis/Conversion/Passes.h"
 
 namespace mlir::tamis {
 #define GEN_PASS_DEF_LOWERCOPIES

@@ -2,16 +2,16 @@
 //
 // Entry points with plain pointers around @main; see Workspace.h and
 // include/tamis/Runtime/Runtime.h for the other side.
-#include "tamis/Conversion/Passes.h"
-#include "tamis/Conversion/Workspace.h"
-#include "tamis/Execution/Interface.h"
-#include "tamis/IR/Tamis.h"
-#include "tamis/Runtime/Runtime.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "mlir/Dialect/LLVMIR/LLVMDialect.h"
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
 #include "mlir/Dialect/SCF/IR/SCF.h"
+#include "tamis/Conversion/Passes.h"
+#include "tamis/Conversion/Workspace.h"
+#include "tamis/Execution/Interface.h"
+#include "tamis/IR/Tamis.h"
+#include "tamis/Runtime/Runtime.h"
 
 namespace mlir::tamis {
 #define GEN_PASS_DEF_LOWERINTERFACE
@@ -50,8 +50,8 @@ struct PointerBuilder {
   }
   /// The product, or -1 (which no allocator grants) where it overflows.
   Value multiplySizes(Value x, Value y) {
-    Type both = LLVM::LLVMStructType::getLiteral(b.getContext(),
-                                                 {i64, b.getI1Type()});
+    Type both =
+        LLVM::LLVMStructType::getLiteral(b.getContext(), {i64, b.getI1Type()});
     Value result = LLVM::UMulWithOverflowOp::create(b, loc, both, x, y);
     Value overflows = LLVM::ExtractValueOp::create(b, loc, result, 1);
     return LLVM::SelectOp::create(
@@ -87,9 +87,9 @@ struct PointerBuilder {
 
 /// Ends the run where the runtime has no memory.
 void leaveIfNull(PointerBuilder &p, Value pointer, Value word) {
-  Value isNull = LLVM::ICmpOp::create(
-      p.b, p.loc, LLVM::ICmpPredicate::eq, pointer,
-      LLVM::ZeroOp::create(p.b, p.loc, p.ptr));
+  Value isNull =
+      LLVM::ICmpOp::create(p.b, p.loc, LLVM::ICmpPredicate::eq, pointer,
+                           LLVM::ZeroOp::create(p.b, p.loc, p.ptr));
   Value code = arith::ConstantIntOp::create(p.b, p.loc, TAMIS_FAULT_MEMORY, 32);
   Value none = arith::ConstantIntOp::create(p.b, p.loc, 0, 32);
   Value bits = arith::SelectOp::create(p.b, p.loc, isNull, code, none);
@@ -163,8 +163,8 @@ struct LowerInterface : impl::LowerInterfaceBase<LowerInterface> {
     Value ctx = entry.getArgument(0), inputs = entry.getArgument(1),
           outputs = entry.getArgument(2), dims = entry.getArgument(3),
           workspaceBase = entry.getArgument(4), weights = entry.getArgument(5);
-    Value zero = LLVM::ConstantOp::create(p.b, p.loc, p.i32,
-                                          p.b.getI32IntegerAttr(0));
+    Value zero =
+        LLVM::ConstantOp::create(p.b, p.loc, p.i32, p.b.getI32IntegerAttr(0));
     p.store(zero, workspaceBase, workspace::kError);
     p.store(ctx, workspaceBase, workspace::kContext);
     p.store(dims, workspaceBase, workspace::kDims);
@@ -249,18 +249,18 @@ struct LowerInterface : impl::LowerInterfaceBase<LowerInterface> {
     Block &entry = main.getBody().front();
     Value memory = entry.getArgument(entry.getNumArguments() - 2);
     PointerBuilder p(OpBuilder(&entry, entry.begin()), main.getLoc());
-    Value aligned = memref::ExtractAlignedPointerAsIndexOp::create(
-        p.b, p.loc, memory);
-    Value base = LLVM::IntToPtrOp::create(p.b, p.loc, p.ptr,
-                                          p.fromIndex(aligned));
+    Value aligned =
+        memref::ExtractAlignedPointerAsIndexOp::create(p.b, p.loc, memory);
+    Value base =
+        LLVM::IntToPtrOp::create(p.b, p.loc, p.ptr, p.fromIndex(aligned));
     Value ctx = p.load(p.ptr, base, workspace::kContext);
     Value dims = p.load(p.ptr, base, workspace::kDims);
     Value word = memref::ViewOp::create(
         p.b, p.loc, MemRefType::get({}, p.i32), memory,
         arith::ConstantIndexOp::create(p.b, p.loc, workspace::kError),
         ValueRange{});
-    auto allocate = declareRuntime(module, "tamis_rt_alloc", {p.ptr, p.i64},
-                                   {p.ptr});
+    auto allocate =
+        declareRuntime(module, "tamis_rt_alloc", {p.ptr, p.i64}, {p.ptr});
     auto output = declareRuntime(module, "tamis_rt_alloc_output",
                                  {p.ptr, p.i64, p.i64}, {p.ptr});
     for (Operation *op : list) {

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
 // Masks whose length run time knows.
-#include "tamis/Conversion/Passes.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/Vector/IR/VectorOps.h"
 #include "mlir/Transforms/WalkPatternRewriteDriver.h"
+#include "tamis/Conversion/Passes.h"
 
 namespace mlir::tamis {
 #define GEN_PASS_DEF_LOWERMASKS

@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
 // Parallel loops of kernels become calls of the runtime's pool.
-#include "tamis/Conversion/Passes.h"
-#include "tamis/Conversion/Workspace.h"
 #include "mlir/Conversion/LLVMCommon/TypeConverter.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/Func/IR/FuncOps.h"
@@ -12,6 +10,8 @@
 #include "mlir/Dialect/SCF/Transforms/Transforms.h"
 #include "mlir/IR/IRMapping.h"
 #include "mlir/Transforms/RegionUtils.h"
+#include "tamis/Conversion/Passes.h"
+#include "tamis/Conversion/Workspace.h"
 #include "llvm/ADT/SetVector.h"
 
 namespace mlir::tamis {
@@ -84,8 +84,7 @@ struct LowerParallel : impl::LowerParallelBase<LowerParallel> {
     // The task.
     OpBuilder m(function);
     auto task = func::FuncOp::create(
-        m, loc,
-        (function.getSymName() + "_task_" + Twine(number)).str(),
+        m, loc, (function.getSymName() + "_task_" + Twine(number)).str(),
         m.getFunctionType({ptr, i64}, {}));
     task.setPrivate();
     Block *entry = task.addEntryBlock();
@@ -108,8 +107,10 @@ struct LowerParallel : impl::LowerParallelBase<LowerParallel> {
     ++tasks;
 
     // The call.
-    OpBuilder top(&function.getBody().front(), function.getBody().front().begin());
-    Value one = LLVM::ConstantOp::create(top, loc, i64, top.getI64IntegerAttr(1));
+    OpBuilder top(&function.getBody().front(),
+                  function.getBody().front().begin());
+    Value one =
+        LLVM::ConstantOp::create(top, loc, i64, top.getI64IntegerAttr(1));
     Value args = LLVM::AllocaOp::create(top, loc, ptr, record, one);
     for (auto [i, field] : llvm::enumerate(fields)) {
       Value at = LLVM::GEPOp::create(b, loc, ptr, record, args,
@@ -117,14 +118,15 @@ struct LowerParallel : impl::LowerParallelBase<LowerParallel> {
       LLVM::StoreOp::create(b, loc, cast(b, loc, fieldTypes[i], field), at);
     }
     Value context = loadContext(b, loc, memory);
-    Value callee = cast(b, loc, ptr,
-                        func::ConstantOp::create(b, loc, Type(task.getFunctionType()),
-                                                 FlatSymbolRefAttr::get(task)));
+    Value callee =
+        cast(b, loc, ptr,
+             func::ConstantOp::create(b, loc, Type(task.getFunctionType()),
+                                      FlatSymbolRefAttr::get(task)));
     OpFoldResult upper = loop.getMixedUpperBound()[0];
     Value count = arith::IndexCastOp::create(
         b, loc, i64, getValueOrCreateConstantIndexOp(b, loc, upper));
-    auto run = declareRuntime(module, "tamis_rt_parallel",
-                              {ptr, ptr, ptr, i64}, {});
+    auto run =
+        declareRuntime(module, "tamis_rt_parallel", {ptr, ptr, ptr, i64}, {});
     func::CallOp::create(b, loc, run, ValueRange{context, callee, args, count});
     loop.erase();
   }

@@ -2,9 +2,6 @@
 //
 // Computations become functions, equal ones the same function: a network
 // repeats its layers, and LLVM's time is most of compile time.
-#include "tamis/Conversion/Passes.h"
-#include "tamis/IR/Tamis.h"
-#include "tamis/Kernels/Passes.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "mlir/Dialect/Linalg/IR/Linalg.h"
@@ -13,6 +10,9 @@
 #include "mlir/IR/IRMapping.h"
 #include "mlir/Interfaces/DestinationStyleOpInterface.h"
 #include "mlir/Transforms/RegionUtils.h"
+#include "tamis/Conversion/Passes.h"
+#include "tamis/IR/Tamis.h"
+#include "tamis/Kernels/Passes.h"
 #include "llvm/ADT/SetVector.h"
 
 namespace mlir::tamis {

@@ -2,8 +2,6 @@
 //
 // How result dimensions follow from argument dimensions: the shape arithmetic
 // of @main, cut out into a function of its own.
-#include "tamis/Conversion/Passes.h"
-#include "tamis/IR/Tamis.h"
 #include "mlir/Analysis/SliceAnalysis.h"
 #include "mlir/Analysis/TopologicalSortUtils.h"
 #include "mlir/Dialect/Affine/IR/AffineOps.h"
@@ -13,6 +11,8 @@
 #include "mlir/Dialect/Tensor/IR/Tensor.h"
 #include "mlir/IR/IRMapping.h"
 #include "mlir/Transforms/GreedyPatternRewriteDriver.h"
+#include "tamis/Conversion/Passes.h"
+#include "tamis/IR/Tamis.h"
 
 namespace mlir::tamis {
 #define GEN_PASS_DEF_OUTPUTDIMS
@@ -105,10 +105,10 @@ struct OutputDims : impl::OutputDimsBase<OutputDims> {
       for (OpFoldResult dim : list) {
         std::optional<Value> value = rebuild(b, main, dim, firstDim, mapping);
         unbounded |= !value;
-        results.push_back(value ? *value
-                                : arith::ConstantIndexOp::create(
-                                      b, main.getLoc(), -1)
-                                      .getResult());
+        results.push_back(
+            value ? *value
+                  : arith::ConstantIndexOp::create(b, main.getLoc(), -1)
+                        .getResult());
       }
       if (unbounded)
         main.setResultAttr(r, "tamis.unbounded", b.getUnitAttr());

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
 // Facts about the device as attributes that upstream's conversion reads.
-#include "mlir/Dialect/GPU/IR/GPUDialect.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
+#include "mlir/Dialect/GPU/IR/GPUDialect.h"
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
 #include "mlir/Dialect/SCF/IR/SCF.h"
 #include "mlir/Dialect/SPIRV/IR/SPIRVDialect.h"
@@ -66,9 +66,9 @@ struct PrepareSpirv : public tamis::impl::PrepareSpirvBase<PrepareSpirv> {
     OpBuilder b(loop->getContext());
     b.setInsertionPointAfter(loop);
     Location loc = loop.getLoc();
-    Value runs = arith::CmpIOp::create(b, loc, arith::CmpIPredicate::slt,
-                                       loop.getLowerBound(),
-                                       loop.getUpperBound());
+    Value runs =
+        arith::CmpIOp::create(b, loc, arith::CmpIPredicate::slt,
+                              loop.getLowerBound(), loop.getUpperBound());
     for (auto [result, init] : llvm::zip(loop.getResults(), loop.getInits())) {
       auto select = arith::SelectOp::create(b, loc, runs, result, init);
       result.replaceAllUsesExcept(select, select);

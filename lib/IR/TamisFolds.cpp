@@ -2,10 +2,10 @@
 //
 // Folders and canonical forms: local, cheap, true without a cost model. Each is
 // listed in docs/Rationale.md under "Canonical forms".
-#include "tamis/IR/Tamis.h"
 #include "mlir/Dialect/Tensor/IR/Tensor.h"
 #include "mlir/IR/Matchers.h"
 #include "mlir/IR/PatternMatch.h"
+#include "tamis/IR/Tamis.h"
 #include <cmath>
 
 using namespace mlir;
@@ -39,8 +39,8 @@ struct FoldCasts : OpRewritePattern<Op> {
     SmallVector<Value> values(made->getResults());
     for (auto [old, value] : llvm::zip_equal(op->getResults(), values))
       if (old.getType() != value.getType())
-        value = tensor::CastOp::create(rewriter, op.getLoc(), old.getType(),
-                                       value);
+        value =
+            tensor::CastOp::create(rewriter, op.getLoc(), old.getType(), value);
     rewriter.replaceOp(op, values);
     return success();
   }
@@ -55,8 +55,8 @@ struct DropUselessExtras : OpRewritePattern<ContractOp> {
     if (!op.hasEpilogue())
       return rewriter.notifyMatchFailure(op, "no epilogue");
     Block &block = op.getEpilogue().front();
-    SmallVector<AffineMap> maps = llvm::to_vector(
-        op.getIndexingMaps().getAsValueRange<AffineMapAttr>());
+    SmallVector<AffineMap> maps =
+        llvm::to_vector(op.getIndexingMaps().getAsValueRange<AffineMapAttr>());
     for (int i = op.getExtras().size() - 1; i >= 0; --i) {
       std::optional<unsigned> same;
       for (int j = 0; j < i && !same; ++j)
@@ -203,8 +203,8 @@ OpFoldResult QuantizeOp::fold(FoldAdaptor adaptor) {
   auto real = cast<RankedTensorType>(inner.getType()).getElementType();
   if (element.getIntOrFloatBitWidth() > 16 || !real.isF32())
     return {};
-  if (getIsUnsigned() != inner.getIsUnsigned() || getAxis() != inner.getAxis() ||
-      getBlockSize() != inner.getBlockSize() ||
+  if (getIsUnsigned() != inner.getIsUnsigned() ||
+      getAxis() != inner.getAxis() || getBlockSize() != inner.getBlockSize() ||
       !isInvertible(adaptor.getScale()) ||
       adaptor.getScale() != getConstant(inner.getScale()))
     return {};

@@ -3,7 +3,6 @@
 // Takes a contraction out of its model: weights come along, activations become
 // arguments.
 #include "tamis/Kernels/CutKernels.h"
-#include "tamis/Kernels/Candidates.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "mlir/Dialect/MLProgram/IR/MLProgram.h"
@@ -11,6 +10,7 @@
 #include "mlir/IR/IRMapping.h"
 #include "mlir/IR/SymbolTable.h"
 #include "mlir/Transforms/RegionUtils.h"
+#include "tamis/Kernels/Candidates.h"
 #include "tamis/Target/Target.h"
 #include "llvm/ADT/StringSet.h"
 

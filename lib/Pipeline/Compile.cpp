@@ -1,15 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
 // The compiler as one call: import, the stages one after the other, emission.
-#include "tamis/Pipeline/Compilation.h"
-#include "tamis/Execution/Emit.h"
-#include "tamis/Gpu/Passes.h"
-#include "tamis/IR/Tamis.h"
-#include "tamis/Import/MappedFiles.h"
-#include "tamis/InitAll.h"
-#include "tamis/Pipeline/Variants.h"
-#include "tamis/Target/Profile.h"
-#include "tamis/Target/Target.h"
 #include "mlir/Dialect/Affine/IR/AffineOps.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/Func/IR/FuncOps.h"
@@ -25,6 +16,15 @@
 #include "mlir/Parser/Parser.h"
 #include "mlir/Pass/PassManager.h"
 #include "mlir/Support/FileUtilities.h"
+#include "tamis/Execution/Emit.h"
+#include "tamis/Gpu/Passes.h"
+#include "tamis/IR/Tamis.h"
+#include "tamis/Import/MappedFiles.h"
+#include "tamis/InitAll.h"
+#include "tamis/Pipeline/Compilation.h"
+#include "tamis/Pipeline/Variants.h"
+#include "tamis/Target/Profile.h"
+#include "tamis/Target/Target.h"
 #include "llvm/Support/FileSystem.h"
 #include "llvm/Support/MemoryBuffer.h"
 #include "llvm/Support/Path.h"
@@ -36,12 +36,11 @@ using namespace mlir::tamis;
 
 static void printDiagnostic(Diagnostic &diagnostic) {
   auto print = [](const Diagnostic &one) {
-    StringRef kind = one.getSeverity() == DiagnosticSeverity::Error ? "error"
-                     : one.getSeverity() == DiagnosticSeverity::Warning
-                         ? "warning"
-                     : one.getSeverity() == DiagnosticSeverity::Remark
-                         ? "remark"
-                         : "note";
+    StringRef kind =
+        one.getSeverity() == DiagnosticSeverity::Error     ? "error"
+        : one.getSeverity() == DiagnosticSeverity::Warning ? "warning"
+        : one.getSeverity() == DiagnosticSeverity::Remark  ? "remark"
+                                                           : "note";
     llvm::errs() << kind << ": " << getDiagnosticText(one) << "\n";
   };
   print(diagnostic);
@@ -144,8 +143,8 @@ LogicalResult Compilation::describeTarget() {
 LogicalResult Compilation::runStages() {
   auto emitError = [&] { return mlir::emitError(UnknownLoc::get(&context)); };
   int first = options.from.empty() ? 0 : getStageIndex(options.from) + 1;
-  int last = options.to.empty() ? getStageIndex("emit")
-                                : getStageIndex(options.to);
+  int last =
+      options.to.empty() ? getStageIndex("emit") : getStageIndex(options.to);
   if (!options.from.empty() && first == 0)
     return emitError() << "there is no stage '" << options.from << "'";
   if (last < 0)

@@ -2,10 +2,10 @@
 //
 // Several machines, one artifact.
 #include "tamis/Pipeline/Variants.h"
-#include "tamis/Target/Target.h"
 #include "mlir/Dialect/MLProgram/IR/MLProgram.h"
 #include "mlir/IR/SymbolTable.h"
 #include "mlir/Interfaces/FunctionInterfaces.h"
+#include "tamis/Target/Target.h"
 
 using namespace mlir;
 
@@ -29,8 +29,8 @@ void mlir::tamis::unifyParameters(ArrayRef<ModuleOp> variants) {
   }
   for (ModuleOp module : variants) {
     llvm::StringMap<StringAttr> renamed;
-    for (auto global : llvm::make_early_inc_range(
-             module.getOps<ml_program::GlobalOp>())) {
+    for (auto global :
+         llvm::make_early_inc_range(module.getOps<ml_program::GlobalOp>())) {
       renamed[global.getSymName()] =
           names.lookup({global.getValueAttr(), global.getType()});
       global.erase();
@@ -65,7 +65,8 @@ void mlir::tamis::mergeVariants(ArrayRef<ModuleOp> variants) {
       // Entry points and the runtime's functions have names of their own.
       if (number == 0 || !symbol || symbol.getName().starts_with("tamis_"))
         continue;
-      (void)table.rename(&op, ("v" + Twine(number) + "_" + symbol.getName()).str());
+      (void)table.rename(&op,
+                         ("v" + Twine(number) + "_" + symbol.getName()).str());
     }
   }
   ModuleOp first = variants.front();

@@ -8,9 +8,9 @@
 
 #include "Internal.h"
 
-/* Of each kind of device: the size of its structure, and what opens it. `device`
-   is zero and keeps `host` and `text`; what a failure leaves, destroying it
-   closes. */
+/* Of each kind of device: the size of its structure, and what opens it.
+   `device` is zero and keeps `host` and `text`; what a failure leaves,
+   destroying it closes. */
 extern const int64_t tamis_rt_device_bytes;
 tamis_status tamis_rt_device_open(struct tamis_device *device,
                                   const tamis_host *host, char *text);

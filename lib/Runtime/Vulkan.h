@@ -18,7 +18,8 @@
   X(DestroyInstance)                                                           \
   X(EnumeratePhysicalDevices)                                                  \
   X(GetPhysicalDeviceProperties)                                               \
-  X(GetPhysicalDeviceFeatures2) X(GetPhysicalDeviceQueueFamilyProperties)      \
+  X(GetPhysicalDeviceFeatures2)                                                \
+  X(GetPhysicalDeviceQueueFamilyProperties)                                    \
       X(GetPhysicalDeviceMemoryProperties)                                     \
           X(EnumerateDeviceExtensionProperties) X(CreateDevice)                \
               X(GetDeviceProcAddr)
@@ -26,8 +27,9 @@
   X(DestroyDevice)                                                             \
   X(GetDeviceQueue)                                                            \
   X(CreateBuffer)                                                              \
-  X(DestroyBuffer) X(GetBufferMemoryRequirements) X(AllocateMemory)            \
-      X(FreeMemory) X(BindBufferMemory) X(MapMemory) X(CreateShaderModule) X(  \
+  X(DestroyBuffer)                                                             \
+  X(GetBufferMemoryRequirements) X(AllocateMemory) X(FreeMemory)               \
+      X(BindBufferMemory) X(MapMemory) X(CreateShaderModule) X(                \
           DestroyShaderModule) X(CreateDescriptorSetLayout)                    \
           X(DestroyDescriptorSetLayout) X(CreatePipelineLayout) X(             \
               DestroyPipelineLayout) X(CreateComputePipelines)                 \

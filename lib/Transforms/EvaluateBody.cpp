@@ -109,14 +109,14 @@ bool tamis::canEvaluateBody(linalg::GenericOp op) {
   for (Operation &inner : op.getBody()->without_terminator()) {
     if (!isa<arith::ConstantOp, arith::AddFOp, arith::SubFOp, arith::MulFOp,
              arith::DivFOp, arith::NegFOp, arith::MaxNumFOp, arith::MinNumFOp,
-             arith::MaximumFOp, arith::MinimumFOp,
-             arith::AddIOp, arith::SubIOp, arith::MulIOp, arith::AndIOp,
-             arith::OrIOp, arith::XOrIOp, arith::ShLIOp, arith::ShRSIOp,
-             arith::ShRUIOp, arith::ExtFOp, arith::TruncFOp, arith::ExtSIOp,
-             arith::ExtUIOp, arith::TruncIOp, arith::SIToFPOp, arith::UIToFPOp,
-             arith::FPToSIOp, arith::FPToUIOp, arith::IndexCastOp,
-             arith::SelectOp, arith::MaxSIOp, arith::MinSIOp, arith::CmpIOp,
-             arith::CmpFOp, arith::BitcastOp, tensor::ExtractOp>(inner) &&
+             arith::MaximumFOp, arith::MinimumFOp, arith::AddIOp, arith::SubIOp,
+             arith::MulIOp, arith::AndIOp, arith::OrIOp, arith::XOrIOp,
+             arith::ShLIOp, arith::ShRSIOp, arith::ShRUIOp, arith::ExtFOp,
+             arith::TruncFOp, arith::ExtSIOp, arith::ExtUIOp, arith::TruncIOp,
+             arith::SIToFPOp, arith::UIToFPOp, arith::FPToSIOp, arith::FPToUIOp,
+             arith::IndexCastOp, arith::SelectOp, arith::MaxSIOp,
+             arith::MinSIOp, arith::CmpIOp, arith::CmpFOp, arith::BitcastOp,
+             tensor::ExtractOp>(inner) &&
         !getScalarFunction(&inner))
       return false;
     for (Type type : inner.getResultTypes())
@@ -243,9 +243,8 @@ static LogicalResult evaluate(Operation *op, int64_t n,
   };
   if (ScalarFunction function = getScalarFunction(op)) {
     bool isBinary = op->getNumOperands() == 2;
-    return floats([&](int64_t k) {
-      return function(f(0, k), isBinary ? f(1, k) : 0.0);
-    });
+    return floats(
+        [&](int64_t k) { return function(f(0, k), isBinary ? f(1, k) : 0.0); });
   }
   return llvm::TypeSwitch<Operation *, LogicalResult>(op)
       .Case([&](arith::AddFOp) {

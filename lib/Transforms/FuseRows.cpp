@@ -6,13 +6,13 @@
 // touches is plain to see and where the destination can hold what used to be a
 // temporary.
 #include "RowGroup.h"
-#include "tamis/Target/Target.h"
-#include "tamis/Transforms/Passes.h"
-#include "tamis/Transforms/VectorizeNest.h"
 #include "mlir/Dialect/Linalg/IR/Linalg.h"
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
 #include "mlir/Dialect/SCF/IR/SCF.h"
 #include "mlir/IR/IRMapping.h"
+#include "tamis/Target/Target.h"
+#include "tamis/Transforms/Passes.h"
+#include "tamis/Transforms/VectorizeNest.h"
 #include <map>
 
 namespace mlir::tamis {
@@ -214,7 +214,8 @@ struct FuseRows : public tamis::impl::FuseRowsBase<FuseRows> {
       OpOperand *init = lastUser.getDpsInitOperand(0);
       Value host = init->get();
       if (host == buffer || host.getType() != buffer.getType() ||
-          hosts.contains(host) || !lastUser.getMatchingBlockArgument(init).use_empty())
+          hosts.contains(host) ||
+          !lastUser.getMatchingBlockArgument(init).use_empty())
         continue;
       bool sameElements = true, read = false;
       for (OpOperand &operand : lastUser->getOpOperands()) {
@@ -279,12 +280,12 @@ struct FuseRows : public tamis::impl::FuseRowsBase<FuseRows> {
         Value share = b.createOrFold<arith::CeilDivUIOp>(
             loc, size, arith::ConstantIndexOp::create(b, loc, split));
         auto forall = scf::ForallOp::create(
-            b, loc, ArrayRef<OpFoldResult>{b.getIndexAttr(split)},
-            ValueRange(), std::nullopt);
+            b, loc, ArrayRef<OpFoldResult>{b.getIndexAttr(split)}, ValueRange(),
+            std::nullopt);
         kernel = forall;
         b.setInsertionPoint(forall.getTerminator());
-        Value start = arith::MulIOp::create(
-            b, loc, forall.getInductionVars()[0], share);
+        Value start =
+            arith::MulIOp::create(b, loc, forall.getInductionVars()[0], share);
         from = arith::MinUIOp::create(b, loc, start, size);
         to = arith::MinUIOp::create(
             b, loc, size, arith::AddIOp::create(b, loc, start, share));
@@ -343,27 +344,30 @@ struct FuseRows : public tamis::impl::FuseRowsBase<FuseRows> {
       return nullptr;
     };
     auto lastValue = [](linalg::LinalgOp from) {
-      return from->getRegion(0).front().getTerminator()->getOperand(0)
+      return from->getRegion(0)
+          .front()
+          .getTerminator()
+          ->getOperand(0)
           .getDefiningOp();
     };
-    for (auto division : llvm::make_early_inc_range(
-             op->getRegion(0).getOps<arith::DivFOp>())) {
+    for (auto division :
+         llvm::make_early_inc_range(op->getRegion(0).getOps<arith::DivFOp>())) {
       linalg::LinalgOp dividend = writer(division.getLhs());
       linalg::LinalgOp divisor = writer(division.getRhs());
       if (!dividend || !divisor || divisor.getNumReductionLoops() == 0 ||
           !isa_and_nonnull<math::ExpOp>(lastValue(dividend)) ||
           !isa_and_nonnull<arith::AddFOp>(lastValue(divisor)) ||
-          !llvm::is_contained(divisor->getOperands(),
-                              op->getOperand(cast<BlockArgument>(division.getLhs())
-                                                 .getArgNumber())))
+          !llvm::is_contained(
+              divisor->getOperands(),
+              op->getOperand(
+                  cast<BlockArgument>(division.getLhs()).getArgNumber())))
         continue;
       OpBuilder b(division);
       Location loc = division.getLoc();
       Value one = arith::ConstantOp::create(
           b, loc, b.getFloatAttr(division.getType(), 1.0));
       Value inverse = arith::DivFOp::create(b, loc, one, division.getRhs());
-      Value product =
-          arith::MulFOp::create(b, loc, division.getLhs(), inverse);
+      Value product = arith::MulFOp::create(b, loc, division.getLhs(), inverse);
       division.replaceAllUsesWith(product);
       division.erase();
     }

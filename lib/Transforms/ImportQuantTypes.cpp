@@ -87,8 +87,8 @@ static std::string getObjection(Type type) {
       return "expected a scale for each element of the axis";
     if (!llvm::all_of(axis.getZeroPoints(), fits))
       return "expected zero points inside the storage range";
-  } else if (!fits(cast<quant::UniformQuantizedType>(quantized)
-                       .getZeroPoint())) {
+  } else if (!fits(
+                 cast<quant::UniformQuantizedType>(quantized).getZeroPoint())) {
     return "expected a zero point inside the storage range";
   }
   return "";

@@ -320,8 +320,7 @@ struct SinkBelowRelu : OpRewritePattern<linalg::GenericOp> {
                       [](AffineMap map) { return map.isIdentity(); }))
       return failure();
     DequantizeOp dq = getPerTensor(op.getDpsInputs()[0]);
-    auto bound =
-        op.getBody()->getTerminator()->getOperand(0).getDefiningOp();
+    auto bound = op.getBody()->getTerminator()->getOperand(0).getDefiningOp();
     if (!dq || !isa_and_nonnull<arith::MaximumFOp, arith::MaxNumFOp>(bound))
       return failure();
     BlockArgument x = op.getBody()->getArgument(0);
@@ -434,8 +433,7 @@ struct DropRoundTrip : OpRewritePattern<QuantizeOp> {
     auto dq = op.getInput().getDefiningOp<DequantizeOp>();
     bool bothZero = dq && !dq.getZeroPoint() && !op.getZeroPoint();
     if (!dq || dq.getOffset() || dq.getInput().getType() != op.getType() ||
-        op.getBits() ||
-        dq.getIsUnsigned() != op.getIsUnsigned() ||
+        op.getBits() || dq.getIsUnsigned() != op.getIsUnsigned() ||
         dq.getAxis() != op.getAxis() ||
         dq.getBlockSize() != op.getBlockSize() ||
         !areEqualParameters(dq.getScale(), op.getScale()) ||
@@ -457,7 +455,7 @@ void tamis::populateQuantizedMovementPatterns(RewritePatternSet &patterns,
            SinkBelow<tensor::ExtractSliceOp>, SinkBelow<tensor::CastOp>,
            SinkAxisBelow<tensor::CollapseShapeOp>,
            SinkAxisBelow<tensor::ExpandShapeOp>, SinkBelowTranspose,
-           SinkBelowConcat, SinkBelowPad, SinkBelowMaximum,
-           SinkBelowRelu, HoistAboveConcat, HoistAboveTranspose, DropRoundTrip>(
+           SinkBelowConcat, SinkBelowPad, SinkBelowMaximum, SinkBelowRelu,
+           HoistAboveConcat, HoistAboveTranspose, DropRoundTrip>(
           patterns.getContext(), moved);
 }

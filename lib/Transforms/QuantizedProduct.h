@@ -39,7 +39,8 @@ struct ExactSum {
 constexpr int64_t kMostByteProducts = 0x7fffffff / (255 * 255);
 
 /// `value`, the integers of `op` or a reshape of them, minus its constant zero
-/// points, one or several: null unless every difference fits in a signed byte. `map` gives the zero point of an element of `value`.
+/// points, one or several: null unless every difference fits in a signed byte.
+/// `map` gives the zero point of an element of `value`.
 Value subtractZeroPoints(OpBuilder &b, DequantizeOp op, Value value,
                          AffineMap map, SymbolTable &symbols);
 

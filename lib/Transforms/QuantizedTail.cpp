@@ -244,7 +244,7 @@ void tamis::foldNormalization(OpBuilder &b, Location loc, Tail &tail,
   AffineMap whole = b.getMultiDimIdentityMap(rank);
   auto getMap = [&](Value value) {
     return typeOf(value).getRank() ? whole
-                                    : AffineMap::get(rank, 0, b.getContext());
+                                   : AffineMap::get(rank, 0, b.getContext());
   };
   auto sizes = tensor::getMixedSizes(b, loc, factor);
   wScale = buildGeneric(

@@ -2,9 +2,6 @@
 //
 // The door for linalg: contractions of other compilers get the same kernels as
 // those of ONNX models.
-#include "tamis/IR/Tamis.h"
-#include "tamis/Support/QuantMath.h"
-#include "tamis/Transforms/Passes.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "mlir/Dialect/Linalg/IR/Linalg.h"
@@ -12,6 +9,9 @@
 #include "mlir/Dialect/Tensor/Utils/Utils.h"
 #include "mlir/IR/Matchers.h"
 #include "mlir/Transforms/WalkPatternRewriteDriver.h"
+#include "tamis/IR/Tamis.h"
+#include "tamis/Support/QuantMath.h"
+#include "tamis/Transforms/Passes.h"
 
 namespace mlir::tamis {
 #define GEN_PASS_DEF_RAISECONTRACTIONS
@@ -74,8 +74,8 @@ std::optional<std::pair<Factor, Factor>> matchBody(linalg::LinalgOp op) {
   if (!isa_and_nonnull<arith::AddFOp, arith::AddIOp>(sum))
     return std::nullopt;
   BlockArgument out = body.getArguments().back();
-  Value product = sum->getOperand(0) == out ? sum->getOperand(1)
-                                            : sum->getOperand(0);
+  Value product =
+      sum->getOperand(0) == out ? sum->getOperand(1) : sum->getOperand(0);
   if (sum->getOperand(0) != out && sum->getOperand(1) != out)
     return std::nullopt;
   Operation *multiply = product.getDefiningOp();
@@ -155,8 +155,7 @@ struct Raise : OpInterfaceRewritePattern<linalg::LinalgOp> {
     AffineMap identity = rewriter.getMultiDimIdentityMap(type.getRank());
     auto sum = linalg::GenericOp::create(
         rewriter, loc, TypeRange{type}, ValueRange{contract.getResult(), init},
-        ValueRange{empty},
-        ArrayRef<AffineMap>{identity, identity, identity},
+        ValueRange{empty}, ArrayRef<AffineMap>{identity, identity, identity},
         SmallVector<utils::IteratorType>(type.getRank(),
                                          utils::IteratorType::parallel),
         [](OpBuilder &b, Location loc, ValueRange args) {

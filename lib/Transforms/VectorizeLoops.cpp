@@ -3,17 +3,17 @@
 // Every linalg operation on memrefs becomes loops over explicit vectors: what
 // Nest can model by the emitters, the rest by upstream's scalar loops, with a
 // remark that says why. LLVM's loop vectorizer has no part in it.
-#include "tamis/Transforms/Passes.h"
-#include "tamis/Transforms/VectorizeNest.h"
+#include "mlir/Dialect/LLVMIR/LLVMDialect.h"
 #include "mlir/Dialect/Linalg/Transforms/Transforms.h"
 #include "mlir/Dialect/Linalg/Utils/Utils.h"
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
 #include "mlir/Dialect/MemRef/Utils/MemRefUtils.h"
-#include "mlir/Dialect/LLVMIR/LLVMDialect.h"
 #include "mlir/Dialect/SCF/IR/SCF.h"
 #include "mlir/Dialect/UB/IR/UBOps.h"
 #include "mlir/Dialect/Vector/IR/VectorOps.h"
 #include "mlir/Interfaces/ViewLikeInterface.h"
+#include "tamis/Transforms/Passes.h"
+#include "tamis/Transforms/VectorizeNest.h"
 
 namespace mlir::tamis {
 #define GEN_PASS_DEF_VECTORIZELOOPS
@@ -55,8 +55,7 @@ static bool isContiguous(MemRefType type) {
 }
 
 namespace {
-struct VectorizeLoops
-    : public tamis::impl::VectorizeLoopsBase<VectorizeLoops> {
+struct VectorizeLoops : public tamis::impl::VectorizeLoopsBase<VectorizeLoops> {
   using VectorizeLoopsBase::VectorizeLoopsBase;
 
   void runOnOperation() override {

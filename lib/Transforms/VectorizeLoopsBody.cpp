@@ -48,8 +48,7 @@ Value Emitter::toVector(LaneValue value, int64_t lanes) {
   Value vector = vector::BroadcastOp::create(b, loc, type, value.value);
   if (value.form == Form::Uniform)
     return vector;
-  return arith::AddIOp::create(b, loc, vector,
-                               counting(value.value.getType()));
+  return arith::AddIOp::create(b, loc, vector, counting(value.value.getType()));
 }
 
 Value Emitter::partIndex(unsigned access, Value offset, int64_t part,
@@ -156,8 +155,7 @@ Value Emitter::loadStrided(unsigned a, Value at, const Strip &strip) {
   Values elements;
   for (int64_t l = 0; l < n; ++l)
     elements.push_back(memref::LoadOp::create(
-        b, loc, access.buffer,
-        add(at, mul(index(l), strides[a][vectorLoop]))));
+        b, loc, access.buffer, add(at, mul(index(l), strides[a][vectorLoop]))));
   return vector::FromElementsOp::create(b, loc, type, elements);
 }
 
@@ -273,20 +271,20 @@ LaneValue Emitter::evaluateOp(Operation &op, const Strip &strip, int64_t part,
     Type element = type.getElementType();
     auto vectorType = VectorType::get({strip.lanes}, element);
     bool unitStride = type.getStridesAndOffset().first.back() == 1;
-    bool row = vectors == 0 && counting == 1 &&
-               operands.back().form == Form::Step;
+    bool row =
+        vectors == 0 && counting == 1 && operands.back().form == Form::Step;
     auto indices = ArrayRef(raw).drop_front();
     if (row && unitStride && !element.isInteger(1))
       return {vector::LoadOp::create(b, loc, vectorType, raw[0], indices),
               Form::Vector};
-    auto cast = load.getIndices().empty()
-                    ? nullptr
-                    : load.getIndices()[0].getDefiningOp<arith::IndexCastUIOp>();
+    auto cast =
+        load.getIndices().empty()
+            ? nullptr
+            : load.getIndices()[0].getDefiningOp<arith::IndexCastUIOp>();
     if (target.permutesBytes && strip.lanes == 64 && cast &&
         cast.getIn().getType().isInteger(8) && element.isInteger(8) &&
         type.getShape() == ArrayRef<int64_t>{256} && unitStride)
-      return {lookUp(raw[0], toVector(lookup(cast.getIn()), 64)),
-              Form::Vector};
+      return {lookUp(raw[0], toVector(lookup(cast.getIn()), 64)), Form::Vector};
     Values elements;
     SmallVector<Value> positions;
     for (LaneValue operand : ArrayRef(operands).drop_front())
@@ -296,10 +294,10 @@ LaneValue Emitter::evaluateOp(Operation &op, const Strip &strip, int64_t part,
     for (int64_t l = 0; l < strip.lanes; ++l) {
       Values at;
       for (Value position : positions)
-        at.push_back(isa<VectorType>(position.getType())
-                         ? vector::ExtractOp::create(b, loc, position, l)
-                               .getResult()
-                         : position);
+        at.push_back(
+            isa<VectorType>(position.getType())
+                ? vector::ExtractOp::create(b, loc, position, l).getResult()
+                : position);
       elements.push_back(memref::LoadOp::create(b, loc, raw[0], at));
     }
     return {vector::FromElementsOp::create(b, loc, vectorType, elements),
@@ -309,4 +307,3 @@ LaneValue Emitter::evaluateOp(Operation &op, const Strip &strip, int64_t part,
       operands, [&](LaneValue v) { return toVector(v, strip.lanes); });
   return {cloneWith(wide, strip.lanes), Form::Vector};
 }
-

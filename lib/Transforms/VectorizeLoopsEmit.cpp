@@ -35,8 +35,8 @@ double Emitter::costOf(unsigned loop, int64_t width, bool reduction) const {
   double filled = width;
   if (extent.isStatic()) {
     int64_t n = std::max<int64_t>(extent.factor, 1);
-    double steps = target.masks ? llvm::divideCeil(n, width)
-                                : n / width + n % width;
+    double steps =
+        target.masks ? llvm::divideCeil(n, width) : n / width + n % width;
     filled = n / steps;
   }
   double cost = bodyCost() / filled;
@@ -93,8 +93,9 @@ void Emitter::choose() {
     int64_t width = widest;
     if (extent.isStatic()) {
       int64_t n = std::max<int64_t>(extent.factor, 1);
-      width = std::min<int64_t>(widest, target.masks ? llvm::PowerOf2Ceil(n)
-                                                     : llvm::bit_floor<uint64_t>(n));
+      width = std::min<int64_t>(widest, target.masks
+                                            ? llvm::PowerOf2Ceil(n)
+                                            : llvm::bit_floor<uint64_t>(n));
     }
     if (width < 2)
       continue;
@@ -116,9 +117,8 @@ void Emitter::choose() {
     const Product &stride = output.strides[l];
     return std::pair(stride.symbols.size(), stride.factor);
   };
-  llvm::stable_sort(outer, [&](unsigned x, unsigned y) {
-    return weight(x) > weight(y);
-  });
+  llvm::stable_sort(
+      outer, [&](unsigned x, unsigned y) { return weight(x) > weight(y); });
   if (vectorLoop < 0)
     return;
 
@@ -126,8 +126,8 @@ void Emitter::choose() {
   unroll = body <= 8 ? 4 : body <= 40 ? 2 : 1;
   const Product &extent = nest.loops[vectorLoop].extent;
   if (extent.isStatic())
-    unroll = std::clamp<int64_t>(llvm::divideCeil(extent.factor, lanes), 1,
-                                 unroll);
+    unroll =
+        std::clamp<int64_t>(llvm::divideCeil(extent.factor, lanes), 1, unroll);
   maskedTail = target.masks;
   // Lanes behind the end must not be loaded one by one.
   for (Operation &op : nest.body())
@@ -285,7 +285,9 @@ bool Emitter::emitTasks(const Values &offsets) {
     outer.insert(outer.begin(), l);
     break;
   }
-  int split = !outer.empty() ? int(outer[0]) : vectorReduction ? -1 : vectorLoop;
+  int split = !outer.empty()    ? int(outer[0])
+              : vectorReduction ? -1
+                                : vectorLoop;
   if (split < 0 || nest.op->getParentOfType<scf::ForallOp>() ||
       nest.op->getParentOfType<scf::ForOp>())
     return false;
@@ -305,8 +307,8 @@ bool Emitter::emitTasks(const Values &offsets) {
     return false;
   // Tasks of equal whole units; the last one takes what is left.
   Value whole = extents[split];
-  Value share = b.createOrFold<arith::CeilDivUIOp>(loc, whole,
-                                                   index(tasks * unit));
+  Value share =
+      b.createOrFold<arith::CeilDivUIOp>(loc, whole, index(tasks * unit));
   share = mul(share, index(unit));
   auto forall = scf::ForallOp::create(
       b, loc, ArrayRef<OpFoldResult>{b.getIndexAttr(tasks)}, ValueRange(),
@@ -418,9 +420,9 @@ Values Emitter::emitReductionLoops(unsigned level, Values offsets, Strip strip,
   Values results;
   for (int64_t part = 0; part < strip.count; ++part)
     llvm::append_range(
-        results, evaluate(offsets, part, strip,
-                          ValueRange(accumulators)
-                              .slice(part * outputs, outputs)));
+        results,
+        evaluate(offsets, part, strip,
+                 ValueRange(accumulators).slice(part * outputs, outputs)));
   return results;
 }
 
@@ -453,9 +455,9 @@ Values Emitter::neutrals(Strip strip) {
 Values Emitter::addBlock(const Values &sums, const Values &block) {
   Values result;
   for (auto [i, pair] : llvm::enumerate(llvm::zip(sums, block)))
-    result.push_back(vector::makeArithReduction(
-        b, loc, nest.getReduction(i % outputs)->kind, std::get<0>(pair),
-        std::get<1>(pair)));
+    result.push_back(
+        vector::makeArithReduction(b, loc, nest.getReduction(i % outputs)->kind,
+                                   std::get<0>(pair), std::get<1>(pair)));
   return result;
 }
 
@@ -516,12 +518,11 @@ Values Emitter::emitReducedStrips(unsigned level, Values offsets,
                                   Values carried) {
   if (level < inner.size()) {
     unsigned l = inner[level];
-    return forLoop(index(0), extents[l], 1, carried,
-                   [&](Value iv, Values inside) {
-                     ivs[l] = iv;
-                     return emitReducedStrips(
-                         level + 1, advance(offsets, l, iv), inside);
-                   });
+    return forLoop(
+        index(0), extents[l], 1, carried, [&](Value iv, Values inside) {
+          ivs[l] = iv;
+          return emitReducedStrips(level + 1, advance(offsets, l, iv), inside);
+        });
   }
   return forStrips(
       extents[vectorLoop], carried, [&](Value iv, Strip strip, Values inside) {

@@ -6,8 +6,8 @@
 #ifndef TAMIS_LIB_TRANSFORMS_VECTORIZELOOPSEMITTER_H
 #define TAMIS_LIB_TRANSFORMS_VECTORIZELOOPSEMITTER_H
 
-#include "tamis/Transforms/VectorizeNest.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
+#include "tamis/Transforms/VectorizeNest.h"
 
 namespace mlir::tamis {
 
@@ -115,7 +115,7 @@ private:
   bool vectorReduction = false;
   bool maskedTail = false;
   bool sumsInBlocks = false; // long float sums, in blocks for accuracy
-  bool tiling = true; // may transpose
+  bool tiling = true;        // may transpose
   int64_t lanes = 1, unroll = 1;
   SmallVector<unsigned> outer; // parallel loops around the vector loop
   SmallVector<unsigned> inner; // reduction loops other than the vector loop
@@ -126,7 +126,6 @@ private:
   Values hoisted;   // per access: scalar loaded ahead of the strips
   Values preloaded; // per access: the vector of the current tile row
 };
-
 
 } // namespace mlir::tamis
 

@@ -2,11 +2,11 @@
 //
 // From linalg.generic to Nest: linear addressing functions, loop extents,
 // merging of loops, recognition of reductions.
-#include "tamis/Target/Target.h"
-#include "tamis/Transforms/VectorizeNest.h"
-#include "tamis/IR/Tamis.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
+#include "tamis/IR/Tamis.h"
+#include "tamis/Target/Target.h"
+#include "tamis/Transforms/VectorizeNest.h"
 
 using namespace mlir;
 using namespace mlir::tamis;
@@ -175,7 +175,8 @@ Nest::Nest(OpBuilder &b, linalg::GenericOp generic) : op(generic) {
     AffineMap map = op.getMatchingIndexingMap(&operand);
     for (auto [i, expr] : llvm::enumerate(map.getResults())) {
       auto dim = dyn_cast<AffineDimExpr>(expr);
-      if (!dim || !ShapedType::isDynamic(loops[dim.getPosition()].extent.factor))
+      if (!dim ||
+          !ShapedType::isDynamic(loops[dim.getPosition()].extent.factor))
         continue;
       Value size = memref::DimOp::create(b, loc, operand.get(), i);
       loops[dim.getPosition()].extent = Product{1, {symbol(size)}};
@@ -250,8 +251,8 @@ Nest::Nest(OpBuilder &b, linalg::GenericOp generic) : op(generic) {
 
     // The flat view. Its size only types the view: accesses stay inside the
     // operand because the loop extents come from the operands.
-    OpFoldResult viewOffset = b.getIndexAttr(
-        ShapedType::isDynamic(offset) ? 0 : offset);
+    OpFoldResult viewOffset =
+        b.getIndexAttr(ShapedType::isDynamic(offset) ? 0 : offset);
     if (offsetValue)
       viewOffset = offsetValue;
     OpFoldResult size = b.getIndexAttr(1);

@@ -30,7 +30,8 @@ static bool isCostlyByteFunction(linalg::GenericOp op) {
     if (isa<linalg::IndexOp>(inner) || !isMemoryEffectFree(&inner))
       return false;
     for (Value operand : inner.getOperands())
-      if (operand.getParentBlock() != &body && !matchPattern(operand, m_Constant()))
+      if (operand.getParentBlock() != &body &&
+          !matchPattern(operand, m_Constant()))
         return false;
     count += !isa<arith::ConstantOp>(inner);
     hasMath |= inner.getName().getDialectNamespace() == "math";
@@ -62,8 +63,8 @@ linalg::GenericOp tamis::tabulate(OpBuilder &b, linalg::GenericOp op,
         IRMapping mapping;
         Value position = linalg::IndexOp::create(inner, at, 0);
         mapping.map(body.getArgument(0),
-                    Value(arith::IndexCastOp::create(inner, at,
-                                                     inner.getI8Type(), position)));
+                    Value(arith::IndexCastOp::create(
+                        inner, at, inner.getI8Type(), position)));
         for (Operation &operation : body)
           inner.clone(operation, mapping);
       });
@@ -99,9 +100,8 @@ Value Emitter::lookUp(Value table, Value positions) {
         .getResult(0);
   };
   Value zero = arith::ConstantOp::create(b, loc, type, b.getZeroAttr(type));
-  Value upper = arith::CmpIOp::create(b, loc, arith::CmpIPredicate::slt,
-                                      positions, zero);
-  return arith::SelectOp::create(b, loc, upper,
-                                 pick(quarters[2], quarters[3]),
+  Value upper =
+      arith::CmpIOp::create(b, loc, arith::CmpIPredicate::slt, positions, zero);
+  return arith::SelectOp::create(b, loc, upper, pick(quarters[2], quarters[3]),
                                  pick(quarters[0], quarters[1]));
 }

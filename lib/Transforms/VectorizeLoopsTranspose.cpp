@@ -122,9 +122,8 @@ void Emitter::emitTile(const Values &offsets, unsigned transposedLoop) {
     Values accumulators;
     for (unsigned i = 0; i < outputs; ++i) {
       unsigned a = outputAccess(i);
-      LaneValue value = nest.accesses[a].read
-                            ? load(a, at[a], 0, strip)
-                            : unwritten(nest.accesses[a]);
+      LaneValue value = nest.accesses[a].read ? load(a, at[a], 0, strip)
+                                              : unwritten(nest.accesses[a]);
       accumulators.push_back(toVector(value, lanes));
     }
     Values results = evaluate(at, 0, strip, accumulators);

@@ -38,8 +38,7 @@ CompileOptions mlir::tamis::readOptions(const nb::dict &fields) {
   for (nb::handle name : fields["allow"])
     options.allowBf16 |= nb::cast<std::string>(name) == "bf16";
   for (nb::handle entry : fields["input_dims"]) {
-    auto [name, text] =
-        nb::cast<std::tuple<std::string, std::string>>(entry);
+    auto [name, text] = nb::cast<std::tuple<std::string, std::string>>(entry);
     DimBinding binding;
     if (!parseDimBinding(text, binding))
       throw nb::value_error(("input dimension " + name + "=" + text).c_str());

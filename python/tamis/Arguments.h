@@ -15,8 +15,8 @@
 namespace mlir::tamis {
 
 /// Severity, text, node, op, file: the fields of the Python class Diagnostic.
-using MessageTuple = std::tuple<std::string, std::string, std::string,
-                                std::string, std::string>;
+using MessageTuple =
+    std::tuple<std::string, std::string, std::string, std::string, std::string>;
 
 /// The fields of the Python class Options.
 CompileOptions readOptions(const nanobind::dict &fields);

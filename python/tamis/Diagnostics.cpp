@@ -34,10 +34,10 @@ static void readLocation(Location location, Message &message) {
       }
     } else if (auto file = llvm::dyn_cast<FileLineColLoc>(inner)) {
       if (message.file.empty() && file.getLine())
-        message.file = (file.getFilename().strref() + ":" +
-                        llvm::Twine(file.getLine()) + ":" +
-                        llvm::Twine(file.getColumn()))
-                           .str();
+        message.file =
+            (file.getFilename().strref() + ":" + llvm::Twine(file.getLine()) +
+             ":" + llvm::Twine(file.getColumn()))
+                .str();
     }
     return WalkResult::advance();
   });

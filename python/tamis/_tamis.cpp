@@ -171,8 +171,8 @@ NB_MODULE(_tamis, m) {
   bindSession(m);
   m.def("read_report", &NativeModel::readReport, nb::arg("path"),
         nb::call_guard<nb::gil_scoped_release>());
-  m.def("recognize_sparsity", &findPattern, nb::arg("matrix"),
-        nb::arg("rows"), nb::arg("columns"));
+  m.def("recognize_sparsity", &findPattern, nb::arg("matrix"), nb::arg("rows"),
+        nb::arg("columns"));
   m.def("library_path", &libraryPath);
   m.def("host_features", &hostFeatures);
   m.def("limit_loops", &limitLoops);

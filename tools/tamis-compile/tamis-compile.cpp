@@ -15,17 +15,15 @@ int main(int argc, char **argv) {
   std::string input, output = "-", allow, goal;
   std::vector<std::string> inputDims;
   const std::map<std::string, EmitKind> kinds = {
-      {"so", EmitKind::SharedLibrary},
-      {"obj", EmitKind::Object},
-      {"llvm", EmitKind::LLVMIR},
-      {"asm", EmitKind::Assembly},
-      {"ptx", EmitKind::Ptx},
-      {"mlir", EmitKind::MLIR}};
+      {"so", EmitKind::SharedLibrary}, {"obj", EmitKind::Object},
+      {"llvm", EmitKind::LLVMIR},      {"asm", EmitKind::Assembly},
+      {"ptx", EmitKind::Ptx},          {"mlir", EmitKind::MLIR}};
   app.add_option("input", input, "model.onnx, model.mlir or model.mlirbc")
       ->required();
   app.add_option("-o", output, "output file (- for stdout)");
-  app.add_option("--target", options.target,
-                 "native, x86-64-v3, LLVM features; several: chosen at load; vulkan");
+  app.add_option(
+      "--target", options.target,
+      "native, x86-64-v3, LLVM features; several: chosen at load; vulkan");
   app.add_option("--profile", options.profile,
                  "what cost models know of the target, and measured times");
   app.add_option("--ptxas", options.ptxas,

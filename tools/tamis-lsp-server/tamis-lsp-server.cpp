@@ -2,9 +2,9 @@
 //
 // The language server for .mlir files that hold Tamis operations: errors,
 // definitions and hover texts in any editor that speaks LSP.
-#include "tamis/InitAll.h"
 #include "mlir/IR/DialectRegistry.h"
 #include "mlir/Tools/mlir-lsp-server/MlirLspServerMain.h"
+#include "tamis/InitAll.h"
 
 int main(int argc, char **argv) {
   mlir::DialectRegistry registry;

@@ -2,11 +2,11 @@
 //
 // `mlir-reduce` with the Tamis dialects and passes: shrinks a module while a
 // script still finds it interesting.
-#include "tamis/InitAll.h"
 #include "mlir/IR/DialectRegistry.h"
 #include "mlir/IR/MLIRContext.h"
 #include "mlir/InitAllPasses.h"
 #include "mlir/Tools/mlir-reduce/MlirReduceMain.h"
+#include "tamis/InitAll.h"
 
 int main(int argc, char **argv) {
   mlir::DialectRegistry registry;

@@ -6,11 +6,11 @@
 #ifndef TAMIS_COMPRESS_SESSION_H
 #define TAMIS_COMPRESS_SESSION_H
 
+#include "mlir/IR/MLIRContext.h"
+#include "mlir/IR/OwningOpRef.h"
 #include "tamis/Compress/Delta.h"
 #include "tamis/IR/Tamis.h"
 #include "tamis/Pipeline/Compile.h"
-#include "mlir/IR/MLIRContext.h"
-#include "mlir/IR/OwningOpRef.h"
 #include <memory>
 
 namespace mlir::tamis {

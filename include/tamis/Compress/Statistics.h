@@ -53,9 +53,10 @@ inline uint32_t getBin(float value) {
 }
 inline float getBinCenter(uint32_t bin) {
   // Zero and the subnormal numbers around it count as zero.
-  return (bin & 0x3fff) == 0 ? 0.0f
-                             : std::bit_cast<float>(bin << kHistogramShift |
-                                                    1u << (kHistogramShift - 1));
+  return (bin & 0x3fff) == 0
+             ? 0.0f
+             : std::bit_cast<float>(bin << kHistogramShift |
+                                    1u << (kHistogramShift - 1));
 }
 
 } // namespace mlir::tamis::statistics

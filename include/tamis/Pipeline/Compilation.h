@@ -5,12 +5,12 @@
 #ifndef TAMIS_PIPELINE_COMPILATION_H
 #define TAMIS_PIPELINE_COMPILATION_H
 
+#include "mlir/IR/BuiltinOps.h"
+#include "mlir/IR/OwningOpRef.h"
 #include "tamis/IR/Tamis.h"
 #include "tamis/Pipeline/Compile.h"
 #include "tamis/Pipeline/Pipeline.h"
 #include "tamis/Target/ParameterLayout.h"
-#include "mlir/IR/BuiltinOps.h"
-#include "mlir/IR/OwningOpRef.h"
 #include <memory>
 #include <optional>
 

@@ -49,10 +49,10 @@ struct NestLoop {
 /// What the machine and the policy allow.
 struct VectorTarget {
   unsigned bits = 128;
-  bool masks = false;  ///< masked loads and stores of every element width
+  bool masks = false; ///< masked loads and stores of every element width
   bool permutesBytes = false; ///< 64 bytes out of 128 in one instruction
-  int64_t threads = 1; ///< upper bound of the task split
-  bool strict = false; ///< float sums keep their scalar order
+  int64_t threads = 1;        ///< upper bound of the task split
+  bool strict = false;        ///< float sums keep their scalar order
 
   /// Tasks worth making of so many loop iterations of the given cost; the
   /// threads are woken for no less than about 50 microseconds of work.
@@ -87,8 +87,12 @@ struct Nest {
   void simplify();
 
   Value materialize(OpBuilder &b, const Product &product) const;
-  unsigned numInputs() const { return const_cast<linalg::GenericOp &>(op).getNumDpsInputs(); }
-  Block &body() const { return const_cast<linalg::GenericOp &>(op).getRegion().front(); }
+  unsigned numInputs() const {
+    return const_cast<linalg::GenericOp &>(op).getNumDpsInputs();
+  }
+  Block &body() const {
+    return const_cast<linalg::GenericOp &>(op).getRegion().front();
+  }
   /// The reduction of output `i`, or nullopt if its form is another.
   std::optional<Reduction> getReduction(unsigned i) const;
   bool hasReductionLoops() const;

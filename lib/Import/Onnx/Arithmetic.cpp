@@ -10,7 +10,8 @@
 
 namespace mlir::tamis::onnx {
 
-//===-- scalars -------------------------------------------------------------===//
+//===-- scalars
+//-------------------------------------------------------------===//
 
 Type computeType(Type element) {
   return element.isF64() ? element : Float32Type::get(element.getContext());
@@ -64,7 +65,8 @@ Value geluTanh(ImplicitLocOpBuilder &b, Value x) {
   Type type = x.getType();
   Value square = arith::MulFOp::create(b, x, x);
   Value cubic = arith::MulFOp::create(
-      b, square, Importer::constant(b, type, 0.044715 * 0.79788456080286535588));
+      b, square,
+      Importer::constant(b, type, 0.044715 * 0.79788456080286535588));
   cubic = arith::AddFOp::create(
       b, cubic, Importer::constant(b, type, 0.79788456080286535588));
   Value inner = arith::MulFOp::create(b, x, cubic);
@@ -154,16 +156,17 @@ Value Activation::apply(ImplicitLocOpBuilder &b, Value x) const {
     return arith::MulFOp::create(b, x, y);
   }
   if (name == "elu")
-    return select(P::OLT, x, c(0),
-                  arith::MulFOp::create(b, c(alpha), math::ExpM1Op::create(b, x)),
-                  x);
+    return select(
+        P::OLT, x, c(0),
+        arith::MulFOp::create(b, c(alpha), math::ExpM1Op::create(b, x)), x);
   if (name == "clip")
     return arith::MinimumFOp::create(
         b, arith::MaximumFOp::create(b, x, c(alpha)), c(beta));
   return x; // identity
 }
 
-//===-- generics ------------------------------------------------------------===//
+//===-- generics
+//------------------------------------------------------------===//
 
 Value generic(Importer &im, ArrayRef<Value> inputs, ArrayRef<AffineMap> maps,
               ArrayRef<OpFoldResult> sizes, Type element,
@@ -245,8 +248,7 @@ Value sum(Importer &im, Value x, ArrayRef<int64_t> axes, bool keepDims) {
 
 Value maximum(Importer &im, Value x, ArrayRef<int64_t> axes) {
   Type type = computeType(elementOf(x));
-  Value lowest =
-      im.constant(type, -std::numeric_limits<double>::infinity());
+  Value lowest = im.constant(type, -std::numeric_limits<double>::infinity());
   return im.reduce(x, axes, /*keepDims=*/true, lowest,
                    [&](ImplicitLocOpBuilder &b, Value acc, Value element) {
                      return arith::MaximumFOp::create(
@@ -276,12 +278,12 @@ Value softmax(Importer &im, const Node &node, Value x, ArrayRef<int64_t> axes) {
   if (!e)
     return nullptr;
   Value total = sum(im, e, axes);
-  return im.elementwise(
-      node, ArrayRef<Value>{e, total}, element,
-      [&](ImplicitLocOpBuilder &b, ValueRange args) -> Value {
-        return castScalar(b, arith::DivFOp::create(b, args[0], args[1]),
-                          element);
-      });
+  return im.elementwise(node, ArrayRef<Value>{e, total}, element,
+                        [&](ImplicitLocOpBuilder &b, ValueRange args) -> Value {
+                          return castScalar(
+                              b, arith::DivFOp::create(b, args[0], args[1]),
+                              element);
+                        });
 }
 
 Value constantTensorOf(Importer &im, ArrayRef<int64_t> shape,

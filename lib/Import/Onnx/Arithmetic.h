@@ -21,7 +21,8 @@ inline Type elementOf(Value value) {
   return tensorTypeOf(value).getElementType();
 }
 
-//===-- scalars -------------------------------------------------------------===//
+//===-- scalars
+//-------------------------------------------------------------===//
 
 /// float64 for itself, float32 for every other type: what norms, activations
 /// and sums are computed in.
@@ -49,7 +50,8 @@ std::optional<Activation> findActivation(StringRef name);
 /// How many of alpha and beta the activation reads.
 int activationParameters(const Activation &activation);
 
-//===-- generics ------------------------------------------------------------===//
+//===-- generics
+//------------------------------------------------------------===//
 
 /// An elementwise generic: operand i is read through `maps[i]` over the
 /// dimensions of the result. Constants that the body uses from outside are
@@ -106,7 +108,8 @@ Value meanSquare(Importer &im, Value x, ArrayRef<int64_t> axes);
 Value rmsNormalize(Importer &im, const Node &node, Value x,
                    ArrayRef<int64_t> axes, double epsilon, Value scale);
 
-//===-- contractions --------------------------------------------------------===//
+//===-- contractions
+//--------------------------------------------------------===//
 
 /// An operand of a contraction: its tensor and how its integers are read.
 struct Factor {
@@ -131,9 +134,8 @@ Value contract(Importer &im, const Node &node, const Contraction &c,
 
 /// `x` and its zero point as a factor. A zero point per element of `dim` is
 /// subtracted in a wider type beforehand, unless all of them are equal.
-FailureOr<Factor> factor(Importer &im, const Node &node,
-                         const ImportedValue &x, const ImportedValue &zero,
-                         int64_t dim);
+FailureOr<Factor> factor(Importer &im, const Node &node, const ImportedValue &x,
+                         const ImportedValue &zero, int64_t dim);
 
 /// Brings a factor that was widened beside one that was not to one width.
 void matchWidths(Importer &im, Factor &lhs, Factor &rhs);
@@ -176,7 +178,8 @@ FailureOr<Value> addChannelBias(Importer &im, const Node &node, Value acc,
 LogicalResult requireFloats(Importer &im, const Node &node,
                             const ImportedValue &x, const ImportedValue &w);
 
-//===-- quantization --------------------------------------------------------===//
+//===-- quantization
+//--------------------------------------------------------===//
 
 /// Refuses a scale known to be NaN, infinite or negative; zero too, unless it
 /// is one of several and only multiplied with (an all-zero channel has it).

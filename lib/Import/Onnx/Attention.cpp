@@ -56,9 +56,9 @@ static FailureOr<Heads> readHeads(Importer &im, const Node &node) {
   DType dtype = im.in(node, 0).dtype;
   for (size_t index : {1, 2})
     if (im.in(node, index).dtype != dtype)
-      return im.error(node) << "inputs have different element types: "
-                            << dtypeName(dtype) << " and "
-                            << dtypeName(im.in(node, index).dtype);
+      return im.error(node)
+             << "inputs have different element types: " << dtypeName(dtype)
+             << " and " << dtypeName(im.in(node, index).dtype);
   if (failed(im.requireEqual(node, im.dim(h.k, 0), im.dim(h.q, 0),
                              "the batch of K")) ||
       failed(im.requireEqual(node, im.dim(h.v, 0), im.dim(h.q, 0),
@@ -90,8 +90,7 @@ Value attention::splitRows(Importer &im, const Heads &h, Value x) {
   OpFoldResult queries = im.dim(h.q, 2);
   x = im.reshape(x, {sizes[0], im.shape.attr(h.kvHeads), im.shape.attr(groups),
                      queries, sizes[3]});
-  return im.reshape(x,
-                    {sizes[0], im.shape.attr(h.qHeads), queries, sizes[3]});
+  return im.reshape(x, {sizes[0], im.shape.attr(h.qHeads), queries, sizes[3]});
 }
 
 /// The product of (b, kvHeads, rows, k) and (b, kvHeads, t, k) over k, or over
@@ -108,8 +107,7 @@ static Value perHead(Importer &im, const Node &node, Value x, Value y,
   c.outExprs = {b, head, row, n};
   c.lhs = {x};
   c.rhs = {y};
-  return contract(im, node, c,
-                  {xs[0], xs[1], xs[2], overRows ? ys[3] : ys[2]});
+  return contract(im, node, c, {xs[0], xs[1], xs[2], overRows ? ys[3] : ys[2]});
 }
 
 /// The additive bias over (batch | 1, heads | 1, queries, keys), or null.
@@ -133,15 +131,13 @@ static FailureOr<Value> bias(Importer &im, const Node &node, const Masking &m,
     Value mask = m.mask;
     // A mask may end early; keys beyond it are not seen.
     OpFoldResult have = im.dim(mask, maskRank - 1);
-    if (!im.shape.equal(have, sizes[3]) &&
-        ShapeMath::constant(have) != 1) {
+    if (!im.shape.equal(have, sizes[3]) && ShapeMath::constant(have) != 1) {
       Sizes low(maskRank, im.shape.attr(0)), high(low);
-      high.back() = im.shape.max(im.shape.sub(sizes[3], have),
-                                 im.shape.attr(0));
+      high.back() =
+          im.shape.max(im.shape.sub(sizes[3], have), im.shape.attr(0));
       Type element = elementOf(mask);
-      Value padding = element.isInteger(1)
-                          ? im.constant(element, 0)
-                          : im.constant(element, kNever);
+      Value padding = element.isInteger(1) ? im.constant(element, 0)
+                                           : im.constant(element, kNever);
       mask = im.pad(mask, low, high, padding);
     }
     SmallVector<AffineExpr> exprs;
@@ -177,8 +173,9 @@ static FailureOr<Value> bias(Importer &im, const Node &node, const Masking &m,
         Value result = zero, allowed;
         auto require = [&](arith::CmpIPredicate p, Value l, Value r) {
           Value fits = arith::CmpIOp::create(b, p, l, r);
-          allowed = allowed ? arith::AndIOp::create(b, allowed, fits).getResult()
-                            : fits;
+          allowed = allowed
+                        ? arith::AndIOp::create(b, allowed, fits).getResult()
+                        : fits;
         };
         if (m.mask) {
           if (args[0].getType().isInteger(1))
@@ -228,15 +225,14 @@ static Value groupBias(Importer &im, const Heads &h, Value bias) {
   if (perHead)
     bias = im.reshape(bias, apart);
   else
-    bias = generic(im, bias,
-                   AffineMap::get(5, 0, {b, head, query, key},
-                                  im.b.getContext()),
-                   apart, elementOf(bias),
-                   [](ImplicitLocOpBuilder &, ValueRange args) -> Value {
-                     return args[0];
-                   });
-  return im.reshape(
-      bias, {sizes[0], heads, im.shape.mul(count, sizes[2]), sizes[3]});
+    bias = generic(
+        im, bias,
+        AffineMap::get(5, 0, {b, head, query, key}, im.b.getContext()), apart,
+        elementOf(bias), [](ImplicitLocOpBuilder &, ValueRange args) -> Value {
+          return args[0];
+        });
+  return im.reshape(bias,
+                    {sizes[0], heads, im.shape.mul(count, sizes[2]), sizes[3]});
 }
 
 /// Softmax over the last dimension in which a row without any key is zero.
@@ -247,9 +243,9 @@ static Value maskedSoftmax(Importer &im, const Node &node, Value scores) {
   Value e = im.elementwise(
       node, ArrayRef<Value>{scores, highest}, type,
       [&](ImplicitLocOpBuilder &b, ValueRange args) -> Value {
-        Value empty = arith::CmpFOp::create(b, arith::CmpFPredicate::OEQ,
-                                            args[1],
-                                            Importer::constant(b, type, kNever));
+        Value empty =
+            arith::CmpFOp::create(b, arith::CmpFPredicate::OEQ, args[1],
+                                  Importer::constant(b, type, kNever));
         Value from = arith::SelectOp::create(
             b, empty, Importer::constant(b, type, 0), args[1]);
         return math::ExpOp::create(b, arith::SubFOp::create(b, args[0], from));
@@ -261,8 +257,8 @@ static Value maskedSoftmax(Importer &im, const Node &node, Value scores) {
       node, ArrayRef<Value>{e, total}, type,
       [&](ImplicitLocOpBuilder &b, ValueRange args) -> Value {
         Value zero = Importer::constant(b, type, 0);
-        Value empty = arith::CmpFOp::create(b, arith::CmpFPredicate::OEQ,
-                                            args[1], zero);
+        Value empty =
+            arith::CmpFOp::create(b, arith::CmpFPredicate::OEQ, args[1], zero);
         return arith::SelectOp::create(
             b, empty, zero, arith::DivFOp::create(b, args[0], args[1]));
       });
@@ -270,7 +266,7 @@ static Value maskedSoftmax(Importer &im, const Node &node, Value scores) {
 
 /// Puts the cached keys or values in front of the new ones.
 static FailureOr<Value> withPast(Importer &im, const Node &node, size_t index,
-                          Value now) {
+                                 Value now) {
   if (!im.has(node, index))
     return now;
   Value past = im.tensor(node, index);
@@ -294,8 +290,8 @@ FailureOr<Value> attention::attend(Importer &im, const Node &node,
   Type type = elementOf(raw);
   raw = unary(im, raw, type,
               [&](ImplicitLocOpBuilder &b, ValueRange args) -> Value {
-                return arith::MulFOp::create(b, args[0],
-                                             Importer::constant(b, type, scale));
+                return arith::MulFOp::create(
+                    b, args[0], Importer::constant(b, type, scale));
               });
   Value capped = raw;
   if (cap > 0)
@@ -321,9 +317,8 @@ FailureOr<Value> attention::attend(Importer &im, const Node &node,
     if (!biased)
       return failure();
   }
-  Value weights = *additive
-                      ? maskedSoftmax(im, node, biased)
-                      : softmax(im, node, biased, {rankOf(biased) - 1});
+  Value weights = *additive ? maskedSoftmax(im, node, biased)
+                            : softmax(im, node, biased, {rankOf(biased) - 1});
   if (!weights)
     return failure();
   scores = {raw, capped, biased, weights};
@@ -338,8 +333,8 @@ FailureOr<Value> attention::mergeHeads(Importer &im, const Node &node, Value y,
   if (!size)
     return im.error(node) << "expected a known head size of V";
   y = im.transpose(y, {0, 2, 1, 3});
-  return im.reshape(
-      y, {im.dim(y, 0), im.dim(y, 1), im.shape.attr(heads * *size)});
+  return im.reshape(y,
+                    {im.dim(y, 0), im.dim(y, 1), im.shape.attr(heads * *size)});
 }
 
 Value attention::rotate(Importer &im, Value x, Value cos, Value sin,
@@ -362,25 +357,26 @@ Value attention::rotate(Importer &im, Value x, Value cos, Value sin,
         Value d = at[3], pair, isSecond, other;
         if (interleaved) {
           pair = arith::DivUIOp::create(b, d, c(2));
-          isSecond = arith::CmpIOp::create(
-              b, arith::CmpIPredicate::ne, arith::RemUIOp::create(b, d, c(2)),
-              c(0));
+          isSecond =
+              arith::CmpIOp::create(b, arith::CmpIPredicate::ne,
+                                    arith::RemUIOp::create(b, d, c(2)), c(0));
           other = arith::XOrIOp::create(b, d, c(1));
         } else {
           isSecond =
               arith::CmpIOp::create(b, arith::CmpIPredicate::uge, d, c(half));
           Value back = arith::SubIOp::create(b, d, c(half));
           pair = arith::SelectOp::create(b, isSecond, back, d);
-          other = arith::SelectOp::create(
-              b, isSecond, back, arith::AddIOp::create(b, d, c(half)));
+          other = arith::SelectOp::create(b, isSecond, back,
+                                          arith::AddIOp::create(b, d, c(half)));
         }
         // Elements behind the rotated part read some valid place for nothing.
         pair = arith::MinUIOp::create(b, pair, c(half - 1));
-        other = arith::MinUIOp::create(b, other, c(tensorTypeOf(x).getDimSize(3) - 1));
+        other = arith::MinUIOp::create(b, other,
+                                       c(tensorTypeOf(x).getDimSize(3) - 1));
         SmallVector<Value> place;
         if (byPosition) {
-          Value position = tensor::ExtractOp::create(
-              b, positions, ValueRange{at[0], at[2]});
+          Value position =
+              tensor::ExtractOp::create(b, positions, ValueRange{at[0], at[2]});
           position = arith::IndexCastOp::create(b, b.getIndexType(), position);
           place = {Importer::clampIndex(b, position, rows), pair};
         } else {
@@ -399,8 +395,8 @@ Value attention::rotate(Importer &im, Value x, Value cos, Value sin,
             arith::SubFOp::create(b, direct, cross));
         Value inside =
             arith::CmpIOp::create(b, arith::CmpIPredicate::ult, d, c(rotated));
-        return arith::SelectOp::create(b, inside, castScalar(b, turned, element),
-                                       self);
+        return arith::SelectOp::create(b, inside,
+                                       castScalar(b, turned, element), self);
       });
 }
 
@@ -476,7 +472,8 @@ LogicalResult importAttention(Importer &im, const Node &node) {
     y = *merged;
   }
   if (failed(im.out(node, 0, y, input.dtype)) ||
-      (im.wants(node, 1) && failed(im.out(node, 1, h->k, im.in(node, 1).dtype))))
+      (im.wants(node, 1) &&
+       failed(im.out(node, 1, h->k, im.in(node, 1).dtype))))
     return failure();
   return im.wants(node, 2) ? im.out(node, 2, h->v, im.in(node, 2).dtype)
                            : success();

@@ -158,11 +158,16 @@ Importer::axes(const Node &node, ArrayRef<int64_t> values, int64_t rank) {
 
 Type Importer::elementType(DType dtype) {
   switch (dtype) {
-  case DType::Float: return b.getF32Type();
-  case DType::Double: return b.getF64Type();
-  case DType::Float16: return b.getF16Type();
-  case DType::BFloat16: return b.getBF16Type();
-  case DType::Bool: return b.getI1Type();
+  case DType::Float:
+    return b.getF32Type();
+  case DType::Double:
+    return b.getF64Type();
+  case DType::Float16:
+    return b.getF16Type();
+  case DType::BFloat16:
+    return b.getBF16Type();
+  case DType::Bool:
+    return b.getI1Type();
   // Codes: Minifloat.h gives them a meaning.
   case DType::Float8E4M3FN:
   case DType::Float8E4M3FNUZ:
@@ -175,14 +180,19 @@ Type Importer::elementType(DType dtype) {
   case DType::Int4:
   case DType::UInt4:
   case DType::Int8:
-  case DType::UInt8: return b.getI8Type();
+  case DType::UInt8:
+    return b.getI8Type();
   case DType::Int16:
-  case DType::UInt16: return b.getI16Type();
+  case DType::UInt16:
+    return b.getI16Type();
   case DType::Int32:
-  case DType::UInt32: return b.getI32Type();
+  case DType::UInt32:
+    return b.getI32Type();
   case DType::Int64:
-  case DType::UInt64: return b.getI64Type();
-  default: return nullptr;
+  case DType::UInt64:
+    return b.getI64Type();
+  default:
+    return nullptr;
   }
 }
 
@@ -196,8 +206,7 @@ Value Importer::constant(Type type, double value) {
   return constant(b, type, value);
 }
 
-Value Importer::constantInt(ImplicitLocOpBuilder &b, Type type,
-                            int64_t value) {
+Value Importer::constantInt(ImplicitLocOpBuilder &b, Type type, int64_t value) {
   if (type.isIndex())
     return arith::ConstantIndexOp::create(b, value);
   APInt bits(64, static_cast<uint64_t>(value));
@@ -332,19 +341,20 @@ Value Importer::parameter(const Tensor &tensor) {
       bits.push_back(tensor.getInt(i));
     result = constantTensor(DenseElementsAttr::get(type, bits));
   } else if (count <= kSmallElements) {
-    result = constantTensor(
-        DenseElementsAttr::getFromRawBuffer(type, tensor.data));
+    result =
+        constantTensor(DenseElementsAttr::getFromRawBuffer(type, tensor.data));
   } else {
     std::string symbol = "param_" + std::to_string(parameterCount++);
     AsmResourceBlob blob = UnmanagedAsmResourceBlob::allocateWithAlign(
         tensor.data, /*align=*/1,
         [owner = tensor.owner](void *, size_t, size_t) {});
-    auto contents = DenseResourceElementsAttr::get(type, symbol, std::move(blob));
+    auto contents =
+        DenseResourceElementsAttr::get(type, symbol, std::move(blob));
     OpBuilder::InsertionGuard guard(b);
     b.setInsertionPoint(entry->getParentOp());
-    auto global = ml_program::GlobalOp::create(
-        b, symbol, type, /*is_mutable=*/false, contents,
-        b.getStringAttr("private"));
+    auto global =
+        ml_program::GlobalOp::create(b, symbol, type, /*is_mutable=*/false,
+                                     contents, b.getStringAttr("private"));
     // Symbols are numbered: names of models are not C identifiers.
     global->setAttr("tamis.name", b.getStringAttr(tensor.name));
     global->setAttr("tamis.dtype", b.getStringAttr(dtypeName(tensor.dtype)));

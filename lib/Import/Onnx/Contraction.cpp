@@ -3,10 +3,10 @@
 // Matrix products: MatMul and its relatives, Gemm. Each is one tamis.contract
 // whose result is the accumulator; what follows it is elementwise.
 #include "Arithmetic.h"
-#include "tamis/IR/Tamis.h"
 #include "mlir/Dialect/Linalg/IR/Linalg.h"
 #include "mlir/Dialect/Math/IR/Math.h"
 #include "mlir/Dialect/Tensor/IR/Tensor.h"
+#include "tamis/IR/Tamis.h"
 
 namespace mlir::tamis::onnx {
 
@@ -36,18 +36,17 @@ Value contract(Importer &im, const Node &node, const Contraction &c,
   StringRef origin = node.name.empty() && !node.outputs.empty()
                          ? node.outputs.front()
                          : node.name;
-  auto op = ContractOp::create(
-      im.b, init.getType(), c.lhs.value, c.rhs.value, c.lhs.zero, c.rhs.zero,
-      ValueRange(), init, maps, im.b.getStrArrayAttr(iterators), pad,
-      accumulator, c.lhs.isUnsigned, c.rhs.isUnsigned,
-      im.b.getStringAttr(origin));
+  auto op = ContractOp::create(im.b, init.getType(), c.lhs.value, c.rhs.value,
+                               c.lhs.zero, c.rhs.zero, ValueRange(), init, maps,
+                               im.b.getStrArrayAttr(iterators), pad,
+                               accumulator, c.lhs.isUnsigned, c.rhs.isUnsigned,
+                               im.b.getStringAttr(origin));
   im.setDims(op.getResult(), sizes);
   return op.getResult();
 }
 
-FailureOr<Factor> factor(Importer &im, const Node &node,
-                         const ImportedValue &x, const ImportedValue &zero,
-                         int64_t dim) {
+FailureOr<Factor> factor(Importer &im, const Node &node, const ImportedValue &x,
+                         const ImportedValue &zero, int64_t dim) {
   Factor result{im.tensor(x), nullptr, isUnsigned(x.dtype)};
   Type element = elementOf(result.value);
   if (!element.isInteger(8) && !element.isInteger(16))
@@ -69,8 +68,7 @@ FailureOr<Factor> factor(Importer &im, const Node &node,
   if (auto known = im.constantInts(zero, 1 << 16);
       known && !known->empty() && llvm::all_equal(*known)) {
     if (known->front() != 0)
-      result.zero =
-          Importer::constantInt(im.b, element, known->front());
+      result.zero = Importer::constantInt(im.b, element, known->front());
     return result;
   }
   // One zero point per row or column: the difference needs more bits.
@@ -87,8 +85,8 @@ FailureOr<Factor> factor(Importer &im, const Node &node,
       return failure();
     result.value = alongDim(im, result.value, {zeros}, dim, wide, body);
   } else {
-    result.value = im.elementwise(
-        node, ArrayRef<Value>{result.value, zeros}, wide, body);
+    result.value =
+        im.elementwise(node, ArrayRef<Value>{result.value, zeros}, wide, body);
     if (!result.value)
       return failure();
   }
@@ -153,8 +151,7 @@ FailureOr<Value> matmul(Importer &im, const Node &node, Factor lhs, Factor rhs,
     Sizes rows(ArrayRef<OpFoldResult>(a).drop_back());
     Sizes flat{im.shape.product(rows), a.back()};
     lhs.value = im.reshape(lhs.value, flat);
-    FailureOr<Value> product =
-        matmul(im, node, lhs, rhs, false, transposeRhs);
+    FailureOr<Value> product = matmul(im, node, lhs, rhs, false, transposeRhs);
     if (failed(product))
       return failure();
     if (!rhsVector)
@@ -215,8 +212,7 @@ LogicalResult requireSameType(Importer &im, const Node &node,
   if (a.dtype == b.dtype)
     return success();
   return im.error(node) << "expected operands of one type, got "
-                        << dtypeName(a.dtype) << " and "
-                        << dtypeName(b.dtype);
+                        << dtypeName(a.dtype) << " and " << dtypeName(b.dtype);
 }
 
 Factor plain(Importer &im, const ImportedValue &x) {
@@ -255,9 +251,9 @@ LogicalResult importFusedMatMul(Importer &im, const Node &node) {
     lhs.value = transposeBatch(im, lhs.value);
   if (im.getInt(node, "transBatchB", 0))
     rhs.value = transposeBatch(im, rhs.value);
-  FailureOr<Value> product = matmul(im, node, lhs, rhs,
-                                    im.getInt(node, "transA", 0) != 0,
-                                    im.getInt(node, "transB", 0) != 0);
+  FailureOr<Value> product =
+      matmul(im, node, lhs, rhs, im.getInt(node, "transA", 0) != 0,
+             im.getInt(node, "transB", 0) != 0);
   if (failed(product))
     return failure();
   Type element = im.elementType(a.dtype);
@@ -282,17 +278,16 @@ LogicalResult importGemm(Importer &im, const Node &node) {
     return failure();
   double alpha = im.getFloat(node, "alpha", 1);
   double beta = im.getFloat(node, "beta", 1);
-  FailureOr<Value> product = matmul(im, node, lhs, rhs,
-                                    im.getInt(node, "transA", 0) != 0,
-                                    im.getInt(node, "transB", 0) != 0);
+  FailureOr<Value> product =
+      matmul(im, node, lhs, rhs, im.getInt(node, "transA", 0) != 0,
+             im.getInt(node, "transB", 0) != 0);
   if (failed(product))
     return failure();
   Type element = im.elementType(a.dtype), acc = elementOf(*product);
   bool isFloat = isa<FloatType>(acc);
   if (!isFloat && (std::trunc(alpha) != alpha || std::trunc(beta) != beta))
-    return im.error(node)
-           << "expected whole alpha and beta for integers, got " << alpha
-           << " and " << beta;
+    return im.error(node) << "expected whole alpha and beta for integers, got "
+                          << alpha << " and " << beta;
   auto scale = [&](ImplicitLocOpBuilder &b, Value x, double by) -> Value {
     if (by == 1)
       return x;
@@ -311,8 +306,8 @@ LogicalResult importGemm(Importer &im, const Node &node) {
     Value c = im.tensor(node, 2);
     Sizes expected = im.dims(*product);
     if (rankOf(c) > 2)
-      return im.error(node) << "expected C of rank 2 or less, got rank "
-                            << rankOf(c);
+      return im.error(node)
+             << "expected C of rank 2 or less, got rank " << rankOf(c);
     // C broadcasts to the product, never the other way.
     for (int64_t i = 0, r = rankOf(c); i < r; ++i)
       if (ShapeMath::constant(im.dim(c, i)) != 1 &&
@@ -326,8 +321,8 @@ LogicalResult importGemm(Importer &im, const Node &node) {
       [&](ImplicitLocOpBuilder &b, ValueRange args) -> Value {
         Value x = scale(b, args[0], alpha);
         if (args.size() > 1) {
-          Value c = scale(b, castScalar(b, args[1], acc, isUnsigned(a.dtype)),
-                          beta);
+          Value c =
+              scale(b, castScalar(b, args[1], acc, isUnsigned(a.dtype)), beta);
           if (isFloat)
             x = arith::AddFOp::create(b, x, c);
           else

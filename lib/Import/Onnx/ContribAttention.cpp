@@ -182,15 +182,15 @@ FailureOr<Places> readPlaces(Importer &im, const Node &node, OpFoldResult batch,
         return arith::AddIOp::create(b, castScalar(b, args[0], i64),
                                      Importer::constantInt(b, i64, 1));
       });
-  places.firsts = unary(
-      im, places.lengths, i64,
-      [&](ImplicitLocOpBuilder &b, ValueRange args) -> Value {
-        Value first = arith::SubIOp::create(
-            b, args[0], arith::IndexCastOp::create(b, i64, added));
-        // A prompt is padded behind its end.
-        return arith::MaxSIOp::create(b, first,
-                                      Importer::constantInt(b, i64, 0));
-      });
+  places.firsts =
+      unary(im, places.lengths, i64,
+            [&](ImplicitLocOpBuilder &b, ValueRange args) -> Value {
+              Value first = arith::SubIOp::create(
+                  b, args[0], arith::IndexCastOp::create(b, i64, added));
+              // A prompt is padded behind its end.
+              return arith::MaxSIOp::create(b, first,
+                                            Importer::constantInt(b, i64, 0));
+            });
   return places;
 }
 
@@ -266,8 +266,8 @@ Value appendCache(Importer &im, Value past, Value now, Value firsts,
     Sizes from = offsets, to = offsets, count = sizes;
     Value at = getValueOrCreateConstantIndexOp(b, loc, entry);
     Value first = tensor::ExtractOp::create(b, loc, firsts, at);
-    to[2] = arith::IndexCastOp::create(b, loc, b.getIndexType(), first)
-                .getResult();
+    to[2] =
+        arith::IndexCastOp::create(b, loc, b.getIndexType(), first).getResult();
     from[0] = to[0] = entry;
     count[0] = one;
     Value part = now;
@@ -281,8 +281,7 @@ Value appendCache(Importer &im, Value past, Value now, Value firsts,
   auto loop = scf::ForOp::create(
       outer, im.shape.value(zero), batch, im.shape.value(one), cache,
       [&](OpBuilder &b, Location loc, Value entry, ValueRange carried) {
-        scf::YieldOp::create(b, loc,
-                             insert(b, loc, entry, carried.front()));
+        scf::YieldOp::create(b, loc, insert(b, loc, entry, carried.front()));
       });
   Sizes all = sizes;
   all[2] = total;
@@ -311,10 +310,11 @@ void checkRoom(Importer &im, Value firsts, OpFoldResult rows,
 /// The longest of `lengths`, at most `room`, as a size.
 OpFoldResult longest(Importer &im, Value lengths, OpFoldResult room) {
   Value zero = Importer::constantInt(im.b, im.b.getI64Type(), 0);
-  Value most = im.reduce(lengths, {0}, /*keepDims=*/false, zero,
-                         [](ImplicitLocOpBuilder &b, Value a, Value x) -> Value {
-                           return arith::MaxSIOp::create(b, a, x);
-                         });
+  Value most =
+      im.reduce(lengths, {0}, /*keepDims=*/false, zero,
+                [](ImplicitLocOpBuilder &b, Value a, Value x) -> Value {
+                  return arith::MaxSIOp::create(b, a, x);
+                });
   most = arith::IndexCastOp::create(
       im.b, im.b.getIndexType(),
       tensor::ExtractOp::create(im.b, most, ValueRange()));
@@ -399,8 +399,7 @@ LogicalResult importGroupQueryAttention(Importer &im, const Node &node) {
     for (int64_t i : {0, 1, 3})
       if (failed(im.requireEqual(node, im.dim(cache->keys, i), im.dim(h.k, i),
                                  "a dimension of the key cache")) ||
-          failed(im.requireEqual(node, im.dim(cache->values, i),
-                                 im.dim(h.v, i),
+          failed(im.requireEqual(node, im.dim(cache->values, i), im.dim(h.v, i),
                                  "a dimension of the value cache")))
         return failure();
   Type i64 = im.b.getI64Type();
@@ -419,9 +418,9 @@ LogicalResult importGroupQueryAttention(Importer &im, const Node &node) {
                                "the length of sin_cache")))
       return im.error(node) << "expected caches of at most half the head size";
     Value positions =
-        generic(im, places->firsts, AffineMap::get(2, 0, im.b.getAffineDimExpr(0)),
-                {batch, rows}, i64,
-                [&](ImplicitLocOpBuilder &b, ValueRange args) -> Value {
+        generic(im, places->firsts,
+                AffineMap::get(2, 0, im.b.getAffineDimExpr(0)), {batch, rows},
+                i64, [&](ImplicitLocOpBuilder &b, ValueRange args) -> Value {
                   Value row = arith::IndexCastOp::create(
                       b, i64, linalg::IndexOp::create(b, 1));
                   return arith::AddIOp::create(b, args[0], row);

@@ -108,8 +108,8 @@ LogicalResult buildInline(Importer &im, const Node &node, int side) {
 /// other one fails.
 LogicalResult assumeBranch(Importer &im, const Node &node, Value condition,
                            int side, StringRef reason) {
-  emitRemark(im.b.getLoc()) << "a run that takes the " << kBranches[1 - side]
-                            << " fails: " << reason;
+  emitRemark(im.b.getLoc())
+      << "a run that takes the " << kBranches[1 - side] << " fails: " << reason;
   Value expected = condition;
   if (side == 1)
     expected = arith::XOrIOp::create(
@@ -149,8 +149,7 @@ void dropUnitRanks(Importer &im, Branch (&branches)[2]) {
 
 /// True if two results have no common type but their rank's.
 bool ranksDiffer(const Branch (&branches)[2]) {
-  for (auto [left, right] :
-       llvm::zip(branches[0].results, branches[1].results))
+  for (auto [left, right] : llvm::zip(branches[0].results, branches[1].results))
     for (auto [a, c] : llvm::zip(left.tensors, right.tensors))
       if (rankOf(a) != rankOf(c))
         return true;
@@ -193,15 +192,15 @@ LogicalResult buildIf(Importer &im, const Node &node, Value condition,
   size_t count = branches[0].results.size();
   if (branches[1].results.size() != count || node.outputs.size() > count)
     return im.error(node) << "the branches have " << count << " and "
-                          << branches[1].results.size()
-                          << " results, the node " << node.outputs.size();
+                          << branches[1].results.size() << " results, the node "
+                          << node.outputs.size();
   SmallVector<Yielded> yielded;
   for (size_t i = 0; i < count; ++i) {
     BranchResult &left = branches[0].results[i];
     BranchResult &right = branches[1].results[i];
     auto differ = [&](const Twine &what) {
-      return im.error(node) << "the branches give different " << what
-                            << " for output " << i;
+      return im.error(node)
+             << "the branches give different " << what << " for output " << i;
     };
     if (!!left.whole.sequence != !!right.whole.sequence ||
         left.items.size() != right.items.size())
@@ -217,8 +216,8 @@ LogicalResult buildIf(Importer &im, const Node &node, Value condition,
       for (auto [size, other] : llvm::zip(shape, types[1].getShape()))
         if (size != other)
           size = ShapedType::kDynamic;
-      yielded.push_back({{left.tensors[k], right.tensors[k]},
-                         types[0].clone(shape)});
+      yielded.push_back(
+          {{left.tensors[k], right.tensors[k]}, types[0].clone(shape)});
       if (!left.indices[k].empty() && types[0] == types[1] &&
           left.indices[k].size() == right.indices[k].size())
         for (auto [a, c] : llvm::zip(left.indices[k], right.indices[k]))
@@ -264,8 +263,8 @@ LogicalResult buildIf(Importer &im, const Node &node, Value condition,
         if (type.isDynamicDim(axis) &&
             im.shape.isDefinedOutside(a, op.getThenRegion()) &&
             im.shape.isDefinedOutside(c, op.getElseRegion()))
-          sizes[axis] = im.shape.select(bit, im.shape.size(a),
-                                        im.shape.size(c));
+          sizes[axis] =
+              im.shape.select(bit, im.shape.size(a), im.shape.size(c));
       }
       im.setDims(tensor, sizes);
       ImportedValue item;
@@ -298,8 +297,7 @@ LogicalResult importIf(Importer &im, const Node &node) {
   if (condition.dtype != DType::Bool)
     return im.error(node) << "the condition must be bool, got "
                           << dtypeName(condition.dtype);
-  if (auto known = im.constantInts(condition, 1);
-      known && known->size() == 1)
+  if (auto known = im.constantInts(condition, 1); known && known->size() == 1)
     return buildInline(im, node, known->front() ? 0 : 1);
   Value bit = im.scalar(condition);
   return bit ? buildIf(im, node, bit, condition.shadow != nullptr) : failure();
@@ -340,8 +338,7 @@ LogicalResult unrollLoop(Importer &im, const Node &node, const Graph &body,
   SmallVector<SmallVector<ImportedValue>> collected(scans);
   for (int64_t step = 0; step < steps; ++step) {
     SmallVector<ImportedValue> inputs, outputs;
-    inputs.push_back(
-        im.shadowValue(DType::Int64, {{}, {im.shape.attr(step)}}));
+    inputs.push_back(im.shadowValue(DType::Int64, {{}, {im.shape.attr(step)}}));
     inputs.push_back(im.shadowValue(DType::Bool, {{}, {im.shape.attr(1)}}));
     llvm::append_range(inputs, carried);
     if (failed(im.subgraph(node, body, inputs, outputs)))
@@ -409,8 +406,8 @@ LogicalResult importLoop(Importer &im, const Node &node) {
     if (failed(count))
       return failure();
     if (count->size() != 1)
-      return im.error(node) << "the trip count must be one number, got "
-                            << count->size();
+      return im.error(node)
+             << "the trip count must be one number, got " << count->size();
     trips = ShapeMath::constant(count->front());
     // Loops that end by their condition alone have a huge count.
     if (!trips || *trips < (int64_t(1) << 40))
@@ -474,8 +471,7 @@ LogicalResult importScan(Importer &im, const Node &node) {
   auto inputAxes = im.getInts(node, "scan_input_axes", noScans);
   auto inputDirections = im.getInts(node, "scan_input_directions", noScans);
   auto outputAxes = im.getInts(node, "scan_output_axes", noOutputs);
-  auto outputDirections =
-      im.getInts(node, "scan_output_directions", noOutputs);
+  auto outputDirections = im.getInts(node, "scan_output_directions", noOutputs);
   if (inputAxes.size() != noScans.size() ||
       inputDirections.size() != noScans.size() ||
       outputAxes.size() != noOutputs.size() ||
@@ -487,8 +483,8 @@ LogicalResult importScan(Importer &im, const Node &node) {
     LoopState state;
     state.initial = im.in(node, i);
     state.isRead = reads(*body, body->inputs[i].name);
-    state.isInvariant = resolveIdentity(*body, body->outputs[i].name) ==
-                        body->inputs[i].name;
+    state.isInvariant =
+        resolveIdentity(*body, body->outputs[i].name) == body->inputs[i].name;
     loop.states.push_back(state);
   }
   struct Scanned {
@@ -521,8 +517,7 @@ LogicalResult importScan(Importer &im, const Node &node) {
       OpFoldResult at = step;
       if (input.reverse)
         at = im.shape.sub(im.shape.sub(trips, im.shape.attr(1)), step);
-      Value slice =
-          im.sliceDim(input.tensor, input.axis, at, im.shape.attr(1));
+      Value slice = im.sliceDim(input.tensor, input.axis, at, im.shape.attr(1));
       ImportedValue value;
       value.value = im.dropDims(slice, {input.axis});
       value.dtype = input.dtype;

@@ -48,8 +48,7 @@ Value selectTaps(Importer &im, Value weights, ArrayRef<Phase> phases) {
   Sizes sizes = im.dims(weights);
   bool whole = true;
   for (auto [i, phase] : llvm::enumerate(phases)) {
-    whole &= phase.count == 1 &&
-             ShapeMath::constant(sizes[lead + i]) == 1;
+    whole &= phase.count == 1 && ShapeMath::constant(sizes[lead + i]) == 1;
     sizes[lead + i] = im.shape.attr(phase.count);
   }
   if (whole)
@@ -61,7 +60,8 @@ Value selectTaps(Importer &im, Value weights, ArrayRef<Phase> phases) {
           Value highest = arith::ConstantIndexOp::create(
               b, phase.lowest + (phase.count - 1) * phase.step);
           Value back = arith::MulIOp::create(
-              b, index[lead + i], arith::ConstantIndexOp::create(b, phase.step));
+              b, index[lead + i],
+              arith::ConstantIndexOp::create(b, phase.step));
           index[lead + i] = arith::SubIOp::create(b, highest, back);
         }
         return index;
@@ -92,8 +92,8 @@ LogicalResult place(Importer &im, const Node &node, Window &w,
                           << wanted.size();
   for (int64_t i = 0; i < w.rank; ++i) {
     if (extra[i] < 0 || extra[i] > (int64_t(1) << 31))
-      return im.error(node) << "expected non-negative output_padding, got "
-                            << extra[i];
+      return im.error(node)
+             << "expected non-negative output_padding, got " << extra[i];
     OpFoldResult stride = s.attr(w.strides[i]);
     // Without padding: (in - 1) * stride + extent + output_padding.
     OpFoldResult full = s.add(s.mul(s.sub(in[i], s.attr(1)), stride),
@@ -118,8 +118,8 @@ LogicalResult place(Importer &im, const Node &node, Window &w,
     int64_t after = padded ? (*pads)[w.rank + i] : 0;
     OpFoldResult out = s.sub(full, s.attr(before + after));
     if (auto known = ShapeMath::constant(out); known && *known < 0)
-      return im.error(node) << "pads exceed the result in spatial dimension "
-                            << i;
+      return im.error(node)
+             << "pads exceed the result in spatial dimension " << i;
     if (!ShapeMath::constant(out))
       out = s.max(out, s.attr(0));
     low.push_back(before);
@@ -245,8 +245,7 @@ LogicalResult importConvTranspose(Importer &im, const Node &node) {
       taps.push_back(phaseOf(phase[i], w->kernel[i], w->strides[i],
                              w->dilations[i], low[i]));
       empty |= taps.back().count == 0;
-      OpFoldResult left =
-          s.max(s.sub(w->out[i], s.attr(phase[i])), s.attr(0));
+      OpFoldResult left = s.max(s.sub(w->out[i], s.attr(phase[i])), s.attr(0));
       sizes.push_back(s.ceilDiv(left, s.attr(w->strides[i])));
       empty |= ShapeMath::constant(sizes.back()) == 0;
     }

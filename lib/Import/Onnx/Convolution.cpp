@@ -20,8 +20,8 @@ FailureOr<SmallVector<int64_t>> positives(Importer &im, const Node &node,
                           << values.size();
   for (int64_t value : values)
     if (value <= 0 || value > (int64_t(1) << 31))
-      return im.error(node) << "expected positive " << name << ", got "
-                            << value;
+      return im.error(node)
+             << "expected positive " << name << ", got " << value;
   return values;
 }
 
@@ -92,8 +92,7 @@ LogicalResult placeWindow(Importer &im, const Node &node, Window &w,
     OpFoldResult extent = s.attr(w.extent(i)), stride = s.attr(w.strides[i]);
     if (same) {
       OpFoldResult out = s.ceilDiv(in[i], stride);
-      OpFoldResult reach =
-          s.add(s.mul(s.sub(out, s.attr(1)), stride), extent);
+      OpFoldResult reach = s.add(s.mul(s.sub(out, s.attr(1)), stride), extent);
       OpFoldResult total = s.max(s.sub(reach, in[i]), s.attr(0));
       OpFoldResult half = s.floorDiv(total, s.attr(2));
       OpFoldResult rest = s.sub(total, half);
@@ -106,8 +105,8 @@ LogicalResult placeWindow(Importer &im, const Node &node, Window &w,
     w.low.push_back(s.attr(explicitPads ? (*pads)[i] : 0));
     w.high.push_back(s.attr(explicitPads ? (*pads)[w.rank + i] : 0));
     OpFoldResult padded = s.add(in[i], s.add(w.low[i], w.high[i]));
-    OpFoldResult out = s.add(
-        s.floorDiv(s.sub(padded, extent), stride), s.attr(1));
+    OpFoldResult out =
+        s.add(s.floorDiv(s.sub(padded, extent), stride), s.attr(1));
     if (auto known = ShapeMath::constant(out); known && *known <= 0)
       return im.error(node) << "expected an input of at least " << w.extent(i)
                             << " with padding in spatial dimension " << i
@@ -134,9 +133,9 @@ FailureOr<Value> addChannelBias(Importer &im, const Node &node, Value acc,
   if (im.has(node, biasInput)) {
     Value bias = im.tensor(node, biasInput);
     if (im.in(node, biasInput).dtype != x.dtype)
-      return im.error(node) << "expected a bias of type " << dtypeName(x.dtype)
-                            << ", got "
-                            << dtypeName(im.in(node, biasInput).dtype);
+      return im.error(node)
+             << "expected a bias of type " << dtypeName(x.dtype) << ", got "
+             << dtypeName(im.in(node, biasInput).dtype);
     if (failed(im.requireRank(node, bias, 1, "the bias")) ||
         failed(im.requireEqual(node, im.dim(bias, 0), im.dim(acc, 1),
                                "the length of the bias")))
@@ -188,9 +187,8 @@ FailureOr<Value> convolve(Importer &im, const Node &node, Factor x,
   // Padding that only run time knows is written out.
   Sizes low(2, s.attr(0)), high(2, s.attr(0));
   SmallVector<int64_t> pad;
-  bool open = llvm::any_of(w.low, [](OpFoldResult size) {
-    return !ShapeMath::constant(size);
-  });
+  bool open = llvm::any_of(
+      w.low, [](OpFoldResult size) { return !ShapeMath::constant(size); });
   for (int64_t i = 0; i < w.rank; ++i) {
     pad.push_back(open ? 0 : *ShapeMath::constant(w.low[i]));
     low.push_back(w.low[i]);
@@ -320,15 +318,15 @@ LogicalResult importFusedConv(Importer &im, const Node &node) {
     return failure();
   if (hasZ) {
     Type element = im.elementType(x.dtype), type = computeType(element);
-    *y = im.elementwise(
-        node, ArrayRef<Value>{*y, im.tensor(node, 3)}, element,
-        [&](ImplicitLocOpBuilder &b, ValueRange args) -> Value {
-          Value r = arith::AddFOp::create(b, castScalar(b, args[0], type),
-                                          castScalar(b, args[1], type));
-          if (activation)
-            r = activation->apply(b, r);
-          return castScalar(b, r, element);
-        });
+    *y = im.elementwise(node, ArrayRef<Value>{*y, im.tensor(node, 3)}, element,
+                        [&](ImplicitLocOpBuilder &b, ValueRange args) -> Value {
+                          Value r = arith::AddFOp::create(
+                              b, castScalar(b, args[0], type),
+                              castScalar(b, args[1], type));
+                          if (activation)
+                            r = activation->apply(b, r);
+                          return castScalar(b, r, element);
+                        });
     if (!*y)
       return failure();
   }

@@ -55,8 +55,8 @@ FailureOr<Labelled> takeDiagonals(Importer &im, const Node &node, Labelled x) {
   }
   if (kept.size() == x.labels.size())
     return x;
-  Value diagonal = im.gatherLike(
-      x.value, sizes, [&](ImplicitLocOpBuilder &, ValueRange at) {
+  Value diagonal =
+      im.gatherLike(x.value, sizes, [&](ImplicitLocOpBuilder &, ValueRange at) {
         SmallVector<Value> index;
         for (char label : x.labels)
           index.push_back(at[kept.find(label)]);
@@ -118,9 +118,9 @@ FailureOr<Labelled> multiply(Importer &im, const Node &node, Labelled a,
     if (at == std::string::npos) {
       all += label;
       allSizes.push_back(im.dim(b.value, i));
-    } else if (failed(im.requireEqual(
-                   node, im.dim(b.value, i), allSizes[at],
-                   "the dimension '" + Twine(label) + "'"))) {
+    } else if (failed(
+                   im.requireEqual(node, im.dim(b.value, i), allSizes[at],
+                                   "the dimension '" + Twine(label) + "'"))) {
       return failure();
     }
   }
@@ -138,12 +138,11 @@ FailureOr<Labelled> multiply(Importer &im, const Node &node, Labelled a,
       result.push_back(im.b.getAffineDimExpr(
           out.find(label) != std::string::npos
               ? out.find(label)
-              : out.size() + std::count_if(all.begin(),
-                                           all.begin() + all.find(label),
-                                           [&](char c) {
-                                             return out.find(c) ==
-                                                    std::string::npos;
-                                           })));
+              : out.size() +
+                    std::count_if(all.begin(), all.begin() + all.find(label),
+                                  [&](char c) {
+                                    return out.find(c) == std::string::npos;
+                                  })));
     return result;
   };
   Sizes sizes;
@@ -153,16 +152,16 @@ FailureOr<Labelled> multiply(Importer &im, const Node &node, Labelled a,
   if (out.size() == all.size()) {
     MLIRContext *context = im.b.getContext();
     unsigned rank = out.size();
-    Value product = generic(
-        im, {a.value, b.value},
-        {AffineMap::get(rank, 0, exprs(a.labels), context),
-         AffineMap::get(rank, 0, exprs(b.labels), context)},
-        sizes, element,
-        [&](ImplicitLocOpBuilder &inner, ValueRange args) -> Value {
-          if (isa<FloatType>(element))
-            return arith::MulFOp::create(inner, args[0], args[1]);
-          return arith::MulIOp::create(inner, args[0], args[1]);
-        });
+    Value product =
+        generic(im, {a.value, b.value},
+                {AffineMap::get(rank, 0, exprs(a.labels), context),
+                 AffineMap::get(rank, 0, exprs(b.labels), context)},
+                sizes, element,
+                [&](ImplicitLocOpBuilder &inner, ValueRange args) -> Value {
+                  if (isa<FloatType>(element))
+                    return arith::MulFOp::create(inner, args[0], args[1]);
+                  return arith::MulIOp::create(inner, args[0], args[1]);
+                });
     return Labelled{product, out};
   }
   Contraction c;
@@ -174,14 +173,14 @@ FailureOr<Labelled> multiply(Importer &im, const Node &node, Labelled a,
   c.outExprs = exprs(out);
   Value product = contract(im, node, c, sizes);
   Type narrow = element;
-  return Labelled{isa<FloatType>(narrow)
-                      ? convert(im, product, narrow)
-                      : unary(im, product, narrow,
-                              [&](ImplicitLocOpBuilder &inner, ValueRange args)
-                                  -> Value {
-                                return castScalar(inner, args[0], narrow);
-                              }),
-                  out};
+  return Labelled{
+      isa<FloatType>(narrow)
+          ? convert(im, product, narrow)
+          : unary(im, product, narrow,
+                  [&](ImplicitLocOpBuilder &inner, ValueRange args) -> Value {
+                    return castScalar(inner, args[0], narrow);
+                  }),
+      out};
 }
 
 LogicalResult importEinsum(Importer &im, const Node &node) {
@@ -204,16 +203,16 @@ LogicalResult importEinsum(Importer &im, const Node &node) {
     if (failed(checkTerm(im, node, term)))
       return failure();
     if (im.in(node, i).dtype != dtype)
-      return im.error(node) << "expected operands of one type, got "
-                            << dtypeName(dtype) << " and "
-                            << dtypeName(im.in(node, i).dtype);
+      return im.error(node)
+             << "expected operands of one type, got " << dtypeName(dtype)
+             << " and " << dtypeName(im.in(node, i).dtype);
     Value value = im.tensor(node, i);
     bool open = term.contains("...");
     int64_t named = term.size() - (open ? 3 : 0);
     int64_t extra = rankOf(value) - named;
     if (extra < 0 || (!open && extra != 0) || extra > 10)
-      return im.error(node) << "term '" << term << "' does not fit rank "
-                            << rankOf(value);
+      return im.error(node)
+             << "term '" << term << "' does not fit rank " << rankOf(value);
     ellipsis = std::max(ellipsis, open ? extra : 0);
     auto x = takeDiagonals(im, node, {value, expandEllipsis(term, extra)});
     if (failed(x))

@@ -76,8 +76,8 @@ LogicalResult importRange(Importer &im, const Node &node) {
           im.b, arith::DivFOp::create(
                     im.b, arith::SubFOp::create(im.b, to, from), by));
       // Also takes what is not a number to zero.
-      Value positive = arith::CmpFOp::create(
-          im.b, arith::CmpFPredicate::OGT, n, im.constant(f64, 0));
+      Value positive = arith::CmpFOp::create(im.b, arith::CmpFPredicate::OGT, n,
+                                             im.constant(f64, 0));
       n = arith::SelectOp::create(im.b, positive, n, im.constant(f64, 0));
       n = arith::MinimumFOp::create(im.b, n, im.constant(f64, 1e12));
       Value whole = arith::FPToSIOp::create(im.b, im.b.getI64Type(), n);
@@ -96,8 +96,8 @@ LogicalResult importRange(Importer &im, const Node &node) {
       [&](ImplicitLocOpBuilder &b, ValueRange) -> Value {
         Value i = linalg::IndexOp::create(b, 0);
         Type type = isa<FloatType>(element) ? computeType(element) : element;
-        Value offset = mulElements(b, fromIndex(b, i, type),
-                                   castScalar(b, step, type));
+        Value offset =
+            mulElements(b, fromIndex(b, i, type), castScalar(b, step, type));
         return castScalar(b, addElements(b, castScalar(b, first, type), offset),
                           element);
       });
@@ -115,18 +115,17 @@ LogicalResult importEyeLike(Importer &im, const Node &node) {
   if (!element)
     return im.error(node) << "unsupported element type " << dtypeName(dtype);
   int64_t diagonal = im.getInt(node, "k", 0);
-  Value result =
-      generic(im, {}, {}, im.dims(x), element,
-              [&](ImplicitLocOpBuilder &b, ValueRange) -> Value {
-                Value row = linalg::IndexOp::create(b, 0);
-                Value column = linalg::IndexOp::create(b, 1);
-                Value bit = compareIndex(
-                    b, arith::CmpIPredicate::eq, column,
-                    addIndex(b, row, indexConstant(b, diagonal)));
-                return arith::SelectOp::create(
-                    b, bit, Importer::constant(b, element, 1),
-                    Importer::constant(b, element, 0));
-              });
+  Value result = generic(
+      im, {}, {}, im.dims(x), element,
+      [&](ImplicitLocOpBuilder &b, ValueRange) -> Value {
+        Value row = linalg::IndexOp::create(b, 0);
+        Value column = linalg::IndexOp::create(b, 1);
+        Value bit = compareIndex(b, arith::CmpIPredicate::eq, column,
+                                 addIndex(b, row, indexConstant(b, diagonal)));
+        return arith::SelectOp::create(b, bit,
+                                       Importer::constant(b, element, 1),
+                                       Importer::constant(b, element, 0));
+      });
   return im.out(node, 0, result, dtype);
 }
 
@@ -154,12 +153,11 @@ LogicalResult importTrilu(Importer &im, const Node &node) {
       [&](ImplicitLocOpBuilder &b, ValueRange args) -> Value {
         Value row = linalg::IndexOp::create(b, rank - 2);
         Value column = linalg::IndexOp::create(b, rank - 1);
-        Value bit = compareIndex(b,
-                                 upper ? arith::CmpIPredicate::sge
-                                       : arith::CmpIPredicate::sle,
-                                 column, addIndex(b, row, shift));
-        return arith::SelectOp::create(
-            b, bit, args[0], Importer::constant(b, elementOf(x), 0));
+        Value bit = compareIndex(
+            b, upper ? arith::CmpIPredicate::sge : arith::CmpIPredicate::sle,
+            column, addIndex(b, row, shift));
+        return arith::SelectOp::create(b, bit, args[0],
+                                       Importer::constant(b, elementOf(x), 0));
       });
   return im.out(node, 0, result, input.dtype);
 }
@@ -173,8 +171,8 @@ Value uniform(ImplicitLocOpBuilder &b, ArrayRef<Value> sizes, int64_t seed,
   Type i64 = b.getI64Type();
   Value counter = indexConstant(b, 0);
   for (auto [i, size] : llvm::enumerate(sizes))
-    counter = addIndex(b, mulIndex(b, counter, size),
-                       linalg::IndexOp::create(b, i));
+    counter =
+        addIndex(b, mulIndex(b, counter, size), linalg::IndexOp::create(b, i));
   auto constant = [&](uint64_t value) {
     return Importer::constantInt(b, i64, static_cast<int64_t>(value));
   };
@@ -184,8 +182,8 @@ Value uniform(ImplicitLocOpBuilder &b, ArrayRef<Value> sizes, int64_t seed,
       constant(static_cast<uint64_t>(seed) * 0x632be59bd9b4e019u + stream));
   z = arith::MulIOp::create(b, z, constant(0x9e3779b97f4a7c15u));
   auto mix = [&](unsigned shift, uint64_t factor) {
-    z = arith::XOrIOp::create(
-        b, z, arith::ShRUIOp::create(b, z, constant(shift)));
+    z = arith::XOrIOp::create(b, z,
+                              arith::ShRUIOp::create(b, z, constant(shift)));
     z = arith::MulIOp::create(b, z, constant(factor));
   };
   mix(30, 0xbf58476d1ce4e5b9u);
@@ -193,8 +191,8 @@ Value uniform(ImplicitLocOpBuilder &b, ArrayRef<Value> sizes, int64_t seed,
   z = arith::XOrIOp::create(b, z, arith::ShRUIOp::create(b, z, constant(31)));
   z = arith::ShRUIOp::create(b, z, constant(40));
   Value whole = arith::UIToFPOp::create(b, b.getF32Type(), z);
-  return arith::MulFOp::create(
-      b, whole, Importer::constant(b, b.getF32Type(), 0x1p-24));
+  return arith::MulFOp::create(b, whole,
+                               Importer::constant(b, b.getF32Type(), 0x1p-24));
 }
 
 int64_t seedOf(Importer &im, const Node &node) {
@@ -222,8 +220,8 @@ LogicalResult importRandom(Importer &im, const Node &node) {
       sizes.push_back(im.shape.attr(size));
     }
   }
-  dtype = static_cast<DType>(
-      im.getInt(node, "dtype", static_cast<int64_t>(dtype)));
+  dtype =
+      static_cast<DType>(im.getInt(node, "dtype", static_cast<int64_t>(dtype)));
   Type element = im.elementType(dtype);
   if (!element || !isFloat(dtype))
     return im.error(node) << "unsupported element type " << dtypeName(dtype);
@@ -250,12 +248,11 @@ LogicalResult importRandom(Importer &im, const Node &node) {
           y = arith::MulFOp::create(b, u, c(high - low));
         } else {
           // Box and Muller; 1 - u is never zero.
-          Value log = math::LogOp::create(
-              b, arith::SubFOp::create(b, c(1), u));
-          Value radius = math::SqrtOp::create(
-              b, arith::MulFOp::create(b, log, c(-2)));
-          Value angle = arith::MulFOp::create(
-              b, uniform(b, extents, seed, 1), c(2 * std::numbers::pi));
+          Value log = math::LogOp::create(b, arith::SubFOp::create(b, c(1), u));
+          Value radius =
+              math::SqrtOp::create(b, arith::MulFOp::create(b, log, c(-2)));
+          Value angle = arith::MulFOp::create(b, uniform(b, extents, seed, 1),
+                                              c(2 * std::numbers::pi));
           y = arith::MulFOp::create(b, radius, math::CosOp::create(b, angle));
           y = arith::MulFOp::create(b, y, c(high));
         }
@@ -298,9 +295,12 @@ void mlir::tamis::onnx::registerGenerators(OpTable &table) {
   table.add({"", "Range", 11, {3, 3}, importRange});
   table.add({"", "EyeLike", 9, {1, 1}, importEyeLike});
   table.add({"", "Trilu", 14, {1, 2}, importTrilu});
-  table.add({"", "RandomUniform", 1, {0, 0}, importRandom<Draw::Uniform, false>});
+  table.add(
+      {"", "RandomUniform", 1, {0, 0}, importRandom<Draw::Uniform, false>});
   table.add({"", "RandomNormal", 1, {0, 0}, importRandom<Draw::Normal, false>});
-  table.add({"", "RandomUniformLike", 1, {1, 1}, importRandom<Draw::Uniform, true>});
-  table.add({"", "RandomNormalLike", 1, {1, 1}, importRandom<Draw::Normal, true>});
+  table.add(
+      {"", "RandomUniformLike", 1, {1, 1}, importRandom<Draw::Uniform, true>});
+  table.add(
+      {"", "RandomNormalLike", 1, {1, 1}, importRandom<Draw::Normal, true>});
   table.add({"", "Bernoulli", 15, {1, 1}, importBernoulli});
 }

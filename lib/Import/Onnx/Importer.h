@@ -28,8 +28,8 @@
 //    `im.broadcast`, `im.pad`, `im.gatherLike` cover most operators.
 //  * Errors: `return im.error(node) << "expected …, got …";` (lower case, no
 //    full stop). Attribute getters report by themselves and return the default;
-//    the walk stops after the operator. Never assert on what a model says: check
-//    ranks, types, axes (`im.axis`), divisors, strides before building.
+//    the walk stops after the operator. Never assert on what a model says:
+//    check ranks, types, axes (`im.axis`), divisors, strides before building.
 //  * Sizes that must agree: `im.requireEqual(node, a, b, what)` is an error if
 //    they provably differ and a run-time check (code 2) if nobody knows.
 //    Indices from tensors: `im.checkedIndex` clamps and records code 1.
@@ -41,13 +41,13 @@
 #define TAMIS_LIB_IMPORT_ONNX_IMPORTER_H
 
 #include "ShapeMath.h"
-#include "tamis/Import/Onnx.h"
-#include "tamis/Import/Onnx/Model.h"
-#include "tamis/Runtime/Runtime.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/IR/BuiltinOps.h"
 #include "mlir/IR/BuiltinTypes.h"
 #include "mlir/IR/Diagnostics.h"
+#include "tamis/Import/Onnx.h"
+#include "tamis/Import/Onnx/Model.h"
+#include "tamis/Runtime/Runtime.h"
 #include "llvm/ADT/DenseMap.h"
 #include "llvm/ADT/StringMap.h"
 
@@ -66,10 +66,10 @@ constexpr int64_t kSmallElements = 64;
 
 /// One entry of the value table. Copies are cheap.
 struct ImportedValue {
-  Value value;                                // null until somebody asks
+  Value value; // null until somebody asks
   DType dtype = DType::Undefined;
-  std::shared_ptr<const Shadow> shadow;       // may be null
-  std::shared_ptr<const Tensor> constant;     // an initializer or Constant
+  std::shared_ptr<const Shadow> shadow;   // may be null
+  std::shared_ptr<const Tensor> constant; // an initializer or Constant
   std::shared_ptr<const std::vector<ImportedValue>> sequence;
 
   /// False for an absent optional input.
@@ -129,7 +129,8 @@ public:
   /// The type `value` has or would have as a tensor.
   RankedTensorType type(const ImportedValue &value);
 
-  //===-- inputs ------------------------------------------------------------===//
+  //===-- inputs
+  //------------------------------------------------------------===//
 
   bool has(const Node &node, size_t index) const;
   /// The input, false-y if absent.
@@ -153,7 +154,8 @@ public:
   /// The one element of a one-element tensor as a scalar of its type.
   Value scalar(const ImportedValue &value);
 
-  //===-- outputs -----------------------------------------------------------===//
+  //===-- outputs
+  //-----------------------------------------------------------===//
 
   LogicalResult out(const Node &node, size_t index, Value value, DType dtype);
   LogicalResult out(const Node &node, size_t index, ImportedValue value);
@@ -167,7 +169,8 @@ public:
   bool declaresEqual(const Node &node, size_t input, size_t output,
                      size_t axis) const;
 
-  //===-- attributes --------------------------------------------------------===//
+  //===-- attributes
+  //--------------------------------------------------------===//
 
   const onnx::Attribute *attr(const Node &node, StringRef name);
   int64_t getInt(const Node &node, StringRef name, int64_t fallback);
@@ -184,7 +187,8 @@ public:
   FailureOr<SmallVector<int64_t>> axes(const Node &node,
                                        ArrayRef<int64_t> values, int64_t rank);
 
-  //===-- types and constants -----------------------------------------------===//
+  //===-- types and constants
+  //-----------------------------------------------===//
 
   /// The IR type of an element; null if Tamis has none.
   Type elementType(DType dtype);
@@ -199,7 +203,8 @@ public:
   /// The shadow, made from a small constant if need be; null if unknown.
   std::shared_ptr<const Shadow> shadowOf(const ImportedValue &value);
 
-  //===-- building blocks ---------------------------------------------------===//
+  //===-- building blocks
+  //---------------------------------------------------===//
 
   using BodyFn = llvm::function_ref<Value(ImplicitLocOpBuilder &, ValueRange)>;
   /// One generic over the broadcast shape of the operands. Known one-element
@@ -214,8 +219,8 @@ public:
   /// `value` expanded to `sizes` (its trailing dimensions broadcast).
   Value broadcast(const Node &node, Value value, ArrayRef<OpFoldResult> sizes);
 
-  using CombineFn =
-      llvm::function_ref<Value(ImplicitLocOpBuilder &, Value acc, Value element)>;
+  using CombineFn = llvm::function_ref<Value(ImplicitLocOpBuilder &, Value acc,
+                                             Value element)>;
   /// Folds `input` over `axes` from `initial`; the accumulator has its type.
   /// The body sees the element as it is and must cast it.
   Value reduce(Value input, ArrayRef<int64_t> axes, bool keepDims,
@@ -248,7 +253,8 @@ public:
   Value dropDims(Value input, ArrayRef<int64_t> drop);
   Value fill(ArrayRef<OpFoldResult> sizes, Value scalar);
 
-  //===-- checks ------------------------------------------------------------===//
+  //===-- checks
+  //------------------------------------------------------------===//
 
   InFlightDiagnostic error(const Node &node);
   LogicalResult requireEqual(const Node &node, OpFoldResult lhs,
@@ -265,7 +271,8 @@ public:
   void checkIndices(Value indices, OpFoldResult size);
   static Value clampIndex(ImplicitLocOpBuilder &b, Value index, Value size);
 
-  //===-- graphs ------------------------------------------------------------===//
+  //===-- graphs
+  //------------------------------------------------------------===//
 
   int64_t opset(const Node &node) const;
   /// Imports `graph` at the insertion point; names of the outer graph are
@@ -323,7 +330,8 @@ private:
   OpTable table;
   SmallVector<NameScope> names;
   SmallVector<Frame> frames;
-  SmallVector<llvm::DenseMap<std::pair<Value, int64_t>, OpFoldResult>> dimScopes;
+  SmallVector<llvm::DenseMap<std::pair<Value, int64_t>, OpFoldResult>>
+      dimScopes;
   llvm::DenseMap<const Tensor *, Value> parameters;
   // The names of constants to be observed.
   llvm::DenseMap<const Tensor *, std::string> observed;

@@ -73,8 +73,7 @@ LogicalResult checkRange(Importer &im, const Node &node,
   for (int64_t index : *known)
     if (index < -*limit || index >= *limit)
       return im.error(node) << "index " << index
-                            << " is out of range for a dimension of "
-                            << *limit;
+                            << " is out of range for a dimension of " << *limit;
   return success();
 }
 
@@ -93,8 +92,7 @@ FailureOr<OpFoldResult> offsetOf(Importer &im, const Node &node,
   if (known && limit) {
     if (*known < -*limit || *known >= *limit)
       return im.error(node) << "index " << *known
-                            << " is out of range for a dimension of "
-                            << *limit;
+                            << " is out of range for a dimension of " << *limit;
     return im.shape.attr(*known < 0 ? *known + *limit : *known);
   }
   return OpFoldResult(im.checkedIndex(im.shape.value(index), size));
@@ -173,9 +171,9 @@ LogicalResult importGather(Importer &im, const Node &node) {
         SmallVector<Value> position = bodyPosition(b, outRank);
         position.erase(position.begin() + *axis,
                        position.begin() + *axis + indexRank);
-        position.insert(position.begin() + *axis,
-                        Importer::clampIndex(
-                            b, toIndex(b, args[0], indices.dtype), last));
+        position.insert(
+            position.begin() + *axis,
+            Importer::clampIndex(b, toIndex(b, args[0], indices.dtype), last));
         return tensor::ExtractOp::create(b, table, position);
       });
   return im.out(node, 0, result, data.dtype);
@@ -263,8 +261,7 @@ LogicalResult importGatherND(Importer &im, const Node &node) {
   for (int64_t i = 0; i < tuple; ++i) {
     Value column = im.sliceDim(indexTensor, indexRank - 1, im.shape.attr(i),
                                im.shape.attr(1));
-    columns.push_back(im.reshape(
-        column, ArrayRef(indexSizes).drop_back()));
+    columns.push_back(im.reshape(column, ArrayRef(indexSizes).drop_back()));
     OpFoldResult size = im.dim(table, batch + i);
     im.checkIndices(columns.back(), size);
     limits.push_back(im.shape.value(size));
@@ -279,8 +276,8 @@ LogicalResult importGatherND(Importer &im, const Node &node) {
         for (int64_t i = 0; i < batch; ++i)
           position.push_back(Importer::clampIndex(b, out[i], batchLimits[i]));
         for (auto [index, limit] : llvm::zip(args, limits))
-          position.push_back(Importer::clampIndex(
-              b, toIndex(b, index, indices.dtype), limit));
+          position.push_back(
+              Importer::clampIndex(b, toIndex(b, index, indices.dtype), limit));
         llvm::append_range(position, ArrayRef(out).drop_front(indexRank - 1));
         return tensor::ExtractOp::create(b, table, position);
       });
@@ -315,8 +312,7 @@ LogicalResult importReverseSequence(Importer &im, const Node &node) {
         Value length = toIndex(b, args[0], lengths.dtype), t = position[time];
         Value mirrored =
             subIndex(b, subIndex(b, length, indexConstant(b, 1)), t);
-        Value inside =
-            compareIndex(b, arith::CmpIPredicate::slt, t, length);
+        Value inside = compareIndex(b, arith::CmpIPredicate::slt, t, length);
         Value from = arith::SelectOp::create(b, inside, mirrored, t);
         position[time] = Importer::clampIndex(b, from, steps);
         return tensor::ExtractOp::create(b, x, position);

@@ -18,8 +18,8 @@ LogicalResult LoopBuilder::prepareStates() {
     if (state.isInvariant)
       continue;
     if (state.initial.sequence)
-      return im.error(node) << "carried value " << i
-                            << " is a sequence, expected a tensor";
+      return im.error(node)
+             << "carried value " << i << " is a sequence, expected a tensor";
     state.tensor = im.tensor(state.initial);
     if (!state.tensor)
       return failure();
@@ -254,8 +254,7 @@ Value LoopBuilder::storeRow(Scan &scan, Value buffer, Value step) {
     sizes.push_back(wanted);
   }
   Value longer = tensor::EmptyOp::create(b, tensorTypeOf(buffer), sizes);
-  Value old =
-      tensor::ExtractSliceOp::create(b, buffer, origin, kept, strides);
+  Value old = tensor::ExtractSliceOp::create(b, buffer, origin, kept, strides);
   longer = tensor::InsertSliceOp::create(b, old, longer, origin, kept, strides);
   return insertAt(im, scan.row, longer, 0, step, /*dropped=*/true);
 }
@@ -319,11 +318,11 @@ LogicalResult LoopBuilder::build() {
 
   // scf.for folds a cast of an initial value into the loop and would take a
   // size that changes for the one it begins with; scf.while does not.
-  bool changes = llvm::any_of(scans, [](const Scan &scan) {
-    return scan.grows;
-  }) || llvm::any_of(states, [](const LoopState &state) {
-    return llvm::is_contained(state.varies, true);
-  });
+  bool changes =
+      llvm::any_of(scans, [](const Scan &scan) { return scan.grows; }) ||
+      llvm::any_of(states, [](const LoopState &state) {
+        return llvm::is_contained(state.varies, true);
+      });
   SmallVector<Value> results;
   Value count = limit;
   if (!goesOn && !changes) {
@@ -342,21 +341,18 @@ LogicalResult LoopBuilder::build() {
     auto loop = scf::WhileOp::create(b, types, all);
     OpBuilder::InsertionGuard guard(b);
     SmallVector<Location> locations(types.size(), b.getLoc());
-    Block *before =
-        b.createBlock(&loop.getBefore(), {}, types, locations);
+    Block *before = b.createBlock(&loop.getBefore(), {}, types, locations);
     Value go = before->getArgument(1);
     if (limit)
-      go = arith::AndIOp::create(
-          b, go,
-          compareIndex(b, arith::CmpIPredicate::slt, before->getArgument(0),
-                       limit));
+      go = arith::AndIOp::create(b, go,
+                                 compareIndex(b, arith::CmpIPredicate::slt,
+                                              before->getArgument(0), limit));
     scf::ConditionOp::create(b, go, before->getArguments());
     block->insertArgument(1u, i1, b.getLoc());
     loop.getAfter().takeBody(*region);
     b.setInsertionPointToEnd(block);
-    SmallVector<Value> next{
-        addIndex(b, block->getArgument(0), one),
-        goesOn ? goesOn : Importer::constantInt(b, i1, 1)};
+    SmallVector<Value> next{addIndex(b, block->getArgument(0), one),
+                            goesOn ? goesOn : Importer::constantInt(b, i1, 1)};
     llvm::append_range(next, yields);
     scf::YieldOp::create(b, next);
     count = loop.getResult(0);

@@ -19,9 +19,9 @@ struct LoopState {
 
   // Found out by the builder.
   bool isPlaceholder = false; // of another type than what follows it
-  bool asIndices = false;   // small integers, carried as index values
-  SmallVector<bool> varies; // which sizes change
-  Value tensor;             // the initial tensor
+  bool asIndices = false;     // small integers, carried as index values
+  SmallVector<bool> varies;   // which sizes change
+  Value tensor;               // the initial tensor
 };
 
 class LoopBuilder {
@@ -67,8 +67,8 @@ private:
   const Node &node;
   const Graph &body;
   std::unique_ptr<Region> region;
-  Value goesOn;                 // i1 in the region; null: always
-  SmallVector<Value> yields;    // flat, in the order of the states
+  Value goesOn;              // i1 in the region; null: always
+  SmallVector<Value> yields; // flat, in the order of the states
   SmallVector<Scan> scans;
 };
 

@@ -19,12 +19,17 @@ struct Format {
 
 Format formatOf(DType dtype) {
   switch (dtype) {
-  case DType::Float8E4M3FN: return {8, 3, 7, 0x7e, -1, 0x7f, true};
-  case DType::Float8E4M3FNUZ: return {8, 3, 8, 0x7f, -1, 0x80, false};
-  case DType::Float8E5M2: return {8, 2, 15, 0x7b, 0x7c, 0x7e, true};
-  case DType::Float8E5M2FNUZ: return {8, 2, 16, 0x7f, -1, 0x80, false};
+  case DType::Float8E4M3FN:
+    return {8, 3, 7, 0x7e, -1, 0x7f, true};
+  case DType::Float8E4M3FNUZ:
+    return {8, 3, 8, 0x7f, -1, 0x80, false};
+  case DType::Float8E5M2:
+    return {8, 2, 15, 0x7b, 0x7c, 0x7e, true};
+  case DType::Float8E5M2FNUZ:
+    return {8, 2, 16, 0x7f, -1, 0x80, false};
   // What is not a number becomes minus zero.
-  default: return {4, 1, 1, 0x7, -1, 0x8, true}; // float4_e2m1
+  default:
+    return {4, 1, 1, 0x7, -1, 0x8, true}; // float4_e2m1
   }
 }
 
@@ -59,8 +64,8 @@ using P = arith::CmpIPredicate;
 
 /// float8_e8m0: a power of two, no sign.
 Value decodePower(Ints &i, Value code) {
-  Value bits = i.select(i.is(P::eq, code, i.c(0)), i.c(0x00400000),
-                        i.left(code, 23));
+  Value bits =
+      i.select(i.is(P::eq, code, i.c(0)), i.c(0x00400000), i.left(code, 23));
   return i.asFloat(i.select(i.is(P::eq, code, i.c(255)), i.c(kNanBits), bits));
 }
 
@@ -94,8 +99,10 @@ bool isMinifloat(DType dtype) {
   case DType::Float8E5M2:
   case DType::Float8E5M2FNUZ:
   case DType::Float8E8M0:
-  case DType::Float4E2M1: return true;
-  default: return false;
+  case DType::Float4E2M1:
+    return true;
+  default:
+    return false;
   }
 }
 
@@ -109,9 +116,9 @@ Value decodeMinifloat(ImplicitLocOpBuilder &b, Value code, DType dtype) {
   Value magnitude = i.andBits(wide, signBit - 1);
   Value exponent = i.right(magnitude, f.mantissa);
   Value mantissa = i.andBits(magnitude, (1 << f.mantissa) - 1);
-  Value normal = i.asFloat(
-      i.orBits(i.left(i.add(exponent, i.c(127 - f.bias)), 23),
-               i.left(mantissa, 23 - f.mantissa)));
+  Value normal =
+      i.asFloat(i.orBits(i.left(i.add(exponent, i.c(127 - f.bias)), 23),
+                         i.left(mantissa, 23 - f.mantissa)));
   // Below the first exponent the mantissa counts equal steps.
   Value step = i.asFloat(i.c(int64_t(127 + 1 - f.bias - f.mantissa) << 23));
   Value small = arith::MulFOp::create(
@@ -143,10 +150,9 @@ Value encodeMinifloat(ImplicitLocOpBuilder &b, Value x, DType dtype,
       b, math::AbsFOp::create(b, x), Importer::constant(b, i.f32, 131072));
   Value exponent = i.sub(i.right(i.asBits(limited), 23), i.c(127));
   exponent = arith::MaxSIOp::create(b, exponent, i.c(1 - f.bias));
-  Value scale =
-      i.asFloat(i.left(i.sub(i.c(127 + f.mantissa), exponent), 23));
-  Value steps = math::RoundEvenOp::create(
-      b, arith::MulFOp::create(b, limited, scale));
+  Value scale = i.asFloat(i.left(i.sub(i.c(127 + f.mantissa), exponent), 23));
+  Value steps =
+      math::RoundEvenOp::create(b, arith::MulFOp::create(b, limited, scale));
   Value code = i.add(i.left(i.add(exponent, i.c(f.bias - 1)), f.mantissa),
                      arith::FPToSIOp::create(b, i.i32, steps));
   bool finite = saturate || dtype == DType::Float4E2M1;

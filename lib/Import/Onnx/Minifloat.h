@@ -5,8 +5,8 @@
 #ifndef TAMIS_LIB_IMPORT_ONNX_MINIFLOAT_H
 #define TAMIS_LIB_IMPORT_ONNX_MINIFLOAT_H
 
-#include "tamis/Import/Onnx/Model.h"
 #include "mlir/IR/ImplicitLocOpBuilder.h"
+#include "tamis/Import/Onnx/Model.h"
 
 namespace mlir::tamis::onnx {
 

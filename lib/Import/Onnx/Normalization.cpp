@@ -36,14 +36,14 @@ Standardized standardize(Importer &im, const Node &node, Value x,
         return arith::SubFOp::create(b, castScalar(b, args[0], type), args[1]);
       });
   s.variance = meanSquare(im, s.centred, axes);
-  s.inverse = unary(
-      im, s.variance, type,
-      [&](ImplicitLocOpBuilder &b, ValueRange args) -> Value {
-        Value shifted = arith::AddFOp::create(
-            b, args[0], Importer::constant(b, type, epsilon));
-        return arith::DivFOp::create(b, Importer::constant(b, type, 1),
-                                     math::SqrtOp::create(b, shifted));
-      });
+  s.inverse =
+      unary(im, s.variance, type,
+            [&](ImplicitLocOpBuilder &b, ValueRange args) -> Value {
+              Value shifted = arith::AddFOp::create(
+                  b, args[0], Importer::constant(b, type, epsilon));
+              return arith::DivFOp::create(b, Importer::constant(b, type, 1),
+                                           math::SqrtOp::create(b, shifted));
+            });
   return s;
 }
 
@@ -58,8 +58,8 @@ Value scaleAndShift(Importer &im, const Node &node, Value x, Value factor,
   return im.elementwise(
       node, operands, element,
       [&](ImplicitLocOpBuilder &b, ValueRange args) -> Value {
-        Value y = arith::MulFOp::create(b, castScalar(b, args[0], type),
-                                        args[1]);
+        Value y =
+            arith::MulFOp::create(b, castScalar(b, args[0], type), args[1]);
         if (scale)
           y = arith::MulFOp::create(b, y, castScalar(b, args[2], type));
         if (shift)
@@ -116,8 +116,7 @@ LogicalResult importBatchNormalization(Importer &im, const Node &node) {
   OpFoldResult channels = rank > 1 ? im.dim(input, 1) : im.shape.attr(1);
   SmallVector<Value> vectors;
   for (StringRef name : {"scale", "B", "input_mean", "input_var"}) {
-    auto vector =
-        channelVector(im, node, vectors.size() + 1, channels, name);
+    auto vector = channelVector(im, node, vectors.size() + 1, channels, name);
     if (failed(vector))
       return failure();
     vectors.push_back(*vector);
@@ -139,9 +138,9 @@ LogicalResult importBatchNormalization(Importer &im, const Node &node) {
       Value running = alongDim(
           im, now[i], {vectors[2 + i]}, 0, stored,
           [&](ImplicitLocOpBuilder &b, ValueRange args) -> Value {
-            Value kept = arith::MulFOp::create(
-                b, castScalar(b, args[1], type),
-                Importer::constant(b, type, momentum));
+            Value kept =
+                arith::MulFOp::create(b, castScalar(b, args[1], type),
+                                      Importer::constant(b, type, momentum));
             Value added = arith::MulFOp::create(
                 b, args[0], Importer::constant(b, type, 1 - momentum));
             return castScalar(b, arith::AddFOp::create(b, kept, added), stored);
@@ -154,30 +153,30 @@ LogicalResult importBatchNormalization(Importer &im, const Node &node) {
   }
   // One multiplication and one addition per element, as the vectors are known
   // long before: the plan stage folds them, into a convolution if it can.
-  Value factor = alongDim(
-      im, vectors[0], {variance}, 0, type,
-      [&](ImplicitLocOpBuilder &b, ValueRange args) -> Value {
-        Value shifted = arith::AddFOp::create(
-            b, castScalar(b, args[1], type),
-            Importer::constant(b, type, epsilon));
-        return arith::DivFOp::create(b, castScalar(b, args[0], type),
-                                     math::SqrtOp::create(b, shifted));
-      });
+  Value factor =
+      alongDim(im, vectors[0], {variance}, 0, type,
+               [&](ImplicitLocOpBuilder &b, ValueRange args) -> Value {
+                 Value shifted = arith::AddFOp::create(
+                     b, castScalar(b, args[1], type),
+                     Importer::constant(b, type, epsilon));
+                 return arith::DivFOp::create(b, castScalar(b, args[0], type),
+                                              math::SqrtOp::create(b, shifted));
+               });
   Value shift = alongDim(
       im, vectors[1], {mean, factor}, 0, type,
       [&](ImplicitLocOpBuilder &b, ValueRange args) -> Value {
-        Value scaled = arith::MulFOp::create(b, castScalar(b, args[1], type),
-                                             args[2]);
+        Value scaled =
+            arith::MulFOp::create(b, castScalar(b, args[1], type), args[2]);
         return arith::SubFOp::create(b, castScalar(b, args[0], type), scaled);
       });
   auto body = [&](ImplicitLocOpBuilder &b, ValueRange args) -> Value {
     Value y = arith::MulFOp::create(b, castScalar(b, args[0], type), args[1]);
     return castScalar(b, arith::AddFOp::create(b, y, args[2]), element);
   };
-  Value y = rank > 1 ? alongDim(im, input, {factor, shift}, axis, element, body)
-                     : im.elementwise(node,
-                                      ArrayRef<Value>{input, factor, shift},
-                                      element, body);
+  Value y = rank > 1
+                ? alongDim(im, input, {factor, shift}, axis, element, body)
+                : im.elementwise(node, ArrayRef<Value>{input, factor, shift},
+                                 element, body);
   if (!y)
     return failure();
   return im.out(node, 0, y, x.dtype);
@@ -198,10 +197,9 @@ LogicalResult importInstanceNormalization(Importer &im, const Node &node) {
     return failure();
   Standardized s = standardize(im, node, input, axesFrom(2, rank),
                                im.getFloat(node, "epsilon", 1e-5f));
-  Value y = scaleAndShift(im, node, s.centred, s.inverse,
-                          perChannel(im, *scale, rank),
-                          perChannel(im, *shift, rank),
-                          im.elementType(x.dtype));
+  Value y = scaleAndShift(
+      im, node, s.centred, s.inverse, perChannel(im, *scale, rank),
+      perChannel(im, *shift, rank), im.elementType(x.dtype));
   if (!y)
     return failure();
   return im.out(node, 0, y, x.dtype);
@@ -240,10 +238,9 @@ LogicalResult importGroupNormalization(Importer &im, const Node &node) {
   vector[0] = im.shape.attr(groups);
   if (!perGroup)
     vector[1] = im.shape.attr(*channels / groups);
-  Value y = scaleAndShift(im, node, s.centred, s.inverse,
-                          im.reshape(*scale, vector),
-                          im.reshape(*shift, vector),
-                          im.elementType(x.dtype));
+  Value y =
+      scaleAndShift(im, node, s.centred, s.inverse, im.reshape(*scale, vector),
+                    im.reshape(*shift, vector), im.elementType(x.dtype));
   if (!y)
     return failure();
   return im.out(node, 0, im.reshape(y, sizes), x.dtype);
@@ -280,9 +277,9 @@ LogicalResult importRMSNormalization(Importer &im, const Node &node) {
       im.axis(node, im.getInt(node, "axis", -1), rankOf(input));
   if (failed(axis))
     return failure();
-  Value y = rmsNormalize(im, node, input, axesFrom(*axis, rankOf(input)),
-                         im.getFloat(node, "epsilon", 1e-5f),
-                         im.tensor(node, 1));
+  Value y =
+      rmsNormalize(im, node, input, axesFrom(*axis, rankOf(input)),
+                   im.getFloat(node, "epsilon", 1e-5f), im.tensor(node, 1));
   if (!y)
     return failure();
   return im.out(node, 0, y, x.dtype);
@@ -301,9 +298,9 @@ LogicalResult importMeanVarianceNormalization(Importer &im, const Node &node) {
   Value inverse =
       unary(im, s.variance, type,
             [&](ImplicitLocOpBuilder &b, ValueRange args) -> Value {
-              Value deviation = arith::AddFOp::create(
-                  b, math::SqrtOp::create(b, args[0]),
-                  Importer::constant(b, type, 1e-9));
+              Value deviation =
+                  arith::AddFOp::create(b, math::SqrtOp::create(b, args[0]),
+                                        Importer::constant(b, type, 1e-9));
               return arith::DivFOp::create(b, Importer::constant(b, type, 1),
                                            deviation);
             });
@@ -327,25 +324,26 @@ LogicalResult importLpNormalization(Importer &im, const Node &node) {
   if (failed(axis))
     return failure();
   Type element = im.elementType(x.dtype), type = computeType(element);
-  Value total = im.reduce(
-      input, {*axis}, /*keepDims=*/true, im.constant(type, 0),
-      [&](ImplicitLocOpBuilder &b, Value acc, Value value) -> Value {
-        Value wide = castScalar(b, value, type);
-        Value term = p == 1 ? math::AbsFOp::create(b, wide).getResult()
-                            : arith::MulFOp::create(b, wide, wide).getResult();
-        return arith::AddFOp::create(b, acc, term);
-      });
+  Value total =
+      im.reduce(input, {*axis}, /*keepDims=*/true, im.constant(type, 0),
+                [&](ImplicitLocOpBuilder &b, Value acc, Value value) -> Value {
+                  Value wide = castScalar(b, value, type);
+                  Value term =
+                      p == 1 ? math::AbsFOp::create(b, wide).getResult()
+                             : arith::MulFOp::create(b, wide, wide).getResult();
+                  return arith::AddFOp::create(b, acc, term);
+                });
   Value y = im.elementwise(
       node, ArrayRef<Value>{input, total}, element,
       [&](ImplicitLocOpBuilder &b, ValueRange args) -> Value {
         Value norm =
             p == 1 ? args[1] : math::SqrtOp::create(b, args[1]).getResult();
         Value zero = Importer::constant(b, type, 0);
-        Value isZero = arith::CmpFOp::create(b, arith::CmpFPredicate::OEQ, norm,
-                                             zero);
+        Value isZero =
+            arith::CmpFOp::create(b, arith::CmpFPredicate::OEQ, norm, zero);
         Value wide = castScalar(b, args[0], type);
-        Value r = arith::SelectOp::create(
-            b, isZero, zero, arith::DivFOp::create(b, wide, norm));
+        Value r = arith::SelectOp::create(b, isZero, zero,
+                                          arith::DivFOp::create(b, wide, norm));
         return castScalar(b, r, element);
       });
   if (!y)
@@ -406,13 +404,12 @@ LogicalResult importLRN(Importer &im, const Node &node) {
       [&](ImplicitLocOpBuilder &b, ValueRange args) -> Value {
         Value base = arith::MulFOp::create(
             b, args[1], Importer::constant(b, type, alpha / size));
-        base = arith::AddFOp::create(b, base,
-                                     Importer::constant(b, type, bias));
-        Value power = math::PowFOp::create(
-            b, base, Importer::constant(b, type, beta));
+        base =
+            arith::AddFOp::create(b, base, Importer::constant(b, type, bias));
+        Value power =
+            math::PowFOp::create(b, base, Importer::constant(b, type, beta));
         return castScalar(
-            b,
-            arith::DivFOp::create(b, castScalar(b, args[0], type), power),
+            b, arith::DivFOp::create(b, castScalar(b, args[0], type), power),
             element);
       });
   if (!y)
@@ -427,8 +424,7 @@ Value rmsNormalize(Importer &im, const Node &node, Value x,
   Type type = computeType(elementOf(x));
   Value square = meanSquare(im, x, axes);
   Value inverse = unary(
-      im, square, type,
-      [&](ImplicitLocOpBuilder &b, ValueRange args) -> Value {
+      im, square, type, [&](ImplicitLocOpBuilder &b, ValueRange args) -> Value {
         Value shifted = arith::AddFOp::create(
             b, args[0], Importer::constant(b, type, epsilon));
         return arith::DivFOp::create(b, Importer::constant(b, type, 1),

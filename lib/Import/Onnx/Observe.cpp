@@ -16,9 +16,9 @@ using namespace mlir::tamis::onnx;
 /// that anybody wants small computes in it.
 static bool isObservable(Type type) {
   auto tensor = dyn_cast<RankedTensorType>(type);
-  return tensor && (tensor.getElementType().isF32() ||
-                    tensor.getElementType().isF16() ||
-                    tensor.getElementType().isBF16());
+  return tensor &&
+         (tensor.getElementType().isF32() || tensor.getElementType().isF16() ||
+          tensor.getElementType().isBF16());
 }
 
 void Importer::observe(StringRef name) {

@@ -51,8 +51,8 @@ FailureOr<Windows> readWindows(Importer &im, const Node &node, Value x) {
   auto outside = [&](ArrayRef<int64_t> values, int64_t least, StringRef name) {
     for (int64_t value : values)
       if (value < least || value >= limit) {
-        im.error(node) << "attribute '" << name << "' must be between "
-                       << least << " and 2^31, got " << value;
+        im.error(node) << "attribute '" << name << "' must be between " << least
+                       << " and 2^31, got " << value;
         return true;
       }
     return false;
@@ -69,16 +69,16 @@ FailureOr<Windows> readWindows(Importer &im, const Node &node, Value x) {
   ShapeMath &shape = im.shape;
   Windows windows;
   for (int64_t i = 0; i < spatial; ++i) {
-    Window w{kernel[i], strides[i], dilations[i], im.dim(x, 2 + i), {}, {}, {}, {}};
+    Window w{kernel[i], strides[i], dilations[i], im.dim(x, 2 + i),
+             {},        {},         {},           {}};
     OpFoldResult stride = shape.attr(w.stride);
     w.low = w.high = shape.attr(0);
     if (same) {
       w.out = shape.ceilDiv(w.in, stride);
-      OpFoldResult covered = shape.add(
-          shape.mul(shape.sub(w.out, shape.attr(1)), stride),
-          shape.attr(w.reach()));
-      OpFoldResult total =
-          shape.max(shape.sub(covered, w.in), shape.attr(0));
+      OpFoldResult covered =
+          shape.add(shape.mul(shape.sub(w.out, shape.attr(1)), stride),
+                    shape.attr(w.reach()));
+      OpFoldResult total = shape.max(shape.sub(covered, w.in), shape.attr(0));
       OpFoldResult half = shape.floorDiv(total, shape.attr(2));
       OpFoldResult rest = shape.sub(total, half);
       w.low = automatic == "SAME_UPPER" ? half : rest;
@@ -104,9 +104,9 @@ FailureOr<Windows> readWindows(Importer &im, const Node &node, Value x) {
       }
       w.out = shape.max(w.out, shape.attr(0));
     }
-    OpFoldResult end = shape.add(
-        shape.mul(shape.sub(w.out, shape.attr(1)), stride),
-        shape.attr(w.reach()));
+    OpFoldResult end =
+        shape.add(shape.mul(shape.sub(w.out, shape.attr(1)), stride),
+                  shape.attr(w.reach()));
     w.need = shape.max(shape.sub(end, shape.add(w.in, w.low)), shape.attr(0));
     windows.push_back(w);
   }
@@ -143,7 +143,8 @@ Nest makeNest(Importer &im, Value x, const Windows &windows, Value padding) {
   }
   nest.input = im.pad(x, low, high, padding);
   nest.window = tensor::EmptyOp::create(im.b, kernel, im.b.getF32Type());
-  for (ArrayRef<AffineExpr> exprs : {ArrayRef(in), ArrayRef(window), ArrayRef(out)})
+  for (ArrayRef<AffineExpr> exprs :
+       {ArrayRef(in), ArrayRef(window), ArrayRef(out)})
     nest.maps.push_back(AffineMap::get(dims, 0, exprs, b.getContext()));
   nest.iterators.assign(rank, utils::IteratorType::parallel);
   nest.iterators.append(spatial, utils::IteratorType::reduction);
@@ -192,11 +193,13 @@ LogicalResult maxWithIndices(Importer &im, const Node &node, Value x,
         auto position = [&](int64_t i) -> Value {
           return linalg::IndexOp::create(b, i);
         };
-        Value flat = addIndex(b, mulIndex(b, position(0), channels), position(1));
+        Value flat =
+            addIndex(b, mulIndex(b, position(0), channels), position(1));
         SmallVector<Value> at;
         for (auto [i, w] : llvm::enumerate(windows)) {
           Value o = mulIndex(b, position(2 + i), indexConstant(b, w.stride));
-          Value k = mulIndex(b, position(rank + i), indexConstant(b, w.dilation));
+          Value k =
+              mulIndex(b, position(rank + i), indexConstant(b, w.dilation));
           at.push_back(subIndex(b, addIndex(b, o, k), low[i]));
         }
         Value plane = indexConstant(b, 0), area = indexConstant(b, 1);
@@ -208,8 +211,8 @@ LogicalResult maxWithIndices(Importer &im, const Node &node, Value x,
         flat = addIndex(b, mulIndex(b, flat, area), plane);
         Value better = greater(b, args[0], args[2], dtype);
         Value value = arith::SelectOp::create(b, better, args[0], args[2]);
-        Value index = arith::SelectOp::create(b, better, fromIndex(b, flat, i64),
-                                              args[3]);
+        Value index = arith::SelectOp::create(b, better,
+                                              fromIndex(b, flat, i64), args[3]);
         linalg::YieldOp::create(b, ValueRange{value, index});
       });
   im.setDims(generic.getResult(0), nest.sizes);
@@ -231,10 +234,10 @@ LogicalResult importMaxPool(Importer &im, const Node &node) {
   Nest nest = makeNest(im, x, *windows, lowest);
   if (Importer::wants(node, 1))
     return maxWithIndices(im, node, x, input.dtype, *windows, nest, lowest);
-  Value result = foldWindows(
-      im, nest, lowest, [&](ImplicitLocOpBuilder &b, Value acc, Value x) {
-        return largerOf(b, acc, x, input.dtype);
-      });
+  Value result = foldWindows(im, nest, lowest,
+                             [&](ImplicitLocOpBuilder &b, Value acc, Value x) {
+                               return largerOf(b, acc, x, input.dtype);
+                             });
   return im.out(node, 0, result, input.dtype);
 }
 
@@ -251,8 +254,8 @@ Counts countElements(Importer &im, const Window &w, bool includePad) {
   auto in = ShapeMath::constant(w.in), out = ShapeMath::constant(w.out);
   auto low = ShapeMath::constant(w.low), high = ShapeMath::constant(w.high);
   auto need = ShapeMath::constant(w.need);
-  bool reads = includePad ? need && high && *need <= *high
-                          : low == 0 && need == 0;
+  bool reads =
+      includePad ? need && high && *need <= *high : low == 0 && need == 0;
   if (reads)
     return {w.kernel, {}};
   if (in && out && low && high) {
@@ -278,21 +281,21 @@ Counts countElements(Importer &im, const Window &w, bool includePad) {
       im, {}, {}, w.out, im.b.getF32Type(),
       [&](ImplicitLocOpBuilder &b, ValueRange) -> Value {
         Value o = linalg::IndexOp::create(b, 0);
-        Value start = subIndex(b, mulIndex(b, o, indexConstant(b, w.stride)),
-                               lowPad);
+        Value start =
+            subIndex(b, mulIndex(b, o, indexConstant(b, w.stride)), lowPad);
         Value dilation = indexConstant(b, w.dilation);
         Value zero = indexConstant(b, 0);
         // Taps k with 0 <= start + k * dilation < inSize.
-        Value below = includePad
-                          ? zero
-                          : arith::CeilDivSIOp::create(
-                                b,
-                                arith::MaxSIOp::create(
-                                    b, subIndex(b, zero, start), zero),
-                                dilation)
-                                .getResult();
-        Value above = arith::CeilDivSIOp::create(
-            b, subIndex(b, inSize, start), dilation);
+        Value below =
+            includePad
+                ? zero
+                : arith::CeilDivSIOp::create(
+                      b,
+                      arith::MaxSIOp::create(b, subIndex(b, zero, start), zero),
+                      dilation)
+                      .getResult();
+        Value above =
+            arith::CeilDivSIOp::create(b, subIndex(b, inSize, start), dilation);
         above = arith::MinSIOp::create(b, above, indexConstant(b, w.kernel));
         Value count = arith::MaxSIOp::create(b, subIndex(b, above, below),
                                              indexConstant(b, 1));
@@ -337,11 +340,10 @@ LogicalResult importAveragePool(Importer &im, const Node &node) {
       [&](ImplicitLocOpBuilder &b, ValueRange args) -> Value {
         Value y = args[0];
         if (args.size() == 1)
-          return castScalar(
-              b,
-              arith::MulFOp::create(b, y,
-                                    Importer::constant(b, type, 1 / uniform)),
-              element);
+          return castScalar(b,
+                            arith::MulFOp::create(
+                                b, y, Importer::constant(b, type, 1 / uniform)),
+                            element);
         Value n = Importer::constant(b, type, uniform);
         for (Value count : args.drop_front())
           n = arith::MulFOp::create(b, n, castScalar(b, count, type));
@@ -380,11 +382,10 @@ LogicalResult importLpPool(Importer &im, const Node &node) {
         return arith::AddFOp::create(b, acc,
                                      power(b, size, static_cast<double>(p)));
       });
-  Value result = unary(im, total, element,
-                       [&](ImplicitLocOpBuilder &b, ValueRange args) {
-                         return castScalar(b, power(b, args[0], 1.0 / p),
-                                           element);
-                       });
+  Value result =
+      unary(im, total, element, [&](ImplicitLocOpBuilder &b, ValueRange args) {
+        return castScalar(b, power(b, args[0], 1.0 / p), element);
+      });
   return im.out(node, 0, result, input.dtype);
 }
 
@@ -421,8 +422,7 @@ LogicalResult importMaxUnpool(Importer &im, const Node &node) {
                                   shape.attr(strides[i]));
     sizes.push_back(shape.max(
         shape.attr(0),
-        shape.add(size,
-                  shape.attr(kernel[i] - pads[i] - pads[spatial + i]))));
+        shape.add(size, shape.attr(kernel[i] - pads[i] - pads[spatial + i]))));
   }
   OpFoldResult flatSize = shape.product(sizes);
   im.checkIndices(indices, flatSize);
@@ -431,9 +431,9 @@ LogicalResult importMaxUnpool(Importer &im, const Node &node) {
   Value flat = im.fill(flatSize, im.constant(element, 0));
   flat = loops(im, from, flat,
                [&](ImplicitLocOpBuilder &b, ValueRange at, ValueRange carried) {
-                 Value index = toIndex(
-                     b, tensor::ExtractOp::create(b, indices, at),
-                     indexInput.dtype);
+                 Value index =
+                     toIndex(b, tensor::ExtractOp::create(b, indices, at),
+                             indexInput.dtype);
                  Value value = tensor::ExtractOp::create(b, x, at);
                  Value filled = tensor::InsertOp::create(
                      b, value, carried[0],

@@ -4,11 +4,11 @@
 // that all quantized operators share. Rounding is QuantMath's.
 #include "Arithmetic.h"
 #include "Minifloat.h"
-#include "tamis/IR/Tamis.h"
-#include "tamis/Support/QuantMath.h"
 #include "mlir/Dialect/Linalg/IR/Linalg.h"
 #include "mlir/Dialect/Math/IR/Math.h"
 #include "mlir/Dialect/Tensor/IR/Tensor.h"
+#include "tamis/IR/Tamis.h"
+#include "tamis/Support/QuantMath.h"
 #include <cmath>
 
 namespace mlir::tamis::onnx {
@@ -45,8 +45,8 @@ FailureOr<Value> scalarOrVector(Importer &im, const Node &node,
     return floats ? castScalar(im.b, one, f32) : one;
   }
   if (type.getRank() != 1)
-    return im.error(node) << "expected " << what
-                          << " of rank 0 or 1, got rank " << type.getRank();
+    return im.error(node) << "expected " << what << " of rank 0 or 1, got rank "
+                          << type.getRank();
   return floats ? convert(im, whole, f32) : whole;
 }
 
@@ -54,8 +54,7 @@ FailureOr<Value> oneScalar(Importer &im, const Node &node, size_t index,
                            const llvm::Twine &what) {
   if (!im.has(node, index))
     return Value();
-  FailureOr<Value> value =
-      scalarOrVector(im, node, im.in(node, index), what);
+  FailureOr<Value> value = scalarOrVector(im, node, im.in(node, index), what);
   if (succeeded(value) && isa<TensorType>(value->getType()))
     return im.error(node) << "expected " << what << " of one element, got "
                           << value->getType();
@@ -72,19 +71,18 @@ Value multiplier(Importer &im, Value a, Value b, Value y) {
   if (vectors.empty())
     return im.b.createOrFold<arith::DivFOp>(
         im.b.createOrFold<arith::MulFOp>(a, b), y);
-  return alongDim(im, vectors.front(), ArrayRef<Value>(vectors).drop_front(), 0,
-                  f32, [&](ImplicitLocOpBuilder &inner, ValueRange args) {
-                    unsigned next = 0;
-                    Value v[3];
-                    for (int i = 0; i < 3; ++i)
-                      v[i] = isa<TensorType>(operands[i].getType())
-                                 ? args[next++]
-                                 : operands[i];
-                    return arith::DivFOp::create(
-                               inner,
-                               arith::MulFOp::create(inner, v[0], v[1]), v[2])
-                        .getResult();
-                  });
+  return alongDim(
+      im, vectors.front(), ArrayRef<Value>(vectors).drop_front(), 0, f32,
+      [&](ImplicitLocOpBuilder &inner, ValueRange args) {
+        unsigned next = 0;
+        Value v[3];
+        for (int i = 0; i < 3; ++i)
+          v[i] = isa<TensorType>(operands[i].getType()) ? args[next++]
+                                                        : operands[i];
+        return arith::DivFOp::create(
+                   inner, arith::MulFOp::create(inner, v[0], v[1]), v[2])
+            .getResult();
+      });
 }
 
 Value requantize(Importer &im, Value acc, Value bias, Value multiplier,
@@ -96,18 +94,18 @@ Value requantize(Importer &im, Value acc, Value bias, Value multiplier,
   bool vector = isa<TensorType>(multiplier.getType());
   if (vector)
     vectors.push_back(multiplier);
-  return alongDim(
-      im, acc, vectors, dim, type,
-      [&](ImplicitLocOpBuilder &b, ValueRange args) -> Value {
-        Value sum = args[0];
-        if (bias)
-          sum = arith::AddIOp::create(b, sum, args[1]);
-        Value real = arith::SIToFPOp::create(b, b.getF32Type(), sum);
-        real = arith::MulFOp::create(b, real,
-                                     vector ? args.back() : multiplier);
-        return buildQuantize(b, b.getLoc(), real, zero, type,
-                             isUnsigned(dtype), type.getWidth());
-      });
+  return alongDim(im, acc, vectors, dim, type,
+                  [&](ImplicitLocOpBuilder &b, ValueRange args) -> Value {
+                    Value sum = args[0];
+                    if (bias)
+                      sum = arith::AddIOp::create(b, sum, args[1]);
+                    Value real =
+                        arith::SIToFPOp::create(b, b.getF32Type(), sum);
+                    real = arith::MulFOp::create(
+                        b, real, vector ? args.back() : multiplier);
+                    return buildQuantize(b, b.getLoc(), real, zero, type,
+                                         isUnsigned(dtype), type.getWidth());
+                  });
 }
 
 Value dequantizeScalar(ImplicitLocOpBuilder &b, Value q, Value scale,
@@ -125,23 +123,23 @@ FailureOr<DynamicQuantized> dynamicQuantize(Importer &im, const Node &node,
   Type f32 = im.b.getF32Type(), i8 = im.b.getI8Type();
   SmallVector<int64_t> axes = axesFrom(0, rankOf(x));
   // Zero belongs to the range, so it is where both folds start.
-  Value low = im.reduce(
-      x, axes, /*keepDims=*/false, im.constant(f32, 0),
-      [](ImplicitLocOpBuilder &b, Value acc, Value element) -> Value {
-        return arith::MinNumFOp::create(b, acc, element);
-      });
-  Value high = im.reduce(
-      x, axes, /*keepDims=*/false, im.constant(f32, 0),
-      [](ImplicitLocOpBuilder &b, Value acc, Value element) -> Value {
-        return arith::MaxNumFOp::create(b, acc, element);
-      });
+  Value low =
+      im.reduce(x, axes, /*keepDims=*/false, im.constant(f32, 0),
+                [](ImplicitLocOpBuilder &b, Value acc, Value element) -> Value {
+                  return arith::MinNumFOp::create(b, acc, element);
+                });
+  Value high =
+      im.reduce(x, axes, /*keepDims=*/false, im.constant(f32, 0),
+                [](ImplicitLocOpBuilder &b, Value acc, Value element) -> Value {
+                  return arith::MaxNumFOp::create(b, acc, element);
+                });
   DynamicQuantized q;
   q.scale = im.elementwise(
       node, ArrayRef<Value>{low, high}, f32,
       [&](ImplicitLocOpBuilder &b, ValueRange args) -> Value {
         Value width = arith::SubFOp::create(b, args[1], args[0]);
-        Value scale = arith::DivFOp::create(b, width,
-                                            Importer::constant(b, f32, 255));
+        Value scale =
+            arith::DivFOp::create(b, width, Importer::constant(b, f32, 255));
         Value flat = arith::CmpFOp::create(b, arith::CmpFPredicate::OEQ,
                                            args[1], args[0]);
         return arith::SelectOp::create(b, flat, Importer::constant(b, f32, 1),
@@ -159,10 +157,10 @@ FailureOr<DynamicQuantized> dynamicQuantize(Importer &im, const Node &node,
   if (!q.scale || !q.zeroPoint)
     return failure();
   auto type = tensorTypeOf(x).clone(i8);
-  q.value = QuantizeOp::create(im.b, type, x, q.scale, q.zeroPoint,
-                               /*is_unsigned=*/true, IntegerAttr(),
-                               IntegerAttr(), IntegerAttr(),
-                               im.b.getStringAttr(node.name));
+  q.value =
+      QuantizeOp::create(im.b, type, x, q.scale, q.zeroPoint,
+                         /*is_unsigned=*/true, IntegerAttr(), IntegerAttr(),
+                         IntegerAttr(), im.b.getStringAttr(node.name));
   im.setDims(q.value, im.dims(x));
   return q;
 }
@@ -213,8 +211,8 @@ FailureOr<Parameters> readParameters(Importer &im, const Node &node, Value x) {
     if (p.zero) {
       auto zeroType = tensorTypeOf(p.zero);
       if (!zeroType.hasStaticShape() || zeroType.getNumElements() != 1)
-        return im.error(node) << "expected a zero point of one element, got "
-                              << zeroType;
+        return im.error(node)
+               << "expected a zero point of one element, got " << zeroType;
       p.zero = im.reshape(p.zero, {});
     }
     return p;
@@ -249,10 +247,13 @@ FailureOr<Parameters> readParameters(Importer &im, const Node &node, Value x) {
 int64_t narrowBits(DType dtype) {
   switch (dtype) {
   case DType::Int4:
-  case DType::UInt4: return 4;
+  case DType::UInt4:
+    return 4;
   case DType::Int2:
-  case DType::UInt2: return 2;
-  default: return 0;
+  case DType::UInt2:
+    return 2;
+  default:
+    return 0;
   }
 }
 
@@ -265,19 +266,19 @@ bool isQuantized(DType dtype) {
   case DType::Int8:
   case DType::UInt8:
   case DType::Int16:
-  case DType::UInt16: return true;
-  default: return false;
+  case DType::UInt16:
+    return true;
+  default:
+    return false;
   }
 }
 
 /// body(element, scale as float32) over `x`, the scale broadcast per tensor,
 /// axis or block: what small floats, which have no zero point, are quantized
 /// with.
-FailureOr<Value>
-scaleElements(Importer &im, const Node &node, Value x, const Parameters &p,
-              Type element,
-              llvm::function_ref<Value(ImplicitLocOpBuilder &, Value, Value)>
-                  body) {
+FailureOr<Value> scaleElements(
+    Importer &im, const Node &node, Value x, const Parameters &p, Type element,
+    llvm::function_ref<Value(ImplicitLocOpBuilder &, Value, Value)> body) {
   int64_t rank = rankOf(x);
   SmallVector<AffineExpr> exprs;
   if (p.blockSize) {
@@ -301,7 +302,7 @@ LogicalResult importQuantizeLinear(Importer &im, const Node &node) {
   ImportedValue input = im.in(node, 0);
   Value x = im.tensor(input);
   DType wanted = static_cast<DType>(im.getInt(node, "output_dtype", 0));
-  DType dtype = im.has(node, 2) ? im.in(node, 2).dtype
+  DType dtype = im.has(node, 2)              ? im.in(node, 2).dtype
                 : wanted != DType::Undefined ? wanted
                                              : DType::UInt8;
   if (wanted != DType::Undefined && wanted != dtype)
@@ -320,13 +321,13 @@ LogicalResult importQuantizeLinear(Importer &im, const Node &node) {
     return failure();
   if (isMinifloat(dtype)) {
     bool saturate = im.getInt(node, "saturate", 1) != 0;
-    auto y = scaleElements(
-        im, node, x, *p, im.elementType(dtype),
-        [&](ImplicitLocOpBuilder &b, Value value, Value scale) {
-          Value scaled = arith::DivFOp::create(
-              b, castScalar(b, value, b.getF32Type()), scale);
-          return encodeMinifloat(b, scaled, dtype, saturate);
-        });
+    auto y =
+        scaleElements(im, node, x, *p, im.elementType(dtype),
+                      [&](ImplicitLocOpBuilder &b, Value value, Value scale) {
+                        Value scaled = arith::DivFOp::create(
+                            b, castScalar(b, value, b.getF32Type()), scale);
+                        return encodeMinifloat(b, scaled, dtype, saturate);
+                      });
     return failed(y) ? failure() : im.out(node, 0, *y, dtype);
   }
   int64_t bits = narrowBits(dtype);
@@ -372,10 +373,10 @@ LogicalResult importDequantizeLinear(Importer &im, const Node &node) {
         });
     return failed(y) ? failure() : im.out(node, 0, *y, dtype);
   }
-  Value y = DequantizeOp::create(
-      im.b, tensorTypeOf(x).clone(element), x, p->scale, p->zero,
-      isUnsigned(input.dtype), p->axis, p->blockSize,
-      im.b.getStringAttr(node.name));
+  Value y =
+      DequantizeOp::create(im.b, tensorTypeOf(x).clone(element), x, p->scale,
+                           p->zero, isUnsigned(input.dtype), p->axis,
+                           p->blockSize, im.b.getStringAttr(node.name));
   im.setDims(y, im.dims(x));
   return im.out(node, 0, y, dtype);
 }

@@ -4,10 +4,10 @@
 // arithmetic of ONNX Runtime: dequantize, compute in float32, divide by the
 // result's scale, round, add its zero point.
 #include "Arithmetic.h"
-#include "tamis/Support/QuantMath.h"
 #include "mlir/Dialect/Linalg/IR/Linalg.h"
 #include "mlir/Dialect/Math/IR/Math.h"
 #include "mlir/Dialect/Tensor/IR/Tensor.h"
+#include "tamis/Support/QuantMath.h"
 
 namespace mlir::tamis::onnx {
 
@@ -23,8 +23,8 @@ Value roundTo(Importer &im, Value scaled, Value zero, DType dtype) {
 Value scaleAccumulator(Importer &im, Value acc, Value scale, int64_t dim) {
   Type f32 = im.b.getF32Type();
   bool vector = isa<TensorType>(scale.getType());
-  return alongDim(im, acc,
-                  vector ? ArrayRef<Value>(scale) : ArrayRef<Value>(), dim, f32,
+  return alongDim(im, acc, vector ? ArrayRef<Value>(scale) : ArrayRef<Value>(),
+                  dim, f32,
                   [&](ImplicitLocOpBuilder &b, ValueRange args) -> Value {
                     return arith::MulFOp::create(b, castScalar(b, args[0], f32),
                                                  vector ? args[1] : scale);
@@ -109,15 +109,13 @@ Value zeroAsFloat(ImplicitLocOpBuilder &b, const Quantized &q) {
   Type f32 = b.getF32Type();
   if (!q.zero)
     return Importer::constant(b, f32, 0);
-  return isUnsigned(q.dtype)
-             ? b.createOrFold<arith::UIToFPOp>(f32, q.zero)
-             : b.createOrFold<arith::SIToFPOp>(f32, q.zero);
+  return isUnsigned(q.dtype) ? b.createOrFold<arith::UIToFPOp>(f32, q.zero)
+                             : b.createOrFold<arith::SIToFPOp>(f32, q.zero);
 }
 
 /// `shifted` already holds the zero point: some operators of ONNX Runtime add
 /// it before they round, which differs on ties.
-Value roundShifted(ImplicitLocOpBuilder &b, const Quantized &q,
-                   Value shifted) {
+Value roundShifted(ImplicitLocOpBuilder &b, const Quantized &q, Value shifted) {
   unsigned bits = dtypeBytes(q.dtype) * 8;
   return buildQuantize(b, b.getLoc(), shifted, nullptr, b.getIntegerType(bits),
                        isUnsigned(q.dtype), bits);
@@ -162,10 +160,9 @@ LogicalResult importQLinearAdd(Importer &im, const Node &node) {
   Value yRatio = outer.createOrFold<arith::DivFOp>(y->scale, z->scale);
   Value yPart =
       outer.createOrFold<arith::MulFOp>(yRatio, zeroAsFloat(outer, *y));
-  Value both = outer.createOrFold<math::FmaOp>(
-      xRatio, zeroAsFloat(outer, *x), yPart);
-  Value fixed =
-      outer.createOrFold<arith::SubFOp>(zeroAsFloat(outer, *z), both);
+  Value both =
+      outer.createOrFold<math::FmaOp>(xRatio, zeroAsFloat(outer, *x), yPart);
+  Value fixed = outer.createOrFold<arith::SubFOp>(zeroAsFloat(outer, *z), both);
   Value result = im.elementwise(
       node, ArrayRef<Value>{x->value, y->value}, elementOf(x->value),
       [&](ImplicitLocOpBuilder &b, ValueRange args) -> Value {
@@ -180,21 +177,21 @@ LogicalResult importQLinearAdd(Importer &im, const Node &node) {
 }
 
 /// A function of one quantized tensor; inputs x, scale, zero, y scale, zero.
-LogicalResult importUnary(
-    Importer &im, const Node &node,
-    llvm::function_ref<Value(ImplicitLocOpBuilder &, Value)> function) {
+LogicalResult
+importUnary(Importer &im, const Node &node,
+            llvm::function_ref<Value(ImplicitLocOpBuilder &, Value)> function) {
   auto x = quantized(im, node, 0);
   if (failed(x))
     return failure();
   auto y = target(im, node, 3, x->dtype);
   if (failed(y))
     return failure();
-  Value result = unary(
-      im, x->value, elementOf(x->value),
-      [&](ImplicitLocOpBuilder &b, ValueRange args) -> Value {
-        Value real = function(b, x->real(b, args[0]));
-        return toElement(b, *y, arith::DivFOp::create(b, real, y->scale));
-      });
+  Value result =
+      unary(im, x->value, elementOf(x->value),
+            [&](ImplicitLocOpBuilder &b, ValueRange args) -> Value {
+              Value real = function(b, x->real(b, args[0]));
+              return toElement(b, *y, arith::DivFOp::create(b, real, y->scale));
+            });
   return im.out(node, 0, result, y->dtype);
 }
 
@@ -228,12 +225,11 @@ LogicalResult importQLinearSoftmax(Importer &im, const Node &node) {
                     one ? SmallVector<int64_t>{*axis} : axesFrom(*axis, rank));
   if (!p)
     return failure();
-  Value result =
-      unary(im, p, elementOf(x->value),
-            [&](ImplicitLocOpBuilder &b, ValueRange args) -> Value {
-              return toElement(b, *y,
-                               arith::DivFOp::create(b, args[0], y->scale));
-            });
+  Value result = unary(
+      im, p, elementOf(x->value),
+      [&](ImplicitLocOpBuilder &b, ValueRange args) -> Value {
+        return toElement(b, *y, arith::DivFOp::create(b, args[0], y->scale));
+      });
   return im.out(node, 0, result, y->dtype);
 }
 
@@ -251,15 +247,14 @@ LogicalResult importQLinearConcat(Importer &im, const Node &node) {
     if (failed(x))
       return failure();
     if (x->dtype != dtype)
-      return im.error(node) << "expected tensors of one type, got "
-                            << dtypeName(dtype) << " and "
-                            << dtypeName(x->dtype);
+      return im.error(node)
+             << "expected tensors of one type, got " << dtypeName(dtype)
+             << " and " << dtypeName(x->dtype);
     parts.push_back(unary(
         im, x->value, elementOf(x->value),
         [&](ImplicitLocOpBuilder &b, ValueRange args) -> Value {
           return toElement(
-              b, *y,
-              arith::DivFOp::create(b, x->real(b, args[0]), y->scale));
+              b, *y, arith::DivFOp::create(b, x->real(b, args[0]), y->scale));
         }));
   }
   auto axis = im.axis(node, im.getInt(node, "axis", 0), rankOf(parts[0]));
@@ -339,8 +334,8 @@ LogicalResult importQLinearGlobalAveragePool(Importer &im, const Node &node) {
 }
 
 /// How many cells of the input the window at a result position covers.
-Value coverage(ImplicitLocOpBuilder &b, const Window &w,
-               ArrayRef<int64_t> low, ArrayRef<Value> in) {
+Value coverage(ImplicitLocOpBuilder &b, const Window &w, ArrayRef<int64_t> low,
+               ArrayRef<Value> in) {
   Value n;
   for (int64_t i = 0; i < w.rank; ++i) {
     auto c = [&](int64_t value) -> Value {
@@ -351,8 +346,8 @@ Value coverage(ImplicitLocOpBuilder &b, const Window &w,
         b, arith::MulIOp::create(b, at, c(w.strides[i])), c(low[i]));
     Value end = arith::MinSIOp::create(
         b, arith::AddIOp::create(b, start, c(w.kernel[i])), in[i]);
-    Value length = arith::SubIOp::create(
-        b, end, arith::MaxSIOp::create(b, start, c(0)));
+    Value length =
+        arith::SubIOp::create(b, end, arith::MaxSIOp::create(b, start, c(0)));
     n = n ? arith::MulIOp::create(b, n, length).getResult() : length;
   }
   Value wide = arith::IndexCastOp::create(b, b.getI32Type(), n);
@@ -432,15 +427,15 @@ LogicalResult importQLinearAveragePool(Importer &im, const Node &node) {
   for (int64_t i = 0; i < rank; ++i)
     in.push_back(im.shape.value(sizes[2 + i]));
   Value zero = zeroAsFloat(b, *y);
-  Value result = unary(
-      im, summed.getResult(0), elementOf(input),
-      [&](ImplicitLocOpBuilder &b, ValueRange args) -> Value {
-        Value n = includePad ? Importer::constant(b, f32, whole)
-                             : coverage(b, *w, lows, in);
-        Value real = arith::DivFOp::create(b, args[0], n);
-        real = arith::DivFOp::create(b, real, y->scale);
-        return roundShifted(b, *y, arith::AddFOp::create(b, real, zero));
-      });
+  Value result =
+      unary(im, summed.getResult(0), elementOf(input),
+            [&](ImplicitLocOpBuilder &b, ValueRange args) -> Value {
+              Value n = includePad ? Importer::constant(b, f32, whole)
+                                   : coverage(b, *w, lows, in);
+              Value real = arith::DivFOp::create(b, args[0], n);
+              real = arith::DivFOp::create(b, real, y->scale);
+              return roundShifted(b, *y, arith::AddFOp::create(b, real, zero));
+            });
   return im.out(node, 0, last ? moveChannels(im, result, false) : result,
                 y->dtype);
 }

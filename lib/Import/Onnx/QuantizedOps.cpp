@@ -53,8 +53,8 @@ LogicalResult importQLinearConv(Importer &im, const Node &node) {
       return failure();
   }
   Value scale = multiplier(im, *xScale, *wScale, *yScale);
-  return im.out(node, 0,
-                requantize(im, *acc, bias, scale, *yZero, 1, *dtype), *dtype);
+  return im.out(node, 0, requantize(im, *acc, bias, scale, *yZero, 1, *dtype),
+                *dtype);
 }
 
 /// A vector of per-row parameters as a column that broadcasts along the rows.
@@ -67,8 +67,10 @@ Value asColumn(Importer &im, Value vector) {
 LogicalResult importQLinearMatMul(Importer &im, const Node &node) {
   ImportedValue a = im.in(node, 0), b = im.in(node, 3);
   int64_t aRank = rankOf(im.tensor(a)), bRank = rankOf(im.tensor(b));
-  auto lhs = factor(im, node, a, im.in(node, 2), std::max<int64_t>(aRank - 2, 0));
-  auto rhs = factor(im, node, b, im.in(node, 5), std::max<int64_t>(bRank - 1, 0));
+  auto lhs =
+      factor(im, node, a, im.in(node, 2), std::max<int64_t>(aRank - 2, 0));
+  auto rhs =
+      factor(im, node, b, im.in(node, 5), std::max<int64_t>(bRank - 1, 0));
   auto yScale = oneScalar(im, node, 6, "y_scale");
   auto yZero = oneScalar(im, node, 7, "y_zero_point");
   auto dtype = resultType(im, node, 7, a.dtype);
@@ -105,13 +107,14 @@ LogicalResult importQLinearMatMul(Importer &im, const Node &node) {
   Value aScale = im.tensor(node, 1), bScale = im.tensor(node, 4);
   if (rankOf(aScale) == 1 && !isOne(1))
     aScale = asColumn(im, aScale);
-  Value scale = im.elementwise(
-      node, ArrayRef<Value>{aScale, bScale}, f32,
-      [&](ImplicitLocOpBuilder &b, ValueRange args) -> Value {
-        Value product = arith::MulFOp::create(b, castScalar(b, args[0], f32),
-                                              castScalar(b, args[1], f32));
-        return arith::DivFOp::create(b, product, *yScale);
-      });
+  Value scale =
+      im.elementwise(node, ArrayRef<Value>{aScale, bScale}, f32,
+                     [&](ImplicitLocOpBuilder &b, ValueRange args) -> Value {
+                       Value product =
+                           arith::MulFOp::create(b, castScalar(b, args[0], f32),
+                                                 castScalar(b, args[1], f32));
+                       return arith::DivFOp::create(b, product, *yScale);
+                     });
   if (!scale)
     return failure();
   Value scaled = im.elementwise(
@@ -149,17 +152,17 @@ LogicalResult importQGemm(Importer &im, const Node &node) {
     if (im.in(node, 6).dtype != DType::Int32)
       return im.error(node) << "expected C of type int32, got "
                             << dtypeName(im.in(node, 6).dtype);
-    *acc = im.elementwise(
-        node, ArrayRef<Value>{*acc, im.tensor(node, 6)}, i32,
-        [&](ImplicitLocOpBuilder &b, ValueRange args) -> Value {
-          return arith::AddIOp::create(b, args[0], args[1]);
-        });
+    *acc =
+        im.elementwise(node, ArrayRef<Value>{*acc, im.tensor(node, 6)}, i32,
+                       [&](ImplicitLocOpBuilder &b, ValueRange args) -> Value {
+                         return arith::AddIOp::create(b, args[0], args[1]);
+                       });
     if (!*acc)
       return failure();
   }
   Type f32 = im.b.getF32Type();
-  Value first = im.b.createOrFold<arith::MulFOp>(im.constant(f32, alpha),
-                                                 *aScale);
+  Value first =
+      im.b.createOrFold<arith::MulFOp>(im.constant(f32, alpha), *aScale);
   if (*yScale) {
     auto dtype = resultType(im, node, 8, a.dtype);
     if (failed(dtype))
@@ -184,14 +187,15 @@ FailureOr<Value> toFloat(Importer &im, const Node &node, Value acc,
                              "the length of b_scale")))
     return failure();
   Value one = im.constant(im.b.getF32Type(), 1);
-  Value y = scaleAccumulator(im, acc, multiplier(im, aScale, bScale, one), last);
+  Value y =
+      scaleAccumulator(im, acc, multiplier(im, aScale, bScale, one), last);
   if (!im.has(node, biasInput))
     return y;
-  y = im.elementwise(
-      node, ArrayRef<Value>{y, im.tensor(node, biasInput)}, im.b.getF32Type(),
-      [&](ImplicitLocOpBuilder &b, ValueRange args) -> Value {
-        return arith::AddFOp::create(b, args[0], args[1]);
-      });
+  y = im.elementwise(node, ArrayRef<Value>{y, im.tensor(node, biasInput)},
+                     im.b.getF32Type(),
+                     [&](ImplicitLocOpBuilder &b, ValueRange args) -> Value {
+                       return arith::AddFOp::create(b, args[0], args[1]);
+                     });
   if (!y)
     return failure();
   return y;
@@ -200,8 +204,10 @@ FailureOr<Value> toFloat(Importer &im, const Node &node, Value acc,
 LogicalResult importMatMulIntegerToFloat(Importer &im, const Node &node) {
   ImportedValue a = im.in(node, 0), b = im.in(node, 1);
   int64_t aRank = rankOf(im.tensor(a)), bRank = rankOf(im.tensor(b));
-  auto lhs = factor(im, node, a, im.in(node, 4), std::max<int64_t>(aRank - 2, 0));
-  auto rhs = factor(im, node, b, im.in(node, 5), std::max<int64_t>(bRank - 1, 0));
+  auto lhs =
+      factor(im, node, a, im.in(node, 4), std::max<int64_t>(aRank - 2, 0));
+  auto rhs =
+      factor(im, node, b, im.in(node, 5), std::max<int64_t>(bRank - 1, 0));
   auto aScale = oneScalar(im, node, 2, "a_scale");
   auto bScale = scalarOrVector(im, node, im.in(node, 3), "b_scale");
   if (failed(lhs) || failed(rhs) || failed(aScale) || failed(bScale))
@@ -218,11 +224,11 @@ LogicalResult importMatMulIntegerToFloat(Importer &im, const Node &node) {
 LogicalResult importDynamicQuantizeMatMul(Importer &im, const Node &node) {
   ImportedValue a = im.in(node, 0), b = im.in(node, 1);
   if (a.dtype != DType::Float)
-    return im.error(node) << "expected a float32 A, got "
-                          << dtypeName(a.dtype);
+    return im.error(node) << "expected a float32 A, got " << dtypeName(a.dtype);
   int64_t bRank = rankOf(im.tensor(b));
   auto q = dynamicQuantize(im, node, im.tensor(a));
-  auto rhs = factor(im, node, b, im.in(node, 3), std::max<int64_t>(bRank - 1, 0));
+  auto rhs =
+      factor(im, node, b, im.in(node, 3), std::max<int64_t>(bRank - 1, 0));
   auto bScale = scalarOrVector(im, node, im.in(node, 2), "b_scale");
   if (failed(q) || failed(rhs) || failed(bScale))
     return failure();
@@ -316,14 +322,12 @@ LogicalResult importGatherBlockQuantized(Importer &im, const Node &node) {
             shift = arith::MulIOp::create(
                 b,
                 arith::IndexCastOp::create(
-                    b, i32,
-                    arith::RemUIOp::create(b, last, number(perByte))),
+                    b, i32, arith::RemUIOp::create(b, last, number(perByte))),
                 Importer::constantInt(b, i32, bits));
             where.back() = arith::DivUIOp::create(b, last, number(perByte));
           }
-          Value value =
-              castScalar(b, tensor::ExtractOp::create(b, from, where), i32,
-                         isUnsigned(data.dtype));
+          Value value = castScalar(b, tensor::ExtractOp::create(b, from, where),
+                                   i32, isUnsigned(data.dtype));
           if (!shift)
             return value;
           return arith::AndIOp::create(
@@ -332,11 +336,11 @@ LogicalResult importGatherBlockQuantized(Importer &im, const Node &node) {
         };
         Value q = read(table, place);
         place[*axis] = arith::DivUIOp::create(b, place[*axis], number(block));
-        Value scale = castScalar(
-            b, tensor::ExtractOp::create(b, scales, place), f32);
+        Value scale =
+            castScalar(b, tensor::ExtractOp::create(b, scales, place), f32);
         int64_t middle = isPlainByte ? int64_t(1) << (bits - 1) : 0;
-        Value zero = zeros ? read(zeros, place)
-                           : Importer::constantInt(b, i32, middle);
+        Value zero =
+            zeros ? read(zeros, place) : Importer::constantInt(b, i32, middle);
         Value level = arith::SubIOp::create(b, q, zero);
         Value real = arith::MulFOp::create(
             b, arith::SIToFPOp::create(b, f32, level), scale);
@@ -353,7 +357,8 @@ void registerQuantizedOps(OpTable &table) {
   table.add({ms, "QLinearConv", 1, {8, 9}, importQLinearConv});
   table.add({"", "QLinearMatMul", 10, {8, 8}, importQLinearMatMul});
   table.add({ms, "QGemm", 1, {6, 9}, importQGemm});
-  table.add({ms, "MatMulIntegerToFloat", 1, {4, 7}, importMatMulIntegerToFloat});
+  table.add(
+      {ms, "MatMulIntegerToFloat", 1, {4, 7}, importMatMulIntegerToFloat});
   table.add(
       {ms, "DynamicQuantizeMatMul", 1, {3, 5}, importDynamicQuantizeMatMul});
   table.add(

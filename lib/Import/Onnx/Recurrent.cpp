@@ -97,16 +97,16 @@ LogicalResult Recurrence::read(int64_t hiddenSize, int64_t directionsOfWeights,
   stateType = im.tensorType({batch, im.shape.attr(hidden)}, type);
   last.resize(states);
   if (im.wants(node, 0))
-    y = im.empty({steps, im.shape.attr(directions), batch,
-                  im.shape.attr(hidden)},
-                 type);
+    y = im.empty(
+        {steps, im.shape.attr(directions), batch, im.shape.attr(hidden)}, type);
   return success();
 }
 
 Value Recurrence::clipped(ImplicitLocOpBuilder &b, Value value) const {
   if (clip == 0)
     return value;
-  value = arith::MaximumFOp::create(b, value, Importer::constant(b, type, -clip));
+  value =
+      arith::MaximumFOp::create(b, value, Importer::constant(b, type, -clip));
   return arith::MinimumFOp::create(b, value, Importer::constant(b, type, clip));
 }
 
@@ -203,10 +203,10 @@ LogicalResult Recurrence::loop(int64_t d, Value projected, StepFn step) {
         return generic(
             im, operands, maps, stateSizes, type,
             [&](ImplicitLocOpBuilder &b, ValueRange args) -> Value {
-              Value valid = arith::CmpIOp::create(
-                  b, arith::CmpIPredicate::slt, now, args[0]);
-              Value rest = args.size() > 2 ? args[2]
-                                           : Importer::constant(b, type, 0);
+              Value valid = arith::CmpIOp::create(b, arith::CmpIPredicate::slt,
+                                                  now, args[0]);
+              Value rest =
+                  args.size() > 2 ? args[2] : Importer::constant(b, type, 0);
               return arith::SelectOp::create(b, valid, args[1], rest);
             });
       };

@@ -57,9 +57,9 @@ LogicalResult readFrame(Recurrence &r, ArrayRef<StringRef> defaults) {
     return failure();
   for (size_t i = 1; i < 4; ++i)
     if (r.im.has(r.node, i) && r.im.in(r.node, i).dtype != r.dtype)
-      return r.im.error(r.node) << "expected input " << i << " of type "
-                                << dtypeName(r.dtype) << ", got "
-                                << dtypeName(r.im.in(r.node, i).dtype);
+      return r.im.error(r.node)
+             << "expected input " << i << " of type " << dtypeName(r.dtype)
+             << ", got " << dtypeName(r.im.in(r.node, i).dtype);
   return r.im.requireEqual(r.node, r.im.dim(r.im.tensor(r.node, 1), 2),
                            r.im.dim(r.x, 2), "the size of the input");
 }
@@ -103,7 +103,8 @@ Value addTensors(Importer &im, Value a, Value b) {
 
 /// New c and h from the summed gates (order i, o, f, c) and the old states.
 void lstmStep(Recurrence &r, int64_t d, Value sums, const Peepholes &p,
-              bool coupled, ArrayRef<Value> old, SmallVectorImpl<Value> &fresh) {
+              bool coupled, ArrayRef<Value> old,
+              SmallVectorImpl<Value> &fresh) {
   Importer &im = r.im;
   ImplicitLocOpBuilder &builder = im.b;
   Sizes sizes = im.dims(old[0]);
@@ -144,15 +145,14 @@ void lstmStep(Recurrence &r, int64_t d, Value sums, const Peepholes &p,
     inputs.push_back(p.o);
     maps.push_back(column);
   }
-  Value h = generic(
-      im, inputs, maps, sizes, r.type,
-      [&](ImplicitLocOpBuilder &b, ValueRange args) -> Value {
-        Value peepO = p.o ? args[2] : Value();
-        Value o = r.activation(d, 0).apply(
-            b, withPeephole(b, args[0], peepO, args[1]));
-        return arith::MulFOp::create(b, o,
-                                     r.activation(d, 2).apply(b, args[1]));
-      });
+  Value h = generic(im, inputs, maps, sizes, r.type,
+                    [&](ImplicitLocOpBuilder &b, ValueRange args) -> Value {
+                      Value peepO = p.o ? args[2] : Value();
+                      Value o = r.activation(d, 0).apply(
+                          b, withPeephole(b, args[0], peepO, args[1]));
+                      return arith::MulFOp::create(
+                          b, o, r.activation(d, 2).apply(b, args[1]));
+                    });
   fresh.assign({h, c});
 }
 
@@ -246,8 +246,8 @@ LogicalResult gruStep(Recurrence &r, int64_t d, const GruWeights &w,
   Sizes sizes = im.dims(old);
   AffineMap cell = im.b.getMultiDimIdentityMap(2);
   AffineMap column = AffineMap::get(2, 0, im.b.getAffineDimExpr(1));
-  auto product = matmul(im, r.node, {old}, {resetAfter ? w.all : w.gates},
-                        false, true);
+  auto product =
+      matmul(im, r.node, {old}, {resetAfter ? w.all : w.gates}, false, true);
   if (failed(product))
     return failure();
   auto gateOf = [&](ImplicitLocOpBuilder &b, Value x, Value y) -> Value {
@@ -265,8 +265,13 @@ LogicalResult gruStep(Recurrence &r, int64_t d, const GruWeights &w,
                                  arith::MulFOp::create(b, z, h));
   };
   if (resetAfter) {
-    SmallVector<Value> inputs{r.gate(input, 0), slice(0), r.gate(input, 1),
-                              slice(1), r.gate(input, 2), slice(2), old};
+    SmallVector<Value> inputs{r.gate(input, 0),
+                              slice(0),
+                              r.gate(input, 1),
+                              slice(1),
+                              r.gate(input, 2),
+                              slice(2),
+                              old};
     SmallVector<AffineMap> maps(7, cell);
     if (w.lastBias) {
       inputs.push_back(w.lastBias);
@@ -321,9 +326,8 @@ LogicalResult importGRU(Importer &im, const Node &node) {
       OpFoldResult two = im.shape.attr(2 * r.hidden);
       OpFoldResult one = im.shape.attr(r.hidden);
       w.lastBias = im.sliceDim(rb, 0, two, one);
-      Value front = addVectors(
-          im, im.sliceDim(wb, 0, im.shape.attr(0), two),
-          im.sliceDim(rb, 0, im.shape.attr(0), two));
+      Value front = addVectors(im, im.sliceDim(wb, 0, im.shape.attr(0), two),
+                               im.sliceDim(rb, 0, im.shape.attr(0), two));
       bias = im.concat(node, {front, im.sliceDim(wb, 0, two, one)}, 0);
       if (!bias)
         return failure();
@@ -365,8 +369,8 @@ FailureOr<QuantizedWeights> quantizedWeights(Recurrence &r, size_t weights,
     ImportedValue whole = im.in(r.node, index);
     Value value = im.tensor(whole);
     if (rankOf(value) == 0)
-      return im.error(r.node) << "expected input " << index
-                              << " of rank 1 or more";
+      return im.error(r.node)
+             << "expected input " << index << " of rank 1 or more";
     if (failed(im.requireEqual(r.node, im.dim(value, 0),
                                im.shape.attr(r.directions),
                                "a dimension of input " + Twine(index))))
@@ -387,9 +391,8 @@ FailureOr<QuantizedWeights> quantizedWeights(Recurrence &r, size_t weights,
   ImportedValue zeros;
   if (im.has(r.node, zero)) {
     auto known = im.constantInts(im.in(r.node, zero), 1 << 16);
-    bool allZero = known && llvm::all_of(*known, [](int64_t z) {
-                     return z == 0;
-                   });
+    bool allZero =
+        known && llvm::all_of(*known, [](int64_t z) { return z == 0; });
     if (!allZero) {
       auto z = part(zero);
       if (failed(z))
@@ -411,13 +414,14 @@ FailureOr<Value> quantizedProduct(Recurrence &r, Value x,
   auto dynamic = dynamicQuantize(im, r.node, x);
   if (failed(dynamic))
     return failure();
-  Value zero = tensor::ExtractOp::create(im.b, dynamic->zeroPoint, ValueRange());
+  Value zero =
+      tensor::ExtractOp::create(im.b, dynamic->zeroPoint, ValueRange());
   Value scale = tensor::ExtractOp::create(im.b, dynamic->scale, ValueRange());
   auto acc = matmul(im, r.node, {dynamic->value, zero, true}, q.weights);
   if (failed(acc))
     return failure();
-  Value factor = multiplier(im, scale, q.scale,
-                            im.constant(im.b.getF32Type(), 1));
+  Value factor =
+      multiplier(im, scale, q.scale, im.constant(im.b.getF32Type(), 1));
   return scaleAccumulator(im, *acc, factor, rankOf(*acc) - 1);
 }
 
@@ -429,8 +433,7 @@ LogicalResult importDynamicQuantizeLSTM(Importer &im, const Node &node) {
       failed(r.read(*hidden, *directions, {"Sigmoid", "Tanh", "Tanh"})))
     return failure();
   if (r.dtype != DType::Float)
-    return im.error(node) << "expected a float32 X, got "
-                          << dtypeName(r.dtype);
+    return im.error(node) << "expected a float32 X, got " << dtypeName(r.dtype);
   int64_t rows = 4 * r.hidden;
   if (failed(operand(im, node, 1, "W", {r.directions, -1, rows})) ||
       failed(operand(im, node, 2, "R", {r.directions, r.hidden, rows})) ||
@@ -447,11 +450,11 @@ LogicalResult importDynamicQuantizeLSTM(Importer &im, const Node &node) {
     if (failed(projected))
       return failure();
     if (auto [wb, rb] = biases(r, d); wb)
-      *projected = alongDim(
-          im, *projected, {addVectors(im, wb, rb)}, 2, r.type,
-          [](ImplicitLocOpBuilder &b, ValueRange args) -> Value {
-            return arith::AddFOp::create(b, args[0], args[1]);
-          });
+      *projected =
+          alongDim(im, *projected, {addVectors(im, wb, rb)}, 2, r.type,
+                   [](ImplicitLocOpBuilder &b, ValueRange args) -> Value {
+                     return arith::AddFOp::create(b, args[0], args[1]);
+                   });
     auto step = [&](Value input, ArrayRef<Value> old,
                     SmallVectorImpl<Value> &fresh) -> LogicalResult {
       auto product = quantizedProduct(r, old[0], *u);

@@ -13,7 +13,18 @@ using namespace mlir::tamis::onnx;
 
 namespace {
 
-enum class Fold { Sum, Mean, L1, L2, SumSquare, LogSum, LogSumExp, Prod, Max, Min };
+enum class Fold {
+  Sum,
+  Mean,
+  L1,
+  L2,
+  SumSquare,
+  LogSum,
+  LogSumExp,
+  Prod,
+  Max,
+  Min
+};
 
 /// What a fold of `element` is accumulated in.
 Type foldType(Type element) {
@@ -65,18 +76,19 @@ Value elementsIn(Importer &im, Value x, ArrayRef<int64_t> axes, Type type) {
 }
 
 /// log(sum(exp(x))), shifted by the largest element so that exp stays finite.
-Value logSumExp(Importer &im, const Node &node, Value x,
-                ArrayRef<int64_t> axes, bool keepDims) {
+Value logSumExp(Importer &im, const Node &node, Value x, ArrayRef<int64_t> axes,
+                bool keepDims) {
   Type element = elementOf(x), type = computeType(element);
-  Value highest = unary(
-      im, maximum(im, x, axes), type,
-      [&](ImplicitLocOpBuilder &b, ValueRange args) -> Value {
-        Value infinite = arith::CmpFOp::create(
-            b, arith::CmpFPredicate::OEQ, math::AbsFOp::create(b, args[0]),
-            highestOf(b, type, DType::Float));
-        return arith::SelectOp::create(
-            b, infinite, Importer::constant(b, type, 0), args[0]);
-      });
+  Value highest =
+      unary(im, maximum(im, x, axes), type,
+            [&](ImplicitLocOpBuilder &b, ValueRange args) -> Value {
+              Value infinite =
+                  arith::CmpFOp::create(b, arith::CmpFPredicate::OEQ,
+                                        math::AbsFOp::create(b, args[0]),
+                                        highestOf(b, type, DType::Float));
+              return arith::SelectOp::create(
+                  b, infinite, Importer::constant(b, type, 0), args[0]);
+            });
   Value e = im.elementwise(
       node, ArrayRef<Value>{x, highest}, type,
       [&](ImplicitLocOpBuilder &b, ValueRange args) -> Value {
@@ -158,11 +170,10 @@ Value fold(Importer &im, const Node &node, Fold kind, Value x, DType dtype,
   if (kind == Fold::LogSumExp && isFloat(dtype))
     return logSumExp(im, node, x, axes, keepDims);
   Type element = elementOf(x), type = foldType(element);
-  Value folded =
-      im.reduce(x, axes, keepDims, startOf(im, kind, type, dtype),
-                [&](ImplicitLocOpBuilder &b, Value acc, Value x) {
-                  return accumulate(b, kind, acc, x, dtype);
-                });
+  Value folded = im.reduce(x, axes, keepDims, startOf(im, kind, type, dtype),
+                           [&](ImplicitLocOpBuilder &b, Value acc, Value x) {
+                             return accumulate(b, kind, acc, x, dtype);
+                           });
   Value n = kind == Fold::Mean ? elementsIn(im, x, axes, type) : Value();
   return finish(im, kind, folded, n, element, dtype);
 }
@@ -191,8 +202,7 @@ FailureOr<Value> foldOpen(Importer &im, const Node &node, Fold kind, Value x,
   }
   Sizes from = im.dims(x), kept, folded;
   for (int64_t i = 0; i < rank; ++i) {
-    Value flag =
-        arith::IndexCastUIOp::create(b, b.getIndexType(), bits[i]);
+    Value flag = arith::IndexCastUIOp::create(b, b.getIndexType(), bits[i]);
     OpFoldResult isReduced = shape.symbol(flag, 0, 1);
     kept.push_back(shape.select(isReduced, shape.attr(1), from[i]));
     folded.push_back(shape.select(isReduced, from[i], shape.attr(1)));
@@ -208,20 +218,20 @@ FailureOr<Value> foldOpen(Importer &im, const Node &node, Fold kind, Value x,
   auto run = [&](Fold kind, Value shift) {
     Value start = im.fill(kept, startOf(im, kind, type, dtype));
     im.setDims(start, kept);
-    return loops(im, from, start,
-                 [&](ImplicitLocOpBuilder &b, ValueRange at, ValueRange state) {
-                   SmallVector<Value> to = target(b, at);
-                   Value next = castScalar(b, tensor::ExtractOp::create(b, x, at),
-                                           type, isUnsigned(dtype));
-                   if (shift)
-                     next = arith::SubFOp::create(
-                         b, next, tensor::ExtractOp::create(b, shift, to));
-                   Value acc = tensor::ExtractOp::create(b, state[0], to);
-                   Value sum = accumulate(b, kind, acc, next, dtype);
-                   return SmallVector<Value>{
-                       tensor::InsertOp::create(b, sum, state[0], to)
-                           .getResult()};
-                 })[0];
+    return loops(
+        im, from, start,
+        [&](ImplicitLocOpBuilder &b, ValueRange at, ValueRange state) {
+          SmallVector<Value> to = target(b, at);
+          Value next = castScalar(b, tensor::ExtractOp::create(b, x, at), type,
+                                  isUnsigned(dtype));
+          if (shift)
+            next = arith::SubFOp::create(
+                b, next, tensor::ExtractOp::create(b, shift, to));
+          Value acc = tensor::ExtractOp::create(b, state[0], to);
+          Value sum = accumulate(b, kind, acc, next, dtype);
+          return SmallVector<Value>{
+              tensor::InsertOp::create(b, sum, state[0], to).getResult()};
+        })[0];
   };
   Value shift;
   if (kind == Fold::LogSumExp && isFloat(dtype))
@@ -249,9 +259,8 @@ FailureOr<Value> foldOpen(Importer &im, const Node &node, Fold kind, Value x,
   Sizes sizes(rank - dropped, shape.attr(1));
   OpFoldResult place = shape.attr(0);
   for (int64_t i = 0; i < rank; ++i) {
-    OpFoldResult flag =
-        shape.symbol(arith::IndexCastUIOp::create(b, b.getIndexType(), bits[i]),
-                     0, 1);
+    OpFoldResult flag = shape.symbol(
+        arith::IndexCastUIOp::create(b, b.getIndexType(), bits[i]), 0, 1);
     OpFoldResult stays = shape.sub(shape.attr(1), flag);
     for (auto [p, size] : llvm::enumerate(sizes)) {
       OpFoldResult here = shape.mul(
@@ -289,8 +298,7 @@ LogicalResult importReduce(Importer &im, const Node &node) {
       return failure();
     if (type.getShape() != ArrayRef<int64_t>{0}) {
       auto result = foldOpen(im, node, kind, x, input.dtype, open, keepDims);
-      return failed(result) ? failure()
-                            : im.out(node, 0, *result, input.dtype);
+      return failed(result) ? failure() : im.out(node, 0, *result, input.dtype);
     }
   }
   auto axes = reducedAxes(im, node, rankOf(x));
@@ -339,20 +347,20 @@ LogicalResult importGlobalLpPool(Importer &im, const Node &node) {
     return im.out(node, 0, result, input.dtype);
   }
   Type element = elementOf(x), type = computeType(element);
-  Value total = im.reduce(
-      x, *axes, true, im.constant(type, 0),
-      [&](ImplicitLocOpBuilder &b, Value acc, Value x) -> Value {
-        Value power = math::PowFOp::create(
-            b, math::AbsFOp::create(b, castScalar(b, x, type)),
-            Importer::constant(b, type, static_cast<double>(p)));
-        return arith::AddFOp::create(b, acc, power);
+  Value total =
+      im.reduce(x, *axes, true, im.constant(type, 0),
+                [&](ImplicitLocOpBuilder &b, Value acc, Value x) -> Value {
+                  Value power = math::PowFOp::create(
+                      b, math::AbsFOp::create(b, castScalar(b, x, type)),
+                      Importer::constant(b, type, static_cast<double>(p)));
+                  return arith::AddFOp::create(b, acc, power);
+                });
+  Value result =
+      unary(im, total, element, [&](ImplicitLocOpBuilder &b, ValueRange args) {
+        Value root = math::PowFOp::create(b, args[0],
+                                          Importer::constant(b, type, 1.0 / p));
+        return castScalar(b, root, element);
       });
-  Value result = unary(im, total, element,
-                       [&](ImplicitLocOpBuilder &b, ValueRange args) {
-                         Value root = math::PowFOp::create(
-                             b, args[0], Importer::constant(b, type, 1.0 / p));
-                         return castScalar(b, root, element);
-                       });
   return im.out(node, 0, result, input.dtype);
 }
 
@@ -425,8 +433,8 @@ FailureOr<Value> cumulateOpen(Importer &im, const Node &node, bool isSum,
     return failure();
   if (listed->size() != 1 || rank < 1)
     return im.error(node) << "expected one axis and rank 1 or more";
-  Value axis = im.checkedIndex(im.shape.value(listed->front()),
-                               im.shape.attr(rank));
+  Value axis =
+      im.checkedIndex(im.shape.value(listed->front()), im.shape.attr(rank));
   Sizes sizes = im.dims(x);
   SmallVector<Value> extents;
   for (OpFoldResult size : sizes)
@@ -445,19 +453,19 @@ FailureOr<Value> cumulateOpen(Importer &im, const Node &node, bool isSum,
             at[i] = subIndex(b, last, step[i]);
           Value along = compareIndex(b, arith::CmpIPredicate::eq, axis,
                                      indexConstant(b, i));
-          Value first = compareIndex(b, arith::CmpIPredicate::eq, step[i], zero);
+          Value first =
+              compareIndex(b, arith::CmpIPredicate::eq, step[i], zero);
           isFirst = arith::OrIOp::create(
               b, isFirst, arith::AndIOp::create(b, along, first));
-          Value moved = reverse ? addIndex(b, at[i], one)
-                                : subIndex(b, at[i], one);
+          Value moved =
+              reverse ? addIndex(b, at[i], one) : subIndex(b, at[i], one);
           Value previous = arith::SelectOp::create(b, along, moved, at[i]);
           before.push_back(Importer::clampIndex(
               b, arith::MaxSIOp::create(b, previous, zero), extents[i]));
         }
         Value sum = tensor::ExtractOp::create(b, carried[0], before);
         sum = arith::SelectOp::create(b, isFirst, neutral, sum);
-        Value next =
-            tensor::ExtractOp::create(b, x, exclusive ? before : at);
+        Value next = tensor::ExtractOp::create(b, x, exclusive ? before : at);
         if (exclusive)
           next = arith::SelectOp::create(b, isFirst, neutral, next);
         sum = isSum ? addElements(b, sum, next) : mulElements(b, sum, next);
@@ -508,8 +516,7 @@ LogicalResult importCumulative(Importer &im, const Node &node) {
                                    : mulElements(b, state[1], next);
               Value stored =
                   castScalar(b, exclusive ? state[1] : folded, element);
-              Value filled =
-                  tensor::InsertOp::create(b, stored, state[0], at);
+              Value filled = tensor::InsertOp::create(b, stored, state[0], at);
               scf::YieldOp::create(b, ValueRange{filled, folded});
             });
         return SmallVector<Value>{loop.getResult(0)};

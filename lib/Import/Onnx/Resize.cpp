@@ -22,7 +22,8 @@ constexpr int64_t kTableEntries = 1 << 16;
 FailureOr<ResizeOptions> readOptions(Importer &im, const Node &node,
                                      bool modern) {
   ResizeOptions options;
-  auto unknown = [&](StringRef name, StringRef value) -> FailureOr<ResizeOptions> {
+  auto unknown = [&](StringRef name,
+                     StringRef value) -> FailureOr<ResizeOptions> {
     return im.error(node) << "attribute '" << name << "' has unknown value '"
                           << value << "'";
   };
@@ -55,15 +56,13 @@ FailureOr<ResizeOptions> readOptions(Importer &im, const Node &node,
           .Default(std::nullopt);
   if (!knownTransform)
     return unknown("coordinate_transformation_mode", transform);
-  StringRef rounding =
-      im.getString(node, "nearest_mode", "round_prefer_floor");
-  auto knownRounding =
-      llvm::StringSwitch<std::optional<Rounding>>(rounding)
-          .Case("round_prefer_floor", Rounding::PreferFloor)
-          .Case("round_prefer_ceil", Rounding::PreferCeil)
-          .Case("floor", Rounding::Floor)
-          .Case("ceil", Rounding::Ceil)
-          .Default(std::nullopt);
+  StringRef rounding = im.getString(node, "nearest_mode", "round_prefer_floor");
+  auto knownRounding = llvm::StringSwitch<std::optional<Rounding>>(rounding)
+                           .Case("round_prefer_floor", Rounding::PreferFloor)
+                           .Case("round_prefer_ceil", Rounding::PreferCeil)
+                           .Case("floor", Rounding::Floor)
+                           .Case("ceil", Rounding::Ceil)
+                           .Default(std::nullopt);
   if (!knownRounding)
     return unknown("nearest_mode", rounding);
   options.transform = *knownTransform;
@@ -119,10 +118,10 @@ Value repeat(Importer &im, Value x, ArrayRef<int64_t> factors) {
       split.push_back(im.shape.attr(factor));
     merged.push_back(im.shape.mul(size, im.shape.attr(factor)));
   }
-  Value repeated = generic(
-      im, x, AffineMap::get(split.size(), 0, from, im.b.getContext()), split,
-      elementOf(x),
-      [](ImplicitLocOpBuilder &, ValueRange args) { return args[0]; });
+  Value repeated =
+      generic(im, x, AffineMap::get(split.size(), 0, from, im.b.getContext()),
+              split, elementOf(x),
+              [](ImplicitLocOpBuilder &, ValueRange args) { return args[0]; });
   return im.reshape(repeated, merged);
 }
 
@@ -218,8 +217,7 @@ Table makeTable(Importer &im, const ResizeOptions &options,
 Value readAt(ImplicitLocOpBuilder &b, Value x, int64_t dim, Value index) {
   SmallVector<Value> at;
   for (int64_t i = 0; i < rankOf(x); ++i)
-    at.push_back(i == dim ? index
-                          : linalg::IndexOp::create(b, i).getResult());
+    at.push_back(i == dim ? index : linalg::IndexOp::create(b, i).getResult());
   return tensor::ExtractOp::create(b, x, at);
 }
 
@@ -274,22 +272,20 @@ Value readUnrolled(Importer &im, Value x, int64_t dim, const Table &table,
   }
   SmallVector<AffineMap> maps(
       inputs.size(), AffineMap::get(rank, 0, im.b.getAffineDimExpr(dim)));
-  return generic(im, inputs, maps, sizes, elementOf(x),
-                 [&](ImplicitLocOpBuilder &b, ValueRange args) -> Value {
-                   Value sum;
-                   for (int64_t t = 0; t < taps; ++t) {
-                     Value element =
-                         readAt(b, x, dim, toIndex(b, args[t], DType::Int32));
-                     if (!weighted)
-                       return element;
-                     Value product =
-                         arith::MulFOp::create(b, element, args[taps + t]);
-                     sum = sum ? arith::AddFOp::create(b, sum, product)
-                                     .getResult()
-                               : product;
-                   }
-                   return sum;
-                 });
+  return generic(
+      im, inputs, maps, sizes, elementOf(x),
+      [&](ImplicitLocOpBuilder &b, ValueRange args) -> Value {
+        Value sum;
+        for (int64_t t = 0; t < taps; ++t) {
+          Value element = readAt(b, x, dim, toIndex(b, args[t], DType::Int32));
+          if (!weighted)
+            return element;
+          Value product = arith::MulFOp::create(b, element, args[taps + t]);
+          sum = sum ? arith::AddFOp::create(b, sum, product).getResult()
+                    : product;
+        }
+        return sum;
+      });
 }
 
 /// Open sizes: indices and weights are computed where they are used.
@@ -309,10 +305,11 @@ Value readComputed(Importer &im, Value x, const ResizeOptions &options,
   else if (task.openScale)
     axis.scale = Number(task.openScale);
   else
-    axis.scale = Number(arith::DivFOp::create(
-                            im.b, fromIndex(im.b, im.shape.value(task.out), f32),
-                            fromIndex(im.b, im.shape.value(task.in), f32))
-                            .getResult());
+    axis.scale =
+        Number(arith::DivFOp::create(
+                   im.b, fromIndex(im.b, im.shape.value(task.out), f32),
+                   fromIndex(im.b, im.shape.value(task.in), f32))
+                   .getResult());
   Value limit = im.shape.value(task.in);
   return generic(
       im, {}, {}, sizes, elementOf(x),
@@ -325,8 +322,8 @@ Value readComputed(Importer &im, Value x, const ResizeOptions &options,
                          ? Importer::constant(b, f32, tap.index.known)
                          : tap.index.value;
           Value whole = arith::FPToSIOp::create(b, b.getI64Type(), at);
-          Value index = Importer::clampIndex(
-              b, toIndex(b, whole, DType::Int64), limit);
+          Value index =
+              Importer::clampIndex(b, toIndex(b, whole, DType::Int64), limit);
           Value element = readAt(b, x, task.dim, index);
           if (!weighted)
             return element;
@@ -428,12 +425,12 @@ LogicalResult resize(Importer &im, const Node &node, Value x, DType dtype,
   if (weighted)
     x = convert(im, x, im.b.getF32Type(), isUnsigned(dtype));
   for (const ResizeTask &task : left) {
-    bool doubles = options.mode == ResizeMode::Linear && !options.antialias &&
-                   (options.transform == Transform::HalfPixel ||
-                    options.transform == Transform::PytorchHalfPixel) &&
-                   task.scale == 2.0f && ShapeMath::constant(task.in) != 0 &&
-                   im.shape.equal(task.out,
-                                  im.shape.mul(task.in, im.shape.attr(2)));
+    bool doubles =
+        options.mode == ResizeMode::Linear && !options.antialias &&
+        (options.transform == Transform::HalfPixel ||
+         options.transform == Transform::PytorchHalfPixel) &&
+        task.scale == 2.0f && ShapeMath::constant(task.in) != 0 &&
+        im.shape.equal(task.out, im.shape.mul(task.in, im.shape.attr(2)));
     if (doubles) {
       x = doubleLinear(im, node, x, task.dim);
       if (!x)
@@ -469,8 +466,8 @@ LogicalResult importResize(Importer &im, const Node &node) {
   if (isUpsample && opset < 9) {
     auto scales = im.getFloats(node, "scales");
     if (scales.size() != tasks.size())
-      return im.error(node) << "expected " << tasks.size() << " scales, got "
-                            << scales.size();
+      return im.error(node)
+             << "expected " << tasks.size() << " scales, got " << scales.size();
     for (auto [task, scale] : llvm::zip(tasks, scales)) {
       if (!(scale > 0) || scale > 65536)
         return im.error(node) << "scale " << scale << " is out of range";
@@ -478,7 +475,7 @@ LogicalResult importResize(Importer &im, const Node &node) {
       task.out = scaledSize(im, task.in, scale);
     }
   } else if (failed(readResizeSizes(im, node, tasks, modern ? 2 : 1,
-                              modern ? 3 : -1))) {
+                                    modern ? 3 : -1))) {
     return failure();
   }
   if (options->transform == Transform::TfCropAndResize) {

@@ -11,7 +11,8 @@ namespace mlir::tamis::onnx {
 
 /// floor(in * scale), or that rounded, at run time. A scale that is not a
 /// sensible number gives a size the checks of memory refuse.
-static OpFoldResult openSize(Importer &im, OpFoldResult in, Value scale, bool rounds) {
+static OpFoldResult openSize(Importer &im, OpFoldResult in, Value scale,
+                             bool rounds) {
   Type f32 = im.b.getF32Type();
   Value wide = fromIndex(im.b, im.shape.value(in), f32);
   Value size = arith::MulFOp::create(im.b, wide, scale);
@@ -26,14 +27,13 @@ static OpFoldResult openSize(Importer &im, OpFoldResult in, Value scale, bool ro
 
 OpFoldResult scaledSize(Importer &im, OpFoldResult in, float scale) {
   if (auto known = ShapeMath::constant(in))
-    return im.shape.attr(static_cast<int64_t>(
-        std::floor(static_cast<float>(*known) * scale)));
+    return im.shape.attr(
+        static_cast<int64_t>(std::floor(static_cast<float>(*known) * scale)));
   if (scale == std::floor(scale))
     return im.shape.mul(in, im.shape.attr(static_cast<int64_t>(scale)));
   float inverse = 1 / scale;
   if (inverse == std::floor(inverse))
-    return im.shape.floorDiv(in,
-                             im.shape.attr(static_cast<int64_t>(inverse)));
+    return im.shape.floorDiv(in, im.shape.attr(static_cast<int64_t>(inverse)));
   return openSize(im, in, im.constant(im.b.getF32Type(), scale), false);
 }
 
@@ -69,8 +69,8 @@ LogicalResult readResizeSizes(Importer &im, const Node &node,
       return success();
     }
     if (scales->size() != count)
-      return im.error(node) << "expected " << count << " scales, got "
-                            << scales->size();
+      return im.error(node)
+             << "expected " << count << " scales, got " << scales->size();
     for (auto [task, scale] : llvm::zip(tasks, *scales)) {
       if (!(scale > 0) || scale > 65536)
         return im.error(node) << "scale " << scale << " is out of range";
@@ -85,8 +85,7 @@ LogicalResult readResizeSizes(Importer &im, const Node &node,
   if (sizes->size() != count)
     return im.error(node) << "expected " << count << " sizes, got "
                           << sizes->size();
-  StringRef policy =
-      im.getString(node, "keep_aspect_ratio_policy", "stretch");
+  StringRef policy = im.getString(node, "keep_aspect_ratio_policy", "stretch");
   if (policy == "stretch") {
     for (auto [task, size] : llvm::zip(tasks, *sizes)) {
       task.out = size;

@@ -60,8 +60,7 @@ struct Calculator {
     Value bit =
         arith::CmpFOp::create(b, arith::CmpFPredicate::OLE, left, right);
     Value ifTrue = value(yes), ifFalse = value(no);
-    return Number(
-        arith::SelectOp::create(b, bit, ifTrue, ifFalse).getResult());
+    return Number(arith::SelectOp::create(b, bit, ifTrue, ifFalse).getResult());
   }
 };
 
@@ -133,8 +132,7 @@ Number originalPosition(ImplicitLocOpBuilder &b, const ResizeOptions &options,
     return c.div(c.add(x, 0.5f), axis.scale);
   case Transform::TfCropAndResize: {
     Number span = c.mul(axis.roiEnd - axis.roiStart, last);
-    Number at =
-        c.add(c.mul(axis.roiStart, last), c.div(c.mul(x, span), steps));
+    Number at = c.add(c.mul(axis.roiStart, last), c.div(c.mul(x, span), steps));
     Number middle = c.mul(0.5f * (axis.roiStart + axis.roiEnd), last);
     return c.ifAtMost(axis.out, 1.0f, middle, at);
   }
@@ -187,8 +185,7 @@ antialiasTaps(ImplicitLocOpBuilder &b, const ResizeOptions &options,
   float support = options.mode == ResizeMode::Linear ? 1 : 2;
   float shrink = std::min(scale, 1.0f);
   support /= shrink;
-  float center =
-      originalPosition(b, options, axis, Number(x)).known + 0.5f;
+  float center = originalPosition(b, options, axis, Number(x)).known + 0.5f;
   auto in = static_cast<int64_t>(axis.in.known);
   auto first = static_cast<int64_t>(std::floor(center - support + 0.5f));
   auto end = static_cast<int64_t>(std::floor(center + support + 0.5f));

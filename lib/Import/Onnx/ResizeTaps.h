@@ -22,14 +22,19 @@ struct Number {
 };
 
 struct Tap {
-  Number index;  // whole, within the dimension
+  Number index; // whole, within the dimension
   Number weight;
 };
 
 enum class ResizeMode { Nearest, Linear, Cubic };
 enum class Transform {
-  HalfPixel, HalfPixelSymmetric, PytorchHalfPixel, AlignCorners, Asymmetric,
-  TfHalfPixelForNN, TfCropAndResize
+  HalfPixel,
+  HalfPixelSymmetric,
+  PytorchHalfPixel,
+  AlignCorners,
+  Asymmetric,
+  TfHalfPixelForNN,
+  TfCropAndResize
 };
 enum class Rounding { PreferFloor, PreferCeil, Floor, Ceil, Simple };
 

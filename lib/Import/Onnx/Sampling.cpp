@@ -36,8 +36,8 @@ struct Floats {
   /// A whole number as an index; anything else as 0.
   Value index(Value x) {
     Value sane = atMost(abs(x), c(1e9));
-    Value whole = arith::FPToSIOp::create(b, b.getI64Type(),
-                                          select(sane, x, c(0)));
+    Value whole =
+        arith::FPToSIOp::create(b, b.getI64Type(), select(sane, x, c(0)));
     return arith::IndexCastOp::create(b, b.getIndexType(), whole);
   }
 };
@@ -66,13 +66,13 @@ Value reflect(Floats f, Value x, Value low, Value high) {
 
 /// One coordinate of a grid point: indices within the dimension, weights.
 void gridTaps(Floats f, const GridOptions &options, Value x, Value size,
-              SmallVectorImpl<Value> &indices, SmallVectorImpl<Value> &weights) {
+              SmallVectorImpl<Value> &indices,
+              SmallVectorImpl<Value> &weights) {
   Value extent = fromIndex(f.b, size, f.type);
   Value last = f.sub(extent, f.c(1));
   Value unit = f.mul(f.add(x, f.c(1)), f.c(0.5)); // [0, 1]
-  Value at = options.alignCorners
-                 ? f.mul(unit, last)
-                 : f.sub(f.mul(unit, extent), f.c(0.5));
+  Value at = options.alignCorners ? f.mul(unit, last)
+                                  : f.sub(f.mul(unit, extent), f.c(0.5));
   Value low = options.alignCorners ? f.c(0) : f.c(-0.5);
   Value high = options.alignCorners ? last : f.add(last, f.c(0.5));
   auto bound = [&](Value position) {
@@ -92,8 +92,7 @@ void gridTaps(Floats f, const GridOptions &options, Value x, Value size,
       weight = f.select(inside, weight, f.c(0));
     }
     indices.push_back(Importer::clampIndex(
-        f.b,
-        f.index(f.min(f.max(position, f.c(0)), last)), size));
+        f.b, f.index(f.min(f.max(position, f.c(0)), last)), size));
     weights.push_back(weight);
   };
   if (options.taps == 1)
@@ -110,8 +109,8 @@ void gridTaps(Floats f, const GridOptions &options, Value x, Value size,
                  f.c(1));
   };
   auto outer = [&](Value s) { // -0.75 (s^3 - 5 s^2 + 8 s - 4)
-    Value poly = f.sub(f.mul(f.add(f.mul(f.sub(s, f.c(5)), s), f.c(8)), s),
-                       f.c(4));
+    Value poly =
+        f.sub(f.mul(f.add(f.mul(f.sub(s, f.c(5)), s), f.c(8)), s), f.c(4));
     return f.mul(f.c(-0.75), poly);
   };
   Value t = f.sub(f.c(1), s);
@@ -171,8 +170,7 @@ LogicalResult importGridSample(Importer &im, const Node &node) {
         auto position = [&](int64_t i) -> Value {
           return linalg::IndexOp::create(b, i);
         };
-        SmallVector<Value> point{
-            Importer::clampIndex(b, position(0), batches)};
+        SmallVector<Value> point{Importer::clampIndex(b, position(0), batches)};
         for (int64_t i = 0; i < spatial; ++i)
           point.push_back(position(2 + i));
         point.emplace_back();
@@ -180,8 +178,8 @@ LogicalResult importGridSample(Importer &im, const Node &node) {
         for (int64_t i = 0; i < spatial; ++i) {
           // The grid lists x before y.
           point.back() = indexConstant(b, spatial - 1 - i);
-          Value at = castScalar(b, tensor::ExtractOp::create(b, grid, point),
-                                type);
+          Value at =
+              castScalar(b, tensor::ExtractOp::create(b, grid, point), type);
           gridTaps(f, options, at, extents[i], indices[i], weights[i]);
         }
         Value sum;
@@ -196,11 +194,9 @@ LogicalResult importGridSample(Importer &im, const Node &node) {
             int64_t tap = rest % options.taps;
             rest /= options.taps;
             at.push_back(indices[i][tap]);
-            weight = weight ? f.mul(weight, weights[i][tap])
-                            : weights[i][tap];
+            weight = weight ? f.mul(weight, weights[i][tap]) : weights[i][tap];
           }
-          Value read =
-              castScalar(b, tensor::ExtractOp::create(b, x, at), type);
+          Value read = castScalar(b, tensor::ExtractOp::create(b, x, at), type);
           Value part = f.mul(read, weight);
           sum = sum ? f.add(sum, part) : part;
         }
@@ -213,8 +209,7 @@ LogicalResult importAffineGrid(Importer &im, const Node &node) {
   ImportedValue input = im.in(node, 0);
   Value theta = im.tensor(input);
   auto size = im.indices(node, 1);
-  if (!theta || failed(size) ||
-      failed(im.requireRank(node, theta, 3, "theta")))
+  if (!theta || failed(size) || failed(im.requireRank(node, theta, 3, "theta")))
     return failure();
   int64_t spatial = static_cast<int64_t>(size->size()) - 2;
   ArrayRef<int64_t> shape = tensorTypeOf(theta).getShape();
@@ -362,7 +357,8 @@ LogicalResult importRoiAlign(Importer &im, const Node &node) {
                       Value last = f.sub(extent, f.c(1));
                       Value base = f.min(f.floor(p), last);
                       p = f.min(p, last);
-                      low[k] = Importer::clampIndex(b, f.index(base), limits[k]);
+                      low[k] =
+                          Importer::clampIndex(b, f.index(base), limits[k]);
                       high[k] = Importer::clampIndex(
                           b, f.index(f.min(f.add(base, f.c(1)), last)),
                           limits[k]);
@@ -375,16 +371,17 @@ LogicalResult importRoiAlign(Importer &im, const Node &node) {
                     };
                     Value wy = f.sub(f.c(1), weight[0]);
                     Value wx = f.sub(f.c(1), weight[1]);
-                    Value parts[] = {read(low[0], low[1], wy, wx),
-                                     read(low[0], high[1], wy, weight[1]),
-                                     read(high[0], low[1], weight[0], wx),
-                                     read(high[0], high[1], weight[0],
-                                          weight[1])};
+                    Value parts[] = {
+                        read(low[0], low[1], wy, wx),
+                        read(low[0], high[1], wy, weight[1]),
+                        read(high[0], low[1], weight[0], wx),
+                        read(high[0], high[1], weight[0], weight[1])};
                     Value next = parts[0];
                     for (Value part : ArrayRef(parts).drop_front())
                       next = isMax ? f.max(next, part) : f.add(next, part);
                     next = f.select(inside, next, f.c(0));
-                    next = isMax ? f.max(inner[0], next) : f.add(inner[0], next);
+                    next =
+                        isMax ? f.max(inner[0], next) : f.add(inner[0], next);
                     scf::YieldOp::create(b, next);
                   });
               scf::YieldOp::create(b, columns.getResult(0));
@@ -475,15 +472,14 @@ LogicalResult importCol2Im(Importer &im, const Node &node) {
   for (size_t i = 0; i < spatial; ++i) {
     OpFoldResult size = shape.max((*imageSizes)[i], shape.attr(0));
     sizes.push_back(size);
-    OpFoldResult room = shape.sub(
-        shape.add(size, shape.attr(pads[i] + pads[spatial + i])),
-        shape.add(shape.mul(shape.sub((*block)[i], shape.attr(1)),
-                            shape.attr(dilations[i])),
-                  shape.attr(1)));
-    columns.push_back(
-        shape.max(shape.add(shape.floorDiv(room, shape.attr(strides[i])),
-                            shape.attr(1)),
-                  shape.attr(0)));
+    OpFoldResult room =
+        shape.sub(shape.add(size, shape.attr(pads[i] + pads[spatial + i])),
+                  shape.add(shape.mul(shape.sub((*block)[i], shape.attr(1)),
+                                      shape.attr(dilations[i])),
+                            shape.attr(1)));
+    columns.push_back(shape.max(
+        shape.add(shape.floorDiv(room, shape.attr(strides[i])), shape.attr(1)),
+        shape.attr(0)));
   }
   counts.append(columns.begin(), columns.end());
   if (failed(im.requireEqual(node, im.dim(x, 2), shape.product(columns),
@@ -510,9 +506,8 @@ LogicalResult importCol2Im(Importer &im, const Node &node) {
           Value k = at[2 + i], o = at[2 + spatial + i];
           row = addIndex(b, mulIndex(b, row, blockSizes[i]), k);
           column = addIndex(b, mulIndex(b, column, columnSizes[i]), o);
-          Value p = addIndex(
-              b, mulIndex(b, o, indexConstant(b, strides[i])),
-              mulIndex(b, k, indexConstant(b, dilations[i])));
+          Value p = addIndex(b, mulIndex(b, o, indexConstant(b, strides[i])),
+                             mulIndex(b, k, indexConstant(b, dilations[i])));
           p = subIndex(b, p, indexConstant(b, pads[i]));
           // Unsigned: a negative position is a large one.
           inside = arith::AndIOp::create(

@@ -116,25 +116,25 @@ LogicalResult importScatterElements(Importer &im, const Node &node) {
   for (int64_t i = 0; i < rank; ++i)
     if (!im.shape.equal(counts[i], im.dim(updates, i)))
       updateLimits[i] = im.shape.value(im.dim(updates, i));
-  SmallVector<Value> result = loops(
-      im, counts, data,
-      [&, indices = indices, updates = updates, dtype = dtype,
-       indexType = indexType](ImplicitLocOpBuilder &b, ValueRange position,
-                              ValueRange carried) {
-        SmallVector<Value> at(position), from(position);
-        at[*axis] =
-            toIndex(b, tensor::ExtractOp::create(b, indices, position),
-                    indexType);
-        for (int64_t i = 0; i < rank; ++i) {
-          if (limits[i])
-            at[i] = Importer::clampIndex(b, at[i], limits[i]);
-          if (updateLimits[i])
-            from[i] = Importer::clampIndex(b, from[i], updateLimits[i]);
-        }
-        Value update = tensor::ExtractOp::create(b, updates, from);
-        return SmallVector<Value>{
-            store(b, *kind, update, carried[0], at, dtype)};
-      });
+  SmallVector<Value> result =
+      loops(im, counts, data,
+            [&, indices = indices, updates = updates, dtype = dtype,
+             indexType = indexType](ImplicitLocOpBuilder &b,
+                                    ValueRange position, ValueRange carried) {
+              SmallVector<Value> at(position), from(position);
+              at[*axis] =
+                  toIndex(b, tensor::ExtractOp::create(b, indices, position),
+                          indexType);
+              for (int64_t i = 0; i < rank; ++i) {
+                if (limits[i])
+                  at[i] = Importer::clampIndex(b, at[i], limits[i]);
+                if (updateLimits[i])
+                  from[i] = Importer::clampIndex(b, from[i], updateLimits[i]);
+              }
+              Value update = tensor::ExtractOp::create(b, updates, from);
+              return SmallVector<Value>{
+                  store(b, *kind, update, carried[0], at, dtype)};
+            });
   return im.out(node, 0, result[0], dtype);
 }
 
@@ -242,8 +242,8 @@ LogicalResult importTensorScatter(Importer &im, const Node &node) {
   Sizes counts = im.dims(updates);
   for (int64_t i = 0; i < rank; ++i)
     if (i != *axis && !im.shape.equal(counts[i], im.dim(data, i)))
-      return im.error(node) << "dimension " << i
-                            << " of cache and update must agree";
+      return im.error(node)
+             << "dimension " << i << " of cache and update must agree";
   OpFoldResult length = im.dim(data, *axis);
   Value limit = im.shape.value(length), starts;
   ImportedValue given = im.in(node, 2);
@@ -255,27 +255,25 @@ LogicalResult importTensorScatter(Importer &im, const Node &node) {
       return failure();
     im.checkIndices(starts, length);
   }
-  Value result =
-      loops(im, counts, data,
-            [&](ImplicitLocOpBuilder &b, ValueRange position,
-                ValueRange carried) -> SmallVector<Value> {
-              SmallVector<Value> at(position);
-              if (starts) {
-                Value start =
-                    toIndex(b,
-                            tensor::ExtractOp::create(
-                                b, starts, ValueRange{position[0]}),
-                            given.dtype);
-                at[*axis] = addIndex(
-                    b, at[*axis], Importer::clampIndex(b, start, limit));
-              }
-              if (mode == "circular")
-                at[*axis] = arith::RemUIOp::create(b, at[*axis], limit);
-              at[*axis] = Importer::clampIndex(b, at[*axis], limit);
-              Value element = tensor::ExtractOp::create(b, updates, position);
-              return {tensor::InsertOp::create(b, element, carried[0], at)
-                          .getResult()};
-            })[0];
+  Value result = loops(
+      im, counts, data,
+      [&](ImplicitLocOpBuilder &b, ValueRange position,
+          ValueRange carried) -> SmallVector<Value> {
+        SmallVector<Value> at(position);
+        if (starts) {
+          Value start = toIndex(
+              b, tensor::ExtractOp::create(b, starts, ValueRange{position[0]}),
+              given.dtype);
+          at[*axis] =
+              addIndex(b, at[*axis], Importer::clampIndex(b, start, limit));
+        }
+        if (mode == "circular")
+          at[*axis] = arith::RemUIOp::create(b, at[*axis], limit);
+        at[*axis] = Importer::clampIndex(b, at[*axis], limit);
+        Value element = tensor::ExtractOp::create(b, updates, position);
+        return {
+            tensor::InsertOp::create(b, element, carried[0], at).getResult()};
+      })[0];
   return im.out(node, 0, result, cache.dtype);
 }
 

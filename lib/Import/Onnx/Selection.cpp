@@ -19,8 +19,8 @@ Value isNonZero(ImplicitLocOpBuilder &b, Value element) {
   if (isa<FloatType>(element.getType()))
     return arith::CmpFOp::create(b, arith::CmpFPredicate::UNE, element,
                                  Importer::constant(b, element.getType(), 0));
-  return arith::CmpIOp::create(
-      b, P::ne, element, Importer::constant(b, element.getType(), 0));
+  return arith::CmpIOp::create(b, P::ne, element,
+                               Importer::constant(b, element.getType(), 0));
 }
 
 //===-- OneHot ------------------------------------------------------------===//
@@ -42,8 +42,8 @@ LogicalResult importOneHot(Importer &im, const Node &node) {
   } else {
     Value scalar = im.scalar(depthInput);
     if (!scalar || !isa<FloatType>(scalar.getType()))
-      return im.error(node) << "depth must be a number, got "
-                            << dtypeName(depthInput.dtype);
+      return im.error(node)
+             << "depth must be a number, got " << dtypeName(depthInput.dtype);
     Type type = scalar.getType();
     scalar = arith::MinimumFOp::create(
         im.b, arith::MaxNumFOp::create(im.b, scalar, im.constant(type, 0)),
@@ -86,10 +86,10 @@ LogicalResult importOneHot(Importer &im, const Node &node) {
         }
         index = toIndex(b, index, dtype);
         Value negative = compareIndex(b, P::slt, index, indexConstant(b, 0));
-        index = arith::SelectOp::create(b, negative,
-                                        addIndex(b, index, limit), index);
-        Value hot = compareIndex(b, P::eq, index,
-                                 linalg::IndexOp::create(b, *axis));
+        index = arith::SelectOp::create(b, negative, addIndex(b, index, limit),
+                                        index);
+        Value hot =
+            compareIndex(b, P::eq, index, linalg::IndexOp::create(b, *axis));
         return arith::SelectOp::create(b, hot, scalars[1], scalars[0]);
       });
   return im.out(node, 0, result, values.dtype);
@@ -105,27 +105,26 @@ LogicalResult importNonZero(Importer &im, const Node &node) {
   int64_t rank = rankOf(x);
   Type i64 = im.b.getI64Type();
   Sizes sizes = im.dims(x);
-  Value buffer =
-      im.empty({im.shape.attr(rank), im.shape.product(sizes)}, i64);
-  SmallVector<Value> result = loops(
-      im, sizes, {buffer, indexConstant(im.b, 0)},
-      [&](ImplicitLocOpBuilder &b, ValueRange at, ValueRange carried) {
-        Value element = tensor::ExtractOp::create(b, x, at);
-        return choose(
-            b, isNonZero(b, element),
-            [&](ImplicitLocOpBuilder &b) {
-              Value filled = carried[0];
-              for (int64_t i = 0; i < rank; ++i)
-                filled = tensor::InsertOp::create(
-                    b, fromIndex(b, at[i], i64), filled,
-                    ValueRange{indexConstant(b, i), carried[1]});
-              Value next = addIndex(b, carried[1], indexConstant(b, 1));
-              return SmallVector<Value>{filled, next};
-            },
-            [&](ImplicitLocOpBuilder &) {
-              return SmallVector<Value>(carried);
+  Value buffer = im.empty({im.shape.attr(rank), im.shape.product(sizes)}, i64);
+  SmallVector<Value> result =
+      loops(im, sizes, {buffer, indexConstant(im.b, 0)},
+            [&](ImplicitLocOpBuilder &b, ValueRange at, ValueRange carried) {
+              Value element = tensor::ExtractOp::create(b, x, at);
+              return choose(
+                  b, isNonZero(b, element),
+                  [&](ImplicitLocOpBuilder &b) {
+                    Value filled = carried[0];
+                    for (int64_t i = 0; i < rank; ++i)
+                      filled = tensor::InsertOp::create(
+                          b, fromIndex(b, at[i], i64), filled,
+                          ValueRange{indexConstant(b, i), carried[1]});
+                    Value next = addIndex(b, carried[1], indexConstant(b, 1));
+                    return SmallVector<Value>{filled, next};
+                  },
+                  [&](ImplicitLocOpBuilder &) {
+                    return SmallVector<Value>(carried);
+                  });
             });
-      });
   return im.out(node, 0, keepFirst(im, result[0], 1, result[1]), DType::Int64);
 }
 
@@ -159,14 +158,15 @@ LogicalResult importCompress(Importer &im, const Node &node) {
         return choose(
             b, bit,
             [&](ImplicitLocOpBuilder &b) {
-              Sizes from(rank, b.getIndexAttr(0)), strides(rank, b.getIndexAttr(1));
+              Sizes from(rank, b.getIndexAttr(0)),
+                  strides(rank, b.getIndexAttr(1));
               Sizes to = from;
               from[dim] = at[0];
               to[dim] = carried[1];
               Value row =
                   tensor::ExtractSliceOp::create(b, x, from, one, strides);
-              Value filled = tensor::InsertSliceOp::create(
-                  b, row, carried[0], to, one, strides);
+              Value filled = tensor::InsertSliceOp::create(b, row, carried[0],
+                                                           to, one, strides);
               Value next = addIndex(b, carried[1], indexConstant(b, 1));
               return SmallVector<Value>{filled, next};
             },
@@ -204,7 +204,8 @@ LogicalResult importTopK(Importer &im, const Node &node) {
   bool largest = im.getInt(node, "largest", 1) != 0;
   Sizes sizes = im.dims(x), outer = sizes, wanted = sizes;
   OpFoldResult length = sizes[*axis];
-  auto knownK = ShapeMath::constant(k), knownLength = ShapeMath::constant(length);
+  auto knownK = ShapeMath::constant(k),
+       knownLength = ShapeMath::constant(length);
   if (knownK && (*knownK < 0 || (knownLength && *knownK > *knownLength)))
     return im.error(node) << "k is " << *knownK << ", the dimension has "
                           << (knownLength ? *knownLength : -1) << " elements";
@@ -230,11 +231,9 @@ LogicalResult importTopK(Importer &im, const Node &node) {
         Value zero = indexConstant(b, 0), one = indexConstant(b, 1);
         auto elements = scf::ForOp::create(
             b, zero, steps, one, carried,
-            [&](OpBuilder &nested, Location loc, Value step,
-                ValueRange best) {
+            [&](OpBuilder &nested, Location loc, Value step, ValueRange best) {
               ImplicitLocOpBuilder b(loc, nested);
-              Value element =
-                  tensor::ExtractOp::create(b, x, rowAt(row, step));
+              Value element = tensor::ExtractOp::create(b, x, rowAt(row, step));
               Value filled = arith::MinSIOp::create(b, step, limit);
               Value last = subIndex(b, filled, one);
               auto places = scf::ForOp::create(
@@ -243,11 +242,11 @@ LogicalResult importTopK(Importer &im, const Node &node) {
                       ValueRange state) {
                     ImplicitLocOpBuilder b(loc, nested);
                     Value place = subIndex(b, last, back);
-                    Value other = tensor::ExtractOp::create(
-                        b, state[0], rowAt(row, place));
-                    Value better = largest
-                                       ? greater(b, element, other, input.dtype)
-                                       : greater(b, other, element, input.dtype);
+                    Value other = tensor::ExtractOp::create(b, state[0],
+                                                            rowAt(row, place));
+                    Value better =
+                        largest ? greater(b, element, other, input.dtype)
+                                : greater(b, other, element, input.dtype);
                     SmallVector<Value> next = choose(
                         b, better,
                         [&](ImplicitLocOpBuilder &b) {
@@ -320,8 +319,8 @@ Box readBox(ImplicitLocOpBuilder &b, Value boxes, Value batch, Value index,
   for (int k = 0; k < 2; ++k) {
     Value first = at(k), second = at(k + 2);
     if (center) {
-      Value half = arith::MulFOp::create(b, second,
-                                         Importer::constant(b, type, 0.5));
+      Value half =
+          arith::MulFOp::create(b, second, Importer::constant(b, type, 0.5));
       second = arith::AddFOp::create(b, first, half);
       first = arith::SubFOp::create(b, first, half);
     }
@@ -342,8 +341,8 @@ Value overlaps(ImplicitLocOpBuilder &b, const Box &l, const Box &r,
   for (int k = 0; k < 2; ++k) {
     Value low = arith::MaximumFOp::create(b, l.low[k], r.low[k]);
     Value high = arith::MinimumFOp::create(b, l.high[k], r.high[k]);
-    Value side = arith::MaximumFOp::create(
-        b, arith::SubFOp::create(b, high, low), zero);
+    Value side =
+        arith::MaximumFOp::create(b, arith::SubFOp::create(b, high, low), zero);
     common = common ? arith::MulFOp::create(b, common, side).getResult() : side;
   }
   Value both = arith::SubFOp::create(
@@ -402,8 +401,7 @@ LogicalResult importNonMaxSuppression(Importer &im, const Node &node) {
   Value buffer = im.empty({rows, im.shape.attr(3)}, i64);
   Value alive = im.empty(count, im.b.getI1Type());
   SmallVector<Value> result = loops(
-      im, {im.dim(scores, 0), classes},
-      {buffer, indexConstant(im.b, 0), alive},
+      im, {im.dim(scores, 0), classes}, {buffer, indexConstant(im.b, 0), alive},
       [&](ImplicitLocOpBuilder &b, ValueRange at, ValueRange carried) {
         Value zero = indexConstant(b, 0), one = indexConstant(b, 1);
         Value no = Importer::constantInt(b, b.getI1Type(), 0);
@@ -469,8 +467,7 @@ LogicalResult importNonMaxSuppression(Importer &im, const Node &node) {
                           Value struck = arith::OrIOp::create(
                               b, overlaps(b, chosen, other, iou),
                               compareIndex(b, P::eq, i, index));
-                          Value was =
-                              tensor::ExtractOp::create(b, marks[0], i);
+                          Value was = tensor::ExtractOp::create(b, marks[0], i);
                           Value bit =
                               arith::SelectOp::create(b, struck, no, was);
                           Value marked =

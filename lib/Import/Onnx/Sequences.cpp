@@ -99,9 +99,9 @@ LogicalResult importLength(Importer &im, const Node &node) {
   auto items = listOf(im, node, 0);
   if (failed(items))
     return failure();
-  return im.out(node, 0,
-                im.shadowValue(DType::Int64,
-                               {{}, {im.shape.attr(items->size())}}));
+  return im.out(
+      node, 0,
+      im.shadowValue(DType::Int64, {{}, {im.shape.attr(items->size())}}));
 }
 
 LogicalResult importConcat(Importer &im, const Node &node) {
@@ -165,8 +165,8 @@ LogicalResult importSplit(Importer &im, const Node &node) {
     }
   } else {
     if (!length)
-      return im.error(node) << "dimension " << *axis
-                            << " must be known at compile time";
+      return im.error(node)
+             << "dimension " << *axis << " must be known at compile time";
     parts.assign(*length, 1);
   }
   if (parts.size() > 100'000)
@@ -207,9 +207,9 @@ LogicalResult importMap(Importer &im, const Node &node) {
       ImportedValue value = im.in(node, k);
       if (value.sequence) {
         if (value.sequence->size() != first->size())
-          return im.error(node) << "sequences of " << first->size() << " and "
-                                << value.sequence->size()
-                                << " elements must have one length";
+          return im.error(node)
+                 << "sequences of " << first->size() << " and "
+                 << value.sequence->size() << " elements must have one length";
         value = ImportedValue((*value.sequence)[i]);
       }
       inputs.push_back(value);

@@ -152,8 +152,8 @@ static void eraseUnused(ModuleOp module) {
   module.walk<WalkOrder::PreOrder>(
       [&](Operation *op) { operations.push_back(op); });
   for (Operation *op : llvm::reverse(operations))
-    if (op != module && (isOpTriviallyDead(op) ||
-                         (isa<ObserveOp>(op) && op->use_empty())))
+    if (op != module &&
+        (isOpTriviallyDead(op) || (isa<ObserveOp>(op) && op->use_empty())))
       op->erase();
   llvm::DenseSet<StringAttr> loaded;
   module.walk([&](ml_program::GlobalLoadConstOp load) {
@@ -179,8 +179,8 @@ bool Importer::declaresEqual(const Node &node, size_t input, size_t output,
   };
   const Dimension *from = find(model.graph.inputs, node.inputs[input]),
                   *to = find(model.graph.outputs, node.outputs[output]);
-  return from && to && from->value == to->value &&
-         from->symbol == to->symbol && (from->value || !from->symbol.empty());
+  return from && to && from->value == to->value && from->symbol == to->symbol &&
+         (from->value || !from->symbol.empty());
 }
 
 LogicalResult Importer::finish() {

@@ -27,12 +27,12 @@ Value logSoftmax(Importer &im, const Node &node, Value input,
                     [&](ImplicitLocOpBuilder &b, ValueRange args) -> Value {
                       return math::LogOp::create(b, args[0]);
                     });
-  return im.elementwise(
-      node, ArrayRef<Value>{shifted, log}, element,
-      [&](ImplicitLocOpBuilder &b, ValueRange args) -> Value {
-        return castScalar(b, arith::SubFOp::create(b, args[0], args[1]),
-                          element);
-      });
+  return im.elementwise(node, ArrayRef<Value>{shifted, log}, element,
+                        [&](ImplicitLocOpBuilder &b, ValueRange args) -> Value {
+                          return castScalar(
+                              b, arith::SubFOp::create(b, args[0], args[1]),
+                              element);
+                        });
 }
 
 namespace {
@@ -111,18 +111,18 @@ LogicalResult importHardmax(Importer &im, const Node &node) {
   Value candidates = im.elementwise(
       node, ArrayRef<Value>{input, highest, at}, i64,
       [&](ImplicitLocOpBuilder &b, ValueRange args) -> Value {
-        Value isMax = arith::CmpFOp::create(b, arith::CmpFPredicate::OEQ,
-                                            castScalar(b, args[0], type),
-                                            args[1]);
+        Value isMax =
+            arith::CmpFOp::create(b, arith::CmpFPredicate::OEQ,
+                                  castScalar(b, args[0], type), args[1]);
         return arith::SelectOp::create(b, isMax, args[2],
                                        Importer::constantInt(b, i64, never));
       });
-  Value first = im.reduce(
-      candidates, *axes, /*keepDims=*/true,
-      Importer::constantInt(im.b, i64, never),
-      [&](ImplicitLocOpBuilder &b, Value acc, Value value) -> Value {
-        return arith::MinSIOp::create(b, acc, value);
-      });
+  Value first =
+      im.reduce(candidates, *axes, /*keepDims=*/true,
+                Importer::constantInt(im.b, i64, never),
+                [&](ImplicitLocOpBuilder &b, Value acc, Value value) -> Value {
+                  return arith::MinSIOp::create(b, acc, value);
+                });
   Value y = im.elementwise(
       node, ArrayRef<Value>{at, first}, element,
       [&](ImplicitLocOpBuilder &b, ValueRange args) -> Value {

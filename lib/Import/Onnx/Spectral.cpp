@@ -85,8 +85,7 @@ FailureOr<int64_t> knownScalar(Importer &im, const Node &node, size_t index,
     return fallback;
   auto value = im.constantScalar(im.in(node, index));
   if (!value)
-    return im.error(node) << "expected " << what
-                          << " known at compile time";
+    return im.error(node) << "expected " << what << " known at compile time";
   return static_cast<int64_t>(*value);
 }
 
@@ -97,9 +96,8 @@ LogicalResult importDFT(Importer &im, const Node &node) {
   if (!isFloat(input.dtype) || rank < 2)
     return im.error(node) << "expected a float tensor of rank 2 or more";
   bool attribute = im.opset(node) < 20;
-  auto axisValue =
-      attribute ? FailureOr<int64_t>(im.getInt(node, "axis", 1))
-                : knownScalar(im, node, 2, -2, "axis");
+  auto axisValue = attribute ? FailureOr<int64_t>(im.getInt(node, "axis", 1))
+                             : knownScalar(im, node, 2, -2, "axis");
   if (failed(axisValue))
     return failure();
   auto axis = im.axis(node, *axisValue, rank);
@@ -228,12 +226,12 @@ LogicalResult importSTFT(Importer &im, const Node &node) {
   }
   Value matrix = transformMatrix(im, t);
   if (window && !known)
-    matrix = alongDim(im, matrix, {window}, 0, elementOf(matrix),
-                      [](ImplicitLocOpBuilder &b, ValueRange args) -> Value {
-                        return arith::MulFOp::create(
-                            b, args[0],
-                            castScalar(b, args[1], args[0].getType()));
-                      });
+    matrix =
+        alongDim(im, matrix, {window}, 0, elementOf(matrix),
+                 [](ImplicitLocOpBuilder &b, ValueRange args) -> Value {
+                   return arith::MulFOp::create(
+                       b, args[0], castScalar(b, args[1], args[0].getType()));
+                 });
   ShapeMath &s = im.shape;
   OpFoldResult frames =
       s.add(s.floorDiv(s.sub(im.dim(x, 1), s.attr(t.length)), s.attr(*step)),
@@ -258,8 +256,7 @@ LogicalResult importSTFT(Importer &im, const Node &node) {
   c.outExprs = {batch, frame, bin};
   c.lhs = {x};
   c.rhs = {joinLastDims(im, matrix)};
-  Value y =
-      contract(im, node, c, {im.dim(x, 0), frames, s.attr(2 * t.bins)});
+  Value y = contract(im, node, c, {im.dim(x, 0), frames, s.attr(2 * t.bins)});
   y = im.reshape(y, {im.dim(x, 0), frames, s.attr(t.bins), s.attr(2)});
   return im.out(node, 0, convert(im, y, element), input.dtype);
 }
@@ -279,24 +276,22 @@ LogicalResult importWindow(
                           << " is not supported";
   OpFoldResult size = im.shape.max((*sizes)[0], im.shape.attr(0));
   bool periodic = im.getInt(node, "periodic", 1) != 0;
-  OpFoldResult period =
-      periodic ? size : im.shape.sub(size, im.shape.attr(1));
+  OpFoldResult period = periodic ? size : im.shape.sub(size, im.shape.attr(1));
   Value count = im.shape.value(period);
   Type element = im.elementType(dtype), f64 = im.b.getF64Type();
   Type i64 = im.b.getI64Type();
-  Value y = generic(
-      im, {}, {}, {size}, element,
-      [&](ImplicitLocOpBuilder &b, ValueRange) -> Value {
-        auto real = [&](Value index) -> Value {
-          return arith::SIToFPOp::create(
-              b, f64, arith::IndexCastOp::create(b, i64, index));
-        };
-        Value at = arith::MulFOp::create(
-            b, real(linalg::IndexOp::create(b, 0)),
-            Importer::constant(b, f64, 2 * std::numbers::pi));
-        Value angle = arith::DivFOp::create(b, at, real(count));
-        return castScalar(b, function(b, angle), element);
-      });
+  Value y = generic(im, {}, {}, {size}, element,
+                    [&](ImplicitLocOpBuilder &b, ValueRange) -> Value {
+                      auto real = [&](Value index) -> Value {
+                        return arith::SIToFPOp::create(
+                            b, f64, arith::IndexCastOp::create(b, i64, index));
+                      };
+                      Value at = arith::MulFOp::create(
+                          b, real(linalg::IndexOp::create(b, 0)),
+                          Importer::constant(b, f64, 2 * std::numbers::pi));
+                      Value angle = arith::DivFOp::create(b, at, real(count));
+                      return castScalar(b, function(b, angle), element);
+                    });
   return im.out(node, 0, y, dtype);
 }
 
@@ -339,12 +334,11 @@ LogicalResult importMelWeightMatrix(Importer &im, const Node &node) {
   for (int i = 0; i < 5; ++i) {
     auto known = im.constantScalar(im.in(node, i));
     if (!known)
-      return im.error(node) << "expected input " << i
-                            << " known at compile time";
+      return im.error(node)
+             << "expected input " << i << " known at compile time";
     arguments[i] = *known;
   }
-  auto [melBins, dftLength, rate, lower, upper] =
-      std::to_array(arguments);
+  auto [melBins, dftLength, rate, lower, upper] = std::to_array(arguments);
   if (im.getInt(node, "output_datatype", 1) != 1)
     return im.error(node) << "only float32 is supported as output_datatype";
   int64_t mels = static_cast<int64_t>(melBins);
@@ -359,8 +353,7 @@ LogicalResult importMelWeightMatrix(Importer &im, const Node &node) {
   double low = toMel(lower), step = (toMel(upper) - low) / (mels + 2);
   std::vector<int64_t> edges;
   for (int64_t i = 0; i < mels + 2; ++i) {
-    double hertz =
-        700 * std::expm1((i * step + low) / 2595 * std::log(10.0));
+    double hertz = 700 * std::expm1((i * step + low) / 2595 * std::log(10.0));
     double bin = std::floor((dftLength + 1) * hertz / rate);
     edges.push_back(std::clamp<int64_t>(bin, 0, bins - 1));
   }

@@ -11,33 +11,60 @@ namespace endian = llvm::support::endian;
 
 StringRef mlir::tamis::onnx::dtypeName(DType dtype) {
   switch (dtype) {
-  case DType::Undefined: return "undefined";
-  case DType::Float: return "float32";
-  case DType::UInt8: return "uint8";
-  case DType::Int8: return "int8";
-  case DType::UInt16: return "uint16";
-  case DType::Int16: return "int16";
-  case DType::Int32: return "int32";
-  case DType::Int64: return "int64";
-  case DType::String: return "string";
-  case DType::Bool: return "bool";
-  case DType::Float16: return "float16";
-  case DType::Double: return "float64";
-  case DType::UInt32: return "uint32";
-  case DType::UInt64: return "uint64";
-  case DType::Complex64: return "complex64";
-  case DType::Complex128: return "complex128";
-  case DType::BFloat16: return "bfloat16";
-  case DType::Float8E4M3FN: return "float8_e4m3fn";
-  case DType::Float8E4M3FNUZ: return "float8_e4m3fnuz";
-  case DType::Float8E5M2: return "float8_e5m2";
-  case DType::Float8E5M2FNUZ: return "float8_e5m2fnuz";
-  case DType::UInt4: return "uint4";
-  case DType::Int4: return "int4";
-  case DType::Float4E2M1: return "float4_e2m1fn";
-  case DType::Float8E8M0: return "float8_e8m0fnu";
-  case DType::UInt2: return "uint2";
-  case DType::Int2: return "int2";
+  case DType::Undefined:
+    return "undefined";
+  case DType::Float:
+    return "float32";
+  case DType::UInt8:
+    return "uint8";
+  case DType::Int8:
+    return "int8";
+  case DType::UInt16:
+    return "uint16";
+  case DType::Int16:
+    return "int16";
+  case DType::Int32:
+    return "int32";
+  case DType::Int64:
+    return "int64";
+  case DType::String:
+    return "string";
+  case DType::Bool:
+    return "bool";
+  case DType::Float16:
+    return "float16";
+  case DType::Double:
+    return "float64";
+  case DType::UInt32:
+    return "uint32";
+  case DType::UInt64:
+    return "uint64";
+  case DType::Complex64:
+    return "complex64";
+  case DType::Complex128:
+    return "complex128";
+  case DType::BFloat16:
+    return "bfloat16";
+  case DType::Float8E4M3FN:
+    return "float8_e4m3fn";
+  case DType::Float8E4M3FNUZ:
+    return "float8_e4m3fnuz";
+  case DType::Float8E5M2:
+    return "float8_e5m2";
+  case DType::Float8E5M2FNUZ:
+    return "float8_e5m2fnuz";
+  case DType::UInt4:
+    return "uint4";
+  case DType::Int4:
+    return "int4";
+  case DType::Float4E2M1:
+    return "float4_e2m1fn";
+  case DType::Float8E8M0:
+    return "float8_e8m0fnu";
+  case DType::UInt2:
+    return "uint2";
+  case DType::Int2:
+    return "int2";
   }
   return "unknown";
 }

@@ -96,8 +96,9 @@ LogicalResult importSkipNorm(Importer &im, const Node &node, bool simplified) {
     return failure();
   if (simplified && (im.wants(node, 1) || im.wants(node, 2)))
     return im.error(node) << "the statistics outputs are not supported";
-  return im.wants(node, 3) ? im.out(node, 3, convert(im, total, element), x.dtype)
-                           : success();
+  return im.wants(node, 3)
+             ? im.out(node, 3, convert(im, total, element), x.dtype)
+             : success();
 }
 
 LogicalResult importSkipLayerNorm(Importer &im, const Node &node) {
@@ -119,9 +120,9 @@ LogicalResult importSimplifiedLayerNorm(Importer &im, const Node &node) {
                           << dtypeName(x.dtype);
   if (im.wants(node, 1))
     return im.error(node) << "the statistics output is not supported";
-  Value y = rmsNormalize(im, node, input, axesFrom(*axis, rankOf(input)),
-                         im.getFloat(node, "epsilon", 1e-5f),
-                         im.tensor(node, 1));
+  Value y =
+      rmsNormalize(im, node, input, axesFrom(*axis, rankOf(input)),
+                   im.getFloat(node, "epsilon", 1e-5f), im.tensor(node, 1));
   if (!y)
     return failure();
   return im.out(node, 0, y, x.dtype);
@@ -191,8 +192,8 @@ LogicalResult importEmbedLayerNorm(Importer &im, const Node &node) {
       });
   if (!total)
     return failure();
-  Standardized s = standardize(im, node, total, {2},
-                               im.getFloat(node, "epsilon", 1e-12f));
+  Standardized s =
+      standardize(im, node, total, {2}, im.getFloat(node, "epsilon", 1e-12f));
   Value y = scaleAndShift(im, node, s.centred, s.inverse, im.tensor(node, 5),
                           im.tensor(node, 6), element);
   DType dtype = im.in(node, 2).dtype;

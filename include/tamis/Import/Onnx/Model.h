@@ -174,8 +174,8 @@ struct Function {
   StringRef overload;
   std::vector<StringRef> inputs;
   std::vector<StringRef> outputs;
-  std::vector<StringRef> attributes;  // without a default
-  std::vector<Attribute> defaults;    // with one
+  std::vector<StringRef> attributes; // without a default
+  std::vector<Attribute> defaults;   // with one
   std::vector<OperatorSet> operatorSets;
   Graph body; // nodes only
 };
