@@ -67,8 +67,7 @@ Value Calculator::tanh(Value x) {
 
 /// x p(x^2) / q(x^2), error of the fit 2^-25.7, held where it is 1. All
 /// coefficients are positive, so that nothing cancels; what is left are a few
-/// roundings, 6 units just below 1 where units are smallest. It takes a third
-/// of the operations of exact branches, and GELU is most of a row.
+/// roundings, 6 units just below 1 where units are smallest.
 Value Calculator::erf(Value x) {
   Value held = atMost(atLeast(x, -3.88), 3.88);
   Value z = mul(held, held);

@@ -42,6 +42,15 @@ def runner(path, runtime, threads=1):
     return lambda feed: session.run(None, feed)
 
 
+def compiled(path, feed):
+    """The model compiled by Tamis for the shapes of `feed`."""
+    import tamis
+    from tamis.source import Source
+
+    dims = {f"{info.name}:{axis}": feed[info.name].shape[axis] for info in Source(path).signature.inputs for axis, _ in info.open_dims}
+    return tamis.compile(path, input_dims=dims, cache="off", lazy=False)
+
+
 def reference(task):
     """Rows and figures of the float model in ONNX Runtime, kept in build/accuracy."""
     path = data.made(f"reference/{task.name}.npz")

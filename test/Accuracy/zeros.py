@@ -9,16 +9,13 @@ one core; times are the least of 40 calls, in turns with the float model.
 """
 import argparse
 import os
-import sys
 import tempfile
 import time
 
-import data
 import methods
 import run
 from tasks import TASKS
 
-sys.path.insert(0, os.path.join(data.TOP, "python"))
 PRUNE = "tamis:prune,criterion=sparsegpt,sparsity="
 DEFAULT = ["float", *(f"{PRUNE}{share}" for share in (0.5, 0.7, 0.9)), f"{PRUNE}0.5,pattern=1x4", f"{PRUNE}0.5,pattern='2:4'",
            "tamis:prune,sparsity=0.5,pattern=32x64", "tamis:quantize,weights=int7", f"{PRUNE}0.5+quantize,weights=int7",
@@ -28,11 +25,7 @@ FIGURE = {"efficientnet-lite0": "agreement", "minilm-l6-v2": "wordsim353"}  # to
 
 def compiled(path, feed):
     """(function of a feed, bytes of the library), for the shape of `feed`."""
-    import tamis
-    from tamis.source import Source
-
-    dims = {f"{info.name}:{axis}": feed[info.name].shape[axis] for info in Source(path).signature.inputs for axis, _ in info.open_dims}
-    model = tamis.compile(path, input_dims=dims, cache="off", lazy=False)
+    model = run.compiled(path, feed)
     with tempfile.NamedTemporaryFile(suffix=".so") as file:
         model.save(file.name)
         return lambda x: model.run(None, x), os.path.getsize(file.name)

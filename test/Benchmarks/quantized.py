@@ -22,7 +22,8 @@ TOP = os.path.dirname(os.path.dirname(HERE))
 sys.path[:0] = [os.path.join(TOP, "python"), os.path.join(TOP, "test", "Accuracy")]
 import methods  # noqa: E402
 import metrics  # noqa: E402
-from tamis import _tamis, benchmarking, compiler, reference  # noqa: E402
+import run  # noqa: E402
+from tamis import _tamis, benchmarking, reference  # noqa: E402
 from tamis.errors import Error  # noqa: E402
 from tasks import TASKS  # noqa: E402
 
@@ -66,15 +67,6 @@ def contestants(task, weights):
             yield engine, name, path, "float" if name == "float" else "quantized"
 
 
-def compiled(path, feeds):
-    """The model compiled for the shape of the inputs."""
-    from tamis.source import Source
-
-    dims = {f"{info.name}:{axis}": feeds[0][info.name].shape[axis]
-            for info in Source(path).signature.inputs for axis, _ in info.open_dims}
-    return compiler.compile(path, input_dims=dims, cache="off", lazy=False)
-
-
 def measure(task, weights, rounds):
     """[(engine, file, Row, SNR in dB)], Tamis first."""
     session = reference.session(task.model())
@@ -82,7 +74,7 @@ def measure(task, weights, rounds):
     wanted = _joined(session.run(None, feed)[0] for feed in feeds)
     output, engines, lines = session.get_outputs()[0].name, [], []
     for engine, name, path, kind in contestants(task, weights):
-        model = compiled(path, feeds) if engine == "tamis" else None
+        model = run.compiled(path, feeds[0]) if engine == "tamis" else None
         made, row = benchmarking.make_engine(engine, model, path, feeds, 1, kind)
         if not made:
             print(f"skipped {task.name} {name} in {engine}: {row.problem}", flush=True)
