@@ -45,6 +45,12 @@ std::unique_ptr<llvm::Module> translate(ModuleOp module,
 LogicalResult addInterface(ModuleOp source, llvm::Module &module,
                            Artifact &artifact, int64_t weightBytes);
 
+/// Aligns all frames to cache lines: vectors that registers have no room for
+/// lie there, and one that straddles lines is slow. Functions that C enters
+/// align themselves; the others, which are local, then find the stack aligned
+/// and need no register for that.
+void alignStack(llvm::Module &module);
+
 /// The JSON text `describe` returns.
 std::string describe(const Artifact &artifact);
 

@@ -199,6 +199,7 @@ LogicalResult mlir::tamis::emitArtifact(ModuleOp source,
   if (failed(
           addInterface(source, *module, *artifact, parameters.getTotalBytes())))
     return failure();
+  alignStack(*module);
   optimizeModule(*module, *machine, options.optLevel);
   artifact->workspaceBytes =
       artifact->hasDevice ? 0 : findWorkspaceBytes(*module, *artifact);

@@ -66,3 +66,12 @@ emission::translate(ModuleOp source, llvm::LLVMContext &context,
   }
   return module;
 }
+
+void emission::alignStack(llvm::Module &module) {
+  constexpr unsigned kLineBytes = 64;
+  module.setOverrideStackAlignment(kLineBytes);
+  for (llvm::Function &function : module)
+    if (!function.isDeclaration() &&
+        (!function.hasLocalLinkage() || function.hasAddressTaken()))
+      function.addFnAttr("stackrealign");
+}
