@@ -3,7 +3,8 @@
 // The generator of contraction kernels, shared by the files of this folder:
 // IndexBuilder.cpp has arithmetic and loops, PrepareNest.cpp strides and which
 // dimensions are one loop, LoopNest.cpp walks blocks, Feeders.cpp brings
-// operands to the instruction, CopyPanels.cpp panels into L1, StreamBlock.cpp
+// operands to the instruction, FarPanels.cpp lets single rows read panels side
+// by side, CopyPanels.cpp brings panels into L1, StreamBlock.cpp
 // and StreamTiles.cpp walk weights without zeros, ExpandWeights.cpp puts zeros
 // back between them, WalkBlocks.cpp steps over blocks of them, BlockTotals.cpp
 // adds the sums of blocks up, Epilogue.cpp finishes and stores. Everything is
@@ -40,6 +41,10 @@ struct Range {
 /// The columns of a block: full vectors, the last ones perhaps masked.
 struct Columns {
   int64_t vectors = 1;
+  /// Panels that they are of, as many vectors of each, and how many others lie
+  /// between two of these, plus one.
+  int64_t panels = 1;
+  OpFoldResult apart;
   OpFoldResult count;
   /// Per vector: null where all lanes exist.
   SmallVector<Value> masks;
@@ -70,6 +75,7 @@ private:
   // PrepareNest.cpp
   LogicalResult prepare();
   void prepareReductions(const FlatView &rhsView);
+  void preparePanels();
   Loop makeLoop(unsigned dim);
   static bool merge(IndexBuilder &b, Loop &outer, const Loop &inner);
   // LoopNest.cpp
@@ -92,11 +98,23 @@ private:
                      OpFoldResult lower, OpFoldResult upper);
   void emitBlock(const Place &place, int64_t rows, const Columns &columns);
 
+  // FarPanels.cpp
+  /// Panels that a block of one row holds.
+  int64_t countFar();
+  /// How far vector `j` of a block lies behind the first one.
+  OpFoldResult vectorOffset(const Columns &columns, int64_t j,
+                            OpFoldResult perColumn, OpFoldResult perPanel);
+  /// If there is one row, its blocks of panels `first` to `end`; returns the
+  /// first panel that is in none.
+  OpFoldResult emitFarPanels(const Place &place, OpFoldResult lower,
+                             OpFoldResult upper, OpFoldResult first,
+                             OpFoldResult end);
+
   // ZeroPoints.cpp
   void prepareZeroPoints();
   Value seenZero(Value zero, bool isUnsigned, int64_t offset);
   void prepareInitial(const Place &place, Columns &columns);
-  SmallVector<Value> columnTerm(const Place &place, int64_t vectors,
+  SmallVector<Value> columnTerm(const Place &place, const Columns &columns,
                                 Value zero);
 
   // Feeders.cpp
@@ -250,7 +268,8 @@ private:
   /// Extra operands, then factors.
   SmallVector<FlatView> extras;
   SmallVector<Loop> groups, rows;
-  Loop column;
+  /// One column further, and one panel.
+  Loop column, acrossPanels;
   /// Outer to inner; the last is the run, counted in elements.
   SmallVector<Loop> reductions;
   /// Packed rhs elements per reduction step, per panel; vectors of storages

@@ -162,7 +162,6 @@ mlir::tamis::findCodebook(const StorageProblem &problem, std::string &reason) {
   if (!obstacle.empty())
     return {};
   kernel::ContractOp op = problem.op;
-  kernel::PackOp pack = problem.pack;
   LookupAttrInterface lookup = findLookup(problem);
   reason = "no codebook: nothing looks such panels up";
   if (!lookup)

@@ -22,7 +22,10 @@ static constexpr int64_t kLoopedProducts = 4;
 /// Taps of a depthwise contraction that are unrolled together.
 static constexpr int64_t kUnrolledTaps = 32;
 
-int64_t Reduction::chooseWays(Emitter &e, int64_t products) {
+int64_t Reduction::chooseWays(Emitter &e, int64_t rows, int64_t vectors) {
+  // Whether a row's panel is one of several or not, its sums are the same.
+  int64_t panels = rows == 1 ? e.countFar() : 1;
+  int64_t products = rows * std::max(vectors, panels * e.op.getTile()[1]);
   auto steps = getConstantIntValue(e.reductions.back().extent);
   if (products > 3 || e.isInteger || e.dims.depthwise ||
       (e.step != 1 && !e.nOfM) || !steps || *steps < 32 || isStrict(e.op))
@@ -58,7 +61,8 @@ Value Reduction::makeOnes(int64_t begin, int64_t end) {
 Value Reduction::loadWeights(Offset rhs, int64_t j) {
   auto element = cast<MemRefType>(e.rhs.flat.getType()).getElementType();
   auto type = VectorType::get(e.lanes * e.step, element);
-  Value at = index(rhs, b.constant(j * e.lanes * e.step));
+  Value at = index(
+      rhs, e.vectorOffset(columns, j, b.constant(e.step), e.acrossPanels.rhs));
   if (e.panel)
     return vector::LoadOp::create(b, type, e.panel, at);
   // Packed panels are whole; what lies beyond unpacked columns is not ours.

@@ -205,24 +205,6 @@ void Emitter::emitPieces(Place place, OpFoldResult lower, OpFoldResult upper) {
 void Emitter::emitPanels(Place place, OpFoldResult lower, OpFoldResult upper) {
   int64_t vectors = op.getTile()[1];
   int64_t width = vectors * lanes;
-  // One panel further: packed ones follow each other, unpacked ones are
-  // `width` columns apart; out, sums and extras move by columns.
-  Loop panel = column;
-  auto byWidth = [&](OpFoldResult stride) {
-    return b.multiply(stride, b.constant(width));
-  };
-  panel.lhs = byWidth(column.lhs);
-  panel.rhs = rowStream        ? b.constant(width)
-              : op.getPacked() ? panelStride
-                               : byWidth(column.rhs);
-  panel.out = byWidth(column.out);
-  panel.sums = op.getSums() ? b.constant(width) : b.constant(0);
-  for (OpFoldResult &extra : panel.extras)
-    extra = byWidth(extra);
-  for (unsigned i = 0; i < op.getFactors().size(); ++i)
-    if (unsigned x = op.getExtras().size() + i; op.isFactorPacked(i))
-      panel.extras[x] = extras[x].strides[1];
-
   OpFoldResult full = b.divide(column.extent, width);
   OpFoldResult tail = b.remainder(column.extent, width);
   OpFoldResult end = b.minimum(panelRange.upper, full);
@@ -231,8 +213,10 @@ void Emitter::emitPanels(Place place, OpFoldResult lower, OpFoldResult upper) {
   whole.count = b.constant(width);
   whole.masks.assign(vectors, Value());
   auto walkWhole = [&] {
-    b.loop(panelRange.lower, end, 1, [&](OpFoldResult p) {
-      emitPanel(advance(place, panel, p), whole, lower, upper);
+    OpFoldResult first =
+        emitFarPanels(place, lower, upper, panelRange.lower, end);
+    b.loop(first, end, 1, [&](OpFoldResult p) {
+      emitPanel(advance(place, acrossPanels, p), whole, lower, upper);
     });
   };
   emitTileBlocks(place, whole, walkWhole);
@@ -263,7 +247,7 @@ void Emitter::emitPanels(Place place, OpFoldResult lower, OpFoldResult upper) {
     columns.masks.back() = arith::ConstantOp::create(
         b, DenseElementsAttr::get(maskType, ArrayRef<bool>(bits)));
   }
-  Place last = advance(place, panel, full);
+  Place last = advance(place, acrossPanels, full);
   emitTileBlocks(last, columns,
                  [&] { emitPanel(last, columns, lower, upper); });
 }

@@ -156,8 +156,30 @@ LogicalResult Emitter::prepare() {
         std::swap(loop, rows.back());
   column = makeLoop(dims.column);
   prepareReductions(rhs);
+  preparePanels();
   prepareZeroPoints();
   return success();
+}
+
+/// Packed panels follow each other, unpacked ones are as many columns apart as
+/// they have; out, sums and extras move by columns.
+void Emitter::preparePanels() {
+  int64_t width = op.getTile()[1] * lanes;
+  auto byWidth = [&](OpFoldResult stride) {
+    return b.multiply(stride, b.constant(width));
+  };
+  acrossPanels = column;
+  acrossPanels.lhs = byWidth(column.lhs);
+  acrossPanels.rhs = rowStream        ? b.constant(width)
+                     : op.getPacked() ? panelStride
+                                      : byWidth(column.rhs);
+  acrossPanels.out = byWidth(column.out);
+  acrossPanels.sums = op.getSums() ? b.constant(width) : b.constant(0);
+  for (OpFoldResult &extra : acrossPanels.extras)
+    extra = byWidth(extra);
+  for (unsigned i = 0; i < op.getFactors().size(); ++i)
+    if (unsigned x = op.getExtras().size() + i; op.isFactorPacked(i))
+      acrossPanels.extras[x] = extras[x].strides[1];
 }
 
 void Emitter::prepareReductions(const FlatView &rhsView) {

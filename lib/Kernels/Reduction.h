@@ -44,7 +44,7 @@ struct Reduction {
 
   Reduction(Emitter &e, const Columns &columns, int64_t rows)
       : e(e), b(e.b), columns(columns), rows(rows), source(e.lhs.flat),
-        run(e.reductions.back()), ways(chooseWays(e, rows * columns.vectors)) {
+        run(e.reductions.back()), ways(chooseWays(e, rows, columns.vectors)) {
     for (int64_t r = 0; r < rows; ++r)
       rowOffsets.push_back(b.multiply(e.rows.back().lhs, b.constant(r)));
     if (e.rhsZero)
@@ -53,7 +53,7 @@ struct Reduction {
 
   /// A few accumulators would wait for each other's latency: several partial
   /// sums, unless the policy fixes the order.
-  static int64_t chooseWays(Emitter &e, int64_t products);
+  static int64_t chooseWays(Emitter &e, int64_t rows, int64_t vectors);
 
   Value index(Offset offset, OpFoldResult more = {});
 

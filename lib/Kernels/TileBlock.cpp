@@ -52,7 +52,7 @@ struct WaitingBlock {
     for (size_t x = 0; x < e.extras.size(); ++x)
       place.extras.push_back(e.getWaiting(kExtras + static_cast<int64_t>(x)));
     if (e.isInteger)
-      columns.initial = e.columnTerm(place, columns.vectors, e.lhsZero);
+      columns.initial = e.columnTerm(place, columns, e.lhsZero);
     shared = e.loadShared(place, columns);
   }
 

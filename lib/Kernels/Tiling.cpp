@@ -56,6 +56,16 @@ SmallVector<int64_t> Tiling::getTile() const {
   return tile;
 }
 
+int64_t mlir::tamis::countFarPanels(int64_t weightBytes, int64_t l1,
+                                    int64_t panels, int64_t vectors,
+                                    int64_t maxAccumulators) {
+  constexpr int64_t kMostPanels = 4;
+  if (weightBytes <= l1)
+    return 1;
+  return std::max<int64_t>(
+      1, std::min({panels, maxAccumulators / vectors, kMostPanels}));
+}
+
 namespace {
 /// How rows and sums are cut, the bytes that have to come from behind L2 then,
 /// and the vectors that wait in the result on the way.
@@ -157,6 +167,41 @@ static CacheBlock chooseCacheBlock(const TilingProblem &problem, int64_t rows,
   return cut.getCost() < best.getCost() ? cut : best;
 }
 
+/// Cost of one reduction step of all rows of one panel.
+static double rowsCost(const TilingProblem &problem, int64_t rows,
+                       int64_t vectors) {
+  auto step = [&](int64_t r) { return stepCost(problem, r, vectors); };
+  if (!ShapedType::isDynamic(problem.rowExtent))
+    return double(problem.rowExtent / rows) * step(rows) +
+           (problem.rowExtent % rows ? step(problem.rowExtent % rows) : 0.0);
+  // The generator finishes with blocks of four rows and of one.
+  double cost = 0;
+  for (int64_t extent : kTypicalExtents) {
+    int64_t rest = extent % rows;
+    cost += double(extent / rows) * step(rows);
+    if (rows > 4)
+      cost += double(rest / 4) * step(4), rest %= 4;
+    cost += double(rest) * step(1);
+  }
+  return cost;
+}
+
+/// The same of all `wanted` vectors of columns.
+static double panelsCost(const TilingProblem &problem, int64_t rows,
+                         int64_t vectors, int64_t wanted) {
+  int64_t panels = wanted / vectors, tail = wanted % vectors;
+  double cost = tail ? rowsCost(problem, rows, tail) : 0;
+  if (problem.rowExtent == 1 && problem.outerExtent == 1) {
+    int64_t bytes =
+        wanted * problem.steps * problem.lanes * problem.weightBytes;
+    int64_t far = countFarPanels(bytes, problem.l1, panels, vectors,
+                                 problem.maxAccumulators);
+    cost += double(panels / far) * stepCost(problem, 1, far * vectors);
+    panels %= far;
+  }
+  return cost + double(panels) * rowsCost(problem, rows, vectors);
+}
+
 SmallVector<RatedTiling> mlir::tamis::rateTilings(const TilingProblem &problem,
                                                   unsigned count) {
   bool isDynamic = ShapedType::isDynamic(problem.rowExtent);
@@ -186,27 +231,7 @@ SmallVector<RatedTiling> mlir::tamis::rateTilings(const TilingProblem &problem,
       if (problem.openReduction && rows > 1 &&
           (rows + 1) * (vectors + 1) > registers)
         break;
-      double panels = double(vectorsWanted / vectors);
-      int64_t tailVectors = vectorsWanted % vectors;
-      auto rowsCost = [&](int64_t v) {
-        auto step = [&](int64_t r) { return stepCost(problem, r, v); };
-        if (!isDynamic)
-          return double(rowExtent / rows) * step(rows) +
-                 (rowExtent % rows ? step(rowExtent % rows) : 0.0);
-        // The generator finishes with blocks of four rows and of one.
-        double cost = 0;
-        for (int64_t extent : kTypicalExtents) {
-          int64_t rest = extent % rows;
-          cost += double(extent / rows) * step(rows);
-          if (rows > 4)
-            cost += double(rest / 4) * step(4), rest %= 4;
-          cost += double(rest) * step(1);
-        }
-        return cost;
-      };
-      double cost = panels * rowsCost(vectors);
-      if (tailVectors)
-        cost += rowsCost(tailVectors);
+      double cost = panelsCost(problem, rows, vectors, vectorsWanted);
       CacheBlock block = chooseCacheBlock(problem, rows, vectors);
       if (!problem.openReduction)
         cost =

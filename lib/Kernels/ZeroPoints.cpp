@@ -55,11 +55,12 @@ void Emitter::prepareZeroPoints() {
                                                                        : 0);
 }
 
-SmallVector<Value> Emitter::columnTerm(const Place &place, int64_t vectors,
+SmallVector<Value> Emitter::columnTerm(const Place &place,
+                                       const Columns &columns,
                                        Value zeroPoint) {
   auto type = VectorType::get(lanes, op.getAccumulator());
   Value zero = arith::ConstantOp::create(b, b.getZeroAttr(type));
-  SmallVector<Value> terms(vectors, zero);
+  SmallVector<Value> terms(columns.vectors, zero);
   if (!zeroPoint || !op.getSums())
     return terms;
   auto splat = [&](Value scalar) -> Value {
@@ -72,9 +73,11 @@ SmallVector<Value> Emitter::columnTerm(const Place &place, int64_t vectors,
         arith::IndexCastOp::create(b, b.getI32Type(), b.value(reducedCount));
     constantTerm = splat(arith::MulIOp::create(b, count, rhsZero));
   }
-  for (int64_t j = 0; j < vectors; ++j) {
+  for (int64_t j = 0; j < columns.vectors; ++j) {
     Value sum = vector::LoadOp::create(
-        b, type, sums.flat, b.value(b.add(place.sums, b.constant(j * lanes))));
+        b, type, sums.flat,
+        b.value(b.add(place.sums, vectorOffset(columns, j, b.constant(1),
+                                               acrossPanels.sums))));
     if (constantTerm)
       sum = arith::SubIOp::create(b, sum, constantTerm);
     terms[j] = arith::SubIOp::create(b, zero,
@@ -84,8 +87,7 @@ SmallVector<Value> Emitter::columnTerm(const Place &place, int64_t vectors,
 }
 
 void Emitter::prepareInitial(const Place &place, Columns &columns) {
-  columns.initial = columnTerm(place, columns.vectors, lhsZero);
+  columns.initial = columnTerm(place, columns, lhsZero);
   if (instruction.isTile())
-    columns.remainderInitial =
-        columnTerm(place, columns.vectors, remainderLhsZero);
+    columns.remainderInitial = columnTerm(place, columns, remainderLhsZero);
 }

@@ -198,9 +198,9 @@ class Row:
 
 
 def limit_loop(kind):
-    """The name of the machine's loop that bounds models of `kind`, the fastest it has for their products."""
+    """The name of the machine's loop that bounds models of `kind`, the fastest it has for their products ("memory": that reads)."""
     names = _tamis.limit_loops()
-    wanted = ("amx", "vnni", "maddubs") if kind == "quantized" else ("fma",)
+    wanted = {"quantized": ("amx", "vnni", "maddubs"), "memory": ("read",)}.get(kind, ("fma",))
     return next((name for start in wanted for name in names if name.startswith(start)), names[0])
 
 

@@ -51,6 +51,11 @@ struct TilingProblem {
   int64_t l2 = 1 << 20;
 };
 
+/// How many of `panels` of so many vectors a block of a single row reads side
+/// by side if all weights take `weightBytes`: one where L1 holds them.
+int64_t countFarPanels(int64_t weightBytes, int64_t l1, int64_t panels,
+                       int64_t vectors, int64_t maxAccumulators);
+
 /// What a panel of unpacked weights may take of the stack, in bytes.
 inline constexpr int64_t kMostUnpacked = 512 << 10;
 

@@ -62,7 +62,7 @@ def command(output, seconds):
     rows = [("processor", facts["cpu"]), ("architecture", facts["architecture"]), ("cores", facts["cores"]),
             ("cgroup quota", facts["quota"] or "none"), ("caches", ", ".join(f"{k} {v}" for k, v in facts["caches"].items())),
             ("features", " ".join(facts["features"]) if output.level > 0 else _short(facts["features"]))]
-    rows += [(f"limit {name}", f"{rate / 1e9:.1f} G{'FLOP' if name.startswith('fma') else 'OP'}/s, one core")
+    rows += [(f"limit {name}", f"{rate / 1e9:.1f} G{'FLOP' if name.startswith('fma') else 'B' if name == 'read' else 'OP'}/s, one core")
              for name, rate in facts["limits"].items()]
     rows += [(f"vulkan device {number}", f"{device['name']} ({device['kind']}, Vulkan {device['api']})")
              for number, device in enumerate(facts["vulkan"])]

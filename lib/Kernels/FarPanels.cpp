@@ -1,0 +1,75 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// A single row reads each weight once, so it is as fast as weights come from
+// memory, and a core's prefetchers bring several lines of addresses faster than
+// one: of 96 MiB a Zen 3 reads 16.5 GB/s in order and 21.2 GB/s at four places
+// in turns. Blocks of one row therefore hold a few panels that lie far apart;
+// those that are left over follow one by one.
+#include "Emitter.h"
+#include "mlir/Dialect/Arith/IR/Arith.h"
+#include "tamis/Kernels/Tiling.h"
+#include "tamis/Target/Target.h"
+
+using namespace mlir;
+using namespace mlir::tamis;
+using namespace mlir::tamis::kernel;
+
+int64_t Emitter::countFar() {
+  ArrayRef<int64_t> bounds = op.getBounds();
+  int64_t bytes =
+      cast<MemRefType>(op.getLhs().getType()).getElementTypeBitWidth() / 8;
+  int64_t columns = bounds[dims.column], vectors = op.getTile()[1];
+  TargetAttr target = getTarget(op);
+  if (dims.depthwise || instruction.isTile() || !target ||
+      ShapedType::isDynamic(columns))
+    return 1;
+  for (unsigned d : dims.reductions)
+    bytes = ShapedType::isDynamic(bounds[d]) ? 0 : bytes * bounds[d];
+  return countFarPanels(bytes * columns, target.getL1(),
+                        columns / (vectors * lanes), vectors,
+                        instruction.getMaxAccumulators());
+}
+
+OpFoldResult Emitter::vectorOffset(const Columns &columns, int64_t j,
+                                   OpFoldResult perColumn,
+                                   OpFoldResult perPanel) {
+  int64_t each = columns.vectors / columns.panels;
+  OpFoldResult within = b.multiply(perColumn, b.constant(j % each * lanes));
+  if (columns.panels == 1)
+    return within;
+  OpFoldResult panels = b.multiply(columns.apart, b.constant(j / each));
+  return b.add(within, b.multiply(perPanel, panels));
+}
+
+OpFoldResult Emitter::emitFarPanels(const Place &place, OpFoldResult lower,
+                                    OpFoldResult upper, OpFoldResult first,
+                                    OpFoldResult end) {
+  int64_t panels = op.getPacked() && !op.getStorage() ? countFar() : 1;
+  OpFoldResult count = b.subtract(upper, lower);
+  if (rows.size() > 1)
+    count = b.multiply(count, rows.back().extent);
+  auto known = getConstantIntValue(count);
+  if (panels == 1 || (known && *known != 1))
+    return first;
+  OpFoldResult apart = b.divide(b.subtract(end, first), panels);
+  if (!known) {
+    Value single = arith::CmpIOp::create(
+        b, arith::CmpIPredicate::eq, b.value(count), b.value(b.constant(1)));
+    apart = arith::SelectOp::create(b, single, b.value(apart),
+                                    b.value(b.constant(0)))
+                .getResult();
+  }
+  Columns columns;
+  columns.panels = panels;
+  columns.vectors = panels * op.getTile()[1];
+  columns.apart = apart;
+  columns.count = b.constant(columns.vectors * lanes);
+  columns.masks.assign(columns.vectors, Value());
+  OpFoldResult last = b.add(first, apart);
+  b.loop(first, last, 1, [&](OpFoldResult p) {
+    Place block = advance(advance(place, acrossPanels, p), cacheLoop(), lower);
+    prepareInitial(block, columns);
+    emitBlock(block, 1, columns);
+  });
+  return b.add(first, b.multiply(apart, b.constant(panels)));
+}
