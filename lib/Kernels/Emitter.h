@@ -99,13 +99,15 @@ private:
   void emitBlock(const Place &place, int64_t rows, const Columns &columns);
 
   // FarPanels.cpp
+  /// True if panels are pieces of longer lines.
+  bool readsPieces();
   /// Panels that a block of one row holds.
   int64_t countFar();
   /// How far vector `j` of a block lies behind the first one.
   OpFoldResult vectorOffset(const Columns &columns, int64_t j,
                             OpFoldResult perColumn, OpFoldResult perPanel);
-  /// If there is one row, its blocks of panels `first` to `end`; returns the
-  /// first panel that is in none.
+  /// If there are few enough rows, their blocks of panels `first` to `end`;
+  /// returns the first panel that is in none.
   OpFoldResult emitFarPanels(const Place &place, OpFoldResult lower,
                              OpFoldResult upper, OpFoldResult first,
                              OpFoldResult end);

@@ -4,7 +4,9 @@
 // memory, and a core's prefetchers bring several lines of addresses faster than
 // one: of 96 MiB a Zen 3 reads 16.5 GB/s in order and 21.2 GB/s at four places
 // in turns. Blocks of one row therefore hold a few panels that lie far apart;
-// those that are left over follow one by one.
+// those that are left over follow one by one. Panels of an operand that is read
+// where it lies are pieces of the same lines: few rows read whole lines, each
+// row for itself, instead of a piece of every line again and again.
 #include "Emitter.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "tamis/Kernels/Tiling.h"
@@ -13,6 +15,14 @@
 using namespace mlir;
 using namespace mlir::tamis;
 using namespace mlir::tamis::kernel;
+
+bool Emitter::readsPieces() {
+  if (op.getPacked() || op.getStorage() || copiesPanels() ||
+      dims.reductions.empty())
+    return false;
+  auto pitch = getConstantIntValue(reductions.back().rhs);
+  return pitch && *pitch > op.getTile()[1] * lanes;
+}
 
 int64_t Emitter::countFar() {
   ArrayRef<int64_t> bounds = op.getBounds();
@@ -23,10 +33,13 @@ int64_t Emitter::countFar() {
   if (dims.depthwise || instruction.isTile() || !target ||
       ShapedType::isDynamic(columns))
     return 1;
+  int64_t panels = columns / (vectors * lanes);
+  if (readsPieces())
+    return std::max<int64_t>(
+        1, std::min(panels, instruction.getMaxAccumulators() / vectors));
   for (unsigned d : dims.reductions)
     bytes = ShapedType::isDynamic(bounds[d]) ? 0 : bytes * bounds[d];
-  return countFarPanels(bytes * columns, target.getL1(),
-                        columns / (vectors * lanes), vectors,
+  return countFarPanels(bytes * columns, target.getL1(), panels, vectors,
                         instruction.getMaxAccumulators());
 }
 
@@ -44,20 +57,25 @@ OpFoldResult Emitter::vectorOffset(const Columns &columns, int64_t j,
 OpFoldResult Emitter::emitFarPanels(const Place &place, OpFoldResult lower,
                                     OpFoldResult upper, OpFoldResult first,
                                     OpFoldResult end) {
-  int64_t panels = op.getPacked() && !op.getStorage() ? countFar() : 1;
+  /// Rows that each read whole lines in less time than all of them pieces.
+  constexpr int64_t kFewRows = 4;
+  bool pieces = readsPieces(), packed = op.getPacked() && !op.getStorage();
+  int64_t most = pieces ? kFewRows : 1;
+  int64_t panels = pieces || packed ? countFar() : 1;
   OpFoldResult count = b.subtract(upper, lower);
   if (rows.size() > 1)
     count = b.multiply(count, rows.back().extent);
   auto known = getConstantIntValue(count);
-  if (panels == 1 || (known && *known != 1))
+  if (panels == 1 || (known && *known > most))
     return first;
   OpFoldResult apart = b.divide(b.subtract(end, first), panels);
   if (!known) {
-    Value single = arith::CmpIOp::create(
-        b, arith::CmpIPredicate::eq, b.value(count), b.value(b.constant(1)));
-    apart = arith::SelectOp::create(b, single, b.value(apart),
-                                    b.value(b.constant(0)))
-                .getResult();
+    Value few =
+        arith::CmpIOp::create(b, arith::CmpIPredicate::ule, b.value(count),
+                              b.value(b.constant(most)));
+    apart =
+        arith::SelectOp::create(b, few, b.value(apart), b.value(b.constant(0)))
+            .getResult();
   }
   Columns columns;
   columns.panels = panels;
@@ -67,9 +85,16 @@ OpFoldResult Emitter::emitFarPanels(const Place &place, OpFoldResult lower,
   columns.masks.assign(columns.vectors, Value());
   OpFoldResult last = b.add(first, apart);
   b.loop(first, last, 1, [&](OpFoldResult p) {
-    Place block = advance(advance(place, acrossPanels, p), cacheLoop(), lower);
+    Place block = advance(place, acrossPanels, p);
     prepareInitial(block, columns);
-    emitBlock(block, 1, columns);
+    b.loop(lower, upper, 1, [&](OpFoldResult i) {
+      Place row = advance(block, cacheLoop(), i);
+      if (rows.size() == 1)
+        return emitBlock(row, 1, columns);
+      b.loop(b.constant(0), rows.back().extent, 1, [&](OpFoldResult j) {
+        emitBlock(advance(row, rows.back(), j), 1, columns);
+      });
+    });
   });
   return b.add(first, b.multiply(apart, b.constant(panels)));
 }
