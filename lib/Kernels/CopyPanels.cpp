@@ -73,7 +73,7 @@ void Emitter::copyPanel(Place &place, const Columns &columns) {
                              b.getDenseI64ArrayAttr({1}),
                              b.getI64IntegerAttr(1), b.getI64IntegerAttr(1),
                              b.getI64IntegerAttr(0), UnitAttr(), UnitAttr());
-  emitPack(pack, rewriter);
+  emitPack(pack, rewriter, /*isFar=*/true);
   rewriter.eraseOp(pack);
   place.rhs = b.constant(0);
 }

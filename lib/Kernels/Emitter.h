@@ -338,8 +338,9 @@ private:
 /// `step` of which are one step.
 int64_t getTileDepth(int64_t length, int64_t step);
 
-/// Generates the loops of one tamis_kernel.pack on memrefs, in front of it.
-void emitPack(PackOp op, RewriterBase &rewriter);
+/// Generates the loops of one tamis_kernel.pack on memrefs, in front of it;
+/// what `isFar` comes from memory rather than from the operation before.
+void emitPack(PackOp op, RewriterBase &rewriter, bool isFar = false);
 
 } // namespace mlir::tamis::kernel
 

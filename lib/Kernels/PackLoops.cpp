@@ -23,8 +23,11 @@ struct PackEmitter {
   int64_t step, width;
   OpFoldResult runLength, runSteps, columns, columnStride;
 
-  PackEmitter(PackOp op, RewriterBase &rewriter)
-      : op(op), b(op.getLoc(), rewriter) {
+  /// True if the source comes from memory.
+  bool isFar;
+
+  PackEmitter(PackOp op, RewriterBase &rewriter, bool isFar)
+      : op(op), b(op.getLoc(), rewriter), isFar(isFar) {
     b.setInsertionPoint(op);
     source = flatten(b, op.getSource());
     packed = flatten(b, op.getPacked());
@@ -220,6 +223,12 @@ struct PackEmitter {
         row = vector::BitCastOp::create(b, words, row);
       rows.push_back(row);
     }
+    // Prefetchers do not see that lines of several columns are read in turns.
+    for (int64_t c = 2 * count; isFar && c < 3 * count; ++c)
+      memref::PrefetchOp::create(
+          b, source.flat,
+          b.value(b.add(from, b.multiply(columnStride, b.constant(c)))),
+          /*isWrite=*/false, /*localityHint=*/3, /*isDataCache=*/true);
     b.transpose(rows);
     for (auto [k, row] : llvm::enumerate(rows)) {
       Value value = row;
@@ -302,6 +311,6 @@ struct PackEmitter {
 
 } // namespace
 
-void kernel::emitPack(PackOp op, RewriterBase &rewriter) {
-  PackEmitter(op, rewriter).emit();
+void kernel::emitPack(PackOp op, RewriterBase &rewriter, bool isFar) {
+  PackEmitter(op, rewriter, isFar).emit();
 }

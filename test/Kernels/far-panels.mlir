@@ -24,13 +24,28 @@ module attributes {tamis.target = #tamis.target<"x86_64", ["avx2", "fma"]>} {
   // Whether there is one row is known at run time: otherwise no panel is far.
   // CHECK-LABEL: func.func @open_rows
   // CHECK: %[[ROWS:.+]] = memref.dim
-  // CHECK: %[[SINGLE:.+]] = arith.cmpi eq, %[[ROWS]], %c1
+  // CHECK: %[[SINGLE:.+]] = arith.cmpi ule, %[[ROWS]], %c1
   // CHECK: %[[APART:.+]] = arith.select %[[SINGLE]], %c2, %c0
   // CHECK: scf.for %{{.+}} = %c0 to %[[APART]] step %c1
   func.func @open_rows(%x: memref<?x640xf32>, %w: memref<1x8x640x16xf32>, %o: memref<?x128xf32>) {
     tamis_kernel.contract ins(%x, %w : memref<?x640xf32>, memref<1x8x640x16xf32>) outs(%o : memref<?x128xf32>)
       maps [#lhs, #rhs, #out] iterators ["parallel", "parallel", "reduction"] bounds [-9223372036854775808, 128, 640]
       accumulator f32 by #tamis.vector_fma<lanes = 8, fused = true> tile [4, 2, 0] {packed}
+    return
+  }
+
+  // Lines of 64 that lie as they were: up to four rows read whole ones, each for
+  // itself.
+  // CHECK-LABEL: func.func @whole_lines
+  // CHECK: %[[FEW:.+]] = arith.cmpi ule, %[[ROWS:.+]], %c4
+  // CHECK: %[[APART:.+]] = arith.select %[[FEW]], %c1, %c0
+  // CHECK: scf.for %{{.+}} = %c0 to %[[APART]] step %c1
+  // CHECK: scf.for %{{.+}} = %c0 to %[[ROWS]] step %c1
+  // CHECK: scf.for {{.+}} -> (vector<8xf32>, vector<8xf32>, vector<8xf32>, vector<8xf32>, vector<8xf32>, vector<8xf32>, vector<8xf32>, vector<8xf32>)
+  func.func @whole_lines(%x: memref<?x?xf32>, %w: memref<?x64xf32>, %o: memref<?x64xf32>) {
+    tamis_kernel.contract ins(%x, %w : memref<?x?xf32>, memref<?x64xf32>) outs(%o : memref<?x64xf32>)
+      maps [#lhs, #rhs, #out] iterators ["parallel", "parallel", "reduction"] bounds [-9223372036854775808, 64, -9223372036854775808]
+      accumulator f32 by #tamis.vector_fma<lanes = 8, fused = true> tile [4, 2, 0]
     return
   }
 
