@@ -13,10 +13,10 @@
 using namespace mlir;
 using namespace mlir::tamis;
 
-/// Instructions of a part that are worth a context of its own (about 0.04 s of
-/// the back end, of which the context is a tenth), and the most parts. The
+/// Instructions of a part that are worth a context of its own (about 0.02 s of
+/// the back end, of which the context is a fifth), and the most parts. The
 /// machine has no say: every one writes the same bytes.
-static constexpr unsigned kInstructionsOfPart = 1500;
+static constexpr unsigned kInstructionsOfPart = 700;
 static constexpr unsigned kMostParts = 8;
 
 static unsigned countParts(const llvm::Module &module) {
