@@ -54,8 +54,10 @@ void Emitter::combine(const Place &place, int64_t count, const Columns &columns,
                  b, VectorType::get(lanes, operand.getType()), operand);
     OpFoldResult offset =
         b.add(place.extras[x], b.multiply(row.extras[x], b.constant(r)));
-    offset = b.add(offset, vectorOffset(columns, j, column.extras[x],
-                                        acrossPanels.extras[x]));
+    offset = b.add(offset,
+                   vectorOffset(columns, j,
+                                b.multiply(column.extras[x], b.constant(lanes)),
+                                acrossPanels.extras[x]));
     Value mask = op.isFactorPacked(i) ? Value() : columns.masks[j];
     return value =
                loadExtra(b, extras[x], offset, column.extras[x], lanes, mask);

@@ -28,6 +28,12 @@ double mlir::tamis::priceReading(ProfileAttr profile, int64_t l2,
                             : 0;
 }
 
+double mlir::tamis::pricePanels(ProfileAttr profile, int64_t l2,
+                                double modelBytes, double bytes, double rows) {
+  double cycles = priceReading(profile, l2, modelBytes, bytes);
+  return rows == 1 ? cycles / getFact(profile, "panels.at_once") : cycles;
+}
+
 DenseProblem mlir::tamis::describeDense(ArrayRef<int64_t> bounds,
                                         AffineMap rhsMap, Type rhs,
                                         InstructionAttrInterface instruction,
@@ -62,7 +68,8 @@ double mlir::tamis::priceDense(const DenseProblem &p, int64_t rows,
   if (p.bytes > double(p.l1))
     cycles = std::max(cycles, blocks * p.bytes / fact("l2.bytes_per_cycle"));
   // The panels of one cache block of rows come from there once.
-  return std::max(cycles, priceReading(p.profile, p.l2, p.modelBytes, p.bytes));
+  return std::max(cycles, pricePanels(p.profile, p.l2, p.modelBytes, p.bytes,
+                                      p.products / p.weights));
 }
 
 double mlir::tamis::priceNibbles(const DenseProblem &p, int64_t run) {
@@ -73,7 +80,8 @@ double mlir::tamis::priceNibbles(const DenseProblem &p, int64_t run) {
   double products = p.products / vector * getCycles(p.profile, instruction) /
                     fact("dense.share");
   double sums = p.products / double(run) / lanes * fact("block_sums.combined");
-  double reading = priceReading(p.profile, p.l2, p.modelBytes, p.weights / 2);
+  double reading = pricePanels(p.profile, p.l2, p.modelBytes, p.weights / 2,
+                               p.products / p.weights);
   if (!instruction.isTile())
     return std::max(products + sums, reading);
   // A short run leaves a part of each tile idle.

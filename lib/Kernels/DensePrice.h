@@ -25,6 +25,11 @@ struct DenseProblem {
 double priceReading(ProfileAttr profile, int64_t l2, double modelBytes,
                     double bytes);
 
+/// The same of panels of fixed stride, of which a single row reads several at
+/// once.
+double pricePanels(ProfileAttr profile, int64_t l2, double modelBytes,
+                   double bytes, double rows);
+
 /// The problem of a contraction over `bounds` whose right operand, of elements
 /// `rhs`, is read through `rhsMap`.
 DenseProblem describeDense(ArrayRef<int64_t> bounds, AffineMap rhsMap, Type rhs,

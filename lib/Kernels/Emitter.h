@@ -105,7 +105,7 @@ private:
   int64_t countFar();
   /// How far vector `j` of a block lies behind the first one.
   OpFoldResult vectorOffset(const Columns &columns, int64_t j,
-                            OpFoldResult perColumn, OpFoldResult perPanel);
+                            OpFoldResult perVector, OpFoldResult perPanel);
   /// If there are few enough rows, their blocks of panels `first` to `end`;
   /// returns the first panel that is in none.
   OpFoldResult emitFarPanels(const Place &place, OpFoldResult lower,

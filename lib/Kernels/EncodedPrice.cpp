@@ -29,5 +29,6 @@ double mlir::tamis::priceEncoded(const EncodedProblem &p) {
       (blocks * p.once + double(p.rows) * p.perRow / fact("dense.share"));
   if (p.bytes > double(p.l1))
     cycles = std::max(cycles, blocks * p.bytes / fact("l2.bytes_per_cycle"));
-  return std::max(cycles, priceReading(p.profile, p.l2, p.modelBytes, p.bytes));
+  return std::max(cycles, pricePanels(p.profile, p.l2, p.modelBytes, p.bytes,
+                                      double(p.rows)));
 }

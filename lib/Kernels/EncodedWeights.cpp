@@ -14,7 +14,8 @@ using namespace mlir::tamis::kernel;
 Value Reduction::selectWeights(Offset rhs, int64_t j) {
   int64_t elements = e.nOfM.getVectorElements();
   Type element = cast<MemRefType>(e.rhs.flat.getType()).getElementType();
-  Value at = index(rhs, b.constant(j));
+  Value at =
+      index(rhs, e.vectorOffset(columns, j, b.constant(1), e.acrossPanels.rhs));
   Value values =
       vector::LoadOp::create(b, VectorType::get(elements, element), e.rhs.flat,
                              b.value(b.multiply(at, b.constant(elements))));

@@ -125,7 +125,7 @@ void Emitter::forEachSum(
       OpFoldResult row = b.multiply(rows.back().out, b.constant(r));
       body(r * columns.vectors + j,
            b.add(b.add(place.out, row),
-                 vectorOffset(columns, j, b.constant(1), acrossPanels.out)),
+                 vectorOffset(columns, j, b.constant(lanes), acrossPanels.out)),
            columns.masks[j]);
     }
 }
@@ -200,8 +200,10 @@ Value Emitter::loadExtraAt(unsigned x, const Place &place, int64_t r, int64_t j,
         b, VectorType::get(lanes, operand.getType()), operand);
   OpFoldResult offset =
       b.add(place.extras[x], b.multiply(rows.back().extras[x], b.constant(r)));
-  offset = b.add(offset, vectorOffset(columns, j, column.extras[x],
-                                      acrossPanels.extras[x]));
+  offset = b.add(offset,
+                 vectorOffset(columns, j,
+                              b.multiply(column.extras[x], b.constant(lanes)),
+                              acrossPanels.extras[x]));
   return loadExtra(b, extras[x], offset, column.extras[x], lanes,
                    columns.masks[j]);
 }
@@ -238,8 +240,9 @@ void Emitter::finish(const Place &place, int64_t count, const Columns &columns,
       }
       OpFoldResult offset =
           b.add(place.out, b.multiply(row.out, b.constant(r)));
-      Value at = b.value(b.add(
-          offset, vectorOffset(columns, j, b.constant(1), acrossPanels.out)));
+      Value at =
+          b.value(b.add(offset, vectorOffset(columns, j, b.constant(lanes),
+                                             acrossPanels.out)));
       Value target = asBytes(b, out.flat);
       if (target != out.flat)
         value = arith::ExtUIOp::create(b, VectorType::get(lanes, b.getI8Type()),

@@ -44,10 +44,10 @@ int64_t Emitter::countFar() {
 }
 
 OpFoldResult Emitter::vectorOffset(const Columns &columns, int64_t j,
-                                   OpFoldResult perColumn,
+                                   OpFoldResult perVector,
                                    OpFoldResult perPanel) {
   int64_t each = columns.vectors / columns.panels;
-  OpFoldResult within = b.multiply(perColumn, b.constant(j % each * lanes));
+  OpFoldResult within = b.multiply(perVector, b.constant(j % each));
   if (columns.panels == 1)
     return within;
   OpFoldResult panels = b.multiply(columns.apart, b.constant(j / each));
@@ -59,7 +59,8 @@ OpFoldResult Emitter::emitFarPanels(const Place &place, OpFoldResult lower,
                                     OpFoldResult end) {
   /// Rows that each read whole lines in less time than all of them pieces.
   constexpr int64_t kFewRows = 4;
-  bool pieces = readsPieces(), packed = op.getPacked() && !op.getStorage();
+  bool pieces = readsPieces(),
+       packed = op.getPacked() && (!op.getStorage() || nOfM || codebook);
   int64_t most = pieces ? kFewRows : 1;
   int64_t panels = pieces || packed ? countFar() : 1;
   OpFoldResult count = b.subtract(upper, lower);

@@ -61,8 +61,8 @@ Value Reduction::makeOnes(int64_t begin, int64_t end) {
 Value Reduction::loadWeights(Offset rhs, int64_t j) {
   auto element = cast<MemRefType>(e.rhs.flat.getType()).getElementType();
   auto type = VectorType::get(e.lanes * e.step, element);
-  Value at = index(
-      rhs, e.vectorOffset(columns, j, b.constant(e.step), e.acrossPanels.rhs));
+  Value at = index(rhs, e.vectorOffset(columns, j, b.constant(e.lanes * e.step),
+                                       e.acrossPanels.rhs));
   if (e.panel)
     return vector::LoadOp::create(b, type, e.panel, at);
   // Packed panels are whole; what lies beyond unpacked columns is not ours.

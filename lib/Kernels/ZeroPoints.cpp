@@ -76,7 +76,7 @@ SmallVector<Value> Emitter::columnTerm(const Place &place,
   for (int64_t j = 0; j < columns.vectors; ++j) {
     Value sum = vector::LoadOp::create(
         b, type, sums.flat,
-        b.value(b.add(place.sums, vectorOffset(columns, j, b.constant(1),
+        b.value(b.add(place.sums, vectorOffset(columns, j, b.constant(lanes),
                                                acrossPanels.sums))));
     if (constantTerm)
       sum = arith::SubIOp::create(b, sum, constantTerm);

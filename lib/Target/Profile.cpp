@@ -29,6 +29,8 @@ static constexpr std::pair<StringLiteral, double> kFacts[] = {
     {"memory.bytes_per_cycle", 22},
     {"dram.bytes_per_cycle", 5},
     {"l3.bytes", 32 << 20},
+    // A single row reads panels of fixed stride at several places in turns.
+    {"panels.at_once", 1.4},
     // A bitmask has to promise this much of the dense time: it takes a core
     // that
     // others disturb longer than one that waits for memory.
