@@ -46,6 +46,14 @@ public:
       }
   }
 
+  /// The floats of a word side by side; null where there are none or they lie
+  /// otherwise.
+  const float *getFloats(int64_t word) const {
+    return order.step == 1 && columnStride == 1 && floats
+               ? floats + offsets[word]
+               : nullptr;
+  }
+
   /// The most pieces that the word has in a column from `first` to `last`.
   int countMost(int64_t word, int64_t first, int64_t last) const {
     if (floats && order.step == 1) {
@@ -171,6 +179,11 @@ private:
     std::vector<int32_t> entries(places.size());
     for (int64_t word = 0, words = reader.getWords(); word < words; ++word) {
       int32_t *list = &entries[find(word, 0)];
+      if (const float *row = reader.getFloats(word); row && channels == 1) {
+        for (int64_t column = 0; column < groups; ++column)
+          list[column] += row[column] != 0;
+        continue;
+      }
       for (int64_t first = 0, end = reader.getColumns(); first < end;
            first += channels)
         *list++ +=

@@ -145,8 +145,8 @@ float SourceView::getFloat(int64_t at) const {
 }
 
 bool SourceView::isZero(int64_t at, int64_t zero, bool isUnsigned) const {
-  return isa<FloatType>(element) ? getFloat(at) == 0
-                                 : getInteger(at, isUnsigned) == zero;
+  return element.isInteger() ? getInteger(at, isUnsigned) == zero
+                             : getFloat(at) == 0;
 }
 
 int64_t SourceView::getInteger(int64_t at, bool isUnsigned) const {
