@@ -5,6 +5,7 @@
 // there, slices are views, and the kernels of both contractions read and write
 // them as they are.
 #include "BufferAccesses.h"
+#include "MaskedKeys.h"
 #include "RowChain.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/Func/IR/FuncOps.h"
@@ -163,6 +164,8 @@ struct StripEmitter {
   Strips &strips;
   StripBuffers &made;
   ImplicitLocOpBuilder b;
+  /// How many keys a strip's rows see; null where it sees all.
+  Value seen;
   /// The one strip of a task that stands for a whole buffer.
   DenseMap<Value, Value> local;
   /// Equal slices are one value: row loops tell buffers by their names.
@@ -185,13 +188,15 @@ struct StripEmitter {
   }
 
   SmallVector<unsigned> getRowDims(Operation *op);
+  unsigned getKeyDim(Operation *op);
   Value slice(Value buffer, AffineMap map, ArrayRef<unsigned> dims,
-              const Window &window);
+              unsigned key, const Window &window);
   Value slicePanels(kernel::ContractOp op, ArrayRef<unsigned> dims,
                     const Window &window);
   void emitOp(Operation *op, const Window &window);
   /// A strip of rows for each task, instead of `alloc`.
   Value makeStrip(memref::AllocOp alloc, int64_t rows, int64_t tasks);
+  void countSeen(const Window &window);
   void emit(ArrayRef<memref::AllocOp> locals);
 };
 } // namespace
@@ -209,16 +214,29 @@ SmallVector<unsigned> StripEmitter::getRowDims(Operation *op) {
   return dims;
 }
 
+/// The iteration dimension of `op` that walks what is in a row.
+unsigned StripEmitter::getKeyDim(Operation *op) {
+  auto contract = dyn_cast<kernel::ContractOp>(op);
+  return !contract ? static_cast<unsigned>(strips.rank)
+         : op == strips.second
+             ? contract.getLhsMap().getDimPosition(strips.rank)
+             : contract.getOutMap().getDimPosition(strips.rank);
+}
+
 Value StripEmitter::slice(Value buffer, AffineMap map, ArrayRef<unsigned> dims,
-                          const Window &window) {
+                          unsigned key, const Window &window) {
+  constexpr int64_t kWhole = -1, kSeen = -2;
   if (!isa<MemRefType>(buffer.getType()))
     return buffer;
   Value source = local.contains(buffer) ? local.lookup(buffer) : buffer;
-  SmallVector<int64_t> rows; // the row dimension of each axis, or -1
+  SmallVector<int64_t> rows; // the row dimension of each axis, if it has one
   for (AffineExpr expr : map.getResults()) {
     auto dim = dyn_cast<AffineDimExpr>(expr);
     const auto *it = dim ? llvm::find(dims, dim.getPosition()) : dims.end();
-    rows.push_back(it == dims.end() ? -1 : it - dims.begin());
+    bool isCut = seen && dim && dim.getPosition() == key;
+    rows.push_back(it != dims.end() ? it - dims.begin()
+                   : isCut          ? kSeen
+                                    : kWhole);
   }
   Value &known = slices[{buffer.getAsOpaquePointer(), rows}];
   if (known)
@@ -226,7 +244,9 @@ Value StripEmitter::slice(Value buffer, AffineMap map, ArrayRef<unsigned> dims,
   SmallVector<OpFoldResult> offsets(rows.size(), b.getIndexAttr(0)), sizes,
       ones(rows.size(), b.getIndexAttr(1));
   for (auto [axis, row] : llvm::enumerate(rows)) {
-    sizes.push_back(row >= 0 ? window.sizes[row] : getSize(source, axis));
+    sizes.push_back(row >= 0       ? window.sizes[row]
+                    : row == kSeen ? OpFoldResult(seen)
+                                   : getSize(source, axis));
     if (row >= 0 && source == buffer)
       offsets[axis] = window.offsets[row];
   }
@@ -260,30 +280,34 @@ Value StripEmitter::slicePanels(kernel::ContractOp op, ArrayRef<unsigned> dims,
 
 void StripEmitter::emitOp(Operation *op, const Window &window) {
   SmallVector<unsigned> dims = getRowDims(op);
+  unsigned key = getKeyDim(op);
   if (auto generic = dyn_cast<linalg::GenericOp>(op)) {
     SmallVector<Value> operands;
     for (OpOperand &operand : op->getOpOperands())
       operands.push_back(slice(operand.get(),
                                generic.getMatchingIndexingMap(&operand), dims,
-                               window));
+                               key, window));
     b.clone(*op)->setOperands(operands);
     return;
   }
   auto contract = cast<kernel::ContractOp>(op);
   SmallVector<Value> operands{
-      slice(contract.getLhs(), contract.getLhsMap(), dims, window),
+      slice(contract.getLhs(), contract.getLhsMap(), dims, key, window),
       contract.getPacked()
           ? slicePanels(contract, dims, window)
-          : slice(contract.getRhs(), contract.getRhsMap(), dims, window)};
+          : slice(contract.getRhs(), contract.getRhsMap(), dims, key, window)};
   for (auto [i, extra] : llvm::enumerate(contract.getExtras()))
-    operands.push_back(slice(extra, contract.getExtraMap(i), dims, window));
+    operands.push_back(
+        slice(extra, contract.getExtraMap(i), dims, key, window));
   operands.push_back(
-      slice(contract.getInit(), contract.getOutMap(), dims, window));
+      slice(contract.getInit(), contract.getOutMap(), dims, key, window));
   auto clone = cast<kernel::ContractOp>(b.clone(*op));
   clone->setOperands(operands);
   SmallVector<int64_t> bounds(contract.getBounds());
   for (auto [d, size] : llvm::zip_equal(dims, window.sizes))
     bounds[d] = getConstantIntValue(size).value_or(ShapedType::kDynamic);
+  if (seen)
+    bounds[key] = ShapedType::kDynamic;
   clone.setBounds(bounds);
   clone.setTasks(1);
   setStrip(clone, 0);
@@ -306,6 +330,24 @@ Value StripEmitter::makeStrip(memref::AllocOp alloc, int64_t rows,
       b, MemRefType::get(shape, alloc.getType().getElementType()), dynamic,
       alloc.getAlignmentAttr());
   return strip;
+}
+
+/// Finds what of a strip's rows nobody sees, if a mask says so.
+void StripEmitter::countSeen(const Window &window) {
+  std::optional<unsigned> mask = findMask(strips.ops, strips.rank);
+  if (!mask)
+    return;
+  kernel::ContractOp first = strips.first;
+  AffineMap map = first.getExtraMap(*mask);
+  SmallVector<unsigned> dims = getRowDims(first);
+  unsigned key = getKeyDim(first);
+  auto axisOf = [&](unsigned d) -> int64_t {
+    auto axis = map.getResultPosition(b.getAffineDimExpr(d));
+    return axis ? *axis : -1;
+  };
+  seen =
+      emitSeenKeys(b, slice(first.getExtras()[*mask], map, dims, key, window),
+                   axisOf(key), axisOf(dims.back()));
 }
 
 void StripEmitter::emit(ArrayRef<memref::AllocOp> locals) {
@@ -394,6 +436,7 @@ void StripEmitter::emit(ArrayRef<memref::AllocOp> locals) {
     window.offsets[i] = fold<arith::RemUIOp>(rest, extents[i]);
     rest = fold<arith::DivUIOp>(rest, extents[i]);
   }
+  countSeen(window);
   for (DestinationStyleOpInterface op : strips.ops)
     emitOp(op, window);
   for (DestinationStyleOpInterface op : llvm::reverse(strips.ops))

@@ -49,7 +49,8 @@ def compare(heads, feeds, open_dims=False):
     data = model(nodes, feeds[0], parameters, open_dims=open_dims)
     options = {}
     if open_dims:
-        options["input_dims"] = {"q2": width, "k2": width, "v2": width, **({"mask1": 1, "mask2": 1} if "mask" in feeds[0] else {})}
+        fixed = {"q": [2], "k": [2], "v": [2], "mask": [axis for axis in (1, 2) if "mask" in feeds[0] and feeds[0]["mask"].shape[axis] == 1]}
+        options["input_dims"] = {f"{name}{axis}": feeds[0][name].shape[axis] for name, axes in fixed.items() for axis in axes}
     for target in TARGETS:
         compiled = tamis.compile(data, cache="off", target=target, lazy=False, **options)
         assert [layer["tile"][3:] != [] for layer in compiled.report()["layers"]] == [True, True], "no strips"
@@ -69,6 +70,19 @@ def test_open_sizes():
     compare(4, feeds, open_dims=True)
     other = [feed(1, rows, length, 2, 24) for rows, length in ((5, 90), (1, 301), (40, 3))]
     compare(2, other, open_dims=True)
+
+
+def test_open_causal_masks():
+    """Strips end before the keys that none of their rows sees; one row sees a single key, one all of them."""
+    feeds = []
+    for rows, past in ((64, 0), (130, 0), (33, 50), (1, 99), (70, 3)):
+        one = feed(2, rows, rows + past, 3, 24, seed=rows)
+        seen = np.tri(rows, rows + past, past, dtype=bool)
+        seen[rows // 3] = np.arange(rows + past) == 0
+        seen[rows // 2] |= rows > 64
+        one["mask"] = np.where(seen, 0, -np.inf).astype(np.float32)[None, None].repeat(2, 0)
+        feeds.append(one)
+    compare(3, feeds, open_dims=True)
 
 
 @pytest.mark.parametrize("shape", [(1, 96, 96, 3, 32), (1, 200, 200, 1, 64)])

@@ -235,3 +235,112 @@ func.func @goes_on(%q: memref<4x90x32xf32>, %k: memref<4x32x256xf32>, %v: memref
       accumulator f32 by #tamis.vector_fma<lanes = 8, fused = true> tile [2, 4, 0, 0, 32]
   return
 }
+
+// -----
+
+#q = affine_map<(h, m, n, k) -> (h, m, k)>
+#k = affine_map<(h, m, n, k) -> (h, k, n)>
+#s = affine_map<(h, m, n, k) -> (h, m, n)>
+#mask = affine_map<(h, m, n, k) -> (m, n)>
+#all = affine_map<(h, m, n) -> (h, m, n)>
+#row = affine_map<(h, m, n) -> (h, m)>
+
+// Scores of minus infinity are weights of zero: a strip ends with the last key that one of its rows sees.
+// CHECK-LABEL: @masked
+// CHECK: %[[MASK:.*]] = memref.subview %arg3[%{{.*}}, 0] [%[[ROWS:.*]], %[[KEYS:.*]]] [1, 1]
+// CHECK: %[[SEEN:.*]] = scf.for %[[I:.*]] = %c0 to %{{.*}} step %c1 iter_args(%[[MOST:.*]] = %c0)
+// CHECK: scf.while
+// CHECK: arith.cmpi ugt, %{{.*}}, %[[MOST]]
+// CHECK: memref.load %[[MASK]]
+// CHECK: arith.cmpf oeq, %{{.*}}, %{{.*}} : f32
+// CHECK: memref.subview %arg1[%{{.*}}, 0, 0] [1, 32, %[[SEEN]]]
+// CHECK: memref.subview %arg3[%{{.*}}, 0] [%{{.*}}, %[[SEEN]]]
+// CHECK: memref.subview %{{.*}}[0, 0, 0] [1, %{{.*}}, %[[SEEN]]]
+// CHECK: tamis_kernel.contract
+// CHECK: memref.subview %arg2[%{{.*}}, 0, 0] [1, %[[SEEN]], 32]
+// CHECK: tamis_kernel.contract
+func.func @masked(%q: memref<4x?x32xf32>, %k: memref<4x32x?xf32>, %v: memref<4x?x32xf32>, %mask: memref<?x?xf32>, %r: memref<4x?xf32>, %t: memref<4x?xf32>, %o: memref<4x?x32xf32>, %m: index, %n: index) {
+  %z = arith.constant 0.0 : f32
+  %s = memref.alloc(%m, %n) : memref<4x?x?xf32>
+  tamis_kernel.contract ins(%q, %k : memref<4x?x32xf32>, memref<4x32x?xf32>) extras(%mask : memref<?x?xf32>) outs(%s : memref<4x?x?xf32>)
+      maps [#q, #k, #s, #mask] iterators ["parallel", "parallel", "parallel", "reduction"] bounds [4, -9223372036854775808, -9223372036854775808, 32]
+      accumulator f32 by #tamis.vector_fma<lanes = 8, fused = true> tile [2, 4, 0, 0, 32] epilogue {
+    ^bb0(%a: f32, %b: f32):
+      %c = arith.constant 0.125 : f32
+      %x = arith.mulf %a, %c : f32
+      %y = arith.addf %x, %b : f32
+      tamis.yield %y : f32
+    }
+  linalg.generic {indexing_maps = [#all, #row], iterator_types = ["parallel", "parallel", "reduction"]}
+      ins(%s : memref<4x?x?xf32>) outs(%r : memref<4x?xf32>) {
+  ^bb0(%a: f32, %b: f32):
+    %x = arith.maximumf %b, %a : f32
+    linalg.yield %x : f32
+  }
+  linalg.generic {indexing_maps = [#all, #row, #all], iterator_types = ["parallel", "parallel", "parallel"]}
+      ins(%s, %r : memref<4x?x?xf32>, memref<4x?xf32>) outs(%s : memref<4x?x?xf32>) {
+  ^bb0(%a: f32, %b: f32, %c: f32):
+    %x = arith.subf %a, %b : f32
+    %y = math.exp %x : f32
+    linalg.yield %y : f32
+  }
+  linalg.generic {indexing_maps = [#all, #row], iterator_types = ["parallel", "parallel", "reduction"]}
+      ins(%s : memref<4x?x?xf32>) outs(%t : memref<4x?xf32>) {
+  ^bb0(%a: f32, %b: f32):
+    %x = arith.addf %b, %a : f32
+    linalg.yield %x : f32
+  }
+  linalg.generic {indexing_maps = [#all, #row, #all], iterator_types = ["parallel", "parallel", "parallel"]}
+      ins(%s, %t : memref<4x?x?xf32>, memref<4x?xf32>) outs(%s : memref<4x?x?xf32>) {
+  ^bb0(%a: f32, %b: f32, %c: f32):
+    %e = arith.cmpf oeq, %b, %z : f32
+    %x = arith.divf %a, %b : f32
+    %y = arith.select %e, %z, %x : f32
+    linalg.yield %y : f32
+  }
+  tamis_kernel.contract ins(%s, %v : memref<4x?x?xf32>, memref<4x?x32xf32>) outs(%o : memref<4x?x32xf32>)
+      maps [#q, #k, #s] iterators ["parallel", "parallel", "parallel", "reduction"] bounds [4, -9223372036854775808, 32, -9223372036854775808]
+      accumulator f32 by #tamis.vector_fma<lanes = 8, fused = true> tile [2, 4, 0, 0, 32]
+  return
+}
+
+// -----
+
+#q = affine_map<(h, m, n, k) -> (h, m, k)>
+#k = affine_map<(h, m, n, k) -> (h, k, n)>
+#s = affine_map<(h, m, n, k) -> (h, m, n)>
+#mask = affine_map<(h, m, n, k) -> (m, n)>
+#all = affine_map<(h, m, n) -> (h, m, n)>
+#row = affine_map<(h, m, n) -> (h, m)>
+
+// A sum of the scores themselves would notice.
+// CHECK-LABEL: @noticed
+// CHECK-NOT: scf.while
+// CHECK: return
+func.func @noticed(%q: memref<4x?x32xf32>, %k: memref<4x32x?xf32>, %v: memref<4x?x32xf32>, %mask: memref<?x?xf32>, %r: memref<4x?xf32>, %o: memref<4x?x32xf32>, %m: index, %n: index) {
+  %s = memref.alloc(%m, %n) : memref<4x?x?xf32>
+  tamis_kernel.contract ins(%q, %k : memref<4x?x32xf32>, memref<4x32x?xf32>) extras(%mask : memref<?x?xf32>) outs(%s : memref<4x?x?xf32>)
+      maps [#q, #k, #s, #mask] iterators ["parallel", "parallel", "parallel", "reduction"] bounds [4, -9223372036854775808, -9223372036854775808, 32]
+      accumulator f32 by #tamis.vector_fma<lanes = 8, fused = true> tile [2, 4, 0, 0, 32] epilogue {
+    ^bb0(%a: f32, %b: f32):
+      %y = arith.addf %a, %b : f32
+      tamis.yield %y : f32
+    }
+  linalg.generic {indexing_maps = [#all, #row], iterator_types = ["parallel", "parallel", "reduction"]}
+      ins(%s : memref<4x?x?xf32>) outs(%r : memref<4x?xf32>) {
+  ^bb0(%a: f32, %b: f32):
+    %x = arith.addf %b, %a : f32
+    linalg.yield %x : f32
+  }
+  linalg.generic {indexing_maps = [#all, #row, #all], iterator_types = ["parallel", "parallel", "parallel"]}
+      ins(%s, %r : memref<4x?x?xf32>, memref<4x?xf32>) outs(%s : memref<4x?x?xf32>) {
+  ^bb0(%a: f32, %b: f32, %c: f32):
+    %x = arith.subf %a, %b : f32
+    %y = math.exp %x : f32
+    linalg.yield %y : f32
+  }
+  tamis_kernel.contract ins(%s, %v : memref<4x?x?xf32>, memref<4x?x32xf32>) outs(%o : memref<4x?x32xf32>)
+      maps [#q, #k, #s] iterators ["parallel", "parallel", "parallel", "reduction"] bounds [4, -9223372036854775808, 32, -9223372036854775808]
+      accumulator f32 by #tamis.vector_fma<lanes = 8, fused = true> tile [2, 4, 0, 0, 32]
+  return
+}
