@@ -465,7 +465,10 @@ struct FuseAttention : tamis::impl::FuseAttentionBase<FuseAttention> {
       }
       done.insert(strips.second);
       SmallVector<memref::AllocOp> locals = strips.findLocals();
-      StripEmitter(strips, made).emit(locals);
+      StripEmitter emitter(strips, made);
+      emitter.emit(locals);
+      if (emitter.seen)
+        ++numMasked;
       for (memref::AllocOp alloc : locals)
         if (alloc->use_empty())
           alloc->erase();

@@ -83,6 +83,11 @@ def FuseAttention : Pass<"tamis-fuse-attention", "::mlir::func::FuncOp"> {
     rows in between and nothing that is read later become buffers of one strip
     for each task. Strips do not depend on the number of tasks.
 
+    Where a mask is added to scores of an open number of keys and the operations
+    in between are seen to turn its minus infinity into a weight of zero that
+    changes nothing else, a strip ends with the last key that one of its rows
+    sees.
+
     Left alone, without a `strip` from then on: what cannot be moved past an
     operation in between because of a buffer that both touch.
     test/Kernels/fuse-attention.mlir
@@ -93,6 +98,7 @@ def FuseAttention : Pass<"tamis-fuse-attention", "::mlir::func::FuncOp"> {
   let statistics = [
     Statistic<"numFused", "fused", "loops over strips made">,
     Statistic<"numLocal", "local", "buffers that became one strip">,
+    Statistic<"numMasked", "masked", "loops whose strips end with their mask">,
     Statistic<"numLeft", "left", "marked contractions left as they were">];
 }
 
