@@ -43,6 +43,18 @@ def test_products_of_bytes(target, rows, depth, columns):
     assert (got == wanted).all()
 
 
+@pytest.mark.parametrize("target", BYTES)
+def test_single_rows(target):
+    """Panels at several places in turns, sums of columns with them."""
+    v, columns = Values(), 1003
+    x, w = v.integers(np.uint8, 1, 260), v.integers(np.int8, 260, columns)
+    zeros = {"xz": np.uint8(99), "wz": np.int8(3)}
+    emulated = Emulated(model(node("MatMulInteger", "x w xz wz"), {"x": x}, {"w": w, **zeros}, {"y": I32}), target)
+    assert emulated.instructions & BYTES[target]
+    got, = emulated.run([x], [np.zeros((1, columns), np.int32)])
+    assert (got == (x.astype(np.int64) - 99) @ (w.astype(np.int64) - 3)).all()
+
+
 @pytest.mark.parametrize("rows, depth, columns", SHAPES)
 def test_signed_bytes_without_a_zero_point(rows, depth, columns):
     """Tiles take them as they are, rows of the remainder offset by 128."""
