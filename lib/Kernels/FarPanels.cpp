@@ -2,8 +2,8 @@
 //
 // A single row reads each weight once, so it is as fast as weights come from
 // memory, and a core's prefetchers bring several lines of addresses faster than
-// one: of 96 MiB a Zen 3 reads 16.5 GB/s in order and 21.2 GB/s at four places
-// in turns. Blocks of one row therefore hold a few panels that lie far apart;
+// one: of 96 MiB a Zen 3 reads 15.5 GB/s in order and 22 GB/s at four places in
+// turns. Blocks of one row therefore hold a few panels that lie far apart;
 // those that are left over follow one by one. Panels of an operand that is read
 // where it lies are pieces of the same lines: few rows read whole lines, each
 // row for itself, instead of a piece of every line again and again.
