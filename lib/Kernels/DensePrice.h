@@ -25,7 +25,7 @@ struct DenseProblem {
 double priceReading(ProfileAttr profile, int64_t l2, double modelBytes,
                     double bytes);
 
-/// The same of panels of fixed stride, of which a single row reads several at
+/// The same of panels, dense or of N:M, of which a single row reads several at
 /// once.
 double pricePanels(ProfileAttr profile, int64_t l2, double modelBytes,
                    double bytes, double rows);

@@ -60,7 +60,7 @@ OpFoldResult Emitter::emitFarPanels(const Place &place, OpFoldResult lower,
   /// Rows that each read whole lines in less time than all of them pieces.
   constexpr int64_t kFewRows = 4;
   bool pieces = readsPieces(),
-       packed = op.getPacked() && (!op.getStorage() || nOfM || codebook);
+       packed = op.getPacked() && (!op.getStorage() || nOfM);
   int64_t most = pieces ? kFewRows : 1;
   int64_t panels = pieces || packed ? countFar() : 1;
   OpFoldResult count = b.subtract(upper, lower);

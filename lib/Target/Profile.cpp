@@ -29,7 +29,7 @@ static constexpr std::pair<StringLiteral, double> kFacts[] = {
     {"memory.bytes_per_cycle", 22},
     {"dram.bytes_per_cycle", 5},
     {"l3.bytes", 32 << 20},
-    // A single row reads panels of fixed stride at several places in turns.
+    // A single row reads panels, dense or of N:M, at several places in turns.
     {"panels.at_once", 1.4},
     // A bitmask has to promise this much of the dense time: it takes a core
     // that
