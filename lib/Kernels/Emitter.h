@@ -101,6 +101,8 @@ private:
   // FarPanels.cpp
   /// True if panels are pieces of longer lines.
   bool readsPieces();
+  /// The most rows of which each has blocks of its own of several panels.
+  int64_t getFewRows();
   /// Panels that a block of one row holds.
   int64_t countFar();
   /// How far vector `j` of a block lies behind the first one.

@@ -24,6 +24,11 @@ bool Emitter::readsPieces() {
   return pitch && *pitch > op.getTile()[1] * lanes;
 }
 
+int64_t Emitter::getFewRows() {
+  // So many rows each read whole lines in less time than all of them pieces.
+  return readsPieces() ? 4 : 1;
+}
+
 int64_t Emitter::countFar() {
   ArrayRef<int64_t> bounds = op.getBounds();
   int64_t bytes =
@@ -57,12 +62,9 @@ OpFoldResult Emitter::vectorOffset(const Columns &columns, int64_t j,
 OpFoldResult Emitter::emitFarPanels(const Place &place, OpFoldResult lower,
                                     OpFoldResult upper, OpFoldResult first,
                                     OpFoldResult end) {
-  /// Rows that each read whole lines in less time than all of them pieces.
-  constexpr int64_t kFewRows = 4;
-  bool pieces = readsPieces(),
-       packed = op.getPacked() && (!op.getStorage() || nOfM);
-  int64_t most = pieces ? kFewRows : 1;
-  int64_t panels = pieces || packed ? countFar() : 1;
+  bool packed = op.getPacked() && (!op.getStorage() || nOfM);
+  int64_t panels = packed || readsPieces() ? countFar() : 1;
+  int64_t most = getFewRows();
   OpFoldResult count = b.subtract(upper, lower);
   if (rows.size() > 1)
     count = b.multiply(count, rows.back().extent);

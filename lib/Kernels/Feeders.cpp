@@ -24,7 +24,7 @@ static constexpr int64_t kUnrolledTaps = 32;
 
 int64_t Reduction::chooseWays(Emitter &e, int64_t rows, int64_t vectors) {
   // Whether a row's panel is one of several or not, its sums are the same.
-  int64_t panels = rows == 1 ? e.countFar() : 1;
+  int64_t panels = rows <= e.getFewRows() ? e.countFar() : 1;
   int64_t products = rows * std::max(vectors, panels * e.op.getTile()[1]);
   auto steps = getConstantIntValue(e.reductions.back().extent);
   if (products > 3 || e.isInteger || e.dims.depthwise ||
