@@ -67,6 +67,8 @@ std::string mlir::tamis::getContractionKey(kernel::ContractOp op) {
     rhs = pack.getSource();
   else if (auto stream = rhs.getDefiningOp<kernel::PackStreamOp>())
     rhs = stream.getSource();
+  if (auto tiles = rhs.getDefiningOp<kernel::WinogradWeightsOp>())
+    rhs = tiles.getSource();
   return makeKey(op, op.getBounds(), rhs);
 }
 
@@ -124,6 +126,15 @@ std::string mlir::tamis::getBoundedName(ArrayRef<int64_t> tile, int64_t steps,
   out << " in " << steps << ", ";
   printShare(out, entries);
   out << " more";
+  return name;
+}
+
+std::string mlir::tamis::getWinogradName(ArrayRef<int64_t> tile, int64_t output,
+                                         int64_t strip) {
+  std::string name;
+  llvm::raw_string_ostream out(name);
+  out << "Winograd " << output << 'x' << output << " by " << strip << ", ";
+  printSizes(out, tile);
   return name;
 }
 

@@ -99,6 +99,9 @@ private:
   void emitBlock(const Place &place, int64_t rows, const Columns &columns);
 
   // FarPanels.cpp
+  /// True if panels come from behind L2 and few rows read each of them: the
+  /// next one is asked for meanwhile.
+  bool asksAhead();
   /// True if panels are pieces of longer lines.
   bool readsPieces();
   /// The most rows of which each has blocks of its own of several panels.

@@ -6,7 +6,9 @@
 // turns. Blocks of one row therefore hold a few panels that lie far apart;
 // those that are left over follow one by one. Panels of an operand that is read
 // where it lies are pieces of the same lines: few rows read whole lines, each
-// row for itself, instead of a piece of every line again and again.
+// row for itself, instead of a piece of every line again and again. A
+// prefetcher stops where a page ends, and a panel has few: where few rows read
+// one, they ask for the next meanwhile.
 #include "Emitter.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "tamis/Kernels/Tiling.h"
@@ -22,6 +24,26 @@ bool Emitter::readsPieces() {
     return false;
   auto pitch = getConstantIntValue(reductions.back().rhs);
   return pitch && *pitch > op.getTile()[1] * lanes;
+}
+
+bool Emitter::asksAhead() {
+  /// More rows make the first of them, which waits for memory, a small part.
+  constexpr int64_t kMostRows = 32;
+  int64_t count = 1;
+  for (unsigned d : dims.rows)
+    count = ShapedType::isDynamic(op.getBounds()[d])
+                ? kMostRows + 1
+                : count * op.getBounds()[d];
+  if (count > kMostRows)
+    return false;
+  if (!op.getPacked() || op.getStorage() || dims.depthwise ||
+      dims.reductions.size() != 1)
+    return false;
+  auto type = cast<MemRefType>(op.getRhs().getType());
+  TargetAttr target = getTarget(op);
+  return target && type.hasStaticShape() &&
+         type.getNumElements() * type.getElementTypeBitWidth() / 8 >
+             target.getL2();
 }
 
 int64_t Emitter::getFewRows() {

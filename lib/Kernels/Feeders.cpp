@@ -71,7 +71,22 @@ Value Reduction::loadWeights(Offset rhs, int64_t j) {
     return vector::MaskedLoadOp::create(b, type, e.rhs.flat, at,
                                         columns.masks[j], zero);
   }
+  if (rows > 1 && e.asksAhead())
+    askForNextPanel(rhs, j);
   return vector::LoadOp::create(b, type, e.rhs.flat, at);
+}
+
+/// Asks L2 for what the next panel has where vector `j` of this one lies.
+void Reduction::askForNextPanel(Offset rhs, int64_t j) {
+  constexpr int64_t kLine = 64;
+  auto element = cast<MemRefType>(e.rhs.flat.getType()).getElementType();
+  int64_t bytes = e.lanes * e.step * element.getIntOrFloatBitWidth() / 8;
+  if (j * bytes % kLine != 0)
+    return;
+  Value next =
+      index(rhs, b.add(e.acrossPanels.rhs, b.constant(j * e.lanes * e.step)));
+  memref::PrefetchOp::create(b, e.rhs.flat, next, /*isWrite=*/false,
+                             /*localityHint=*/2, /*isDataCache=*/true);
 }
 
 Value Reduction::readWeights(Offset rhs, int64_t j, bool upper) {

@@ -7,6 +7,7 @@
 #include "BufferAccesses.h"
 #include "MaskedKeys.h"
 #include "RowChain.h"
+#include "TaskLoop.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
@@ -369,30 +370,8 @@ void StripEmitter::emit(ArrayRef<memref::AllocOp> locals) {
   for (memref::AllocOp alloc : locals)
     makeStrip(alloc, rows, tasks);
 
-  Operation *loop;
-  Value zero = arith::ConstantIndexOp::create(b, 0), task = zero, lower = zero,
-        upper = count;
-  if (tasks > 1) {
-    auto forall =
-        scf::ForallOp::create(b, ArrayRef<OpFoldResult>{b.getIndexAttr(tasks)},
-                              ValueRange(), std::nullopt);
-    loop = forall;
-    b.setInsertionPoint(forall.getTerminator());
-    task = forall.getInductionVar(0);
-    Value share =
-        fold<arith::CeilDivUIOp>(count, OpFoldResult(b.getIndexAttr(tasks)));
-    lower = fold<arith::MinUIOp>(fold<arith::MulIOp>(task, share), count);
-    upper = fold<arith::MinUIOp>(fold<arith::AddIOp>(lower, share), count);
-  } else {
-    auto region = scf::ExecuteRegionOp::create(b, TypeRange());
-    region.setNoInline(true);
-    loop = region;
-    b.createBlock(&region.getRegion());
-    b.setInsertionPoint(scf::YieldOp::create(b));
-  }
-  loop->setAttr("tamis.kernel", b.getUnitAttr());
-  if (second.getOriginAttr())
-    loop->setAttr("origin", second.getOriginAttr());
+  auto [task, lower, upper] =
+      beginTaskLoop(b, tasks, count, second.getOriginAttr());
   for (memref::AllocOp alloc : locals) {
     Value strip = makeStrip(alloc, rows, tasks);
     auto type = cast<MemRefType>(strip.getType());

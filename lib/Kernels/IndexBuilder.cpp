@@ -77,6 +77,14 @@ OpFoldResult IndexBuilder::minimum(OpFoldResult x, OpFoldResult y) {
   return arith::MinUIOp::create(*this, value(x), value(y)).getResult();
 }
 
+void IndexBuilder::setInsertionPointToCall() {
+  Operation *scope = getInsertionBlock()->getParentOp();
+  while (isa<scf::ForOp, scf::IfOp, scf::ExecuteRegionOp>(scope))
+    scope = scope->getParentOp();
+  if (scope != getInsertionBlock()->getParentOp())
+    setInsertionPointToStart(&scope->getRegion(0).front());
+}
+
 void IndexBuilder::loop(OpFoldResult lower, OpFoldResult upper, int64_t step,
                         function_ref<void(OpFoldResult)> body) {
   auto cl = getConstantIntValue(lower), cu = getConstantIntValue(upper);

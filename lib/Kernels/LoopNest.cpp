@@ -47,13 +47,8 @@ LogicalResult Emitter::emit() {
 }
 
 void Emitter::makeScratch() {
-  // Once a call, however often a loop around the kernel comes here.
   OpBuilder::InsertionGuard guard(b);
-  Operation *scope = b.getInsertionBlock()->getParentOp();
-  while (isa<scf::ForOp, scf::IfOp, scf::ExecuteRegionOp>(scope))
-    scope = scope->getParentOp();
-  if (scope != b.getInsertionBlock()->getParentOp())
-    b.setInsertionPointToStart(&scope->getRegion(0).front());
+  b.setInsertionPointToCall();
   if (rowStream)
     return makeStream();
   if (copiesPanels() || unpacksPanels())

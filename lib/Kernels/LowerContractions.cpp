@@ -6,6 +6,7 @@
 // only run time knows how many there are, fewer than a tile's have a kernel of
 // their own, of the instruction that reads nibbles.
 #include "Emitter.h"
+#include "Winograd.h"
 #include "mlir/Dialect/AMX/AMXDialect.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/LLVMIR/LLVMDialect.h"
@@ -66,7 +67,8 @@ struct LowerContractions
     SmallVector<Operation *> ops;
     getOperation()->walk([&](Operation *op) {
       auto destination = dyn_cast<DestinationStyleOpInterface>(op);
-      if (isa<kernel::ContractOp, kernel::PackOp>(op) &&
+      if (isa<kernel::ContractOp, kernel::PackOp, kernel::WinogradInputOp,
+              kernel::WinogradOutputOp>(op) &&
           destination.hasPureBufferSemantics())
         ops.push_back(op);
     });
@@ -80,6 +82,10 @@ struct LowerContractions
     for (Operation *op : ops) {
       if (auto pack = dyn_cast<kernel::PackOp>(op))
         kernel::emitPack(pack, rewriter);
+      else if (auto input = dyn_cast<kernel::WinogradInputOp>(op))
+        kernel::emitWinogradInput(input, rewriter);
+      else if (auto output = dyn_cast<kernel::WinogradOutputOp>(op))
+        kernel::emitWinogradOutput(output, rewriter);
       else if (failed(kernel::Emitter(cast<kernel::ContractOp>(op), rewriter)
                           .emit()))
         return signalPassFailure();

@@ -9,6 +9,7 @@
 #include "BoundedPanels.h"
 #include "Encoded.h"
 #include "RowStream.h"
+#include "Winograd.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/IR/DialectResourceBlobManager.h"
 #include "mlir/IR/SymbolTable.h"
@@ -242,13 +243,17 @@ struct PackParameters : tamis::impl::PackParametersBase<PackParameters> {
   void runOnOperation() override {
     ModuleOp module = getOperation();
     SymbolTable symbols(module);
+    KnownPacks known;
+    SetVector<Operation *> sources;
+    // Before packs: they pack what is transformed.
+    module.walk([&](kernel::WinogradWeightsOp op) {
+      transform(op, symbols, known, sources);
+    });
     SmallVector<kernel::PackOp> packs;
     module.walk([&](kernel::PackOp op) {
       if (op.getPackedResult())
         packs.push_back(op);
     });
-    KnownPacks known;
-    SetVector<Operation *> sources;
     std::vector<Packing> packings;
     DenseSet<Attribute> keys;
     for (kernel::PackOp op : packs)
@@ -350,6 +355,21 @@ struct PackParameters : tamis::impl::PackParametersBase<PackParameters> {
       sources.insert(def);
     op->erase();
     ++numPacked;
+  }
+
+  void transform(kernel::WinogradWeightsOp op, SymbolTable &symbols,
+                 KnownPacks &known, SetVector<Operation *> &sources) {
+    FailureOr<SourceView> view = viewConstant(op.getSource(), symbols);
+    if (failed(view)) {
+      op.emitOpError("expected a constant source");
+      return signalPassFailure();
+    }
+    auto make = [&](auto give) -> LogicalResult {
+      std::vector<float> weights = transformWeights(op, *view);
+      give("tiles", op.getResult(), weights);
+      return success();
+    };
+    packOnce(op, op.getSource(), *view, symbols, known, sources, make);
   }
 
   void packStream(kernel::PackStreamOp op, SymbolTable &symbols,

@@ -74,6 +74,8 @@ struct Reduction {
   /// Loads weight vector `j` of a step, or of two that share bytes.
   Value loadWeights(Offset rhs, int64_t j);
 
+  void askForNextPanel(Offset rhs, int64_t j);
+
   /// The same as the register that is multiplied; of two steps that share
   /// bytes, the one in the upper halves if `upper`.
   Value readWeights(Offset rhs, int64_t j, bool upper);

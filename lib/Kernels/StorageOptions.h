@@ -89,6 +89,9 @@ SmallVector<StorageOption> findNOfM(const StorageProblem &problem,
 SmallVector<StorageOption> findCodebook(const StorageProblem &problem,
                                         std::string &reason);
 
+SmallVector<StorageOption> findWinograd(const StorageProblem &problem,
+                                        std::string &reason);
+
 /// Why the weights of `problem` cannot be panels of another storage whatever
 /// they are, as the end of a sentence; empty if they could.
 StringRef findPanelObstacle(const StorageProblem &problem);

@@ -145,6 +145,8 @@ static void populateCodegen(OpPassManager &pm, const CompileOptions &options) {
   if (options.device == DeviceKind::None) {
     pm.addNestedPass<func::FuncOp>(createFuseAttention());
     pm.addNestedPass<func::FuncOp>(createFuseWindows());
+    // After it: a loop is no member of a chain.
+    pm.addNestedPass<func::FuncOp>(createExpandWinograd());
   }
   FuseRowsOptions rows;
   rows.lanes = options.device != DeviceKind::None;

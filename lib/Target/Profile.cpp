@@ -75,6 +75,11 @@ static constexpr std::pair<StringLiteral, double> kFacts[] = {
     // more bytes than the panels, which come from memory now and then.
     {"row_stream.margin", 0.85},
     {"row_stream.larger_margin", 0.7},
+    // A vector of a place of a tile that is transformed, and what transformed
+    // windows have to promise.
+    {"winograd.moved", 5},
+    {"winograd.bytes_per_cycle", 6},
+    {"winograd.margin", 0.9},
     // Vectors of products that are worth waking a worker for: some 25 us.
     {"task.vectors", 25e3 / 0.3},
 };

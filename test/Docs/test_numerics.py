@@ -231,6 +231,24 @@ def test_float_n4():
         assert not wrong.any(), (op, x[wrong][:3], got[wrong][:3], want[wrong][:3])
 
 
+def test_float_n6():
+    rng = np.random.default_rng(11)
+    x, w = rng.standard_normal((1, 64, 16, 16)).astype(F), rng.standard_normal((64, 64, 3, 3)).astype(F)
+    convolution = [helper.make_node("Conv", ["x", "w"], ["y"])]
+    padded = x.astype(np.float64)
+    exact = sum(np.einsum("nchw,kc->nkhw", padded[:, :, i:i + 14, j:j + 14], w[:, :, i, j]) for i in range(3) for j in range(3))
+    error, plain = (np.sqrt(np.mean((run(convolution, {"x": x}, {"w": w}, strict=strict) - exact) ** 2)) for strict in (False, True))
+    assert plain < error < 5 * plain, (error, plain)
+    x[0, 0, 6, 6] = np.inf
+    reached = ~np.isfinite(run(convolution, {"x": x}, {"w": w})).all(axis=(0, 1))
+    tiles = np.zeros((14, 14), bool)
+    tiles[4:8, 4:8] = True
+    np.testing.assert_array_equal(reached, tiles)
+    windows = np.zeros((14, 14), bool)
+    windows[4:7, 4:7] = True
+    np.testing.assert_array_equal(~np.isfinite(run(convolution, {"x": x}, {"w": w}, strict=True)).all(axis=(0, 1)), windows)
+
+
 def test_float_n5():
     x = np.random.default_rng(10).standard_normal((4, 64)).astype(np.float16)
     w = np.random.default_rng(11).standard_normal((64, 16)).astype(np.float16)

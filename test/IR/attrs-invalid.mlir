@@ -232,3 +232,13 @@ func.func private @bounded_steps() attributes {a = #tamis.bounded<entries = 1, s
 
 // expected-error@+1 {{bounded expected a run above 0, got 0}}
 func.func private @bounded_run() attributes {a = #tamis.bounded<entries = 1, steps = 1, run = 0>}
+
+// -----
+
+// expected-error@+1 {{winograd expected tiles of 2 or 4 results, got 3}}
+func.func private @winograd_output() attributes {a = #tamis.winograd<output = 3, strip = 1>}
+
+// -----
+
+// expected-error@+1 {{winograd expected a strip above 0, got 0}}
+func.func private @winograd_strip() attributes {a = #tamis.winograd<output = 2, strip = 0>}

@@ -776,3 +776,77 @@ func.func @bounded_exact(%x: tensor<16x64xi8>, %p: tensor<1x2x16x64xi8>, %v: ten
     by #tamis.x86_madd<lanes = 8> tile [4, 2, 0] {lhs_unsigned, packed, storage = #tamis.bounded<entries = 3, steps = 2, run = 64>} -> tensor<16x32xi32>
   return %y : tensor<16x32xi32>
 }
+
+// -----
+
+func.func @winograd_of_other_windows(%w: tensor<32x16x5x5xf32>) {
+  // expected-error@+1 {{expected windows of 3x3, got 'tensor<32x16x5x5xf32>'}}
+  %u = tamis_kernel.winograd_weights %w output 4 column 0 channel 1 window [2, 3] : tensor<32x16x5x5xf32> -> tensor<36x16x32xf32>
+  return
+}
+
+// -----
+
+func.func @winograd_of_one_dimension_twice(%w: tensor<32x16x3x3xf32>) {
+  // expected-error@+1 {{expected each of 4 dimensions of the source once}}
+  %u = tamis_kernel.winograd_weights %w output 4 column 0 channel 0 window [2, 3] : tensor<32x16x3x3xf32> -> tensor<36x16x32xf32>
+  return
+}
+
+// -----
+
+func.func @winograd_of_another_result(%w: tensor<32x16x3x3xf32>) {
+  // expected-error@+1 {{expected a result of 'tensor<16x16x32xf32>'}}
+  %u = tamis_kernel.winograd_weights %w output 2 column 0 channel 1 window [2, 3] : tensor<32x16x3x3xf32> -> tensor<36x16x32xf32>
+  return
+}
+
+// -----
+
+func.func @winograd_tiles_of_three(%x: memref<1x30x30x16xf32>, %t: memref<25x14x16xf32>, %i: index) {
+  // expected-error@+1 {{expected tiles of 2 or 4 results, got 3}}
+  tamis_kernel.winograd_input ins(%x : memref<1x30x30x16xf32>) outs(%t : memref<25x14x16xf32>) at %i, %i output 3 by #tamis.vector_fma<lanes = 8, fused = true>
+  return
+}
+
+// -----
+
+func.func @winograd_of_other_places(%x: memref<1x30x30x16xf32>, %t: memref<16x14x16xf32>, %i: index) {
+  // expected-error@+1 {{expected tiles of float32 at 36 places, got 'memref<16x14x16xf32>'}}
+  tamis_kernel.winograd_input ins(%x : memref<1x30x30x16xf32>) outs(%t : memref<16x14x16xf32>) at %i, %i output 4 by #tamis.vector_fma<lanes = 8, fused = true>
+  return
+}
+
+// -----
+
+func.func @winograd_of_other_channels(%x: memref<1x30x30x8xf32>, %t: memref<36x14x16xf32>, %i: index) {
+  // expected-error@+1 {{expected images of 16 channels, got 'memref<1x30x30x8xf32>'}}
+  tamis_kernel.winograd_input ins(%x : memref<1x30x30x8xf32>) outs(%t : memref<36x14x16xf32>) at %i, %i output 4 by #tamis.vector_fma<lanes = 8, fused = true>
+  return
+}
+
+// -----
+
+func.func @winograd_without_room(%x: memref<1x30x30x12xf32>, %t: memref<36x14x12xf32>, %i: index) {
+  // expected-error@+1 {{expected room for whole vectors of channels of #tamis.vector_fma<lanes = 8, fused = true> in each tile, got 'memref<36x14x12xf32>'}}
+  tamis_kernel.winograd_input ins(%x : memref<1x30x30x12xf32>) outs(%t : memref<36x14x12xf32>) at %i, %i output 4 by #tamis.vector_fma<lanes = 8, fused = true>
+  return
+}
+
+// -----
+
+func.func @winograd_without_a_map(%t: memref<36x14x16xf32>, %b: memref<16xf32>, %y: memref<1x28x28x16xf32>, %i: index) {
+  // expected-error@+1 {{expected a map for each extra operand}}
+  tamis_kernel.winograd_output ins(%t : memref<36x14x16xf32>) extras(%b : memref<16xf32>) outs(%y : memref<1x28x28x16xf32>)
+      maps [] at %i, %i output 4 by #tamis.vector_fma<lanes = 8, fused = true>
+  return
+}
+
+// -----
+
+func.func @winograd_with_another_map(%t: memref<36x14x16xf32>, %b: memref<16xf32>, %y: memref<1x28x28x16xf32>, %i: index) {
+  // expected-error@+1 {{expected maps from the dimensions of the result}}
+  tamis_kernel.winograd_output ins(%t : memref<36x14x16xf32>) extras(%b : memref<16xf32>) outs(%y : memref<1x28x28x16xf32>)
+      maps [affine_map<(n, h, w) -> (w)>] at %i, %i output 4 by #tamis.vector_fma<lanes = 8, fused = true>
+  return
+}

@@ -195,3 +195,25 @@ func.func @decode(%q: tensor<4x8xi8>, %h: tensor<4x8xbf16>, %c: tensor<16xf32>, 
   %z = tamis.decode %h : tensor<4x8xbf16> -> tensor<4x8xf32>
   return %x, %y, %z : tensor<4x8xf32>, tensor<4x8xf32>, tensor<4x8xf32>
 }
+
+// CHECK-LABEL: func.func @winograd_weights
+// CHECK: tamis_kernel.winograd_weights %{{.+}} output 4 column 0 channel 1 window [2, 3] : tensor<32x16x3x3xf32> -> tensor<36x16x32xf32>
+func.func @winograd_weights(%w: tensor<32x16x3x3xf32>) -> tensor<36x16x32xf32> {
+  %u = tamis_kernel.winograd_weights %w output 4 column 0 channel 1 window [2, 3] : tensor<32x16x3x3xf32> -> tensor<36x16x32xf32>
+  return %u : tensor<36x16x32xf32>
+}
+
+// CHECK-LABEL: func.func @winograd_transforms
+// CHECK: tamis_kernel.winograd_input ins(%{{.+}} : memref<1x30x30x16xf32>) outs(%{{.+}} : memref<36x14x16xf32>) at %{{.+}}, %{{.+}} output 4 by #tamis.vector_fma<lanes = 8, fused = true>
+// CHECK: tamis_kernel.winograd_output ins(%{{.+}} : memref<36x14x16xf32>) extras(%{{.+}} : memref<16xf32>) outs(%{{.+}} : memref<1x28x28x16xf32>)
+// CHECK-SAME: maps [#{{.+}}] at %{{.+}}, %{{.+}} output 4 by #tamis.vector_fma<lanes = 8, fused = true> epilogue {
+func.func @winograd_transforms(%x: memref<1x30x30x16xf32>, %t: memref<36x14x16xf32>, %b: memref<16xf32>, %y: memref<1x28x28x16xf32>, %i: index) {
+  tamis_kernel.winograd_input ins(%x : memref<1x30x30x16xf32>) outs(%t : memref<36x14x16xf32>) at %i, %i output 4 by #tamis.vector_fma<lanes = 8, fused = true>
+  tamis_kernel.winograd_output ins(%t : memref<36x14x16xf32>) extras(%b : memref<16xf32>) outs(%y : memref<1x28x28x16xf32>)
+      maps [affine_map<(n, h, w, c) -> (c)>] at %i, %i output 4 by #tamis.vector_fma<lanes = 8, fused = true> epilogue {
+  ^bb0(%sum: f32, %v: f32):
+    %r = arith.addf %sum, %v : f32
+    tamis.yield %r : f32
+  }
+  return
+}

@@ -102,3 +102,11 @@ func.func @other_entries() -> tensor<2x4xi8> {
     : tensor<1x1x2x4xi8> -> tensor<2x4xi8>, tensor<2xi32>, tensor<2xi32>
   return %v : tensor<2x4xi8>
 }
+
+// -----
+
+func.func @tiles_of_an_activation(%w: tensor<8x8x3x3xf32>) -> tensor<16x8x8xf32> {
+  // expected-error@+1 {{expected a constant source}}
+  %u = tamis_kernel.winograd_weights %w output 2 column 0 channel 1 window [2, 3] : tensor<8x8x3x3xf32> -> tensor<16x8x8xf32>
+  return %u : tensor<16x8x8xf32>
+}

@@ -258,6 +258,15 @@ func.func @bounded() -> (tensor<1x1x2x4xi8>, tensor<1x4xi8>, tensor<1xi32>, tens
     : tensor<1x1x2x4xi8> -> tensor<1x4xi8>, tensor<1xi32>, tensor<2xi32>
   return %b, %v, %l, %s : tensor<1x1x2x4xi8>, tensor<1x4xi8>, tensor<1xi32>, tensor<2xi32>
 }
+// Of a window of nothing but its centre all places have weights of their line times those of their column: 0, 1/2, -1/2 and 0.
+// CHECK-LABEL: func.func @winograd_weights
+func.func @winograd_weights() -> tensor<16x1x1xf32> {
+  %w = arith.constant dense<[[[[0.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 0.0]]]]> : tensor<1x1x3x3xf32>
+  // CHECK: arith.constant dense<{{.+}}, {{\[}}[2.500000e-01]], {{\[}}[-2.500000e-01]], {{\[}}[0.0{{.+}}]], {{\[}}[0.0{{.+}}]], {{\[}}[-2.500000e-01]], {{\[}}[2.500000e-01]], {{.+}} : tensor<16x1x1xf32>
+  %u = tamis_kernel.winograd_weights %w output 2 column 0 channel 1 window [2, 3] : tensor<1x1x3x3xf32> -> tensor<16x1x1xf32>
+  return %u : tensor<16x1x1xf32>
+}
+
 
 // The bytes: columns 0 and 1 in the first panel, 2 and nothing in the second,
 // each less the offset, padded to four steps.

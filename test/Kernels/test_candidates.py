@@ -46,7 +46,8 @@ def test_candidates_agree(name, tmp_path):
         assert chosen["chosen"] == candidate
         np.testing.assert_allclose(got, want, rtol=0, atol=1e-5 * np.abs(want).max())
         kinds.add(candidate.split(" ")[0])
-    assert kinds - {"blocks", "bounded"} == ({"dense"} if name == "one row" else {"dense", "row"})
+    wanted = {"one row": {"dense"}, "3x3": {"dense", "row", "Winograd"}}
+    assert kinds - {"blocks", "bounded"} == wanted.get(name, {"dense", "row"})
 
 
 def test_a_choice_is_judged_by_the_faster_dense_tile():

@@ -314,6 +314,31 @@ def Tamis_CodebookAttr : Tamis_EncodedAttr<"Codebook", "codebook"> {
 
 //===-- lookups -----------------------------------------------------------===//
 
+def Tamis_WinogradAttr : Tamis_Attr<"Winograd", "winograd", [
+    DeclareAttrInterfaceMethods<StorageAttrInterface, ["getEntries", "hasPanels", "getStreams"]>]> {
+  let summary = "weights of 3x3 windows as products of transformed tiles take them";
+  let description = [{
+    Winograd's minimal filtering F(m x m, 3 x 3), `m` = `output` (Lavin and Gray,
+    "Fast Algorithms for Convolutional Neural Networks", CVPR 2016): a tile of m x m
+    results is the inverse transform of element-wise products of transformed
+    tiles of (m + 2) x (m + 2) weights and activations. Summed over channels, those are
+    (m + 2)^2 matrix products, with 9 m^2 / (m + 2)^2 times fewer
+    multiplications than windows have.
+
+    Panels are those of `tamis_kernel.pack`, a group for each place of a tile.
+    `strip` lines of tiles are computed at a time.
+
+    Example: `#tamis.winograd<output = 4, strip = 7>`
+  }];
+  let parameters = (ins "int64_t":$output, "int64_t":$strip);
+  let genVerifyDecl = 1;
+  let assemblyFormat = "`<` struct(params) `>`";
+  let extraClassDeclaration = [{
+    /// Lines, and places of a line, of a tile of weights or activations.
+    int64_t getSize() const { return getOutput() + 2; }
+  }];
+}
+
 def Tamis_X86LookupAttr : Tamis_Attr<"X86Lookup", "x86_lookup", [
     DeclareAttrInterfaceMethods<LookupAttrInterface>]> {
   let summary = "elements of a table of 16, by shuffles";

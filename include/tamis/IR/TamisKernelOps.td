@@ -240,6 +240,97 @@ def TamisKernel_EncodeOp : TamisKernel_Op<"encode", [Pure]> {
   let hasVerifier = 1;
 }
 
+def TamisKernel_WinogradWeightsOp : TamisKernel_Op<"winograd_weights", [Pure]> {
+  let summary = "transforms constant weights of 3x3 windows";
+  let description = [{
+    `result[p][channel][column]` is place `p` (line by line) of the tile that the
+    window of `column` and `channel` becomes for tiles of `output` x `output` results,
+    computed in float64. The numbers say which dimension of `source` is which.
+
+    Example:
+    ```mlir
+    %u = tamis_kernel.winograd_weights %w output 4 column 0 channel 1 window [2, 3]
+        : tensor<32x16x3x3xf32> -> tensor<36x16x32xf32>
+    ```
+  }];
+  let arguments = (ins AnyRankedTensor:$source, I64Attr:$output, I64Attr:$column,
+    I64Attr:$channel, DenseI64ArrayAttr:$window);
+  let results = (outs AnyRankedTensor:$result);
+  let assemblyFormat = [{
+    $source `output` $output `column` $column `channel` $channel `window` $window
+    attr-dict `:` type($source) `->` type($result)
+  }];
+  let hasVerifier = 1;
+}
+
+def TamisKernel_WinogradInputOp : TamisKernel_Op<"winograd_input", [
+    DestinationStyleOpInterface,
+    DeclareOpInterfaceMethods<MemoryEffectsOpInterface>]> {
+  let summary = "transforms tiles of activations";
+  let description = [{
+    `tiles[p][t]` are the channels of place `p` of the transformed tile `t`. Tiles
+    of `output` + 2 lines and places begin every `output`, from line `line` of
+    tiles of image `image` on, and go line by line. What lies outside of
+    `source` is zero; lines of tiles without a result stay as they are.
+
+    Example:
+    ```mlir
+    tamis_kernel.winograd_input ins(%x : memref<1x30x30x16xf32>) outs(%v : memref<36x14x16xf32>)
+        at %image, %line output 4 by #tamis.vector_fma<lanes = 8, fused = true>
+    ```
+  }];
+  let arguments = (ins AnyMemRef:$source, AnyMemRef:$tiles, Index:$image,
+    Index:$line, I64Attr:$output, InstructionAttrInterface:$instruction);
+  let assemblyFormat = [{
+    `ins` `(` $source `:` type($source) `)` `outs` `(` $tiles `:` type($tiles) `)`
+    `at` $image `,` $line `output` $output `by` $instruction attr-dict
+  }];
+  let hasVerifier = 1;
+  let extraClassDeclaration = [{
+    ::mlir::MutableOperandRange getDpsInitsMutable() { return getTilesMutable(); }
+  }];
+}
+
+def TamisKernel_WinogradOutputOp : TamisKernel_Op<"winograd_output", [
+    DestinationStyleOpInterface,
+    DeclareOpInterfaceMethods<MemoryEffectsOpInterface>,
+    SingleBlockImplicitTerminator<"::mlir::tamis::YieldOp">,
+    RecursiveMemoryEffects]> {
+  let summary = "transforms products of tiles back, with an epilogue";
+  let description = [{
+    The reverse of `tamis_kernel.winograd_input`: tile `t` of products becomes
+    `output` x `output` places of `init`, as far as these exist. `epilogue` is
+    that of `tamis.contract`; `indexing_maps` read the extra operands, from the
+    dimensions of `init`.
+
+    Example:
+    ```mlir
+    tamis_kernel.winograd_output ins(%m : memref<36x14x32xf32>) extras(%bias : memref<32xf32>)
+        outs(%y : memref<1x28x28x32xf32>) maps [affine_map<(n, h, w, c) -> (c)>]
+        at %image, %line output 4 by #tamis.vector_fma<lanes = 8, fused = true> epilogue {
+    ^bb0(%sum: f32, %b: f32):
+      %r = arith.addf %sum, %b : f32
+      tamis.yield %r : f32
+    }
+    ```
+  }];
+  let arguments = (ins AnyMemRef:$tiles, Variadic<AnyType>:$extras,
+    AnyMemRef:$init, Index:$image, Index:$line, AffineMapArrayAttr:$indexing_maps,
+    I64Attr:$output, InstructionAttrInterface:$instruction);
+  let regions = (region MaxSizedRegion<1>:$epilogue);
+  let assemblyFormat = [{
+    `ins` `(` $tiles `:` type($tiles) `)` (`extras` `(` $extras^ `:` type($extras) `)`)?
+    `outs` `(` $init `:` type($init) `)` `maps` $indexing_maps
+    `at` $image `,` $line `output` $output `by` $instruction attr-dict
+    (`epilogue` $epilogue^)?
+  }];
+  let hasVerifier = 1;
+  let extraClassDeclaration = [{
+    ::mlir::MutableOperandRange getDpsInitsMutable() { return getInitMutable(); }
+    bool hasEpilogue() { return !getEpilogue().empty(); }
+  }];
+}
+
 def TamisKernel_ContractOp : TamisKernel_Op<"contract", [
     AttrSizedOperandSegments, DestinationStyleOpInterface,
     DeclareOpInterfaceMethods<MemoryEffectsOpInterface>,

@@ -50,6 +50,11 @@ std::string getCodebookName(int64_t values);
 std::string getBoundedName(ArrayRef<int64_t> tile, int64_t steps,
                            double entries);
 
+/// The name of products of transformed tiles of so many results squared, so
+/// many lines of tiles at a time.
+std::string getWinogradName(ArrayRef<int64_t> tile, int64_t output,
+                            int64_t strip);
+
 /// The name of dense panels, or of an operand as it lies, with this tile.
 std::string getDenseName(ArrayRef<int64_t> tile);
 

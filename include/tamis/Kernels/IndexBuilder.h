@@ -31,6 +31,9 @@ struct IndexBuilder : ImplicitLocOpBuilder {
   void carry(OpFoldResult lower, OpFoldResult upper, int64_t step,
              SmallVectorImpl<Value> &values,
              function_ref<void(Value, SmallVectorImpl<Value> &)> body);
+  /// Goes to where memory is taken: once a call, however often a loop around
+  /// this place comes here.
+  void setInsertionPointToCall();
   /// Lanes of x and y alternately: of their half `half`, or (halves = 2) all.
   Value zip(Value x, Value y, int64_t half, int64_t halves = 1);
   /// Transposes a square of as many vectors as each has lanes.

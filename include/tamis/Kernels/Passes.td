@@ -35,7 +35,8 @@ def SelectStorage : Pass<"tamis-select-storage", "::mlir::ModuleOp"> {
     Weights of a selected contraction that are known now stay dense panels or
     become `#tamis.row_stream`, `#tamis.bitmask` or `#tamis.block_list`,
     whichever the cost model expects to be faster by a margin, so that zeros
-    never make a layer slower. The model counts cycles of the products, of
+    never make a layer slower; or, with or without zeros, those of 3x3 windows
+    `#tamis.winograd`. The model counts cycles of the products, of
     staging activations, of expanding weights, of walking lists and of bytes
     from L2, another cache or memory, with the numbers of `tamis.profile`. A
     stream that takes more bytes than the panels has to gain more. With `size`
@@ -124,6 +125,23 @@ def FuseWindows : Pass<"tamis-fuse-windows", "::mlir::func::FuncOp"> {
     Statistic<"numFused", "fused", "loops over lines made">,
     Statistic<"numLocal", "local", "buffers that became one line">,
     Statistic<"numLeft", "left", "chains left because of a buffer">];
+}
+
+def ExpandWinograd : Pass<"tamis-expand-winograd", "::mlir::func::FuncOp"> {
+  let summary = "convolutions of transformed tiles: transform, products, transform back";
+  let description = [{
+    Input: operations on buffers, before the memory plan. A contraction with
+    `#tamis.winograd` becomes one loop over strips of tiles, marked
+    `tamis.kernel`: `tamis_kernel.winograd_input`, one `tamis_kernel.contract` with a
+    group for each place of a tile, `tamis_kernel.winograd_output` with the
+    epilogue. A task has strips of its own and room for the tiles of one.
+    test/Kernels/expand-winograd.mlir
+  }];
+  let dependentDialects = ["::mlir::arith::ArithDialect",
+    "::mlir::memref::MemRefDialect", "::mlir::scf::SCFDialect",
+    "::mlir::tamis::kernel::TamisKernelDialect"];
+  let statistics = [
+    Statistic<"numExpanded", "expanded", "loops over strips made">];
 }
 
 def ReportDecisions : Pass<"tamis-report-decisions", "::mlir::ModuleOp"> {
