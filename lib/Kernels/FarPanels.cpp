@@ -36,7 +36,8 @@ bool Emitter::asksAhead() {
                 : count * op.getBounds()[d];
   if (count > kMostRows)
     return false;
-  if (!op.getPacked() || op.getStorage() || dims.depthwise ||
+  // Bytes without VNNI are multiplied more slowly than they come.
+  if (isInteger || !op.getPacked() || op.getStorage() || dims.depthwise ||
       dims.reductions.size() != 1)
     return false;
   auto type = cast<MemRefType>(op.getRhs().getType());
