@@ -8,6 +8,7 @@ import pytest
 import tamis
 from Import.oracle import Values, model, node
 from support import profiles
+from support.emulation import Emulated
 from test_row_streams import TARGETS
 
 FOLDER = tempfile.TemporaryDirectory()
@@ -138,3 +139,12 @@ def test_other_windows_stay(change):
 def test_few_channels_stay():
     layer = Layer((1, 8, 12, 12), 32)
     assert "Winograd" not in chosen(layer.compile(TARGETS[-1], 4))
+
+
+def test_vectors_of_sixteen_channels():
+    """The code of AVX-512 on any machine; by its own prices, so that the layer is one that gains."""
+    layer = Layer((1, 56, 30, 30), 40)
+    emulated = Emulated(model(layer.nodes, {"x": layer.x}, layer.parameters), "x86-64-v4")
+    assert emulated.layers[0]["storage"] == "Winograd"
+    got, = emulated.run([layer.x], [np.zeros((1, 40, 30, 30), np.float32)])
+    check(got, layer(layer.x))
