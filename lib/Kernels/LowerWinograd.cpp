@@ -166,7 +166,6 @@ struct InputEmitter : TileEmitter {
     OpFoldResult to = b.multiply(t, tiles.strides[1]);
     auto masks = VectorType::get(lanes, b.getI1Type());
     Type element = cast<MemRefType>(source.flat.getType()).getElementType();
-    auto type = VectorType::get(lanes, element);
     auto exists = [&](Value first, int64_t i, int64_t extent) -> Value {
       return arith::CmpIOp::create(b, arith::CmpIPredicate::ult,
                                    b.value(b.add(first, b.constant(i))),
@@ -181,24 +180,20 @@ struct InputEmitter : TileEmitter {
       SmallVector<Value> square;
       for (int64_t i = 0; i < size; ++i)
         for (int64_t j = 0; j < size; ++j) {
-          OpFoldResult at =
-              b.add(b.add(b.add(from, c),
-                          b.multiply(b.constant(i), source.strides[1])),
+          OpFoldResult place =
+              b.add(b.multiply(b.constant(i), source.strides[1]),
                     b.multiply(b.constant(j), source.strides[2]));
-          Value loaded, mask = lanesMask;
+          OpFoldResult at =
+              b.add(b.add(from, b.multiply(c, source.strides[3])), place);
+          Value mask = lanesMask;
           if (ends) {
             Value exists = vector::BroadcastOp::create(
                 b, masks, arith::AndIOp::create(b, lines[i], places[j]));
             mask = mask ? arith::AndIOp::create(b, mask, exists).getResult()
                         : exists;
           }
-          if (mask) {
-            Value zero = arith::ConstantOp::create(b, b.getZeroAttr(type));
-            loaded = vector::MaskedLoadOp::create(b, type, source.flat,
-                                                  b.value(at), mask, zero);
-          } else {
-            loaded = vector::LoadOp::create(b, type, source.flat, b.value(at));
-          }
+          Value loaded =
+              loadExtra(b, source, at, source.strides[3], lanes, mask);
           if (!element.isF32())
             loaded = arith::ExtFOp::create(b, getVector(), loaded);
           square.push_back(loaded);

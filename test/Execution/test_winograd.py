@@ -148,3 +148,14 @@ def test_vectors_of_sixteen_channels():
     assert emulated.layers[0]["storage"] == "Winograd"
     got, = emulated.run([layer.x], [np.zeros((1, 40, 30, 30), np.float32)])
     check(got, layer(layer.x))
+
+
+def test_channels_that_do_not_lie_side_by_side():
+    """Every second one of an image."""
+    layer = Layer((1, 32, 10, 10), 16)
+    layer.parameters["w"] = np.ascontiguousarray(layer.parameters["w"][:, :16])
+    layer.parameters.update(start=np.array([0]), end=np.array([32]), axis=np.array([1]), step=np.array([2]))
+    layer.nodes = [node("Slice", "x start end axis step", "0"), node("Conv", "0 w b", "y", pads=[1, 1, 1, 1])]
+    compiled = layer.compile(TARGETS[-1], 4)
+    assert chosen(compiled).startswith("Winograd")
+    check(compiled.run(None, {"x": layer.x})[0], layer(layer.x[:, ::2]))
