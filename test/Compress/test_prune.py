@@ -276,7 +276,7 @@ def test_auto_knows_every_storage(target, zeros, finer, rows, found):
 
 
 def test_auto_sees_windows():
-    """A convolution of 3x3: its blocks lie within the channels of one tap."""
+    """A convolution of 3x3: its blocks lie within the channels of one tap. Without zeros its tiles are transformed."""
     mask = drawn(32, 64, 0.75, 6)[:, :128]
     taps = np.stack([mask.T] * 9, 1)  # channels, taps, inputs
     weight = (values(4, *taps.shape) * np.where(taps, 0.01, 1)).astype(np.float32)
@@ -285,7 +285,7 @@ def test_auto_sees_windows():
     session = prune(made, "pattern=32x64 sparsity=0.75 scope=time protect=false target=x86-64-v3 include=first")
     told, = (r["reason"] for r in session.delta()["report"] if "us are predicted" in r.get("reason", ""))
     then, before = (float(t) for t in re.match(r"([\d.]+) of ([\d.e+]+) us", told).groups())
-    assert then < 0.35 * before, told
+    assert then < 0.5 * before, told
 
 
 @pytest.mark.parametrize("target, rows, size, pattern", [
