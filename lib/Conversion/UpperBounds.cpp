@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// Interval arithmetic from above: sizes are never negative.
+// Interval arithmetic. Both ends count: what is subtracted, or multiplied by a
+// negative number, is largest where it is least.
 #include "tamis/Conversion/UpperBounds.h"
 #include "mlir/Dialect/Affine/IR/AffineOps.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
@@ -11,130 +12,202 @@
 using namespace mlir;
 using namespace mlir::tamis;
 
-std::optional<int64_t> UpperBounds::get(Value value) {
-  if (auto constant = getConstantIntValue(value))
-    return constant;
-  auto [it, inserted] = known.try_emplace(value, std::nullopt);
-  if (!inserted)
-    return it->second;
-  std::optional<int64_t> bound = compute(value);
-  known[value] = bound;
-  return bound;
+namespace {
+
+using Bound = std::optional<int64_t>;
+
+/// `fn` of two ends, unless one is unknown or the result does not fit.
+template <typename Fn>
+Bound combine(Fn fn, Bound a, Bound b) {
+  int64_t result;
+  return a && b && !fn(*a, *b, result) ? Bound(result) : std::nullopt;
 }
 
-std::optional<int64_t> UpperBounds::compute(Value value) {
+Bound greater(Bound a, Bound b) {
+  return a && b ? std::max(*a, *b) : (a ? a : b);
+}
+Bound lesser(Bound a, Bound b) {
+  return a && b ? std::min(*a, *b) : (a ? a : b);
+}
+
+Interval unite(Interval a, Interval b) {
+  return {a.low && b.low ? lesser(a.low, b.low) : std::nullopt,
+          a.high && b.high ? greater(a.high, b.high) : std::nullopt};
+}
+
+Interval minimum(Interval a, Interval b) {
+  return {unite(a, b).low, lesser(a.high, b.high)};
+}
+
+Interval maximum(Interval a, Interval b) {
+  return {greater(a.low, b.low), unite(a, b).high};
+}
+
+Interval add(Interval a, Interval b) {
+  return {combine(llvm::AddOverflow<int64_t>, a.low, b.low),
+          combine(llvm::AddOverflow<int64_t>, a.high, b.high)};
+}
+
+Interval subtract(Interval a, Interval b) {
+  return {combine(llvm::SubOverflow<int64_t>, a.low, b.high),
+          combine(llvm::SubOverflow<int64_t>, a.high, b.low)};
+}
+
+Interval multiply(Interval a, Interval b) {
+  auto product = [](Bound x, Bound y) {
+    return combine(llvm::MulOverflow<int64_t>, x, y);
+  };
+  // Where no factor is negative, an unknown end concerns its own side only.
+  if (a.low.value_or(-1) >= 0 && b.low.value_or(-1) >= 0)
+    return {product(a.low, b.low), product(a.high, b.high)};
+  auto point = [&](Bound x, Bound y) {
+    return Interval{product(x, y), product(x, y)};
+  };
+  return unite(unite(point(a.low, b.low), point(a.low, b.high)),
+               unite(point(a.high, b.low), point(a.high, b.high)));
+}
+
+/// A quotient, however it is rounded: `round` of an end.
+Interval divide(Interval a, Interval b, int64_t (*round)(int64_t, int64_t)) {
+  Interval result;
+  if (b.low && b.low == b.high && *b.low > 0) {
+    if (a.low)
+      result.low = round(*a.low, *b.low);
+    if (a.high)
+      result.high = round(*a.high, *b.low);
+  } else if (b.low.value_or(0) > 0 || a.low.value_or(-1) >= 0) {
+    // By whole numbers, which only lower it.
+    if (a.high)
+      result.high = std::max<int64_t>(*a.high, 0);
+    if (b.low.value_or(0) > 0 && a.low)
+      result.low = std::min<int64_t>(*a.low, 0);
+  }
+  return result;
+}
+
+int64_t truncated(int64_t a, int64_t b) { return a / b; }
+
+} // namespace
+
+Interval UpperBounds::getInterval(Value value) {
+  if (auto constant = getConstantIntValue(value))
+    return {constant, constant};
+  auto [it, inserted] = known.try_emplace(value, Interval());
   Operation *op = value.getDefiningOp();
-  if (!op)
-    return std::nullopt;
+  if (!inserted || !op)
+    return it->second;
+  Interval interval = compute(op);
+  known[value] = interval;
+  return interval;
+}
+
+Interval UpperBounds::compute(Operation *op) {
   if (auto dim = dyn_cast<memref::DimOp>(op))
     return fromArgument(dim);
   if (auto apply = dyn_cast<affine::AffineApplyOp>(op))
-    return fromMap(apply.getAffineMap().getResult(0),
-                   apply.getAffineMap().getNumDims(), apply.getMapOperands());
-  if (auto max = dyn_cast<affine::AffineMaxOp>(op)) {
-    std::optional<int64_t> bound;
-    for (AffineExpr expr : max.getMap().getResults()) {
-      auto one = fromMap(expr, max.getMap().getNumDims(), max.getOperands());
-      if (!one)
-        return std::nullopt;
-      bound = bound ? std::max(*bound, *one) : *one;
+    return fromExpr(apply.getAffineMap().getResult(0),
+                    apply.getAffineMap().getNumDims(), apply.getMapOperands());
+  auto fold = [&](auto choice, auto combine) {
+    Interval result;
+    for (auto [i, expr] : llvm::enumerate(choice.getMap().getResults())) {
+      Interval one =
+          fromExpr(expr, choice.getMap().getNumDims(), choice.getOperands());
+      result = i == 0 ? one : combine(result, one);
     }
-    return bound;
-  }
-  if (auto min = dyn_cast<affine::AffineMinOp>(op)) {
-    std::optional<int64_t> bound;
-    for (AffineExpr expr : min.getMap().getResults())
-      if (auto one =
-              fromMap(expr, min.getMap().getNumDims(), min.getOperands()))
-        bound = bound ? std::min(*bound, *one) : *one;
-    return bound;
-  }
-  if (isa<arith::IndexCastOp, arith::IndexCastUIOp, arith::ExtSIOp,
-          arith::ExtUIOp, arith::TruncIOp>(op))
-    return get(op->getOperand(0));
-  if (isa<arith::SelectOp>(op)) {
-    auto a = get(op->getOperand(1)), b = get(op->getOperand(2));
-    return a && b ? std::optional(std::max(*a, *b)) : std::nullopt;
+    return result;
+  };
+  if (auto max = dyn_cast<affine::AffineMaxOp>(op))
+    return fold(max, maximum);
+  if (auto min = dyn_cast<affine::AffineMinOp>(op))
+    return fold(min, minimum);
+  if (isa<arith::SelectOp>(op))
+    return unite(getInterval(op->getOperand(1)),
+                 getInterval(op->getOperand(2)));
+  if (isa<arith::IndexCastOp, arith::ExtSIOp, arith::IndexCastUIOp,
+          arith::ExtUIOp, arith::TruncIOp>(op)) {
+    Interval from = getInterval(op->getOperand(0));
+    // Others change numbers that are negative, or too large.
+    bool kept = isa<arith::IndexCastOp, arith::ExtSIOp>(op) ||
+                (from.low.value_or(-1) >= 0 &&
+                 from.high.value_or(INT64_MAX) <= INT32_MAX);
+    return kept ? from : Interval();
   }
   if (op->getNumOperands() != 2)
-    return std::nullopt;
-  auto a = get(op->getOperand(0)), b = get(op->getOperand(1));
-  if (isa<arith::MinSIOp, arith::MinUIOp>(op))
-    return a && b ? std::min(*a, *b) : (a ? a : b);
-  if (!a)
-    return std::nullopt;
-  // Sizes are not negative, so subtracting and dividing only lowers them.
-  if (isa<arith::SubIOp>(op)) {
-    auto constant = getConstantIntValue(op->getOperand(1));
-    return constant ? *a - *constant : *a;
-  }
-  auto divisor = getConstantIntValue(op->getOperand(1));
-  if (isa<arith::DivSIOp, arith::DivUIOp, arith::FloorDivSIOp>(op))
-    return divisor && *divisor > 0 ? *a / *divisor : *a;
-  if (isa<arith::CeilDivSIOp, arith::CeilDivUIOp>(op))
-    return divisor && *divisor > 0 ? llvm::divideCeil(*a, *divisor) : *a;
-  if (!b)
-    return std::nullopt;
+    return {};
+  Interval a = getInterval(op->getOperand(0)),
+           b = getInterval(op->getOperand(1));
+  if (isa<arith::MinSIOp>(op))
+    return minimum(a, b);
+  if (isa<arith::MaxSIOp>(op))
+    return maximum(a, b);
   if (isa<arith::AddIOp>(op))
-    return *a + *b;
-  if (isa<arith::MaxSIOp, arith::MaxUIOp>(op))
-    return std::max(*a, *b);
-  int64_t product;
-  if (isa<arith::MulIOp>(op) && !llvm::MulOverflow(*a, *b, product))
-    return product;
-  return std::nullopt;
+    return add(a, b);
+  if (isa<arith::SubIOp>(op))
+    return subtract(a, b);
+  if (isa<arith::MulIOp>(op))
+    return multiply(a, b);
+  if (isa<arith::DivSIOp>(op))
+    return divide(a, b, truncated);
+  if (isa<arith::FloorDivSIOp>(op))
+    return divide(a, b, llvm::divideFloorSigned);
+  if (isa<arith::CeilDivSIOp>(op))
+    return divide(a, b, llvm::divideCeilSigned);
+  // As the signed ones, where no number is negative.
+  if (a.low.value_or(-1) < 0 || b.low.value_or(-1) < 0)
+    return {};
+  if (isa<arith::MinUIOp>(op))
+    return minimum(a, b);
+  if (isa<arith::MaxUIOp>(op))
+    return maximum(a, b);
+  if (isa<arith::DivUIOp>(op))
+    return divide(a, b, truncated);
+  if (isa<arith::CeilDivUIOp>(op))
+    return divide(a, b, llvm::divideCeilSigned);
+  return {};
 }
 
-std::optional<int64_t> UpperBounds::fromArgument(memref::DimOp dim) {
-  Value source = dim.getSource();
-  auto argument = dyn_cast<BlockArgument>(source);
+Interval UpperBounds::fromArgument(memref::DimOp dim) {
+  Interval size{0, std::nullopt};
+  auto argument = dyn_cast<BlockArgument>(dim.getSource());
   auto position = dim.getConstantIndex();
   if (!argument || !position)
-    return std::nullopt;
+    return size;
   auto function = dyn_cast<func::FuncOp>(argument.getOwner()->getParentOp());
   if (!function)
-    return std::nullopt;
+    return size;
   auto ranges = function.getArgAttrOfType<ArrayAttr>(argument.getArgNumber(),
                                                      "tamis.dim_ranges");
   if (!ranges || *position >= static_cast<int64_t>(ranges.size()))
-    return std::nullopt;
+    return size;
   auto range = dyn_cast<DenseI64ArrayAttr>(ranges[*position]);
-  if (!range || range.size() != 2)
-    return std::nullopt;
-  return range[1];
+  if (range && range.size() == 2)
+    size = {range[0], range[1]};
+  return size;
 }
 
-/// Bound of an affine expression, each operand at its largest. Negative
-/// coefficients of an operand count it as its smallest, zero.
-std::optional<int64_t> UpperBounds::fromMap(AffineExpr expr, unsigned dims,
-                                            ValueRange operands) {
+Interval UpperBounds::fromExpr(AffineExpr expr, unsigned dims,
+                               ValueRange operands) {
   if (auto constant = dyn_cast<AffineConstantExpr>(expr))
-    return constant.getValue();
+    return {constant.getValue(), constant.getValue()};
   if (auto dim = dyn_cast<AffineDimExpr>(expr))
-    return get(operands[dim.getPosition()]);
+    return getInterval(operands[dim.getPosition()]);
   if (auto symbol = dyn_cast<AffineSymbolExpr>(expr))
-    return get(operands[dims + symbol.getPosition()]);
+    return getInterval(operands[dims + symbol.getPosition()]);
   auto binary = cast<AffineBinaryOpExpr>(expr);
-  auto constant = dyn_cast<AffineConstantExpr>(binary.getRHS());
-  if (binary.getKind() == AffineExprKind::Mul && constant &&
-      constant.getValue() < 0)
-    return 0;
-  auto a = fromMap(binary.getLHS(), dims, operands);
-  auto b = fromMap(binary.getRHS(), dims, operands);
-  if (!a || !b)
-    return std::nullopt;
+  Interval a = fromExpr(binary.getLHS(), dims, operands),
+           b = fromExpr(binary.getRHS(), dims, operands);
   switch (binary.getKind()) {
   case AffineExprKind::Add:
-    return *a + *b;
+    return add(a, b);
   case AffineExprKind::Mul:
-    return *a * *b;
+    return multiply(a, b);
   case AffineExprKind::FloorDiv:
-    return *b > 0 ? llvm::divideFloorSigned(*a, *b) : *a;
+    return divide(a, b, llvm::divideFloorSigned);
   case AffineExprKind::CeilDiv:
-    return *b > 0 ? llvm::divideCeilSigned(*a, *b) : *a;
+    return divide(a, b, llvm::divideCeilSigned);
   case AffineExprKind::Mod:
-    return *b - 1;
+    return {0, combine(llvm::SubOverflow<int64_t>, b.high, 1)};
   default:
-    return std::nullopt;
+    return {};
   }
 }

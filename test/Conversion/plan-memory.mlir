@@ -37,6 +37,48 @@ func.func @main(%x: memref<?xf32> {tamis.dim_ranges = [array<i64: 1, 512>]}, %wo
 
 // -----
 
+// So does arithmetic, by both ends: %n is from -1 to 0, its negative up to 1,
+// and what is left of 9 up to 10. 64 + 2 * 64, the second smaller than the first.
+// CHECK: tamis.workspace = 192 : i64
+// CHECK-LABEL: func.func @main
+// CHECK-NOT: memref.alloc
+func.func @main(%x: memref<1xindex>, %workspace: memref<?xi8>, %weights: memref<?xi8>) {
+  %c0 = arith.constant 0 : index
+  %c-1 = arith.constant -1 : index
+  %c9 = arith.constant 9 : index
+  %data = memref.load %x[%c0] : memref<1xindex>
+  %most = arith.minsi %data, %c0 : index
+  %n = arith.maxsi %most, %c-1 : index
+  %negative = arith.muli %n, %c-1 : index
+  %left = arith.subi %c9, %n : index
+  %f = arith.constant 0.0 : f32
+  %a = memref.alloc(%negative) : memref<?xf32>
+  %b = memref.alloc(%left) : memref<?xf32>
+  linalg.fill ins(%f : f32) outs(%b : memref<?xf32>)
+  linalg.fill ins(%f : f32) outs(%a : memref<?xf32>)
+  linalg.fill ins(%f : f32) outs(%b : memref<?xf32>)
+  return
+}
+
+// -----
+
+// A factor of either sign bounds nothing.
+// CHECK-LABEL: func.func @main
+// CHECK: memref.alloc(%{{.+}}) {alignment = 64 : i64, tamis.at_run_time}
+func.func @main(%x: memref<1xindex>, %workspace: memref<?xi8>, %weights: memref<?xi8>) {
+  %c0 = arith.constant 0 : index
+  %c-1 = arith.constant -1 : index
+  %data = memref.load %x[%c0] : memref<1xindex>
+  %most = arith.minsi %data, %c0 : index
+  %n = arith.muli %most, %c-1 : index
+  %a = memref.alloc(%n) {alignment = 64 : i64} : memref<?xf32>
+  %f = arith.constant 0.0 : f32
+  linalg.fill ins(%f : f32) outs(%a : memref<?xf32>)
+  return
+}
+
+// -----
+
 // Nothing bounds what the data says.
 // CHECK-LABEL: func.func @main
 // CHECK: memref.alloc(%{{.+}}) {tamis.at_run_time}

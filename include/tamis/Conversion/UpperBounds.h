@@ -15,19 +15,24 @@ class DimOp;
 
 namespace mlir::tamis {
 
+/// What a value lies between; an absent end is not known.
+struct Interval {
+  std::optional<int64_t> low, high;
+};
+
 /// Upper bounds of index arithmetic over input dimensions with known ranges
 /// (`tamis.dim_ranges` of the function's arguments).
 class UpperBounds {
 public:
-  std::optional<int64_t> get(Value value);
+  std::optional<int64_t> get(Value value) { return getInterval(value).high; }
 
 private:
-  std::optional<int64_t> compute(Value value);
-  std::optional<int64_t> fromArgument(memref::DimOp dim);
-  std::optional<int64_t> fromMap(AffineExpr expr, unsigned dims,
-                                 ValueRange operands);
+  Interval getInterval(Value value);
+  Interval compute(Operation *op);
+  Interval fromArgument(memref::DimOp dim);
+  Interval fromExpr(AffineExpr expr, unsigned dims, ValueRange operands);
 
-  DenseMap<Value, std::optional<int64_t>> known;
+  DenseMap<Value, Interval> known;
 };
 
 } // namespace mlir::tamis
