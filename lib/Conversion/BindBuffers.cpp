@@ -42,7 +42,7 @@ struct BindBuffers : impl::BindBuffersBase<BindBuffers> {
     }
     if (!llvm::all_of(main.getArgumentTypes(), llvm::IsaPred<RankedTensorType>))
       return; // bound already
-    findStates(main);
+    bindOrigins(main);
     if (failed(describe(module, main)))
       return signalPassFailure();
     Block &entry = main.getBody().front();
@@ -70,32 +70,114 @@ struct BindBuffers : impl::BindBuffersBase<BindBuffers> {
     main.setAllResultAttrs(ArrayRef<DictionaryAttr>{});
   }
 
-  /// Results made by changing an argument, operation after operation.
-  void findStates(func::FuncOp main) {
-    Block &entry = main.getBody().front();
-    llvm::SmallDenseSet<unsigned> taken;
-    for (auto [i, value] :
-         llvm::enumerate(entry.getTerminator()->getOperands())) {
-      Type type = value.getType();
-      while (auto result = dyn_cast<OpResult>(value)) {
-        Operation *op = result.getOwner();
-        OpOperand *changed = nullptr;
-        if (auto insert = dyn_cast<tensor::InsertSliceOp>(op))
-          changed = &insert.getDestMutable();
-        else if (auto loop = dyn_cast<LoopLikeOpInterface>(op))
-          changed = loop.getTiedLoopInit(result); // a while loop ties none
-        else if (auto destination = dyn_cast<DestinationStyleOpInterface>(op))
-          changed = destination.getTiedOpOperand(result);
-        if (!changed)
-          break;
-        value = changed->get();
+  /// The operand that `value` is a changed form of, if any.
+  static OpOperand *getChanged(OpResult value) {
+    Operation *op = value.getOwner();
+    if (auto insert = dyn_cast<tensor::InsertSliceOp>(op))
+      return &insert.getDestMutable();
+    if (auto loop = dyn_cast<LoopLikeOpInterface>(op))
+      return loop.getTiedLoopInit(value); // a while loop ties none
+    if (auto destination = dyn_cast<DestinationStyleOpInterface>(op))
+      return destination.getTiedOpOperand(value);
+    return nullptr;
+  }
+
+  /// By result, the values in whose memory it may lie.
+  static SmallVector<SetVector<Value>> getPlaces(ValueRange results,
+                                                 Block &entry) {
+    bufferization::BufferizationOptions options;
+    bufferization::AnalysisState state(options);
+    SmallVector<SetVector<Value>> places(results.size());
+    for (auto [result, values] : llvm::zip_equal(results, places)) {
+      values.insert(result);
+      for (unsigned next = 0; next < values.size(); ++next) {
+        auto argument = dyn_cast<BlockArgument>(values[next]);
+        if (argument && argument.getOwner() == &entry)
+          continue;
+        for (auto alias : state.getAliasingOpOperands(values[next]))
+          values.insert(alias.opOperand->get());
       }
-      auto argument = dyn_cast<BlockArgument>(value);
+    }
+    return places;
+  }
+
+  /// Finds the results made by changing an argument, operation after operation.
+  ///
+  /// Results are written when all are computed, one after the other, and on the
+  /// way to it each is computed in its buffer. What lies there and is another
+  /// result, or changed into one, would be read when the first one has been
+  /// written, so that one of them starts from a copy.
+  void bindOrigins(func::FuncOp main) {
+    Block &entry = main.getBody().front();
+    Operation *ret = entry.getTerminator();
+    llvm::SmallDenseSet<unsigned> taken;
+    for (auto [i, result] : llvm::enumerate(ret->getOperands())) {
+      auto argument = dyn_cast<BlockArgument>(findOrigin(result));
       if (argument && argument.getOwner() == &entry &&
-          argument.getType() == type &&
+          argument.getType() == result.getType() &&
           taken.insert(argument.getArgNumber()).second)
         states[i] = argument.getArgNumber();
     }
+    SmallVector<SetVector<Value>> places = getPlaces(ret->getOperands(), entry);
+    for (OpOperand &operand : ret->getOpOperands()) {
+      Value result = operand.get();
+      copyShared(operand, [&](Value value) {
+        if (auto argument = dyn_cast<BlockArgument>(value))
+          return llvm::any_of(states, [&](auto state) {
+            return state.first != operand.getOperandNumber() &&
+                   state.second == argument.getArgNumber();
+          });
+        return llvm::any_of(places, [&](const SetVector<Value> &other) {
+          return other.contains(value) && !other.contains(result);
+        });
+      });
+    }
+  }
+
+  /// The value that was changed, operation after operation, into `value`.
+  static Value findOrigin(Value value) {
+    while (auto result = dyn_cast<OpResult>(value)) {
+      OpOperand *changed = getChanged(result);
+      if (!changed)
+        break;
+      value = changed->get();
+    }
+    return value;
+  }
+
+  static void copyShared(OpOperand &result,
+                         function_ref<bool(Value)> isShared) {
+    OpOperand *change = &result;
+    Value value = result.get();
+    // These two are repeated for each reader.
+    while (!value.getDefiningOp<tensor::EmptyOp>() &&
+           !value.getDefiningOp<linalg::FillOp>()) {
+      if (isShared(value))
+        return startFromCopy(*change);
+      Operation *op = value.getDefiningOp();
+      if (!op)
+        return;
+      if (OpOperand *changed = getChanged(cast<OpResult>(value))) {
+        change = changed;
+        value = changed->get();
+      } else if (isa<tensor::CastOp, tensor::CollapseShapeOp,
+                     tensor::ExpandShapeOp>(op)) {
+        value = op->getOperand(0);
+      } else {
+        return;
+      }
+    }
+  }
+
+  static void startFromCopy(OpOperand &operand) {
+    OpBuilder b(operand.getOwner());
+    Location loc = operand.getOwner()->getLoc();
+    auto type = cast<RankedTensorType>(operand.get().getType());
+    Value empty = tensor::EmptyOp::create(
+        b, loc, tensor::getMixedSizes(b, loc, operand.get()),
+        type.getElementType(), type.getEncoding());
+    operand.set(
+        linalg::CopyOp::create(b, loc, operand.get(), empty).getResult(0));
   }
 
   /// Lets all that reads the argument `from` read the result's buffer instead,

@@ -34,6 +34,18 @@ def test_scatter(reduction):
     check(node("ScatterND", "x i u", reduction=reduction), {**X, "i": at, "u": v.floats(2, 3)}, opset=18)
 
 
+@pytest.mark.parametrize("outputs", ["v y", "y v", "y z", "z y", "z y v"])
+def test_results_that_change_one_value_in_place(outputs):
+    """Each is computed in the caller's memory, from a value that another one still needs."""
+    nodes = [node("Relu", "x", "v"), node("ScatterND", "v i u"), node("ScatterND", "v j u", "z")]
+    p = {"i": np.array([[4], [1]]), "j": np.array([[1], [0]]), "u": Values().floats(2, 4, 3)}
+    check(nodes, X, p, {name: F32 for name in outputs.split()})
+    nodes[2] = node("ScatterND", "y j u", "z")
+    check(nodes, X, p, {name: F32 for name in outputs.split()})
+    nodes = [node("Identity", "x", "v"), node("ScatterND", "x i u"), node("ScatterND", "x j u", "z")]
+    check(nodes, X, p, {name: F32 for name in outputs.split()})
+
+
 def test_reverse_sequence():
     lengths = np.array([1, 3, 2, 3])
     check(node("ReverseSequence", "x n", time_axis=0, batch_axis=1), {**X, "n": lengths})
