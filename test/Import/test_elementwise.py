@@ -3,7 +3,7 @@
 import numpy as np
 import onnx
 import pytest
-from oracle import Values, check, node
+from oracle import F32, Values, check, node
 
 BOOL = onnx.TensorProto.BOOL
 
@@ -39,11 +39,23 @@ def test_integer_power():
     check(node("Pow", "x n"), {"x": base, "n": power}, outputs={"y": onnx.TensorProto.INT64})
 
 
-@pytest.mark.parametrize("start, end, step", [(1, 7, 2), (-1, -100, -1), (6, 0, -3), (100, 0, 1)])
+@pytest.mark.parametrize("start, end, step", [(1, 7, 2), (-1, -100, -1), (6, 0, -3), (100, 0, 1),
+                                              (-20, -20, -1), (-20, 20, -1), (20, -20, -3), (-20, 20, 3)])
 def test_slice_that_the_data_decides(start, end, step):
     v = Values()
     arrays = {name: np.array([value]) for name, value in (("s", start), ("e", end), ("a", 1), ("t", step))}
-    check(node("Slice", "x s e a t"), {"x": v.floats(3, 8), **arrays})
+    slice = node("Slice", "x s e a t")
+    for x in ({"x": v.floats(3, 8)}, {"x": v.floats(3, 1)}, {"x": v.floats(3, 0)}):
+        check(slice, {**x, **arrays})
+        check(slice, x, arrays)
+
+
+def test_backward_slices_of_open_size_lie_apart():
+    """Their size is a product of two numbers that are not positive."""
+    nodes = [node("Slice", "x s e a t", "part"), node("Add", "part part", "sum")]
+    arrays = {"s": np.array([-1]), "a": np.array([0]), "t": np.array([-1])}
+    for size in (1, 70):
+        check(nodes, {"x": Values().floats(size), "e": np.array([-100])}, arrays, {"part": F32, "sum": F32})
 
 
 @pytest.mark.parametrize("axes", [[0, 3], [-1, 1], [2, 0]])

@@ -106,7 +106,8 @@ FailureOr<Range> sliceRange(Importer &im, const Node &node, OpFoldResult size,
     step = shape.max(shape.attr(-INT32_MAX),
                      shape.min(step, shape.attr(INT32_MAX)));
   }
-  start = sliceBound(im, start, size, low, high);
+  // Backwards, a start before the first element is the first one.
+  start = shape.min(sliceBound(im, start, size, zero, high), high);
   end = sliceBound(im, end, size, low, high);
   OpFoldResult span =
       shape.select(forth, shape.sub(end, start), shape.sub(start, end));
