@@ -38,10 +38,6 @@ static StringRef findObstacle(const StorageProblem &problem) {
   if (!problem.view.element.isInteger(8) ||
       !packed.getElementType().isInteger(8))
     return " of these types";
-  auto dim = cast<AffineDimExpr>(
-      op.getRhsMap().getResult(static_cast<unsigned>(pack.getColumn())));
-  if (op.getLhsMap().isFunctionOfDim(dim.getPosition()))
-    return " of a depthwise layer";
   return "";
 }
 

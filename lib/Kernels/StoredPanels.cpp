@@ -16,6 +16,12 @@ StringRef mlir::tamis::findPanelObstacle(const StorageProblem &problem) {
   if (op.getBlock() || op.getInstruction().isTile() || pack.getColumn() < 0 ||
       !pack.getGroups().empty())
     return " of this shape";
+  // Whole vectors of channels are multiplied as they lie in the panels.
+  auto column = cast<AffineDimExpr>(
+      op.getRhsMap().getResult(static_cast<unsigned>(pack.getColumn())));
+  if (element.isInteger(8) &&
+      op.getLhsMap().isFunctionOfDim(column.getPosition()))
+    return " of a depthwise layer";
   if (problem.view.isSplat)
     return ": all weights are equal";
   return "";

@@ -158,3 +158,15 @@ def test_panels_of_a_wider_type_stay():
         result = tamis.compile(data, cache="off", target=target, optimize_for="size")
         np.testing.assert_array_equal(result.run(None, feed)[0], run_reference(data, feed)[0])
         assert "no bitmask: panels are of a wider type" in layers(result, "why")[0]
+
+
+def test_depthwise_bytes_stay():
+    """Their windows are multiplied as they lie in the panels."""
+    v = Values()
+    feed = {"x": v.integers(np.uint8, 1, 16, 9, 9)}
+    nodes = node("QLinearConv", "x xs xz w ws wz ys yz", group=16)
+    data = model(nodes, feed, parameters(v, sparse_bytes(v, 0.8, 16, 1, 3, 3, block=1), 16), {"y": U8})
+    for target in TARGETS:
+        result = tamis.compile(data, cache="off", target=target, optimize_for="size")
+        np.testing.assert_array_equal(result.run(None, feed)[0], run_reference(data, feed)[0])
+        assert "no bitmask of a depthwise layer" in layers(result, "why")[0]
