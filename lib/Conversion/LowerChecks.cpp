@@ -5,6 +5,7 @@
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
 #include "mlir/Dialect/SCF/IR/SCF.h"
+#include "mlir/Interfaces/SideEffectInterfaces.h"
 #include "tamis/Conversion/Passes.h"
 #include "tamis/Conversion/Workspace.h"
 #include "tamis/IR/Tamis.h"
@@ -19,14 +20,52 @@ namespace {
 /// Faults after which what follows is out of bounds.
 constexpr int32_t kFatal = TAMIS_FAULT_SHAPE | TAMIS_FAULT_CAPACITY;
 
-/// True if only loops and branches of @main lie around `op`: a body of a
-/// structured operation cannot be left.
-bool isInControlFlowOnly(Operation *op) {
-  for (Operation *parent = op->getParentOp(); !isa<func::FuncOp>(parent);
+/// True if the call ends where `check` fails. A body of a structured operation
+/// cannot be left: only loops and branches of @main may lie around it.
+bool isLeft(kernel::CheckOp check) {
+  if (!(check.getCode() & kFatal))
+    return false;
+  for (Operation *parent = check->getParentOp(); !isa<func::FuncOp>(parent);
        parent = parent->getParentOp())
     if (!isa<scf::SCFDialect>(parent->getDialect()))
       return false;
   return true;
+}
+
+/// Moves `check` up to where its condition is known. What it promises of sizes
+/// has reached the types of values that stand before it.
+void hoist(kernel::CheckOp check) {
+  Block *block = check->getBlock();
+  SetVector<Operation *> computed;
+  Operation *last = nullptr; // that cannot be moved
+  auto visit = [&](Operation *user) {
+    for (Value value : user->getOperands()) {
+      Operation *op = value.getDefiningOp();
+      if (!op || op->getBlock() != block)
+        continue;
+      if (isPure(op))
+        computed.insert(op);
+      else if (!last || last->isBeforeInBlock(op))
+        last = op;
+    }
+  };
+  visit(check);
+  for (unsigned next = 0; next < computed.size(); ++next)
+    visit(computed[next]);
+  SmallVector<Operation *> moved;
+  for (Operation *op : computed)
+    if (!last || last->isBeforeInBlock(op))
+      moved.push_back(op);
+  llvm::sort(moved,
+             [](Operation *a, Operation *b) { return a->isBeforeInBlock(b); });
+  moved.push_back(check);
+  for (Operation *op : moved) {
+    if (last)
+      op->moveAfter(last);
+    else
+      op->moveBefore(block, block->begin());
+    last = op;
+  }
 }
 
 struct LowerChecks : impl::LowerChecksBase<LowerChecks> {
@@ -36,6 +75,14 @@ struct LowerChecks : impl::LowerChecksBase<LowerChecks> {
     getOperation().walk([&](kernel::CheckOp op) { checks.push_back(op); });
     if (!main || checks.empty())
       return;
+    for (kernel::CheckOp check : checks) {
+      if (check->getParentOfType<func::FuncOp>() != main) {
+        check.emitOpError("expected inside @main");
+        return signalPassFailure();
+      }
+      if (isLeft(check))
+        hoist(check);
+    }
     Block &entry = main.getBody().front();
     OpBuilder b(&entry, entry.begin());
     Location loc = main.getLoc();
@@ -45,10 +92,6 @@ struct LowerChecks : impl::LowerChecksBase<LowerChecks> {
         memref::ViewOp::create(b, loc, MemRefType::get({}, b.getI32Type()),
                                workspaceBytes, at, ValueRange{});
     for (kernel::CheckOp check : checks) {
-      if (check->getParentOfType<func::FuncOp>() != main) {
-        check.emitOpError("expected inside @main");
-        return signalPassFailure();
-      }
       b.setInsertionPoint(check);
       Location where = check.getLoc();
       Value none = arith::ConstantIntOp::create(b, where, 0, 32);
@@ -59,7 +102,7 @@ struct LowerChecks : impl::LowerChecksBase<LowerChecks> {
       Value now = arith::OrIOp::create(b, where, old, bits);
       auto store = memref::StoreOp::create(b, where, now, word, ValueRange{});
       // Everything else has been clamped.
-      if ((check.getCode() & kFatal) && isInControlFlowOnly(check))
+      if (isLeft(check))
         store->setAttr(kLeaveOnErrorName, b.getUnitAttr());
       check.erase();
     }
