@@ -116,10 +116,17 @@ static const StorageOption *choose(SmallVectorImpl<StorageOption> &options,
   };
   StringRef how = "predicted";
   // The cheapest that promises enough, of its kind.
+  double withZeros = 1;
+  for (size_t i = 0; i < weighed.size(); ++i)
+    if (!options[i].leavesZeros && ratioOf(i) < options[i].margin)
+      withZeros = std::min(withZeros, ratioOf(i));
+  auto promises = [&](size_t i) {
+    double share = options[i].leavesZeros ? withZeros : 1;
+    return ratioOf(i) < options[i].margin * share;
+  };
   size_t best = 0;
-  for (size_t i = 0;
-       i < weighed.size() && ratioOf(best) >= options[best].margin; ++i)
-    if (ratioOf(i) < options[i].margin)
+  for (size_t i = 0; i < weighed.size() && !promises(best); ++i)
+    if (promises(i))
       best = i;
   ratio = ratioOf(best);
   double limit = options[best].margin;

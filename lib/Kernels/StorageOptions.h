@@ -35,6 +35,9 @@ struct StorageOption {
   double margin = 1;
   /// Replaces the panels of the problem's contraction.
   std::function<void(IRRewriter &)> apply;
+  /// False for one that weights without zeros have as well: the others have to
+  /// promise their share of its time too.
+  bool leavesZeros = true;
 };
 
 /// What was weighed for the contraction of a problem, and what was chosen.

@@ -212,12 +212,16 @@ mlir::tamis::findWinograd(const StorageProblem &problem, std::string &reason) {
   SmallVector<StorageOption> options;
   for (int64_t output : {2, 4}) {
     TilePlan plan = planTiles(problem, *layer, output);
-    options.push_back(
-        {getWinogradName(plan.tiling.getTile(), output, plan.strip), "Winograd",
-         price(problem, *layer, plan), getBytes(*layer, plan), margin,
-         [=](IRRewriter &rewriter) {
-           apply(rewriter, problem, *layer, plan);
-         }});
+    StorageOption &option = options.emplace_back();
+    option.name = getWinogradName(plan.tiling.getTile(), output, plan.strip);
+    option.what = "Winograd";
+    option.cycles = price(problem, *layer, plan);
+    option.bytes = getBytes(*layer, plan);
+    option.margin = margin;
+    option.apply = [=](IRRewriter &rewriter) {
+      apply(rewriter, problem, *layer, plan);
+    };
+    option.leavesZeros = false;
   }
   return options;
 }

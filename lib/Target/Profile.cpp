@@ -78,7 +78,7 @@ static constexpr std::pair<StringLiteral, double> kFacts[] = {
     // A vector of a place of a tile that is transformed, and what transformed
     // windows have to promise.
     {"winograd.moved", 5},
-    {"winograd.bytes_per_cycle", 6},
+    {"winograd.bytes_per_cycle", 8},
     {"winograd.margin", 0.9},
     // Vectors of products that are worth waking a worker for: some 25 us.
     {"task.vectors", 25e3 / 0.3},
