@@ -103,10 +103,12 @@ static void padOperand(ContractOp op) {
 namespace {
 /// Pads of one value with one constant, which share a buffer.
 struct PadGroup {
-  Value source;
   OpFoldResult value;
   SmallVector<tensor::PadOp> pads;
   SmallVector<OpFoldResult> low, high;
+
+  /// Asked for when needed: it may be a pad that another group replaces.
+  Value source() { return pads.front().getSource(); }
 };
 
 struct MaterializePadding
@@ -156,7 +158,7 @@ void MaterializePadding::collect(SmallVectorImpl<PadGroup> &groups) {
         llvm::any_of(high, isNegative))
       return;
     for (PadGroup &group : groups) {
-      if (group.source != op.getSource() || group.value != value ||
+      if (group.source() != op.getSource() || group.value != value ||
           group.pads.front()->getBlock() != op->getBlock())
         continue;
       bool equal = isEqualConstantIntOrValueArray(group.low, low) &&
@@ -179,7 +181,7 @@ void MaterializePadding::collect(SmallVectorImpl<PadGroup> &groups) {
       ++numShared;
       return;
     }
-    groups.push_back({op.getSource(), value, {op}, low, high});
+    groups.push_back({value, {op}, low, high});
   });
 }
 
@@ -197,12 +199,13 @@ static DestinationStyleOpInterface getFreeProducer(Value value) {
 void MaterializePadding::write(PadGroup &group) {
   tensor::PadOp first = group.pads.front();
   Location loc = first.getLoc();
-  auto type = cast<RankedTensorType>(group.source.getType());
+  Value source = group.source();
+  auto type = cast<RankedTensorType>(source.getType());
   int64_t rank = type.getRank();
 
   // The border is filled before the producer runs if everything it needs is
   // known there.
-  DestinationStyleOpInterface producer = getFreeProducer(group.source);
+  DestinationStyleOpInterface producer = getFreeProducer(source);
   if (!isa<Attribute>(group.value) || !areStatic(group.low) ||
       !areStatic(group.high) ||
       (producer && producer->getBlock() != first->getBlock()))
@@ -216,7 +219,7 @@ void MaterializePadding::write(PadGroup &group) {
                 .getMixedSizes();
     ++numDirect;
   } else {
-    sizes = tensor::getMixedSizes(b, loc, group.source);
+    sizes = tensor::getMixedSizes(b, loc, source);
   }
   ++numPads;
   Value value;
@@ -272,8 +275,8 @@ void MaterializePadding::write(PadGroup &group) {
     producer.getDpsInitsMutable()[0].set(slot);
     b.setInsertionPointAfter(producer);
   }
-  Value whole = tensor::InsertSliceOp::create(b, loc, group.source, buffer,
-                                              group.low, sizes, ones);
+  Value whole = tensor::InsertSliceOp::create(b, loc, source, buffer, group.low,
+                                              sizes, ones);
   for (tensor::PadOp pad : group.pads) {
     Value result = whole;
     b.setInsertionPoint(pad);

@@ -94,3 +94,21 @@ func.func @keeps_negative_pad(%x: tensor<4x4xf32>) -> tensor<5x4xf32> {
   } : tensor<4x4xf32> to tensor<5x4xf32>
   return %p : tensor<5x4xf32>
 }
+
+// The inner pad is gone when the outer one asks for its source.
+// CHECK-LABEL: func.func @pads_a_padded_value
+// CHECK: %[[INNER:.+]] = tensor.insert_slice %{{.+}} into %{{.+}}[1, 0]
+// CHECK: tensor.insert_slice %[[INNER]] into %{{.+}}[0, 2]
+func.func @pads_a_padded_value(%x: tensor<4x4xf32>) -> tensor<5x6xf32> {
+  %one = arith.constant 1.0 : f32
+  %zero = arith.constant 0.0 : f32
+  %p = tensor.pad %x low[1, 0] high[0, 0] {
+  ^bb0(%a: index, %b: index):
+    tensor.yield %one : f32
+  } : tensor<4x4xf32> to tensor<5x4xf32>
+  %q = tensor.pad %p low[0, 2] high[0, 0] {
+  ^bb0(%a: index, %b: index):
+    tensor.yield %zero : f32
+  } : tensor<5x4xf32> to tensor<5x6xf32>
+  return %q : tensor<5x6xf32>
+}
