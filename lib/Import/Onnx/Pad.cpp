@@ -136,12 +136,11 @@ LogicalResult importPad(Importer &im, const Node &node) {
     OpFoldResult left = shape.sub(from[axis], shape.add(first, cutHigh));
     sizes.push_back(natural(im, left));
     // A cut beyond the input eats into the other side's padding.
+    OpFoldResult room = shape.sub(to[axis], sizes[axis]);
     low[axis] = natural(im, low[axis]);
-    high[axis] = shape.sub(to[axis], shape.add(low[axis], sizes[axis]));
-    if (auto known = getConstantIntValue(high[axis]); known && *known < 0) {
-      low[axis] = shape.add(low[axis], high[axis]);
-      high[axis] = zero;
-    }
+    if (!isConstantIntValue(low[axis], 0))
+      low[axis] = shape.min(low[axis], room);
+    high[axis] = shape.sub(room, low[axis]);
   }
   Value kept = im.slice(value, offsets, sizes, Sizes(rank, shape.attr(1)));
   return finish(im, node, im.pad(kept, low, high, filler), dtype);

@@ -1,0 +1,17 @@
+# SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+"""Pad of sizes that only a call knows."""
+import numpy as np
+import pytest
+import tamis
+from oracle import Values, expected, model, node
+
+X = Values().floats(5)
+
+
+@pytest.mark.parametrize("pads", [[3, -2], [-2, 3], [4, -4], [-1, -1], [1, -1], [2, 2]])
+def test_cut_beyond_an_open_input(pads):
+    data = model(node("Pad", "x p"), {"x": X}, {"p": np.array(pads)}, opset=18, open_dims=True)
+    compiled = tamis.compile(data, lazy=False)
+    for size in range(max(1, -sum(pads)), 6):
+        x = X[:size]
+        np.testing.assert_array_equal(compiled.run(None, {"x": x})[0], expected(data, {"x": x})[0])
