@@ -15,3 +15,12 @@ def test_cut_beyond_an_open_input(pads):
     for size in range(max(1, -sum(pads)), 6):
         x = X[:size]
         np.testing.assert_array_equal(compiled.run(None, {"x": x})[0], expected(data, {"x": x})[0])
+
+
+@pytest.mark.parametrize("mode", ["edge", "reflect", "wrap"])
+def test_nothing_to_repeat_in_an_empty_input(mode):
+    data = model(node("Pad", "x p", mode=mode), {"x": X}, {"p": np.array([1, 1])}, opset=19, open_dims=True)
+    compiled = tamis.compile(data, lazy=False)
+    np.testing.assert_array_equal(compiled.run(None, {"x": X})[0], expected(data, {"x": X})[0])
+    with pytest.raises(tamis.Error, match="do not fit together"):
+        compiled.run(None, {"x": X[:0]})

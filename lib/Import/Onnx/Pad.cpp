@@ -92,6 +92,12 @@ LogicalResult importPad(Importer &im, const Node &node) {
       if (moved && isConstantIntValue(from[axis], 0))
         return im.error(node) << "dimension " << axis
                               << " is empty, there is nothing to repeat";
+      OpFoldResult read = shape.min(to[axis], shape.attr(1));
+      if (moved && !shape.atMost(read, from[axis]))
+        im.check(arith::CmpIOp::create(im.b, arith::CmpIPredicate::sle,
+                                       shape.value(read),
+                                       shape.value(from[axis])),
+                 TAMIS_FAULT_SHAPE);
       offsets.push_back(moved ? shape.value(low[axis]) : Value());
       limits.push_back(moved ? shape.value(from[axis]) : Value());
     }
