@@ -53,6 +53,17 @@ def test_counted_loop_with_scan_output():
     check(loop, {"x": inputs["x"]}, {"n": np.array(4)}, {"y": F32, "rows": F32})
 
 
+def test_loop_with_empty_rows():
+    body = loop_body([node("Identity", "go", "on"), node("Identity", "a_in", "a_out"), node("Neg", "a_in", "row")],
+                     [("a", F32)], [("row", F32)])
+    loop = node("Loop", "n - x", "y rows", body=body)
+    for shape in ((0, 1), (2, 0)):
+        inputs = {"x": np.zeros(shape, np.float32), "n": np.array(3)}
+        check(loop, inputs, outputs={"y": F32, "rows": F32})
+        check(loop, {"x": inputs["x"]}, {"n": np.array(3)}, {"y": F32, "rows": F32})
+        check(loop, inputs, outputs={"y": F32, "rows": F32}, open_dims=True)
+
+
 def test_loop_that_the_data_ends():
     body = loop_body([node("Add", "a_in x", "a_out"), node("ReduceSum", "a_out", "s", keepdims=0),
                       constant("most", np.float32(20)), node("Less", "s most", "on"), node("Identity", "a_out", "row")],

@@ -175,6 +175,9 @@ Value insertAt(Importer &im, Value value, Value destination, int64_t dim,
   Sizes sizes = typedDims(im, value);
   if (dropped)
     sizes.insert(sizes.begin() + dim, im.shape.attr(1));
+  // No offset is within an empty dimension: insert_slice would refuse it.
+  if (llvm::is_contained(sizes, im.shape.attr(0)))
+    return destination;
   Sizes offsets(sizes.size(), im.shape.attr(0));
   Sizes strides(sizes.size(), im.shape.attr(1));
   offsets[dim] = offset;
