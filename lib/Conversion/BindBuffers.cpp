@@ -163,6 +163,12 @@ struct BindBuffers : impl::BindBuffersBase<BindBuffers> {
       } else if (isa<tensor::CastOp, tensor::CollapseShapeOp,
                      tensor::ExpandShapeOp>(op)) {
         value = op->getOperand(0);
+      } else if (auto branches = dyn_cast<scf::IfOp>(op)) {
+        unsigned number = cast<OpResult>(value).getResultNumber();
+        for (Region &branch : branches->getRegions())
+          copyShared(branch.front().getTerminator()->getOpOperand(number),
+                     isShared);
+        return;
       } else {
         return;
       }

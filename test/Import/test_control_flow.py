@@ -31,6 +31,16 @@ def test_branch_by_data():
         check(node("If", "c", **branches("Relu", "Neg")), {"c": np.array(bit), "x": x})
 
 
+@pytest.mark.parametrize("outputs", ["y v", "v y"])
+def test_branch_that_hands_out_another_result(outputs):
+    """The other branch must not change it in place."""
+    nodes = [node("LogSoftmax", "x", "v"), node("If", "c", **{
+        "then_branch": graph([node("Relu", "v", "t")], [], [("t", F32)]),
+        "else_branch": graph([node("Identity", "v", "e")], [], [("e", F32)])})]
+    for bit in (False, True):
+        check(nodes, {"c": np.array(bit), "x": Values().floats(2, 3, 3)}, outputs={name: F32 for name in outputs.split()})
+
+
 def test_branches_of_different_sizes():
     rows = {"then_branch": graph([node("Concat", "x x", "t", axis=0)], [], [("t", F32)]),
             "else_branch": graph([node("Identity", "x", "e")], [], [("e", F32)])}
