@@ -62,7 +62,8 @@ def test_binary(op, a, b, y, zero):
 @pytest.mark.parametrize("a, b, y, zero", TIES)
 @pytest.mark.parametrize("op, attributes", [
     ("QLinearLeakyRelu", dict(alpha=0.25)), ("QLinearSigmoid", {}), ("QLinearGlobalAveragePool", {}),
-    ("QLinearAveragePool", dict(kernel_shape=[3, 2], pads=[1, 0, 1, 1], strides=[2, 1]))])
+    ("QLinearAveragePool", dict(kernel_shape=[3, 2], pads=[1, 0, 1, 1], strides=[2, 1])),
+    ("QLinearAveragePool", dict(kernel_shape=[3, 2], pads=[1, 0, 1, 1], strides=[3, 2], ceil_mode=1))])
 def test_unary(op, attributes, a, b, y, zero):
     v = Values()
     p = {"xs": np.float32(a), "xz": np.uint8(120), "ys": np.float32(y), "yz": np.uint8(zero)}

@@ -354,6 +354,20 @@ Value coverage(ImplicitLocOpBuilder &b, const Window &w, ArrayRef<int64_t> low,
   return arith::SIToFPOp::create(b, b.getF32Type(), wide);
 }
 
+/// Adds the windows that only begin within the input or its low padding.
+void roundUp(ShapeMath &s, Window &w, ArrayRef<OpFoldResult> in) {
+  for (int64_t i = 0; i < w.rank; ++i) {
+    OpFoldResult extent = s.attr(w.extent(i)), stride = s.attr(w.strides[i]);
+    OpFoldResult begin = s.add(in[i], w.low[i]);
+    OpFoldResult room = s.sub(s.add(begin, w.high[i]), extent);
+    OpFoldResult out = s.min(s.add(s.ceilDiv(room, stride), s.attr(1)),
+                             s.ceilDiv(begin, stride));
+    w.out[i] = s.max(out, s.attr(0));
+    OpFoldResult end = s.add(s.mul(s.sub(w.out[i], s.attr(1)), stride), extent);
+    w.high[i] = s.max(s.sub(end, begin), s.attr(0));
+  }
+}
+
 LogicalResult importQLinearAveragePool(Importer &im, const Node &node) {
   auto x = quantized(im, node, 0);
   if (failed(x))
@@ -363,8 +377,6 @@ LogicalResult importQLinearAveragePool(Importer &im, const Node &node) {
     return failure();
   bool last = im.getInt(node, "channels_last", 0) != 0;
   bool includePad = im.getInt(node, "count_include_pad", 0) != 0;
-  if (im.getInt(node, "ceil_mode", 0) != 0)
-    return im.error(node) << "ceil_mode is not supported";
   Value input = last ? moveChannels(im, x->value, true) : x->value;
   int64_t rank = rankOf(input) - 2;
   if (rank < 1)
@@ -372,10 +384,11 @@ LogicalResult importQLinearAveragePool(Importer &im, const Node &node) {
                           << rank + 2;
   auto w = readWindow(im, node, rank, {});
   Sizes sizes = im.dims(input);
-  if (failed(w) ||
-      failed(placeWindow(im, node, *w,
-                         ArrayRef<OpFoldResult>(sizes).drop_front(2))))
+  ArrayRef<OpFoldResult> spatial = ArrayRef<OpFoldResult>(sizes).drop_front(2);
+  if (failed(w) || failed(placeWindow(im, node, *w, spatial)))
     return failure();
+  if (im.getInt(node, "ceil_mode", 0) != 0)
+    roundUp(im.shape, *w, spatial);
   SmallVector<int64_t> lows;
   for (OpFoldResult size : w->low) {
     if (!ShapeMath::constant(size))
