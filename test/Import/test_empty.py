@@ -30,6 +30,7 @@ def test_empty_dimension(made, inputs, parameters, open_dims):
 
 @pytest.mark.parametrize("made, inputs, parameters", [
     (node("Conv", "a w"), {"a": zeros(0, 3, 8, 8)}, {"w": ones(4, 3, 3, 3)}),
+    (node("ConvTranspose", "a w", strides=[2, 2]), {"a": zeros(0, 3, 8, 8)}, {"w": ones(3, 4, 3, 3)}),
     (node("MaxPool", "a", kernel_shape=[2, 2]), {"a": zeros(0, 3, 4, 4)}, {}),
     (node("Resize", "a - s", mode="linear"), {"a": zeros(0, 3, 4, 4)}, {"s": np.float32([1, 1, 2, 2])}),
     (node("LSTM", "a w r", hidden_size=4), {"a": zeros(0, 2, 3)}, {"w": ones(1, 16, 3), "r": ones(1, 16, 4)})])

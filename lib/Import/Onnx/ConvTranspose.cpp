@@ -237,7 +237,7 @@ LogicalResult importConvTranspose(Importer &im, const Node &node) {
   SmallVector<int64_t> phase(rank, 0);
   for (int64_t index = 0; index < phases; ++index) {
     SmallVector<Phase> taps;
-    bool empty = false;
+    bool empty = llvm::is_contained(lead, s.attr(0));
     Sizes sizes;
     for (int64_t i = 0, rest = index; i < rank; ++i) {
       phase[i] = rest % w->strides[i];
