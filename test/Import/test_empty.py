@@ -23,7 +23,8 @@ def ones(*shape, dtype=np.float32):
     (node("LayerNormalization", "a s"), {"a": zeros(0, 3)}, {"s": ones(3)}),
     (node("Concat", "a b", axis=0), {"a": zeros(0, 3), "b": ones(2, 3)}, {}),
     (node("Transpose", "a", perm=[1, 0]), {"a": zeros(0, 3)}, {}),
-    (node("Gather", "a i"), {"a": ones(4, 3), "i": zeros(0, dtype=np.int64)}, {})])
+    (node("Gather", "a i"), {"a": ones(4, 3), "i": zeros(0, dtype=np.int64)}, {}),
+    (node("ScatterND", "a i u"), {"a": zeros(3, 0), "u": zeros(2, 0)}, {"i": np.array([[1], [2]])})])
 def test_empty_dimension(made, inputs, parameters, open_dims):
     check_exact(made, inputs, parameters, open_dims=open_dims)
 

@@ -178,8 +178,10 @@ LogicalResult importScatterND(Importer &im, const Node &node) {
     im.checkIndices(im.slice(indices, offsets, one, strides), dataSizes[i]);
     limits.push_back(im.shape.value(dataSizes[i]));
   }
-  // Whole slices are copied; combining goes element by element.
-  bool bySlice = *kind == Combine::Replace && tuple < rank;
+  // Whole slices are copied, if there is something in them; combining goes
+  // element by element.
+  bool bySlice = *kind == Combine::Replace && tuple < rank &&
+                 !llvm::is_contained(expected, im.shape.attr(0));
   Sizes loopCounts = bySlice ? counts : expected;
   int64_t outer = counts.size();
   auto body = [&](ImplicitLocOpBuilder &b, ValueRange position,
