@@ -13,7 +13,5 @@ if [ ! -f build/build.ninja ]; then
     -DCMAKE_C_COMPILER_LAUNCHER=ccache -DCMAKE_CXX_COMPILER_LAUNCHER=ccache \
     -DMLIR_DIR=/usr/lib/llvm-22/lib/cmake/mlir -DPython_ROOT_DIR="$PWD/.venv"
 fi
-# A second checkout compiles from the first one's cache.
-export CCACHE_BASEDIR="$PWD"
 export CCACHE_SLOPPINESS=pch_defines,time_macros,include_file_mtime,include_file_ctime
 exec ninja -C build "$@"
