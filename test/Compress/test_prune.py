@@ -285,7 +285,7 @@ def test_auto_sees_windows():
     session = prune(made, "pattern=32x64 sparsity=0.75 scope=time protect=false target=x86-64-v3 include=first")
     told, = (r["reason"] for r in session.delta()["report"] if "us are predicted" in r.get("reason", ""))
     then, before = (float(t) for t in re.match(r"([\d.]+) of ([\d.e+]+) us", told).groups())
-    assert then < 0.5 * before, told
+    assert then < 0.6 * before, told
 
 
 @pytest.mark.parametrize("target, rows, size, pattern", [
