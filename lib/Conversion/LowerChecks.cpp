@@ -20,11 +20,9 @@ namespace {
 /// Faults after which what follows is out of bounds.
 constexpr int32_t kFatal = TAMIS_FAULT_SHAPE | TAMIS_FAULT_CAPACITY;
 
-/// True if the call ends where `check` fails. A body of a structured operation
-/// cannot be left: only loops and branches of @main may lie around it.
-bool isLeft(kernel::CheckOp check) {
-  if (!(check.getCode() & kFatal))
-    return false;
+/// True if only loops and branches of @main lie around `check`: a body of a
+/// structured operation cannot be left.
+bool isInControlFlowOnly(kernel::CheckOp check) {
   for (Operation *parent = check->getParentOp(); !isa<func::FuncOp>(parent);
        parent = parent->getParentOp())
     if (!isa<scf::SCFDialect>(parent->getDialect()))
@@ -75,12 +73,14 @@ struct LowerChecks : impl::LowerChecksBase<LowerChecks> {
     getOperation().walk([&](kernel::CheckOp op) { checks.push_back(op); });
     if (!main || checks.empty())
       return;
-    for (kernel::CheckOp check : checks) {
+    // The last one first: each then stands before what came after it, so that
+    // the first fault is the one that is reported.
+    for (kernel::CheckOp check : llvm::reverse(checks)) {
       if (check->getParentOfType<func::FuncOp>() != main) {
         check.emitOpError("expected inside @main");
         return signalPassFailure();
       }
-      if (isLeft(check))
+      if (isInControlFlowOnly(check))
         hoist(check);
     }
     Block &entry = main.getBody().front();
@@ -102,7 +102,7 @@ struct LowerChecks : impl::LowerChecksBase<LowerChecks> {
       Value now = arith::OrIOp::create(b, where, old, bits);
       auto store = memref::StoreOp::create(b, where, now, word, ValueRange{});
       // Everything else has been clamped.
-      if (isLeft(check))
+      if ((check.getCode() & kFatal) && isInControlFlowOnly(check))
         store->setAttr(kLeaveOnErrorName, b.getUnitAttr());
       check.erase();
     }
