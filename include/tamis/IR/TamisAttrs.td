@@ -312,8 +312,6 @@ def Tamis_CodebookAttr : Tamis_EncodedAttr<"Codebook", "codebook"> {
   }];
 }
 
-//===-- lookups -----------------------------------------------------------===//
-
 def Tamis_WinogradAttr : Tamis_Attr<"Winograd", "winograd", [
     DeclareAttrInterfaceMethods<StorageAttrInterface, ["getEntries", "hasPanels", "getStreams"]>]> {
   let summary = "weights of 3x3 windows as products of transformed tiles take them";
@@ -338,6 +336,8 @@ def Tamis_WinogradAttr : Tamis_Attr<"Winograd", "winograd", [
     int64_t getSize() const { return getOutput() + 2; }
   }];
 }
+
+//===-- lookups -----------------------------------------------------------===//
 
 def Tamis_X86LookupAttr : Tamis_Attr<"X86Lookup", "x86_lookup", [
     DeclareAttrInterfaceMethods<LookupAttrInterface>]> {
