@@ -377,3 +377,10 @@ LogicalResult X86MaddubsAttr::verify(EmitError emitError, int64_t lanes, bool) {
 LogicalResult X86VnniAttr::verify(EmitError emitError, int64_t lanes, bool) {
   return verifyLanes(emitError, getMnemonic(), lanes, {8, 16});
 }
+
+LogicalResult X86AmxInt8Attr::verify(EmitError emitError, bool nibbles,
+                                     bool quads) {
+  if (nibbles && quads)
+    return emitError() << "expected nibbles or quads, got both";
+  return success();
+}

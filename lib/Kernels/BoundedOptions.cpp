@@ -30,7 +30,6 @@ static InstructionAttrInterface findInstruction(const StorageProblem &problem) {
 }
 
 static StringRef findObstacle(const StorageProblem &problem) {
-  kernel::ContractOp op = problem.op;
   kernel::PackOp pack = problem.pack;
   if (StringRef obstacle = findPanelObstacle(problem); !obstacle.empty())
     return obstacle;

@@ -2,9 +2,10 @@
 //
 // The pass that turns tamis_kernel operations on memrefs into loops.
 //
-// Weights of 4 bits are unpacked for tiles, which few rows are not worth. Where
-// only run time knows how many there are, fewer than a tile's have a kernel of
-// their own, of the instruction that reads nibbles.
+// Weights of 4 bits are unpacked for tiles, which few rows are not worth, and
+// neither is the way of blocks' sums through memory. Where only run time knows
+// how many there are, fewer than a tile's have a kernel of their own, of the
+// instruction of rows that fill no tile.
 #include "Emitter.h"
 #include "Winograd.h"
 #include "mlir/Dialect/AMX/AMXDialect.h"
@@ -28,7 +29,7 @@ static kernel::ContractOp addFewRows(RewriterBase &rewriter,
   /// Rows of a tile, and of a register block of few rows.
   constexpr int64_t kTileRows = 16, kBlockRows = 4;
   InstructionAttrInterface instruction = op.getInstruction();
-  if (!op.getNibbles() || !instruction.isTile())
+  if ((!op.getNibbles() && !op.getBlock()) || !instruction.isTile())
     return {};
   ArrayRef<int64_t> bounds = op.getBounds();
   kernel::IndexBuilder b(op.getLoc(), rewriter);

@@ -254,6 +254,15 @@ static bool paysToUnpack(const DenseProblem &tiles, const ContractionDims &dims,
   return priceNibbles(tiles, run) < priceNibbles(dots, run);
 }
 
+/// True if sums of columns have to subtract what is added to lhs elements.
+static bool offsetsLhs(ContractOp op, InstructionAttrInterface instruction) {
+  // Rows that fill no tile have another instruction.
+  InstructionAttrInterface remainder = instruction.getRemainderInstruction();
+  bool isUnsigned = op.getLhsUnsigned();
+  return instruction.getLhsOffset(isUnsigned) != 0 ||
+         (remainder && remainder.getLhsOffset(isUnsigned) != 0);
+}
+
 /// True if a constant's elements are 0 to 15, two of which fit into a byte.
 static bool hasNibbles(Value value, bool isUnsigned, SymbolTable &symbols) {
   FailureOr<SourceView> view = failure();
@@ -384,14 +393,21 @@ static FailureOr<Decision> decide(ContractOp op,
   bool found = false;
   bool small = hasNibbles(op.getRhs(), op.getRhsUnsigned(), symbols);
   Type nibble = IntegerType::get(op.getContext(), 4);
-  for (InstructionAttrInterface instruction :
-       getInstructions(target, allowsBf16(op))) {
-    auto accepts = [&](Type rhs) {
-      return instruction.accepts(lhs, rhs, op.getAccumulator(),
+  SmallVector<InstructionAttrInterface> instructions =
+      getBlockInstructions(target);
+  size_t numOfBlocks = instructions.size();
+  llvm::append_range(instructions, getInstructions(target, allowsBf16(op)));
+  for (auto [i, instruction] : llvm::enumerate(instructions)) {
+    auto accepts = [&](Type type) {
+      return instruction.accepts(lhs, type, op.getAccumulator(),
                                  op.getLhsUnsigned(), op.getRhsUnsigned());
     };
     bool onlySmall = small && accepts(nibble);
-    if (instruction.getPairBound() != 0 || (!onlySmall && !accepts(rhs)))
+    // Blocks have no sums of columns; for whole reductions they cost less than
+    // what the first instructions do instead.
+    bool takes = accepts(rhs) &&
+                 (blocks ? !offsetsLhs(op, instruction) : i >= numOfBlocks);
+    if (instruction.getPairBound() != 0 || (!onlySmall && !takes))
       continue;
     FailureOr<ContractionDims> dims = classifyContraction(
         op.getLhsMap(), op.getRhsMap(), decision.out, decision.bounds,
@@ -415,7 +431,8 @@ static FailureOr<Decision> decide(ContractOp op,
                                      instruction, target, profile, modelBytes),
                        *dims, decision.bounds);
       if (!decision.nibbles &&
-          (blocks || !suits(op.getRhsUnsigned() ? 128 : 0)))
+          ((blocks && small) ||
+           !suits(-instruction.getRhsOffset(op.getRhsUnsigned()))))
         continue;
     }
     if (onlySmall && !decision.nibbles)
@@ -454,21 +471,15 @@ static FailureOr<Decision> decide(ContractOp op,
     } else if (wide && rhsZero) {
       decision.rhsOffset = *rhsZero;
       decision.rhsZeroFolded = true;
-    } else if (!wide && op.getRhsUnsigned()) {
-      decision.rhsOffset = 128;
-      decision.rhsZeroFolded = rhsZero && *rhsZero == 128;
     } else {
-      decision.rhsZeroFolded = rhsZero && *rhsZero == 0;
+      if (!wide)
+        decision.rhsOffset = -instruction.getRhsOffset(op.getRhsUnsigned());
+      decision.rhsZeroFolded = rhsZero && *rhsZero == decision.rhsOffset;
     }
     std::optional<int64_t> lhsZero =
         getConstantZero(op.getLhsZero(), op.getLhsUnsigned());
-    auto offsets = [&](InstructionAttrInterface i) {
-      return i && i.getLhsOffset(op.getLhsUnsigned()) != 0;
-    };
-    // Rows that fill no tile have another instruction.
-    decision.needsSums = offsets(instruction) ||
-                         offsets(instruction.getRemainderInstruction()) ||
-                         !lhsZero || *lhsZero != 0;
+    decision.needsSums =
+        offsetsLhs(op, instruction) || !lhsZero || *lhsZero != 0;
   }
   if (isa<FloatType>(lhs) && op.getRhsUnsigned() && !decision.nibbles) {
     reason = "unsigned bytes are multiplied by floats";

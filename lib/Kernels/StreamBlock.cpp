@@ -130,7 +130,7 @@ void Emitter::emitWaitingColumns(const Place &place, OpFoldResult count) {
       emitPanels(place, row, isWhole ? end : b.minimum(end, count));
     });
   };
-  if (panels >= llvm::divideCeil(columns, width))
+  if (panels >= static_cast<int64_t>(llvm::divideCeil(columns, width)))
     return emit();
   b.loop(whole.lower, whole.upper, panels, [&](OpFoldResult p) {
     panelRange = {p, b.minimum(b.add(p, b.constant(panels)), whole.upper)};

@@ -49,10 +49,10 @@ void Emitter::prepareZeroPoints() {
         instruction.getRemainderInstruction().getLhsOffset(lhsUnsigned));
   Type packed = cast<MemRefType>(op.getRhs().getType()).getElementType();
   if (op.getRhsZero())
-    rhsZero = seenZero(
-        op.getRhsZero(), op.getRhsUnsigned(),
-        packed.isInteger(8) && op.getRhsUnsigned() && !op.getNibbles() ? -128
-                                                                       : 0);
+    rhsZero = seenZero(op.getRhsZero(), op.getRhsUnsigned(),
+                       packed.isInteger(8) && !op.getNibbles()
+                           ? instruction.getRhsOffset(op.getRhsUnsigned())
+                           : 0);
 }
 
 SmallVector<Value> Emitter::columnTerm(const Place &place,

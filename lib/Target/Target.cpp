@@ -241,6 +241,13 @@ mlir::tamis::getInstructions(TargetAttr target, bool allowBf16) {
   return table;
 }
 
+SmallVector<InstructionAttrInterface>
+mlir::tamis::getBlockInstructions(TargetAttr target) {
+  SmallVector<InstructionAttrInterface> table;
+  appendX86BlockInstructions(target, table);
+  return table;
+}
+
 SmallVector<ExpansionAttrInterface>
 mlir::tamis::getExpansions(TargetAttr target) {
   SmallVector<ExpansionAttrInterface> table;
@@ -259,16 +266,4 @@ SmallVector<LookupAttrInterface> mlir::tamis::getLookups(TargetAttr target) {
   SmallVector<LookupAttrInterface> table;
   appendX86Lookups(target, table);
   return table;
-}
-
-InstructionAttrInterface mlir::tamis::selectInstruction(TargetAttr target,
-                                                        Type lhs, Type rhs,
-                                                        Type accumulator,
-                                                        bool lhsUnsigned,
-                                                        bool rhsUnsigned) {
-  for (InstructionAttrInterface instruction : getInstructions(target))
-    if (!instruction.isTile() &&
-        instruction.accepts(lhs, rhs, accumulator, lhsUnsigned, rhsUnsigned))
-      return instruction;
-  return nullptr;
 }

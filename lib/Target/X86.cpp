@@ -265,9 +265,9 @@ SmallVector<StringRef> X86VnniAttr::getRequiredFeatures() const {
 
 bool X86VnniAttr::accepts(Type lhs, Type rhs, Type accumulator,
                           bool lhsUnsigned, bool) const {
-  if (getSwapped())
-    return areBytesAndNibbles(lhs, rhs, accumulator, lhsUnsigned);
-  return areBytes(lhs, rhs, accumulator);
+  if (getSwapped() && areBytesAndNibbles(lhs, rhs, accumulator, lhsUnsigned))
+    return true;
+  return areBytes(lhs, rhs, accumulator) && !(getSwapped() && lhsUnsigned);
 }
 
 int64_t X86VnniAttr::getReductionStep() const { return 4; }
@@ -278,6 +278,11 @@ int64_t X86VnniAttr::getMaxAccumulators() const {
 
 int64_t X86VnniAttr::getLhsOffset(bool lhsUnsigned) const {
   return lhsUnsigned || getSwapped() ? 0 : 128;
+}
+
+int64_t X86VnniAttr::getRhsOffset(bool rhsUnsigned) const {
+  int64_t toSigned = rhsUnsigned ? -128 : 0;
+  return getSwapped() ? toSigned + 128 : toSigned;
 }
 
 bool X86VnniAttr::isTile() const { return false; }
@@ -394,7 +399,10 @@ static Value buildAmxLoad(OpBuilder &b, Location loc, Value flat, Value offset,
 StringRef X86AmxInt8Attr::getInstructionName() const { return "x86_amx_int8"; }
 
 SmallVector<StringRef> X86AmxInt8Attr::getRequiredFeatures() const {
-  return {"amx-tile", "amx-int8", "avx512f", "avx512vnni"};
+  SmallVector<StringRef> features =
+      getRemainderInstruction().getRequiredFeatures();
+  features.append({"amx-tile", "amx-int8"});
+  return features;
 }
 
 bool X86AmxInt8Attr::accepts(Type lhs, Type rhs, Type accumulator,
@@ -413,6 +421,8 @@ Type X86AmxInt8Attr::getPackedType(Type rhs) const {
 }
 
 InstructionAttrInterface X86AmxInt8Attr::getRemainderInstruction() const {
+  if (getQuads())
+    return X86MaddAttr::get(getContext(), 16, /*quads=*/true);
   return X86VnniAttr::get(getContext(), 16, /*swapped=*/getNibbles());
 }
 
@@ -488,28 +498,28 @@ void X86AmxBf16Attr::buildTileStore(OpBuilder &b, Location loc, Value tile,
 
 //===-- table -------------------------------------------------------------===//
 
+static void addAvailable(TargetAttr target,
+                         ArrayRef<InstructionAttrInterface> instructions,
+                         SmallVectorImpl<InstructionAttrInterface> &table) {
+  for (InstructionAttrInterface instruction : instructions)
+    if (target.getArch().starts_with("x86") &&
+        llvm::all_of(instruction.getRequiredFeatures(),
+                     [&](StringRef f) { return target.hasFeature(f); }))
+      table.push_back(instruction);
+}
+
 void mlir::tamis::appendX86Instructions(
     TargetAttr target, bool allowBf16,
     SmallVectorImpl<InstructionAttrInterface> &table) {
-  if (!target.getArch().starts_with("x86"))
-    return;
   MLIRContext *context = target.getContext();
   auto add = [&](InstructionAttrInterface instruction) {
-    if (llvm::all_of(instruction.getRequiredFeatures(),
-                     [&](StringRef f) { return target.hasFeature(f); }))
-      table.push_back(instruction);
+    addAvailable(target, instruction, table);
   };
-  add(X86AmxInt8Attr::get(context, /*nibbles=*/true));
-  add(X86AmxInt8Attr::get(context, /*nibbles=*/false));
+  add(X86AmxInt8Attr::get(context, /*nibbles=*/false, /*quads=*/false));
   if (allowBf16) {
     add(X86AmxBf16Attr::get(context));
     add(X86DotBf16Attr::get(context));
   }
-  // Of weights of 4 bits only.
-  add(X86VnniAttr::get(context, 16, /*swapped=*/true));
-  add(X86VnniAttr::get(context, 8, /*swapped=*/true));
-  add(X86MaddubsAttr::get(context, 16, /*swapped=*/true));
-  add(X86MaddubsAttr::get(context, 8, /*swapped=*/true));
   add(X86VnniAttr::get(context, 16, /*swapped=*/false));
   add(X86VnniAttr::get(context, 8, /*swapped=*/false));
   add(X86MaddubsAttr::get(context, 16, /*swapped=*/false));
@@ -519,4 +529,17 @@ void mlir::tamis::appendX86Instructions(
   add(X86MaddAttr::get(context, 4, /*quads=*/false));
   // Of bitmasks only: panels are read as fast by the one above.
   add(X86MaddAttr::get(context, 8, /*quads=*/true));
+}
+
+void mlir::tamis::appendX86BlockInstructions(
+    TargetAttr target, SmallVectorImpl<InstructionAttrInterface> &table) {
+  MLIRContext *context = target.getContext();
+  addAvailable(target,
+               {X86AmxInt8Attr::get(context, /*nibbles=*/true, /*quads=*/false),
+                X86AmxInt8Attr::get(context, /*nibbles=*/false, /*quads=*/true),
+                X86VnniAttr::get(context, 16, /*swapped=*/true),
+                X86VnniAttr::get(context, 8, /*swapped=*/true),
+                X86MaddubsAttr::get(context, 16, /*swapped=*/true),
+                X86MaddubsAttr::get(context, 8, /*swapped=*/true)},
+               table);
 }

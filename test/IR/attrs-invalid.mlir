@@ -242,3 +242,8 @@ func.func private @winograd_output() attributes {a = #tamis.winograd<output = 3,
 
 // expected-error@+1 {{winograd expected a strip above 0, got 0}}
 func.func private @winograd_strip() attributes {a = #tamis.winograd<output = 2, strip = 0>}
+
+// -----
+
+// expected-error@+1 {{expected nibbles or quads, got both}}
+func.func private @f() attributes {a = #tamis.x86_amx_int8<nibbles = true, quads = true>}

@@ -28,6 +28,7 @@ func.func private @policies() attributes {
 // CHECK-SAME: g = #tamis.x86_maddubs<lanes = 8>
 // CHECK-SAME: h = #tamis.x86_amx_bf16
 // CHECK-SAME: i = #tamis.x86_amx_int8<nibbles = true>
+// CHECK-SAME: j = #tamis.x86_amx_int8<quads = true>
 func.func private @instructions() attributes {
   a = #tamis.vector_fma<lanes = 16, fused = true>,
   b = #tamis.vector_mul<lanes = 4>,
@@ -37,7 +38,8 @@ func.func private @instructions() attributes {
   f = #tamis.x86_dot_bf16,
   g = #tamis.x86_maddubs<lanes = 8>,
   h = #tamis.x86_amx_bf16,
-  i = #tamis.x86_amx_int8<nibbles = true>
+  i = #tamis.x86_amx_int8<nibbles = true>,
+  j = #tamis.x86_amx_int8<quads = true>
 }
 
 // CHECK-LABEL: func.func private @schemes

@@ -453,12 +453,16 @@ def Tamis_X86MaddubsAttr : Tamis_Attr<"X86Maddubs", "x86_maddubs", [
   let assemblyFormat = "`<` struct(params) `>`";
 }
 
-def Tamis_X86VnniAttr : Tamis_InstructionAttr<"X86Vnni", "x86_vnni"> {
+def Tamis_X86VnniAttr : Tamis_Attr<"X86Vnni", "x86_vnni", [
+    DeclareAttrInterfaceMethods<InstructionAttrInterface, [
+      "getLhsOffset", "getRhsOffset", "isTile"]>]> {
   let summary = "u8 x s8 quads into int32, vpdpbusd";
   let description = [{
     The non-saturating form; signed lhs elements are offset by 128. 8 lanes are
-    AVX-VNNI or AVX512VL, 16 AVX512-VNNI. `swapped`, weights of 4 bits are the
-    unsigned multiplicand and signed lhs elements stay as they are.
+    AVX-VNNI or AVX512VL, 16 AVX512-VNNI. `swapped`, weights are the unsigned
+    multiplicand and signed lhs elements stay as they are: those of 4 bits, and
+    bytes in blocks, which have no sums of columns; signed ones are offset by
+    128.
 
     Example: `#tamis.x86_vnni<lanes = 16>`
   }];
@@ -516,13 +520,17 @@ def Tamis_X86SelectMaddAttr : Tamis_Attr<"X86SelectMadd", "x86_select_madd", [
 class Tamis_TileInstructionAttr<string name, string mnemonic>
     : Tamis_Attr<name, mnemonic, [
     DeclareAttrInterfaceMethods<InstructionAttrInterface, [
-      "getLhsOffset", "isTile", "getCycles", "getRemainderInstruction", "buildTileZero", "buildTileLoad",
+      "getLhsOffset", "getRhsOffset", "isTile", "getCycles",
+      "getRemainderInstruction", "buildTileZero", "buildTileLoad",
       "buildTileMultiply", "buildTileStore"]>]> {
   let extraClassDefinition = [{
     bool $cppClass::isTile() const { return true; }
     int64_t $cppClass::getLanes() const { return 16; }
     int64_t $cppClass::getMaxAccumulators() const { return 4; }
     int64_t $cppClass::getLhsOffset(bool) const { return 0; }
+    int64_t $cppClass::getRhsOffset(bool rhsUnsigned) const {
+      return getRemainderInstruction().getRhsOffset(rhsUnsigned);
+    }
     ::mlir::Value $cppClass::buildLhs(::mlir::OpBuilder &, ::mlir::Location,
         ::mlir::Value elements, bool) const { return elements; }
     ::mlir::Value $cppClass::buildRhs(::mlir::OpBuilder &, ::mlir::Location,
@@ -537,13 +545,16 @@ def Tamis_X86AmxInt8Attr
     : Tamis_TileInstructionAttr<"X86AmxInt8", "x86_amx_int8"> {
   let summary = "16x16x64 int8 tiles, tdpb[su][su]d";
   let description = [{
-    Any sign combination, exact. Weights lie in the vpdpbusd order. With
-    `nibbles`, weights of 4 bits by signed lhs elements: rows that fill no tile
-    take them as the unsigned multiplicand.
+    Any sign combination, exact. Weights lie in the vpdpbusd order, and rows
+    that fill no tile are multiplied by it. With `nibbles`, weights of 4 bits by
+    signed lhs elements are its unsigned multiplicand. With `quads`, such rows
+    take vpmaddwd, which needs no sums of columns: blocks have none.
 
     Example: `#tamis.x86_amx_int8`
   }];
-  let parameters = (ins DefaultValuedParameter<"bool", "false">:$nibbles);
+  let parameters = (ins DefaultValuedParameter<"bool", "false">:$nibbles,
+                        DefaultValuedParameter<"bool", "false">:$quads);
+  let genVerifyDecl = 1;
   let assemblyFormat = "(`<` struct(params)^ `>`)?";
 }
 

@@ -48,6 +48,12 @@ def InstructionAttrInterface : AttrInterface<"InstructionAttrInterface"> {
       generator subtracts the effect exactly, through column sums.
     }], "int64_t", "getLhsOffset", (ins "bool":$lhsUnsigned), "", "return 0;">,
     InterfaceMethod<[{
+      What is added to every rhs element that is packed as a byte: -128 makes
+      unsigned ones signed, 128 signed ones unsigned. It moves the zero point;
+      where that is none then, sums of rows subtract the effect.
+    }], "int64_t", "getRhsOffset", (ins "bool":$rhsUnsigned), "",
+    "return rhsUnsigned ? -128 : 0;">,
+    InterfaceMethod<[{
       Where two neighbouring weights of one sign may have at most this magnitude
       together, or the instruction saturates; 0 where it is exact for all. Only
       storages that divide larger weights among several words use such an

@@ -56,11 +56,9 @@ StringRef getHostArch(TargetAttr target);
 SmallVector<InstructionAttrInterface> getInstructions(TargetAttr target,
                                                       bool allowBf16 = false);
 
-/// The best instruction for these operand types whose rhs is packed and whose
-/// products are summed over a reduction dimension; null if there is none.
-InstructionAttrInterface selectInstruction(TargetAttr target, Type lhs,
-                                           Type rhs, Type accumulator,
-                                           bool lhsUnsigned, bool rhsUnsigned);
+/// Those for weights of 4 bits and for weights with scales in blocks, which are
+/// better than the others where they suit.
+SmallVector<InstructionAttrInterface> getBlockInstructions(TargetAttr target);
 
 /// Rows of the table that need no particular architecture.
 void appendGenericInstructions(
@@ -69,6 +67,8 @@ void appendGenericInstructions(
 /// Rows of the table for x86-64.
 void appendX86Instructions(TargetAttr target, bool allowBf16,
                            SmallVectorImpl<InstructionAttrInterface> &table);
+void appendX86BlockInstructions(
+    TargetAttr target, SmallVectorImpl<InstructionAttrInterface> &table);
 
 /// The ways `target` has to expand bitmasks.
 SmallVector<ExpansionAttrInterface> getExpansions(TargetAttr target);
