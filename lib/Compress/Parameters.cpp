@@ -15,8 +15,9 @@ using namespace mlir;
 using namespace mlir::tamis;
 
 namespace {
-/// What the elements along an axis of a weight are to the contraction.
-enum class Role { None, Output, Reduction, Mixed };
+/// What the elements along an axis are to a contraction: its output channels or
+/// what it reduces or has beside them.
+enum class Role { None, Output, Other, Mixed };
 } // namespace
 
 static RankedTensorType typeOf(Value value) {
@@ -65,7 +66,7 @@ std::optional<WeightUse> tamis::findWeight(ContractOp op) {
   for (AffineExpr expr : op.getRhsMap().getResults())
     roles.push_back(iterators[cast<AffineDimExpr>(expr).getPosition()] ==
                             utils::IteratorType::reduction
-                        ? Role::Reduction
+                        ? Role::Other
                         : Role::Output);
   while (Operation *source = value.getDefiningOp()) {
     if (auto observe = dyn_cast<ObserveOp>(source)) {
@@ -85,7 +86,7 @@ std::optional<WeightUse> tamis::findWeight(ContractOp op) {
       for (auto [axis, role] : llvm::enumerate(roles))
         if (role == Role::Output)
           use.outputAxes.push_back(axis);
-        else if (role == Role::Reduction)
+        else if (role == Role::Other)
           use.reductionAxes.push_back(axis);
       return use;
     }
@@ -129,10 +130,17 @@ ObserveOp tamis::findObserved(Value value) {
 
 ObserveOp tamis::findInput(ContractOp op) { return findObserved(op.getLhs()); }
 
-/// The vector that an elementwise generic adds to `x`, and its map.
-static std::pair<Value, AffineMap> getAddend(linalg::GenericOp op, Value x) {
+namespace {
+/// What an elementwise generic adds to a value, and how it indexes both.
+struct Addend {
+  Value value;
+  AffineMap map, otherMap;
+};
+} // namespace
+
+static std::optional<Addend> getAddend(linalg::GenericOp op, Value x) {
   if (op.getNumParallelLoops() != op.getNumLoops() || op.getNumDpsInits() != 1)
-    return {};
+    return std::nullopt;
   for (Operation &inner : op.getBody()->without_terminator()) {
     if (!isa<arith::AddFOp>(inner))
       continue;
@@ -143,16 +151,35 @@ static std::pair<Value, AffineMap> getAddend(linalg::GenericOp op, Value x) {
         sides[i] = op.getMatchingOpOperand(argument);
     for (unsigned i : {0u, 1u})
       if (sides[i] && sides[1 - i] && sides[i]->get() == x)
-        return {sides[1 - i]->get(), op.getMatchingIndexingMap(sides[1 - i])};
+        return Addend{sides[1 - i]->get(),
+                      op.getMatchingIndexingMap(sides[1 - i]),
+                      op.getMatchingIndexingMap(sides[i])};
   }
-  return {};
+  return std::nullopt;
+}
+
+/// Which axes of a result are a contraction's output channels.
+static SmallVector<Role> getResultRoles(ContractOp op) {
+  return llvm::map_to_vector(op.getOutMap().getResults(), [&](AffineExpr expr) {
+    auto dim = dyn_cast<AffineDimExpr>(expr);
+    return dim && op.getRhsMap().isFunctionOfDim(dim.getPosition())
+               ? Role::Output
+               : Role::Other;
+  });
 }
 
 ObserveOp tamis::findBias(ContractOp op) {
   Value result = op.getResult();
+  SmallVector<Role> roles = getResultRoles(op);
   // A model may add it in a node of its own.
   while (result && result.hasOneUse()) {
     Operation *user = *result.getUsers().begin();
+    if (auto collapse = dyn_cast<tensor::CollapseShapeOp>(user))
+      roles = mergeRoles(roles, typeOf(result).getShape(),
+                         collapse.getReassociationIndices());
+    if (auto expand = dyn_cast<tensor::ExpandShapeOp>(user))
+      roles = splitRoles(roles, expand.getType().getShape(),
+                         expand.getReassociationIndices());
     if (isa<tensor::CollapseShapeOp, tensor::ExpandShapeOp, ObserveOp>(user)) {
       result = user->getResult(0);
       continue;
@@ -160,16 +187,24 @@ ObserveOp tamis::findBias(ContractOp op) {
     auto generic = dyn_cast<linalg::GenericOp>(user);
     if (!generic)
       return nullptr;
-    auto [addend, map] = getAddend(generic, result);
-    if (!addend || map.getNumResults() == 0)
+    std::optional<Addend> addend = getAddend(generic, result);
+    if (!addend || addend->map.getNumResults() == 0)
       return nullptr;
-    // [1, n] added to rows is a vector too.
-    ObserveOp observe = findObserved(addend);
-    if (!observe || !observe.getParameter() || !typeOf(addend).hasStaticShape())
+    ObserveOp observe = findObserved(addend->value);
+    if (!observe || !observe.getParameter() ||
+        !typeOf(addend->value).hasStaticShape())
       return nullptr;
-    int64_t wide = llvm::count_if(typeOf(addend).getShape(),
-                                  [](int64_t size) { return size != 1; });
-    return wide <= 1 ? observe : nullptr;
+    // [1, n] added to rows is a vector too, [n, 1] is none of channels.
+    int64_t numWide = 0;
+    for (auto [size, expr] : llvm::zip_equal(typeOf(addend->value).getShape(),
+                                             addend->map.getResults())) {
+      if (size == 1)
+        continue;
+      auto axis = addend->otherMap.getResultPosition(expr);
+      if (++numWide > 1 || !axis || roles[*axis] != Role::Output)
+        return nullptr;
+    }
+    return observe;
   }
   return nullptr;
 }

@@ -110,9 +110,6 @@ static bool quantizeActivation(Quantization &state, ObserveOp observe,
     if (!uses.contains(&use))
       floats.push_back(&use);
   }
-  // A function computed in float costs its float readers nothing, and they
-  // need not see it rounded. Integers would have to be computed twice.
-  bool partly = floatReaders && !floats.empty() && !isInteger;
   if (all.empty() || uses.empty()) {
     state.report.add("", observe.getTensor(), "float",
                      "nothing reads integers");
@@ -132,6 +129,10 @@ static bool quantizeActivation(Quantization &state, ObserveOp observe,
   if (scheme.getBits() != 8 && scheme.getBits() != 16)
     bits = b.getI64IntegerAttr(scheme.getBits());
   auto factors = observe->getAttrOfType<DenseElementsAttr>(kFactorAttrName);
+  // A function computed in float costs its float readers nothing, and they
+  // need not see it rounded. Integers would have to be computed twice. Scaled
+  // channels are for those alone whose weights make up for it.
+  bool partly = !floats.empty() && (factors || (floatReaders && !isInteger));
   Value input = factors ? scaleChannels(b, observe, factors) : observe;
   auto quantize = QuantizeOp::create(
       b, loc, observe.getType().clone(type), input, scale, zero, isUnsigned,

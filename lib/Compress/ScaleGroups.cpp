@@ -170,6 +170,9 @@ private:
     bool isPooling = op.getNumReductionLoops() != 0;
     if (!isPooling && !out.isIdentity())
       return false;
+    // A sum over the last axis has none there.
+    if (axis >= int64_t(out.getNumResults()))
+      return false;
     auto channel = dyn_cast<AffineDimExpr>(out.getResult(axis));
     if (!channel)
       return false;

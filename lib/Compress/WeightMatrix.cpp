@@ -93,8 +93,9 @@ ObserveOp tamis::traceToObserved(Value value, int64_t axis,
           break;
         }
     } else if (auto collapse = dyn_cast<tensor::CollapseShapeOp>(op)) {
+      ReassociationIndices parts = collapse.getReassociationIndices()[axis];
       SmallVector<int64_t> wide;
-      for (int64_t part : collapse.getReassociationIndices()[axis])
+      for (int64_t part : parts)
         if (!isUnit(collapse.getSrc(), part))
           wide.push_back(part);
       if (wide.size() != 1)

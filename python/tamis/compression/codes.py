@@ -52,7 +52,9 @@ class Codes:
             nonzero = np.where(codebook == 0, np.inf, np.abs(codebook))
             codebook = np.delete(codebook, nonzero.argmin())
         middles = (codebook[1:].astype(np.float64) + codebook[:-1]) / 2
-        return {"values": np.searchsorted(middles, units), "dtype": f"uint{bits_of(len(codebook))}", "codebook": codebook,
+        # No narrower than it was: the model's operator set may not have that type.
+        bits = max(bits_of(len(codebook)), int(self.dtype.removeprefix("uint")))
+        return {"values": np.searchsorted(middles, units), "dtype": f"uint{bits}", "codebook": codebook,
                 "scale": self.scale, "axis": self.axis}
 
 

@@ -54,6 +54,7 @@ def quantize(request):
     _require_float(prepared)
     excluded = _excluded(prepared, request.scope, request.op_types)
     _check_layers(prepared, request.overrides)
+    preparation.separate(prepared, _named_layers(prepared), {*excluded, *request.overrides})
     if recover:
         return _finish(request, prepared, _recover(request, prepared, excluded), "quantize", format=options["format"])
     only_weights = options["activations"] in api.FLOAT_ACTIVATIONS or not any(api.WEIGHTS[kind].is_integer for kind in kinds)
@@ -101,6 +102,7 @@ def prune(request, gradients, labels):
         raise Error("nothing to prune: no convolution or matrix product with a float weight of its own", file=prepared.loaded.name)
     excluded = _excluded(prepared, request.scope)
     _check_layers(prepared, request.overrides)
+    preparation.separate(prepared, _named_layers(prepared), {*excluded, *request.overrides})
     with open_session(request, prepared) as session:
         if options["dead_channels"]:
             session.run("tamis-prune{dead-channels=true}")

@@ -110,8 +110,7 @@ class Layer:
         values = values.astype(np.float32)
         if dtype != 1:
             values = values.astype(numpy_helper.to_array(self.graph.initializers[self.node.input[1]]).dtype)
-        readers = [n for n in self.graph.readers.get(old, ()) for name in n.input if name == old]
-        if old and len(readers) == 1 and old not in self.graph.outputs:
+        if old and self.graph.only_reader(old) is self.node and list(self.node.input).count(old) == 1:
             return self.graph.add(make_tensor(old, values))
         return self.graph.add_array(wanted or f"{old}_{node_name(self.node)}", values)
 

@@ -59,16 +59,19 @@ def set_attribute(node, name, value):
         node.attribute.append(onnx.helper.make_attribute(name, value))
 
 
-def rename_reads(nodes, names):
-    """Replace what nodes and their bodies read, by {old: new}."""
+def rename_reads(nodes, names, readers=None):
+    """Replace what nodes and their bodies read, by {old: new}; by `readers`, {node name: {old: new}}, what single nodes read."""
+    readers = readers or {}
     for node in nodes:
+        here = {**names, **readers.get(node_name(node), {})}
         for index, name in enumerate(node.input):
-            if name in names:
-                node.input[index] = names[name]
+            if name in here:
+                node.input[index] = here[name]
         for body in subgraphs(node):
             own = {i.name for i in body.input} | {t.name for t in body.initializer} | {o for n in body.node for o in n.output}
             inner = {old: new for old, new in names.items() if old not in own}
-            rename_reads(body.node, inner)
+            rename_reads(body.node, inner, {reader: {old: new for old, new in those.items() if old not in own}
+                                            for reader, those in readers.items()})
             for output in body.output:
                 output.name = inner.get(output.name, output.name)
 

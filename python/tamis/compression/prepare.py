@@ -80,6 +80,7 @@ def prepare(model, *, fold_constants=True, least_opset=None, lift=False):
     graph = Graph(proto)
     constant_nodes_to_initializers(graph)
     _drop_identities(graph)
+    _drop_addends_times_zero(graph)
     grids = codes.lift(graph)
     if lift:
         grids.update(_lift(graph, name))
@@ -93,6 +94,26 @@ def prepare(model, *, fold_constants=True, least_opset=None, lift=False):
         len(proto.graph.node), len(proto.graph.input), len(proto.graph.initializer))
     opset.infer_shapes(proto)
     return Prepared(proto, loaded, grids, gone, sparse, changed)
+
+
+def separate(prepared, layers, names):
+    """Layers among `names` get weights of their own, where other layers read theirs too. `layers`: [(layer, initializer)]."""
+    graph, shared = Graph(prepared.model), {}
+    for layer, weight in layers:
+        shared.setdefault(weight, []).append(layer)
+    for weight, readers in shared.items():
+        apart = [layer for layer in readers if layer in names and weight not in names]
+        for layer in apart[0 if len(apart) < len(readers) else 1:]:
+            for node in graph.readers.get(weight, ()):
+                if node_name(node) != layer or weight not in node.input:
+                    continue
+                copy = TensorProto()
+                copy.CopyFrom(graph.initializers[weight])
+                copy.name = graph.unique(f"{weight}_{layer}")
+                rename_reads([node], {weight: graph.add(copy)})
+                if weight in prepared.grids:
+                    prepared.grids[copy.name] = prepared.grids[weight]
+                prepared.changed = True
 
 
 def _dense(model, name):
@@ -138,6 +159,14 @@ def _drop_identities(graph):
         graph.nodes = kept
         rename_reads(kept, names)
         graph.store()
+
+
+def _drop_addends_times_zero(graph):
+    """Gemm's third operand does not matter where its factor is zero, but its shape would."""
+    for node in graph.nodes:
+        if node.op_type == "Gemm" and attribute(node, "beta", 1.0) == 0:
+            del node.input[2:]
+    graph.refresh()
 
 
 def _give_each_its_bias(graph):

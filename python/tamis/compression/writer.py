@@ -30,7 +30,7 @@ def apply(prepared, delta, *, format="qdq", zeros="zeros", step=None):
     weights = dict(delta["weights"])
     replaced = set(weights) - set(delta["removed"].get("parameters") or ())
     model = storage.skeleton(prepared.model, lambda tensor: storage.stub(tensor) if tensor.name in replaced else None)
-    needed = writer_qdq.needed_opset(model, weights, delta["tensors"], prepared.grids)
+    needed = writer_qdq.needed_opset(model, weights, delta["tensors"])
     model = opset.raise_to(model, needed, name) if needed else model
     graph = Graph(model)
     grids = writer_channels.remove(graph, delta["removed"], delta["parameters"], prepared.grids, prepared.model, name)

@@ -50,13 +50,12 @@ def _push(graph, name, factor, plan):
         return graph.only_reader(node.input[1]) is node and _operand(graph, node, 1, factor.reshape(-1), plan)
     if node.op_type in ("Add", "Sub"):
         return all(_operand(graph, node, place, factor, plan) for place in (0, 1))
-    if node.op_type == "Mul":
+    if node.op_type == "Mul" and node.input[0] != node.input[1]:
         for place in (1, 0):
             tried = []
             if _operand(graph, node, place, factor, tried):
                 plan += tried
                 return True
-        return False
     return node.op_type == "Relu" and _push(graph, node.input[0], factor, plan)
 
 

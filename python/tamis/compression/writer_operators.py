@@ -183,7 +183,8 @@ class _Converter:
                 return None
             return build(BINARY[op], [*x.names, *y.names, *tail], [result.tensor], name, domain=MICROSOFT)
         if op in UNARY:
-            if not x.per_tensor_bytes() or x.type != result.type:
+            # QLinearAveragePool knows none.
+            if not x.per_tensor_bytes() or x.type != result.type or any(d != 1 for d in kept.pop("dilations", ())):
                 return None
             return build(UNARY[op], [*x.names, *tail], [result.tensor], name, domain=MICROSOFT, **kept)
         if op == "Concat":

@@ -12,7 +12,7 @@ import numpy as np
 
 from ..errors import Error
 from . import codes, opset
-from .graph import FLOAT8, RANGES, TensorProto, node_name, numpy_helper, onnx, rename_reads
+from .graph import FLOAT8, RANGES, TensorProto, numpy_helper, onnx, rename_reads
 
 
 def stored_type(dtype):
@@ -23,7 +23,7 @@ def stored_type(dtype):
     return dtype
 
 
-def needed_opset(model, weights, tensors, grids=()):
+def needed_opset(model, weights, tensors):
     """The least operator set that can express a delta; 0 if nothing is quantized."""
     entries = [*weights.values(), *tensors.values()]
     if not entries:
@@ -55,9 +55,8 @@ def insert(graph, weights, tensors, file=""):
             renamed[name] = pair[-1].output[0]
         for reader in entry.get("readers") or ():
             only.setdefault(reader, {})[name] = pair[-1].output[0]
-    for node in graph.nodes:
-        rename_reads([node], {**renamed, **only.get(node_name(node), {})})
-    nodes = front + [node for name in graph.inputs if name in behind for node in behind[name]]
+    rename_reads(graph.nodes, renamed, only)
+    nodes = front + [node for info in graph.proto.input for node in behind.get(info.name, ())]
     for node in graph.nodes:
         nodes.append(node)
         for output in node.output:

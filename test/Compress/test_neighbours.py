@@ -1,0 +1,205 @@
+# SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+"""What stands beside a layer must not feel what is done to it: bodies that read its weight, other readers of its input, sums
+along other axes. Models are compared with their float selves in ONNX Runtime."""
+import os
+import subprocess
+import sys
+
+import numpy as np
+import onnx
+import pytest
+from onnx import helper, numpy_helper
+from support import models
+
+import tamis
+from tamis import reference
+
+build = helper.make_node
+random = None
+
+
+@pytest.fixture(autouse=True)
+def same_values():
+    """Whatever ran before."""
+    global random  # pylint: disable=global-statement
+    random = np.random.default_rng(0)
+
+
+def values(*shape):
+    return random.standard_normal(shape).astype(np.float32)
+
+
+def network(nodes, inputs, outputs, parameters):
+    """`inputs`, `outputs` and `parameters` by name; `p` is a condition."""
+    kinds = [models.info(name, shape) if name != "p" else helper.make_tensor_value_info("p", onnx.TensorProto.BOOL, []) for name, shape in inputs.items()]
+    return models.model(nodes, kinds, [models.info(name, shape) for name, shape in outputs.items()],
+                        [models.const(name, array) for name, array in parameters.items()])
+
+
+def body(nodes, result, shape):
+    return helper.make_graph(nodes, "body", [], [helper.make_tensor_value_info(result, onnx.TensorProto.FLOAT, shape)])
+
+
+def least_snr(made, original, feeds):
+    """Of all outputs over all feeds, in dB."""
+    least = np.inf
+    runs = [reference.session(m.SerializeToString()) for m in (original, made)]
+    for feed in feeds:
+        for want, got in zip(*(session.run(None, feed) for session in runs)):
+            noise = ((got.astype(np.float64) - want) ** 2).sum()
+            least = min(least, 10 * np.log10((want.astype(np.float64) ** 2).sum() / max(noise, 1e-30)))
+    return least
+
+
+def test_a_body_reads_the_weight_that_takes_a_factor_up():
+    shape = [1, 4, 5, 5]
+    branch = build("If", ["p"], ["z"], name="if", then_branch=body([build("Conv", ["x", "w"], ["t"])], "t", shape),
+                   else_branch=body([build("Relu", ["x"], ["e"])], "e", shape))
+    made = network([build("Conv", ["x", "w", "b"], ["c"], name="conv"), build("Mul", ["c", "s"], ["y"], name="scale"), branch],
+                   {"x": shape, "p": []}, {"y": shape, "z": shape},
+                   {"w": values(4, 4, 1, 1), "b": values(4), "s": np.full((1, 4, 1, 1), 3, np.float32)})
+    feeds = [{"x": values(*shape), "p": np.array(True)} for _ in range(4)]
+    assert least_snr(tamis.quantize(made, feeds), made, feeds) > 35
+
+
+# One channel is far larger than the others, so that it is smoothed.
+LARGE = np.where(np.arange(32) == 3, 50, 1).astype(np.float32)
+
+
+@pytest.mark.parametrize("beside", [[build("Mul", ["n", "n"], ["h"])],
+                                    [build("Sigmoid", ["n"], ["g"]), build("Mul", ["n", "g"], ["h"])]])
+def test_a_factor_does_not_pass_what_multiplies_a_tensor_with_itself(beside):
+    nodes = [build("Mul", ["x", "large"], ["n"]), *beside, build("MatMul", ["h", "w"], ["y"], name="product")]
+    made = network(nodes, {"x": [8, 32]}, {"y": [8, 16]}, {"large": LARGE, "w": values(32, 16)})
+    feeds = [{"x": values(8, 32)} for _ in range(8)]
+    smoothed, plain = (least_snr(tamis.quantize(made, feeds, corrections=c), made, feeds) for c in (["smooth"], []))
+    assert smoothed > plain - 3 and smoothed > 15
+
+
+@pytest.mark.parametrize("other", ["Sigmoid", "LayerNormalization", "ReduceL2", "Softmax"])
+def test_float_readers_of_a_smoothed_tensor(other):
+    nodes = [build("MatMul", ["x", "w1"], ["h"], name="first"), build("MatMul", ["h", "w2"], ["y"], name="second"),
+             build(other, ["h", "ones"] if other == "LayerNormalization" else ["h"], ["z"])]
+    made = network(nodes, {"x": [8, 16]}, {"y": [8, 16], "z": None},
+                   {"w1": values(16, 32) * LARGE, "w2": values(32, 16), "ones": np.ones(32, np.float32)})
+    feeds = [{"x": values(8, 16)} for _ in range(8)]
+    smoothed, plain = (least_snr(tamis.quantize(made, feeds, corrections=c), made, feeds) for c in (["smooth"], []))
+    assert smoothed > plain - 3 and smoothed > 10
+
+
+@pytest.mark.parametrize("corrections", [["equalization"], ["activation_equalization"]])
+def test_a_reduction_reads_what_could_be_equalized(corrections):
+    nodes = [build("MatMul", ["x", "w1"], ["h"], name="first"), build("Relu", ["h"], ["r"]), build("MatMul", ["r", "w2"], ["y"], name="second"),
+             build("LayerNormalization", ["r", "ones"], ["z"]), build("ReduceMean", ["r"], ["m"], axes=[-1])]
+    made = network(nodes, {"x": [8, 16]}, {"y": [8, 16], "z": [8, 32], "m": [8, 1]},
+                   {"w1": values(16, 32), "w2": values(32, 16), "ones": np.ones(32, np.float32)})
+    feeds = [{"x": values(8, 16)} for _ in range(8)]
+    assert least_snr(tamis.quantize(made, feeds, corrections=corrections), made, feeds) > 30
+
+
+def test_a_body_reads_a_smoothed_tensor():
+    branch = build("If", ["p"], ["y"], name="if", then_branch=body([build("MatMul", ["n", "w"], ["t"], name="inner")], "t", [8, 32]),
+                   else_branch=body([build("Softmax", ["n"], ["e"])], "e", [8, 32]))
+    nodes = [build("LayerNormalization", ["x", "large"], ["n"]), branch, build("Sigmoid", ["n"], ["z"]),
+             build("MatMul", ["x", "w0"], ["y0"], name="top")]
+    made = network(nodes, {"x": [8, 32], "p": []}, {"y": [8, 32], "z": [8, 32], "y0": [8, 32]},
+                   {"large": LARGE, "w": values(32, 32), "w0": values(32, 32)})
+    feeds = [{"x": values(8, 32), "p": np.array(i % 2 == 0)} for i in range(8)]
+    assert least_snr(tamis.quantize(made, feeds, corrections=["smooth"]), made, feeds) > 25
+
+
+def with_addend(shape):
+    """Two products whose hidden channel 3 is always 5; the second one has as many rows as columns, and adds `shape`."""
+    w1, b1 = values(8, 16), values(16)
+    w1[:, 3], b1[3] = 0, 5
+    nodes = [build("MatMul", ["x", "w1"], ["h"], name="first"), build("Add", ["h", "b1"], ["s"]), build("Relu", ["s"], ["r"]),
+             build("MatMul", ["r", "w2"], ["c"], name="second"), build("Add", ["c", "b2"], ["y"])]
+    return network(nodes, {"x": [4, 8]}, {"y": [4, 4]}, {"w1": w1, "b1": b1, "w2": values(16, 4), "b2": values(*shape)})
+
+
+@pytest.mark.parametrize("shape", [(4,), (1, 4), (4, 1)])
+def test_an_addend_along_another_axis_is_no_bias(shape):
+    made = with_addend(shape)
+    feeds = [{"x": values(4, 8)} for _ in range(6)]
+    assert least_snr(tamis.prune(made, dead_channels=True), made, feeds) > 100
+    assert least_snr(tamis.quantize(made, feeds, corrections=["bias"]), made, feeds) > 25
+
+
+def test_channels_leave_beside_an_addend_times_zero():
+    nodes = [build("Gemm", ["x", "w1", "c1"], ["h"], name="first", beta=0.0), build("Relu", ["h"], ["r"]),
+             build("Gemm", ["r", "w2"], ["y"], name="second")]
+    made = network(nodes, {"x": [4, 16]}, {"y": [4, 16]}, {"w1": values(16, 32), "c1": values(4, 32), "w2": values(32, 16)})
+    pruned = tamis.prune(made, pattern="channel", sparsity=0.5, protect=False)
+    assert reference.session(pruned.SerializeToString()).run(None, {"x": values(4, 16)})[0].shape == (4, 16)
+    assert sum(t.dims[0] for t in pruned.graph.initializer if t.name == "w2") == 16
+
+
+def test_codes_of_another_step_keep_their_type():
+    """Two values would fit two bits, which the model's operator set does not have."""
+    made = network([build("MatMul", ["x", "w1"], ["h"], name="first"), build("Relu", ["h"], ["r"]), build("MatMul", ["r", "w2"], ["y"], name="second")],
+                   {"x": [2, 32]}, {"y": [2, 32]}, {"w1": np.where(values(32, 32) > 0, np.float32(0.5), np.float32(-0.25)), "w2": values(32, 32)})
+    coded = tamis.quantize(made, weights="codebook5", per_channel=False)
+    pruned = tamis.prune(coded, sparsity=0.5, protect=False, nodes_to_exclude=["first"])
+    onnx.checker.check_model(pruned, full_check=True)
+    assert {t.data_type for t in pruned.graph.initializer if "codes" in t.name} == {onnx.TensorProto.UINT8}
+    kept, = (numpy_helper.to_array(t) for t in pruned.graph.initializer if t.name == "w1_codebook")
+    assert sorted(kept) == [-0.25, 0.5]
+
+
+def test_several_inputs_are_written_in_their_order(tmp_path):
+    """Whatever the order of strings in a process's sets."""
+    names = [f"input{i}" for i in range(6)]
+    nodes = [build("MatMul", [name, "w"], [f"h{i}"], name=f"layer{i}") for i, name in enumerate(names)] + [build("Sum", [f"h{i}" for i in range(6)], ["y"])]
+    made = network(nodes, {name: [4, 16] for name in names}, {"y": [4, 16]}, {"w": values(16, 16)})
+    onnx.save(made, tmp_path / "m.onnx")
+    np.savez(tmp_path / "d.npz", **{name: values(3, 4, 16) for name in names})
+    for seed in "12":
+        subprocess.run([sys.executable, "-m", "tamis", "quantize", tmp_path / "m.onnx", "--data", tmp_path / "d.npz", "-o", tmp_path / f"{seed}.onnx"],
+                       check=True, env={**os.environ, "PYTHONHASHSEED": seed}, stdout=subprocess.DEVNULL)
+    assert (tmp_path / "1.onnx").read_bytes() == (tmp_path / "2.onnx").read_bytes()
+
+
+def twins():
+    """Two products with one weight."""
+    nodes = [build("MatMul", ["x", "w"], ["h"], name="a"), build("Relu", ["h"], ["r"]), build("MatMul", ["r", "w"], ["y"], name="b")]
+    return network(nodes, {"x": [2, 32]}, {"y": [2, 32]}, {"w": values(32, 32)})
+
+
+def shares_of_zeros(model):
+    """{layer: share} of the float weights of MatMul nodes."""
+    arrays = {t.name: numpy_helper.to_array(t) for t in model.graph.initializer}
+    return {n.name: round(float((arrays[n.input[1]] == 0).mean()), 2) for n in model.graph.node if n.op_type == "MatMul"}
+
+
+@pytest.mark.parametrize("layer, other", ["ab", "ba"])
+def test_layers_with_one_weight_are_asked_for_one_by_one(layer, other):
+    made = twins()
+    assert shares_of_zeros(tamis.prune(made, protect=False, nodes_to_exclude=[layer])) == {layer: 0, other: 0.5}
+    assert shares_of_zeros(tamis.prune(made, protect=False, overrides={layer: {"sparsity": 0.9}})) == {layer: 0.9, other: 0.5}
+    quantized = tamis.quantize(made, activations=None, nodes_to_exclude=[layer])
+    reads = {n.name: n.input[1] for n in quantized.graph.node if n.op_type == "MatMul"}
+    floats = {t.name for t in quantized.graph.initializer if t.data_type == onnx.TensorProto.FLOAT}
+    assert reads[layer] in floats and reads[other] not in floats
+    narrow = tamis.quantize(made, activations=None, overrides={layer: {"weights": "int4"}})
+    assert {t.data_type for t in narrow.graph.initializer if t.name.endswith("_quantized")} == {onnx.TensorProto.INT4, onnx.TensorProto.INT8}
+
+
+def test_layers_with_one_weight_share_it_where_nothing_tells_them_apart():
+    assert [t.name for t in tamis.prune(twins(), protect=False).graph.initializer] == ["w"]
+    assert [t.name for t in tamis.quantize(twins(), activations=None).graph.initializer if "quantized" in t.name] == ["w_quantized"]
+
+
+def test_unit_axes_in_front_of_a_product():
+    made = network([build("MatMul", ["x", "w"], ["y"], name="product")], {"x": [2, 8, 1, 1, 4]}, {"y": [2, 8, 1, 1, 4]}, {"w": values(4, 4)})
+    feeds = [{"x": values(2, 8, 1, 1, 4)} for _ in range(4)]
+    assert least_snr(tamis.quantize(made, feeds), made, feeds) > 30
+    assert shares_of_zeros(tamis.prune(made, protect=False)) == {"product": 0.5}
+
+
+@pytest.mark.parametrize("dilations", [[1, 1], [2, 2]])
+def test_average_pools_with_dilations_as_operators(dilations):
+    nodes = [build("Conv", ["x", "w"], ["c"], name="conv"), build("AveragePool", ["c"], ["p"], kernel_shape=[2, 2], dilations=dilations),
+             build("Conv", ["p", "w"], ["y"], name="last")]
+    made = models.model(nodes, [models.info("x", [1, 4, 9, 9])], [models.info("y", None)], [models.const("w", values(4, 4, 1, 1))], opset=19)
+    feeds = [{"x": values(1, 4, 9, 9)} for _ in range(4)]
+    assert least_snr(tamis.quantize(made, feeds, weights="int7", format="qoperator"), made, feeds) > 25
