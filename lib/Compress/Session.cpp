@@ -22,8 +22,6 @@ using namespace mlir::tamis;
 
 Session::Session(const CompileOptions &given, DiagnosticSink sink)
     : options(given), context(createCompilerContext(std::move(sink))) {
-  // A message about a module would end in the module.
-  context->printOpOnDiagnostic(false);
   options.import.observe = true;
   static const bool registered = [] {
     registerAllPasses();

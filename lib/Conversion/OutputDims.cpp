@@ -61,9 +61,12 @@ SmallVector<SmallVector<OpFoldResult>> reifyResults(func::FuncOp main) {
 
 /// True if `op` is arithmetic on dimensions that needs no data.
 bool isShapeArithmetic(Operation *op) {
-  if (auto dim = dyn_cast<tensor::DimOp>(op))
-    return isa<BlockArgument>(dim.getSource()) &&
-           dim.getConstantIndex().has_value();
+  if (auto dim = dyn_cast<tensor::DimOp>(op)) {
+    std::optional<int64_t> index = dim.getConstantIndex();
+    auto type = dyn_cast<RankedTensorType>(dim.getSource().getType());
+    return isa<BlockArgument>(dim.getSource()) && type && index &&
+           *index >= 0 && *index < type.getRank();
+  }
   return isa<affine::AffineApplyOp, affine::AffineMaxOp, affine::AffineMinOp>(
              op) ||
          isa<arith::ArithDialect>(op->getDialect());
@@ -73,7 +76,7 @@ struct OutputDims : impl::OutputDimsBase<OutputDims> {
   void runOnOperation() override {
     ModuleOp module = getOperation();
     auto main = module.lookupSymbol<func::FuncOp>("main");
-    if (!main || module.lookupSymbol("output_dims"))
+    if (!main || main.isExternal() || module.lookupSymbol("output_dims"))
       return;
     auto dims = reifyResults(main);
 

@@ -30,7 +30,7 @@ struct PlanMemory : impl::PlanMemoryBase<PlanMemory> {
 
   void runOnOperation() override {
     auto main = getOperation().lookupSymbol<func::FuncOp>("main");
-    if (!main)
+    if (!main || main.isExternal())
       return;
     main.walk([](memref::DeallocOp op) { op.erase(); });
     SmallVector<Buffer> planned;

@@ -120,17 +120,10 @@ static std::optional<unsigned> findWeightSection(StringRef file,
   return std::nullopt;
 }
 
-llvm::Error emission::appendWeights(StringRef path,
-                                    const ParameterLayout &parameters) {
-  auto buffer = llvm::MemoryBuffer::getFile(path, /*IsText=*/false,
-                                            /*RequiresNullTerminator=*/false,
-                                            /*IsVolatile=*/true);
-  if (!buffer)
-    return llvm::errorCodeToError(buffer.getError());
-  // The file was written a moment ago by our own linker, before any weights:
-  // kilobytes, and well-formed.
-  std::string file = (*buffer)->getBuffer().str();
-  buffer->reset();
+llvm::Error emission::appendWeights(std::string file,
+                                    const ParameterLayout &parameters,
+                                    llvm::raw_fd_ostream &output) {
+  // Our own linker made it a moment ago: kilobytes, and well-formed.
   auto &header = *reinterpret_cast<Elf64_Ehdr *>(file.data());
   auto *sections = reinterpret_cast<Elf64_Shdr *>(file.data() + header.e_shoff);
   std::optional<unsigned> index = findWeightSection(file, header, sections);
@@ -152,23 +145,13 @@ llvm::Error emission::appendWeights(StringRef path,
   }
   file.resize(offset);
 
-  std::error_code error;
-  llvm::raw_fd_ostream output(path, error, llvm::sys::fs::CD_OpenExisting,
-                              llvm::sys::fs::FA_Write, llvm::sys::fs::OF_None);
-  if (error)
-    return llvm::errorCodeToError(error);
   output << file;
   LogicalResult written = parameters.write([&](ArrayRef<char> bytes) {
     output.write(bytes.data(), bytes.size());
     return success(!output.has_error());
   });
-  output.close();
-  if (output.has_error()) {
-    error = output.error();
-    output.clear_error();
-    return llvm::errorCodeToError(error);
-  }
-  if (failed(written))
+  // What is wrong with the output is said where it is closed.
+  if (failed(written) && !output.has_error())
     return llvm::createStringError("the bytes of a parameter are gone");
   return llvm::Error::success();
 }

@@ -10,6 +10,7 @@
 #include "tamis/IR/Tamis.h"
 #include "tamis/Runtime/Runtime.h"
 #include "llvm/IR/Module.h"
+#include "llvm/Support/raw_ostream.h"
 #include "llvm/Target/TargetMachine.h"
 #include <array>
 #include <functional>
@@ -76,21 +77,23 @@ generateObjects(llvm::Module &module, const MachineFactory &machine,
 std::vector<char> buildWeightObject(StringRef weightSymbol, int64_t weightBytes,
                                     StringRef note);
 
-/// Appends the bytes of `parameters` to the linked ELF file at `path` and makes
-/// its weight section (and segment) refer to them.
-llvm::Error appendWeights(StringRef path, const ParameterLayout &parameters);
+/// Writes the linked ELF `file` with the bytes of `parameters` behind it, its
+/// weight section (and segment) referring to them. Errors of `output` are its
+/// owner's to tell.
+llvm::Error appendWeights(std::string file, const ParameterLayout &parameters,
+                          llvm::raw_fd_ostream &output);
 
 /// Which runtime a model is linked with.
 enum class RuntimeKind { Serial, Threaded, Vulkan, Cuda };
 
-/// Links `objects` (contents of ELF files) and the runtime into `path`.
-llvm::Error linkLibrary(ArrayRef<StringRef> objects, StringRef path,
-                        RuntimeKind runtime, ArrayRef<uint8_t> buildId);
+/// Links `objects` (contents of ELF files) and the runtime: a library's bytes.
+llvm::Expected<std::string> linkLibrary(ArrayRef<StringRef> objects,
+                                        RuntimeKind runtime,
+                                        ArrayRef<uint8_t> buildId);
 
-/// The same into one relocatable object that exports the public functions
-/// only.
-llvm::Error linkObject(ArrayRef<StringRef> objects, StringRef path,
-                       RuntimeKind runtime);
+/// The same as one relocatable object that exports the public functions only.
+llvm::Expected<std::string> linkObject(ArrayRef<StringRef> objects,
+                                       RuntimeKind runtime);
 
 /// The symbol of the weight section.
 inline std::string getWeightSymbol(const Artifact &artifact) {

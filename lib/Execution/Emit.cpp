@@ -5,6 +5,7 @@
 #include "Emission.h"
 #include "mlir/Dialect/LLVMIR/LLVMDialect.h"
 #include "tamis/Execution/Header.h"
+#include "tamis/Execution/OutputFile.h"
 #include "tamis/Gpu/Mapping.h"
 #include "tamis/Target/Target.h"
 #include "llvm/ADT/StringExtras.h"
@@ -13,8 +14,6 @@
 #include "llvm/IR/Instructions.h"
 #include "llvm/IR/LLVMContext.h"
 #include "llvm/Support/BLAKE3.h"
-#include "llvm/Support/FileSystem.h"
-#include "llvm/Support/FileUtilities.h"
 #include "llvm/Support/JSON.h"
 #include "llvm/Support/Path.h"
 
@@ -145,12 +144,13 @@ static RuntimeKind getRuntime(const Artifact &artifact) {
                                         : RuntimeKind::Serial;
 }
 
-/// Code generation and link into `path`, which may be left incomplete.
+/// Code generation and link: the bytes of the file, weights last.
 static LogicalResult writeLinked(ModuleOp source, llvm::Module &module,
                                  const MachineFactory &machine,
                                  const Artifact &artifact,
                                  const ParameterLayout &parameters,
-                                 StringRef path, const EmitOptions &options) {
+                                 llvm::raw_fd_ostream &output,
+                                 const EmitOptions &options) {
   auto code = generateObjects(module, machine, options.optLevel);
   if (failed(code))
     return source.emitError("no object code for this target");
@@ -166,15 +166,18 @@ static LogicalResult writeLinked(ModuleOp source, llvm::Module &module,
   objects.emplace_back(extra.data(), extra.size());
   RuntimeKind runtime = getRuntime(artifact);
   bool relocatable = options.kind == EmitOptions::Kind::Object;
-  if (llvm::Error error =
-          relocatable ? linkObject(objects, path, runtime)
-                      : linkLibrary(objects, path, runtime,
-                                    ArrayRef<uint8_t>(*hash).take_front(20)))
+  auto linked = relocatable
+                    ? linkObject(objects, runtime)
+                    : linkLibrary(objects, runtime,
+                                  ArrayRef<uint8_t>(*hash).take_front(20));
+  if (!linked)
+    return source.emitError(llvm::toString(linked.takeError()));
+  if (!weightBytes) {
+    output << *linked;
+    return success();
+  }
+  if (llvm::Error error = appendWeights(std::move(*linked), parameters, output))
     return source.emitError(llvm::toString(std::move(error)));
-  if (weightBytes)
-    if (llvm::Error error = appendWeights(path, parameters))
-      return source.emitError("'")
-             << path << "': " << llvm::toString(std::move(error));
   return success();
 }
 
@@ -209,50 +212,29 @@ LogicalResult mlir::tamis::emitArtifact(ModuleOp source,
   SmallVector<char, 0> text;
   if (!linked && failed(generateText(*module, *machine, options, text)))
     return source.emitError("no assembly for this target");
-  if (outputPath == "-") {
-    if (linked)
-      return source.emitError("a library or an object needs an output file");
-    llvm::outs() << StringRef(text.data(), text.size());
-    return success();
-  }
+  if (linked && outputPath == "-")
+    return source.emitError("a library or an object needs an output file");
 
-  // A temporary beside the target, so that the rename cannot cross devices;
-  // removed on every path but success.
-  int descriptor;
-  SmallString<128> temporary;
-  if (std::error_code error = llvm::sys::fs::createUniqueFile(
-          outputPath + ".%%%%%%%%.tmp", descriptor, temporary))
-    return source.emitError("'")
-           << outputPath << "': cannot be written: " << error.message();
-  llvm::FileRemover remover(temporary);
-  {
-    llvm::raw_fd_ostream output(descriptor, /*shouldClose=*/true);
-    output << StringRef(text.data(), text.size());
-    output.flush();
-    if (output.has_error()) {
-      std::error_code error = output.error();
-      output.clear_error();
-      return source.emitError("'")
-             << outputPath << "': cannot be written: " << error.message();
-    }
-  }
+  bool isLibrary = options.kind == EmitOptions::Kind::SharedLibrary;
+  auto output = OutputFile::open(outputPath, /*isExecutable=*/isLibrary);
+  if (!output)
+    return source.emitError(llvm::toString(output.takeError()));
   if (linked && failed(writeLinked(source, *module, makeMachine, *artifact,
-                                   parameters, temporary, options)))
+                                   parameters, (*output)->os(), options)))
     return failure();
-  if (std::error_code error = llvm::sys::fs::rename(temporary, outputPath))
-    return source.emitError("'")
-           << outputPath << "': cannot be written: " << error.message();
-  remover.releaseFile();
-  if (!options.writeHeader)
-    return success();
-  SmallString<128> headerPath(outputPath);
-  llvm::sys::path::replace_extension(headerPath, "h");
-  HeaderFacts facts{artifact->prefix, artifact->workspaceBytes,
-                    artifact->hasRunStatic, artifact->hasDevice};
-  if (llvm::Error error = emitHeader(artifact->interface, facts, headerPath)) {
-    (void)llvm::sys::fs::remove(outputPath);
-    return source.emitError("'")
-           << headerPath << "': " << llvm::toString(std::move(error));
+  (*output)->os() << StringRef(text.data(), text.size());
+  llvm::Error error = (*output)->close();
+  if (!error && options.writeHeader) {
+    // Nothing is renamed before everything is written.
+    SmallString<128> headerPath(outputPath);
+    llvm::sys::path::replace_extension(headerPath, "h");
+    HeaderFacts facts{artifact->prefix, artifact->workspaceBytes,
+                      artifact->hasRunStatic, artifact->hasDevice};
+    error = writeFile(headerPath, makeHeader(artifact->interface, facts));
   }
+  if (!error)
+    error = (*output)->keep();
+  if (error)
+    return source.emitError(llvm::toString(std::move(error)));
   return success();
 }

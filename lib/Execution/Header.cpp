@@ -4,7 +4,6 @@
 // into comments only, with everything unprintable or comment-ending replaced.
 #include "tamis/Execution/Header.h"
 #include "llvm/ADT/StringExtras.h"
-#include "llvm/Support/FileSystem.h"
 #include "llvm/Support/raw_ostream.h"
 
 using namespace mlir;
@@ -146,13 +145,4 @@ std::string mlir::tamis::makeHeader(const ModelInterface &interface,
     paste(kDevice);
   stream << "\n#ifdef __cplusplus\n}\n#endif\n\n#endif\n";
   return text;
-}
-
-llvm::Error mlir::tamis::emitHeader(const ModelInterface &interface,
-                                    const HeaderFacts &facts, StringRef path) {
-  std::string text = makeHeader(interface, facts);
-  return llvm::writeToOutput(path, [&](llvm::raw_ostream &stream) {
-    stream << text;
-    return llvm::Error::success();
-  });
 }

@@ -11,8 +11,11 @@
 #include "llvm/Object/ObjectFile.h"
 #include "llvm/Support/Error.h"
 
+#include <array>
+#include <fcntl.h>
 #include <mutex>
 #include <sys/mman.h>
+#include <thread>
 #include <unistd.h>
 
 LLD_HAS_DRIVER(elf)
@@ -69,12 +72,60 @@ private:
 };
 } // namespace
 
-/// Runs lld with `options` on `inputs`.
-static llvm::Error runLinker(ArrayRef<std::string> options,
-                             ArrayRef<StringRef> inputs, StringRef path) {
+namespace {
+/// A pipe that is written as a file, and what came out of it. lld maps a plain
+/// file, which kills the process where the disk is full.
+class Pipe {
+public:
+  Pipe() {
+    if (pipe2(ends, O_CLOEXEC) == 0)
+      reader = std::thread([this] { read(); });
+  }
+  ~Pipe() { finish(); }
+
+  bool isOpen() const { return reader.joinable(); }
+  std::string getPath() const {
+    return "/proc/self/fd/" + std::to_string(ends[1]);
+  }
+
+  /// All that was written. Nobody writes any more.
+  std::string finish() {
+    if (isOpen()) {
+      close(ends[1]);
+      reader.join();
+      close(ends[0]);
+    }
+    return std::move(bytes);
+  }
+
+private:
+  void read() {
+    std::array<char, 1 << 16> buffer;
+    for (;;) {
+      ssize_t count = ::read(ends[0], buffer.data(), buffer.size());
+      if (count > 0)
+        bytes.append(buffer.data(), count);
+      else if (count == 0 || errno != EINTR)
+        return;
+    }
+  }
+
+  int ends[2] = {-1, -1};
+  std::thread reader;
+  std::string bytes;
+};
+} // namespace
+
+/// What lld makes of `inputs` with `options`: kilobytes, as weights are no part
+/// of it.
+static llvm::Expected<std::string> runLinker(ArrayRef<std::string> options,
+                                             ArrayRef<StringRef> inputs) {
+  Pipe output;
+  if (!output.isOpen())
+    return llvm::createStringError("no pipe for the linker's output");
   std::vector<MemoryFile> files;
   std::vector<std::string> arguments = {"ld.lld", "--threads=1", "-o",
-                                        path.str()};
+                                        output.getPath()};
   arguments.insert(arguments.end(), options.begin(), options.end());
   for (StringRef input : inputs) {
     files.emplace_back(input);
@@ -95,7 +146,7 @@ static llvm::Error runLinker(ArrayRef<std::string> options,
                                     {{lld::Gnu, &lld::elf::link}});
   if (result.retCode != 0)
     return llvm::createStringError("link: " + StringRef(text).trim());
-  return llvm::Error::success();
+  return output.finish();
 }
 
 static StringRef getRuntime(emission::RuntimeKind kind) {
@@ -112,45 +163,37 @@ static StringRef getRuntime(emission::RuntimeKind kind) {
   llvm_unreachable("no such runtime");
 }
 
-llvm::Error emission::linkLibrary(ArrayRef<StringRef> objects, StringRef path,
-                                  RuntimeKind runtime,
-                                  ArrayRef<uint8_t> buildId) {
+llvm::Expected<std::string> emission::linkLibrary(ArrayRef<StringRef> objects,
+                                                  RuntimeKind runtime,
+                                                  ArrayRef<uint8_t> buildId) {
   std::vector<StringRef> inputs(objects);
   inputs.insert(inputs.end(), {getRuntime(runtime), libcFile(), libmFile()});
   return runLinker({"-shared", "-Bsymbolic", "--gc-sections", "--as-needed",
                     "--hash-style=gnu", "--no-undefined", "-znow", "-zrelro",
                     "-znoexecstack", "-zlrodata-after-bss",
                     "--build-id=0x" + llvm::toHex(buildId, true)},
-                   inputs, path);
+                   inputs);
 }
 
-llvm::Error emission::linkObject(ArrayRef<StringRef> objects, StringRef path,
-                                 RuntimeKind runtime) {
+llvm::Expected<std::string> emission::linkObject(ArrayRef<StringRef> objects,
+                                                 RuntimeKind runtime) {
   std::vector<StringRef> inputs(objects);
   inputs.push_back(getRuntime(runtime));
-  if (llvm::Error error = runLinker({"-r"}, inputs, path))
-    return error;
+  auto linked = runLinker({"-r"}, inputs);
+  if (!linked)
+    return linked.takeError();
   // What the parts share is hidden, yet two models in one program would both
   // define it: make it local.
-  auto file = llvm::object::ObjectFile::createObjectFile(path);
+  auto file = llvm::object::ObjectFile::createObjectFile(
+      llvm::MemoryBufferRef(*linked, "object"));
   if (!file)
     return file.takeError();
   llvm::objcopy::ConfigManager config;
   config.ELF.LocalizeHidden = true;
-  SmallVector<char, 0> bytes;
-  llvm::raw_svector_ostream stream(bytes);
-  if (llvm::Error error = llvm::objcopy::executeObjcopyOnBinary(
-          config, *file->getBinary(), stream))
+  std::string bytes;
+  llvm::raw_string_ostream stream(bytes);
+  if (llvm::Error error =
+          llvm::objcopy::executeObjcopyOnBinary(config, **file, stream))
     return error;
-  std::error_code code;
-  llvm::raw_fd_ostream output(path, code);
-  if (code)
-    return llvm::errorCodeToError(code);
-  output << stream.str();
-  output.close();
-  if (output.has_error()) {
-    code = output.error();
-    output.clear_error();
-  }
-  return llvm::errorCodeToError(code);
+  return bytes;
 }

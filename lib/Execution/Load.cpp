@@ -253,11 +253,14 @@ CompiledModel::run(ArrayRef<const void *> inputs,
   std::vector<void *> pointers(outputs.size() + 1);
   auto sizeOf = [&](size_t index, const int64_t *first) -> int64_t {
     const InterfaceTensor &tensor = interface.outputs[index];
+    ArrayRef<int64_t> shape(first, tensor.dims.size());
     int64_t bytes = getDtypeBytes(tensor.dtype);
-    for (size_t axis = 0; axis < tensor.dims.size(); ++axis)
-      if (first[axis] < 0 || llvm::MulOverflow(bytes, first[axis], bytes))
+    // Strides take an empty dimension for one.
+    for (int64_t size : shape)
+      if (size < 0 ||
+          llvm::MulOverflow(bytes, std::max<int64_t>(size, 1), bytes))
         return -1;
-    return bytes;
+    return llvm::is_contained(shape, 0) ? 0 : bytes;
   };
   const int64_t *first = dims.data() + inputDimCount;
   for (size_t index = 0; index < outputs.size() && known; ++index) {
@@ -289,5 +292,9 @@ CompiledModel::run(ArrayRef<const void *> inputs,
     outputs[index].bytes = sizeOf(index, first);
     first += tensor.dims.size();
   }
+  for (auto [tensor, output] : llvm::zip_equal(interface.outputs, outputs))
+    if (output.bytes < 0)
+      return createStringError("output '" + tensor.name +
+                               "': its size is out of range");
   return outputs;
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
 // The compiler as one call: import, the stages one after the other, emission.
+#include "mlir/Analysis/CallGraph.h"
 #include "mlir/Dialect/Affine/IR/AffineOps.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/Func/IR/FuncOps.h"
@@ -15,8 +16,8 @@
 #include "mlir/IR/Verifier.h"
 #include "mlir/Parser/Parser.h"
 #include "mlir/Pass/PassManager.h"
-#include "mlir/Support/FileUtilities.h"
 #include "tamis/Execution/Emit.h"
+#include "tamis/Execution/OutputFile.h"
 #include "tamis/Gpu/Passes.h"
 #include "tamis/IR/Tamis.h"
 #include "tamis/Import/MappedFiles.h"
@@ -25,11 +26,11 @@
 #include "tamis/Pipeline/Variants.h"
 #include "tamis/Target/Profile.h"
 #include "tamis/Target/Target.h"
+#include "llvm/ADT/SCCIterator.h"
 #include "llvm/Support/FileSystem.h"
 #include "llvm/Support/MemoryBuffer.h"
 #include "llvm/Support/Path.h"
 #include "llvm/Support/SourceMgr.h"
-#include "llvm/Support/ToolOutputFile.h"
 
 using namespace mlir;
 using namespace mlir::tamis;
@@ -65,6 +66,8 @@ mlir::tamis::createCompilerContext(DiagnosticSink sink) {
                        func::FuncDialect, linalg::LinalgDialect,
                        math::MathDialect, ml_program::MLProgramDialect,
                        scf::SCFDialect, tensor::TensorDialect>();
+  // A message about a module would end in the module.
+  context->printOpOnDiagnostic(false);
   if (!sink)
     sink = printDiagnostic;
   context->getDiagEngine().registerHandler(
@@ -88,11 +91,34 @@ mlir::tamis::getProfiles(MLIRContext &context, const CompileOptions &options,
   return readProfile((*file)->getBuffer(), targets, emitError);
 }
 
+/// What no stage can compile of a module that somebody wrote.
+static LogicalResult checkFunctions(ModuleOp module) {
+  for (auto function : module.getOps<func::FuncOp>()) {
+    auto check = [&](TypeRange types, StringRef what) -> LogicalResult {
+      for (auto [i, type] : llvm::enumerate(types))
+        if (!isa<RankedTensorType>(type))
+          return function.emitError() << "@main: expected a ranked tensor as "
+                                      << what << " " << i << ", got " << type;
+      return success();
+    };
+    if (function.getName() == "main" &&
+        (failed(check(function.getArgumentTypes(), "argument")) ||
+         failed(check(function.getResultTypes(), "result"))))
+      return failure();
+  }
+  CallGraph calls(module);
+  for (auto cycle = llvm::scc_begin(&std::as_const(calls)); !cycle.isAtEnd();
+       ++cycle)
+    if (cycle.hasCycle())
+      return module.emitError("a function calls itself");
+  return success();
+}
+
 LogicalResult Compilation::importFile(StringRef path) {
   StringRef extension = llvm::sys::path::extension(path);
   if (extension == ".mlir" || extension == ".mlirbc") {
     module = parseSourceFile<ModuleOp>(path, ParserConfig(&context));
-    return success(!!module);
+    return success(module && succeeded(checkFunctions(*module)));
   }
   module = importOnnx(context, path, options.import);
   return success(!!module);
@@ -109,7 +135,7 @@ LogicalResult Compilation::importBytes(ArrayRef<char> bytes) {
         return text.ltrim().starts_with(StringRef(&c, 1));
       })) {
     module = parseSourceString<ModuleOp>(text, ParserConfig(&context));
-    return success(!!module);
+    return success(module && succeeded(checkFunctions(*module)));
   }
   module = importOnnx(context, bytes, nullptr, options.import);
   return success(!!module);
@@ -263,16 +289,18 @@ LogicalResult Compilation::dump(ModuleOp target, const Stage &stage,
 /// Large constants are left out of dumps that people read.
 LogicalResult Compilation::writeModule(ModuleOp target, StringRef path,
                                        bool elide) {
-  std::string error;
-  auto file = openOutputFile(path, &error);
+  auto file = OutputFile::open(path);
   if (!file)
-    return mlir::emitError(UnknownLoc::get(&context)) << error;
+    return mlir::emitError(UnknownLoc::get(&context))
+           << llvm::toString(file.takeError());
   OpPrintingFlags flags;
   if (elide)
     flags.elideLargeElementsAttrs(64).elideLargeResourceString(64);
-  target.print(file->os(), flags);
-  file->os() << '\n';
-  file->keep();
+  target.print((*file)->os(), flags);
+  (*file)->os() << '\n';
+  if (llvm::Error error = (*file)->keep())
+    return mlir::emitError(UnknownLoc::get(&context))
+           << llvm::toString(std::move(error));
   return success();
 }
 
@@ -283,13 +311,11 @@ LogicalResult Compilation::writePtx(StringRef path) {
     return mlir::emitError(UnknownLoc::get(&context))
            << "emit 'ptx': expected a target nvptx:... and a kernel that runs "
               "there";
-  std::string error;
-  auto file = openOutputFile(path, &error);
-  if (!file)
-    return mlir::emitError(UnknownLoc::get(&context)) << error;
   StringRef padded = cast<StringAttr>(*text.getValue()).getValue();
-  file->os() << padded.take_until([](char c) { return c == '\0'; });
-  file->keep();
+  if (llvm::Error error =
+          writeFile(path, padded.take_until([](char c) { return c == '\0'; })))
+    return mlir::emitError(UnknownLoc::get(&context))
+           << llvm::toString(std::move(error));
   return success();
 }
 

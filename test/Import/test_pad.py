@@ -24,3 +24,15 @@ def test_nothing_to_repeat_in_an_empty_input(mode):
     np.testing.assert_array_equal(compiled.run(None, {"x": X})[0], expected(data, {"x": X})[0])
     with pytest.raises(tamis.Error, match="do not fit together"):
         compiled.run(None, {"x": X[:0]})
+
+
+@pytest.mark.parametrize("mode", ["constant", "edge", "reflect", "wrap"])
+def test_pads_whose_sums_wrap(mode):
+    """Sizes are sums; one that wraps around would be small."""
+    made = model(node("Pad", "x p", mode=mode), {"x": Values().floats(2, 3), "p": np.zeros(4, np.int64)}, opset=19)
+    compiled = tamis.compile(made)
+    x = Values().floats(2, 3)
+    np.testing.assert_array_equal(compiled.run(None, {"x": x, "p": np.array([1, 0, 0, 1])})[0], expected(made, {"x": x, "p": np.array([1, 0, 0, 1])})[0])
+    for pads in ([2**63 - 1, 2**63 - 1, 0, 0], [2**63 - 1, 0, 2**63 - 1, 0], [0, 0, 0, -2**63], [2**31, 0, 0, 0]):
+        with pytest.raises(tamis.Error, match="do not fit together"):
+            compiled.run(None, {"x": x, "p": np.array(pads)})

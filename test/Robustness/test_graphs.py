@@ -2,6 +2,7 @@
 """Well-formed files with graphs that mean nothing, or too much."""
 import numpy as np
 import pytest
+import tamis
 from onnx import TensorProto, helper
 from support import models
 from support.models import INT64, const, info
@@ -195,3 +196,19 @@ def test_name_that_is_no_utf8(tmp_path):
     node = helper.make_node("Strange", ["x"], ["y"], name="abcdefgh")
     data = models.model([node], [info("x", [2])], [info("y", [2])]).SerializeToString()
     refused(data.replace(b"abcdefgh", b"a\xff\xfe\xe2\x28efgh"[:8]), tmp_path, "UTF-8")
+
+
+def test_open_shapes_that_overflow():
+    nodes = [helper.make_node("Reshape", ["x", "s"], ["r"]), helper.make_node("MatMul", ["r", "w"], ["y"])]
+    made = models.model(nodes, [info("x", ["b", 6, 16])], [info("y", None)],
+                        [const("s", np.array([0, 0, 2, 2**61])), const("w", np.ones((4, 4), np.float32))])
+    with pytest.raises(tamis.Error, match="more than 2.62 elements"):
+        tamis.compile(made, cache="off", lazy=False)
+
+
+def test_an_empty_result_that_no_array_can_be():
+    made = models.model([helper.make_node("ConstantOfShape", ["s"], ["y"])], [info("s", [2], INT64)], [info("y", None)])
+    compiled = tamis.compile(made, cache="off")
+    assert compiled.run(None, {"s": np.array([7, 0])})[0].shape == (7, 0)
+    with pytest.raises(tamis.Error, match="its size is out of range"):
+        compiled.run(None, {"s": np.array([2**62, 0])})

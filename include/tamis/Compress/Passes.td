@@ -90,6 +90,7 @@ def SelectQuantization : Pass<"tamis-select-quantization", "::mlir::ModuleOp"> {
     Statistic<"numRefused", "refused", "contractions left float">,
     Statistic<"numTables", "tables", "tables of embeddings selected">,
   ];
+  let dependentDialects = ["::mlir::tamis::TamisDialect"];
 }
 
 /// How to prune, for the pass that decides and the one that applies.

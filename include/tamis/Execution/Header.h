@@ -6,7 +6,6 @@
 #define TAMIS_EXECUTION_HEADER_H
 
 #include "tamis/Execution/Interface.h"
-#include "llvm/Support/Error.h"
 
 namespace mlir::tamis {
 
@@ -21,10 +20,6 @@ struct HeaderFacts {
 /// The text of the header: documented prototypes with shapes.
 std::string makeHeader(const ModelInterface &interface,
                        const HeaderFacts &facts);
-
-/// Writes makeHeader's text to `path`, complete or not at all.
-llvm::Error emitHeader(const ModelInterface &interface,
-                       const HeaderFacts &facts, StringRef path);
 
 } // namespace mlir::tamis
 

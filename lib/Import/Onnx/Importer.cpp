@@ -242,11 +242,14 @@ LogicalResult Importer::importNode(const Node &node) {
     Value value = lookup(name).value;
     auto type = value ? dyn_cast<RankedTensorType>(value.getType())
                       : RankedTensorType();
-    if (!type || !type.hasStaticShape() ||
-        !type.getElementType().isIntOrFloat())
+    if (!type || !type.getElementType().isIntOrFloat())
       continue;
     unsigned bits = type.getElementTypeBitWidth();
-    if (auto size = checkedElementCount(type.getShape(), (bits + 7) / 8); !size)
+    SmallVector<int64_t> known =
+        llvm::filter_to_vector(type.getShape(), [](int64_t dim) {
+          return !ShapedType::isDynamic(dim);
+        });
+    if (auto size = checkedElementCount(known, (bits + 7) / 8); !size)
       return error(node) << "output '" << name
                          << "': " << llvm::toString(size.takeError());
   }

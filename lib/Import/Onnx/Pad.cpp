@@ -36,6 +36,22 @@ Value paddedSource(ImplicitLocOpBuilder &b, StringRef mode, Value at,
   return arith::MinSIOp::create(b, source, last);
 }
 
+/// Sizes are sums of pads, which must not wrap.
+LogicalResult checkPad(Importer &im, const Node &node, OpFoldResult pad) {
+  if (auto known = getConstantIntValue(pad)) {
+    if (*known < -INT32_MAX || *known > INT32_MAX)
+      return im.error(node) << "pad " << *known << " is out of range";
+    return success();
+  }
+  Value shifted = arith::AddIOp::create(
+      im.b, cast<Value>(pad), arith::ConstantIndexOp::create(im.b, INT32_MAX));
+  Value most = arith::ConstantIndexOp::create(im.b, 2 * int64_t(INT32_MAX));
+  im.check(
+      arith::CmpIOp::create(im.b, arith::CmpIPredicate::ule, shifted, most),
+      TAMIS_FAULT_SHAPE);
+  return success();
+}
+
 LogicalResult importPad(Importer &im, const Node &node) {
   ImportedValue input = im.in(node, 0);
   DType dtype = input.dtype;
@@ -73,9 +89,8 @@ LogicalResult importPad(Importer &im, const Node &node) {
   Sizes low = alongAxes(im, axes, given.take_front(axes.size()), none);
   Sizes high = alongAxes(im, axes, given.drop_front(axes.size()), none);
   for (OpFoldResult pad : llvm::concat<OpFoldResult>(low, high))
-    if (auto known = getConstantIntValue(pad);
-        known && std::abs(*known) > INT32_MAX)
-      return im.error(node) << "pad " << *known << " is out of range";
+    if (failed(checkPad(im, node, pad)))
+      return failure();
   Sizes to;
   for (int64_t axis = 0; axis < rank; ++axis) {
     OpFoldResult size = shape.add(from[axis], shape.add(low[axis], high[axis]));

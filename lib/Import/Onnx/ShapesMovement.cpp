@@ -76,7 +76,8 @@ bool Folder::foldSlice() {
   for (int64_t size : in(0).dims)
     kept.push_back(llvm::to_vector(llvm::seq<int64_t>(size)));
   for (auto [start, end, axis, step] : llvm::zip(starts, ends, axes, steps)) {
-    if (axis < -rank || axis >= rank || step == 0 || std::abs(step) > INT32_MAX)
+    if (axis < -rank || axis >= rank || step == 0 || step < -INT32_MAX ||
+        step > INT32_MAX)
       return false;
     if (axis < 0)
       axis += rank;
