@@ -6,14 +6,18 @@ the folder is private (mode 0700, owned by the user), files of other owners or
 writable by others are refused, and an entry appears by rename only.
 """
 import contextlib
+import glob
 import hashlib
 import os
+import shutil
 import stat
 import tempfile
 
-from .errors import Error
+from . import files
+from .errors import Error, reason
 
 LIMIT = 4 << 30  # bytes kept; the least recently used go first
+NEW = "new-"     # what compilations that are not done write begins with this
 
 
 def default_folder():
@@ -39,9 +43,12 @@ class Cache:
         try:
             os.makedirs(self.folder, mode=0o700, exist_ok=True)
         except OSError as error:
-            raise Error(f"cache folder: {error.strerror}", file=self.folder) from None
+            raise self._refusal(error) from None
         if not _private(os.stat(self.folder), stat.S_ISDIR):
             raise Error("cache folder: it belongs to another user or others can write to it", file=self.folder)
+
+    def _refusal(self, error):
+        return Error(f"cache folder: {reason(error)}", file=self.folder)
 
     def path(self, key):
         return os.path.join(self.folder, key + ".so")
@@ -62,13 +69,19 @@ class Cache:
     def add(self, key, source):
         """Move the finished file `source` (in this folder) into place; returns its path."""
         os.chmod(source, 0o600)
+        # An entry has its bytes before its name, also where the machine stops between the two.
+        with open(source, "rb") as file:
+            os.fsync(file.fileno())
         os.rename(source, self.path(key))
         self._trim()
         return self.path(key)
 
     def temporary(self):
         """A fresh file name in this folder for a compilation to write."""
-        handle, path = tempfile.mkstemp(prefix="new-", suffix=".so", dir=self.folder)
+        try:
+            handle, path = tempfile.mkstemp(prefix=NEW, suffix=".so", dir=self.folder)
+        except OSError as error:
+            raise self._refusal(error) from None
         os.close(handle)
         return path
 
@@ -84,12 +97,14 @@ class Cache:
         return sorted(found)
 
     def clear(self):
-        """Remove every entry; returns (files, bytes)."""
+        """Remove every entry, and what interrupted compilations left; returns (files, bytes) of the entries."""
         files = size = 0
         for _, length, path in self.entries():
             with contextlib.suppress(FileNotFoundError):
                 os.remove(path)
                 files, size = files + 1, size + length
+        for left in glob.glob(os.path.join(glob.escape(self.folder), NEW + "*")):
+            shutil.rmtree(left) if os.path.isdir(left) else os.remove(left)
         return files, size
 
     def _trim(self):
@@ -115,5 +130,5 @@ def make_key(parts):
 
 def hash_file(path):
     """SHA-256 of a file's contents."""
-    with open(path, "rb") as file:
+    with files.open_plain(path) as file:
         return hashlib.file_digest(file, "sha256").digest()

@@ -5,36 +5,71 @@ import dataclasses
 import json
 import os
 import platform
+import tempfile
 
-from . import _tamis, cache, options as option_list
+from . import _tamis, cache, files, options as option_list
 from .errors import Diagnostic, Error
 from .source import Source
 
 
 def compile_to(source, output, options, on_message=None):
-    """Compile `source` into the file `output`. Raises Error; `on_message` receives warnings and remarks."""
-    found = [Diagnostic(*message) for message in _tamis.compile(
-        source.path, source.data, os.fspath(output), dataclasses.asdict(options))]
+    """Compile `source` into the file `output`, where an earlier one stays if that fails.
+
+    Raises Error; `on_message` receives warnings and remarks.
+    """
+    output = files.native(output)
+    if not options.require_integer:
+        _compile(source, output, options, on_message)
+    elif not _tells_types(options) or output == "-" or files.is_special(output):
+        _refuse_floats(source, float_layers(source, options))
+        _compile(source, output, options, on_message)
+    else:
+        with files.beside(output, "the library") as folder:
+            made = os.path.join(folder, os.path.basename(output))  # of the same name: the symbols carry it
+            found = _compile(source, made, options, on_message)
+            _refuse_floats(source, float_layers(source, options, made, found))
+            files.move([(header(made), header(output)), (made, output)], "the library")
+
+
+def header(path):
+    """The header beside a library."""
+    return os.path.splitext(path)[0] + ".h"
+
+
+def _compile(source, output, options, on_message):
+    """The compiler's warnings and remarks; raises Error."""
+    found = [Diagnostic(*message) for message in _tamis.compile(source.path, source.data, output, dataclasses.asdict(options))]
     errors = [d for d in found if d.severity == "error"]
     if errors:
         raise Error.from_diagnostics(errors, source.name)
-    for diagnostic in found:
-        if on_message:
-            on_message(diagnostic)
-    if options.require_integer:
-        reasons = float_layers(source, options, output, found)
-        if reasons:
-            with contextlib.suppress(FileNotFoundError):
-                os.remove(output)
-            raise Error.from_diagnostics([Diagnostic("error", f"integer arithmetic is required, but {reason}", node)
-                                          for node, reason in reasons.items()], source.name)
+    for diagnostic in found if on_message else ():
+        on_message(diagnostic)
+    return found
 
 
-def _compile_private(source, output, options, on_message):
-    """As compile_to, for a library nobody links: without its header."""
-    compile_to(source, output, options, on_message)
-    with contextlib.suppress(FileNotFoundError):
-        os.remove(os.path.splitext(output)[0] + ".h")
+def _refuse_floats(source, reasons):
+    if reasons:
+        raise Error.from_diagnostics([Diagnostic("error", f"integer arithmetic is required, but {reason}", node)
+                                      for node, reason in reasons.items()], source.name)
+
+
+@contextlib.contextmanager
+def _private(path):
+    """Around what makes the library `path`, which nobody links: without its header, and without itself after an error."""
+    try:
+        yield path
+    except BaseException:
+        with contextlib.suppress(FileNotFoundError):
+            os.remove(path)
+        raise
+    finally:
+        with contextlib.suppress(FileNotFoundError):
+            os.remove(header(path))
+
+
+def _tells_types(options):
+    """True where the library that is made can be asked for its types: one for this machine."""
+    return options.emit == "so" and options.target == "native"
 
 
 def float_layers(source, options, path=None, messages=(), on_message=None):
@@ -43,16 +78,13 @@ def float_layers(source, options, path=None, messages=(), on_message=None):
     Without a path, or where the path is no library for this machine, the model is compiled once more; `on_message` then
     gets what the compiler says.
     """
-    if path is None or options.emit != "so" or options.target != "native":
-        again, messages = temporary_file(), []
-        try:
-            plain = dataclasses.replace(options, emit="so", target="native", require_integer=False, dump_stages="", profile="")
-            _compile_private(source, again, plain, messages.append)
-            for message in messages if on_message else ():
-                on_message(message)
-            return float_layers(source, plain, again, messages)
-        finally:
-            os.remove(again)
+    if path is None or not _tells_types(options):
+        plain = dataclasses.replace(options, emit="so", target="native", require_integer=False, dump_stages="", profile="")
+        with _private(temporary_file()) as again:
+            messages = _compile(source, again, plain, on_message)
+            reasons = float_layers(source, plain, again, messages)
+        os.remove(again)
+        return reasons
     told = {m.node: m.text.removeprefix("contraction left in float: ") for m in messages if "left in float" in m.text}
     reasons = {}
     for layer in json.loads(_tamis.Model(os.fspath(path), 1).report).get("layers", ()):
@@ -81,22 +113,29 @@ def compile_cached(source, options, folder=None, on_message=None):
     Returns (path, temporary).
     """
     if folder == "off":
-        path = temporary_file()
-        with _removed_on_error(path):
-            _compile_private(source, path, options, on_message)
+        with _private(temporary_file()) as path:
+            compile_to(source, path, options, on_message)
         return path, True
     store = cache.Cache(folder)
     state = source.state(options.allow_external), options.key()
     key = cache_key(source, options)
     path = store.find(key)
-    if path:
+    if path and _is_whole(path):
         return path, False
-    path = store.temporary()
-    with _removed_on_error(path):
-        _compile_private(source, path, options, on_message)
+    with _private(store.temporary()) as path:
+        compile_to(source, path, options, on_message)
         if (source.state(options.allow_external), options.key()) != state:
             raise Error("the model file or the profile changed while it was compiled", file=source.name)
         return store.add(key, path), False
+
+
+def _is_whole(path):
+    """False for an entry of the cache that is damaged, as when the machine stopped while it was written."""
+    try:
+        _tamis.read_report(path)
+    except RuntimeError:
+        return False
+    return True
 
 
 class Recipe:
@@ -107,7 +146,8 @@ class Recipe:
         self._state = source.state(options.allow_external), options.key()
 
     def compile_to(self, path):
-        """Compile into `path`; Error if the model's files are not what they were."""
+        """Compile into `path`; Error if that is a file of the model, or these are not what they were."""
+        files.check_apart([path], self._source.files(self._options.allow_external))
         try:
             same = (self._source.state(self._options.allow_external), self._options.key()) == self._state
         except (OSError, Error):
@@ -119,21 +159,9 @@ class Recipe:
 
 def temporary_file():
     """The path of a new empty file for a library; the caller removes it."""
-    import tempfile
-
     handle, path = tempfile.mkstemp(prefix="tamis-", suffix=".so")
     os.close(handle)
     return path
-
-
-@contextlib.contextmanager
-def _removed_on_error(path):
-    try:
-        yield
-    except BaseException:
-        with contextlib.suppress(FileNotFoundError):
-            os.remove(path)
-        raise
 
 
 def compile(model, *, target="native", threads=1, input_dims=None, allow=(), strict=False, require_integer=False,

@@ -23,6 +23,12 @@ class Diagnostic:
         return ": ".join(part for part in (where, self.text) if part)
 
 
+def reason(error):
+    """What an exception says, in one line and without the name of a file."""
+    text = (getattr(error, "strerror", None) or "").lower() or str(error).strip()
+    return text.splitlines()[0] if text else type(error).__name__
+
+
 class Error(Exception):
     """What went wrong with a model or a call: `file`, `node`, `op`, `text` and all `diagnostics`."""
 

@@ -9,8 +9,9 @@ import threading
 
 import numpy as np
 
-from . import _tamis
+from . import _tamis, files
 from .errors import Error
+from .options import check_threads
 from .signature import ModelMeta, TensorInfo
 
 SHAPES_KEPT = 16  # compiled shapes a model with open dimensions holds at a time
@@ -37,7 +38,7 @@ def as_array(value):
     if hasattr(value, "__dlpack__"):
         try:
             return np.from_dlpack(value)
-        except (TypeError, RuntimeError, BufferError) as error:
+        except (TypeError, ValueError, RuntimeError, BufferError) as error:
             raise Error(f"cannot take the tensor by DLPack: {error}") from None
     try:
         array = np.asarray(value)
@@ -98,14 +99,19 @@ def _aligned(shape, dtype, alignment=64):
 class BoundCall:
     """A call with its arrays fixed: `call()` runs the model on them, `outputs` holds the results.
 
-    The inputs may be overwritten in place between calls; nothing is checked, copied or allocated any more.
+    `inputs` holds the given arrays, or copies of those that are not contiguous or not aligned. They may be overwritten in
+    place between calls; nothing is checked or allocated any more, nor copied but integers narrower than a byte.
     """
 
     def __init__(self, native, arrays, outputs):
         self.inputs, self.outputs = arrays, outputs
-        self._call = native.bind(_raw(arrays), _raw(outputs))
+        raw = _raw(arrays)
+        self._narrow = [(array, wide) for array, wide in zip(arrays, raw) if array.dtype.name in NARROW]
+        self._call = native.bind(raw, _raw(outputs))
 
     def __call__(self):
+        for array, wide in self._narrow:
+            np.copyto(wide, array, casting="unsafe")
         self._call()
         return self.outputs
 
@@ -149,10 +155,11 @@ class Model:
 
         `recipe` is the compiler.Recipe of a model that was compiled in this process.
         """
-        path = os.path.abspath(path)
+        path = os.path.abspath(files.native(path))
+        check_threads(threads, least=0)
         owned = _Removed(path) if temporary else None
         try:
-            native = _tamis.Model(path, threads or 0)
+            native = _tamis.Model(path, threads)
         except RuntimeError as error:
             raise Error(str(error), file=path) from None
         return cls(native, path, owned, recipe)
@@ -223,8 +230,12 @@ class Model:
         """A BoundCall on these inputs; `outputs` gives arrays to write to, by name.
 
         An output may be the array of the input it continues (`get_states`): what is in it is then changed where it is.
-        No other array to write to may overlap an input.
+        No other array to write to may overlap an input, nor another output.
         """
+        outputs = {} if outputs is None else outputs
+        if not isinstance(outputs, collections.abc.Mapping):
+            raise Error(f"expected the outputs as a dict of arrays by name, got {type(outputs).__name__}")
+        self._picks(outputs)
         arrays = check_feed(self._inputs, feed)
         shapes = self._native.output_dims(_raw(arrays))
         results = []
@@ -233,18 +244,23 @@ class Model:
                 raise Error(f"output '{info.name}': its shape depends on the data, so it cannot be bound")
             if info.dtype in NARROW:
                 raise Error(f"output '{info.name}': {info.dtype} cannot be bound")
-            dtype, given = numpy_dtype(info.dtype), (outputs or {}).get(info.name)
+            dtype, given = numpy_dtype(info.dtype), outputs.get(info.name)
             if given is None:
                 given = _aligned(shape, dtype)
+            elif not isinstance(given, np.ndarray):
+                raise Error(f"output '{info.name}': expected an array to write to, got {type(given).__name__}")
             elif given.dtype != dtype or given.shape != tuple(shape) or not given.flags.carray:
                 raise Error(f"output '{info.name}': expected a contiguous {describe(info.dtype, shape)}, "
                             f"got {describe(given.dtype, given.shape)}")
             else:
-                self._check_apart(info.name, given, arrays)
+                self._check_apart(info.name, given, arrays, results)
             results.append(given)
         return BoundCall(self._native, arrays, results)
 
-    def _check_apart(self, name, given, arrays):
+    def _check_apart(self, name, given, arrays, results):
+        for info, other in zip(self._outputs, results):
+            if np.may_share_memory(given, other):
+                raise Error(f"output '{name}' overlaps output '{info.name}'")
         for info, array in zip(self._inputs, arrays):
             if np.may_share_memory(given, array) and not (
                     self.get_states().get(name) == info.name and given.ctypes.data == array.ctypes.data):
@@ -270,14 +286,8 @@ class Model:
         if self._recipe:
             self._recipe.compile_to(path)
             return
-        temporary = f"{path}.{os.getpid()}.tmp"
-        try:
-            shutil.copyfile(self._path, temporary)
-            os.replace(temporary, path)
-        except OSError as error:
-            with contextlib.suppress(OSError):
-                os.remove(temporary)
-            raise Error(f"cannot write the library: {error.strerror}", file=path) from None
+        with files.written(path, "the library") as file, open(self._path, "rb") as library:
+            shutil.copyfileobj(library, file)
 
     def report(self):
         """What the compiler decided, as plain data: see `tamis explain`."""
@@ -357,7 +367,7 @@ class SpecialisedModel(Model):
 def read_report(path):
     """What `report()` says of the library at `path`, which may be for another processor or a device that is not here."""
     try:
-        return json.loads(_tamis.read_report(os.path.abspath(path)))
+        return json.loads(_tamis.read_report(os.path.abspath(files.native(path))))
     except RuntimeError as error:
         raise Error(str(error), file=path) from None
 

@@ -5,7 +5,7 @@ import os
 import re
 import shutil
 
-from . import cache
+from . import cache, files
 from .errors import Error
 
 EMIT = {"so": ".so", "obj": ".o", "llvm": ".ll", "mlir": ".mlir", "asm": ".s", "ptx": ".ptx"}
@@ -41,10 +41,8 @@ class Options:
         fields = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
         del fields["dump_stages"]
         if self.profile:
-            try:
+            with files.reading("the profile", self.profile):
                 fields["profile"] = cache.hash_file(self.profile).hex()
-            except OSError as error:
-                raise Error(f"cannot read the profile: {error.strerror.lower()}", file=self.profile) from None
         if self.target.startswith("nvptx"):
             fields["ptxas"] = _file_state(shutil.which(self.ptxas or "ptxas"))
         return repr(sorted(fields.items()))
@@ -63,10 +61,10 @@ def _file_state(path):
 def parse_dim(text):
     """`batch=1` or `seq=1:512` as (name, value); the name may also be `INPUT:AXIS`."""
     name, equals, value = text.rpartition("=")
-    match = re.fullmatch(r"(\d+)(?::(\d+))?", value)
+    match = re.fullmatch(r"([0-9]{1,18})(?::([0-9]{1,18}))?", value)
     if not equals or not name or not match or (match[2] and int(match[2]) < int(match[1])):
-        raise Error(f"input dimension '{text}': expected NAME=SIZE or NAME=MIN:MAX")
-    return name, value
+        raise Error(f"input dimension '{text}': expected NAME=SIZE or NAME=MIN:MAX, of at most 18 digits")
+    return files.native(name, "the name of an input dimension"), value
 
 
 def make(target="native", threads=1, input_dims=None, allow=(), strict=False, require_integer=False,
@@ -85,11 +83,16 @@ def make(target="native", threads=1, input_dims=None, allow=(), strict=False, re
         raise Error(f"opt_level: expected one of {', '.join(map(str, OPT_LEVELS))}, got {opt_level!r}")
     if emit not in EMIT:
         raise Error(f"emit '{emit}': expected one of {', '.join(EMIT)}")
-    if isinstance(threads, bool) or not isinstance(threads, int) or threads < 1:
-        raise Error(f"threads: expected a positive number, got {threads!r}")
-    return Options(target, threads, dims, allow, bool(strict), bool(require_integer),
-                   os.fspath(allow_external or ""), os.fspath(profile or ""), os.fspath(ptxas or ""), optimize_for, opt_level, emit,
-                   bool(oracle), os.fspath(dump_stages or ""))
+    check_threads(threads)
+    return Options(files.native(target, "the target"), threads, dims, allow, bool(strict), bool(require_integer),
+                   *(files.native(path or "") for path in (allow_external, profile, ptxas)), optimize_for, opt_level, emit,
+                   bool(oracle), files.native(dump_stages or ""))
+
+
+def check_threads(threads, least=1):
+    """Error if it is no number of threads."""
+    if isinstance(threads, bool) or not isinstance(threads, int) or not least <= threads < 2**31:
+        raise Error(f"threads: expected a positive number below 2^31, got {threads!r}")
 
 
 def _dim_text(value):
