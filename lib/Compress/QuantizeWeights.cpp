@@ -144,16 +144,48 @@ std::vector<float> QuantizedWeight::dequantize(const ScaleMap &map,
   return floats;
 }
 
-/// The least scale with which a group is in range around a given zero point.
-static QuantParameters coverWithZero(ArrayRef<float> values, SchemeAttr scheme,
-                                     int32_t zeroPoint) {
-  // A zero point at an end has no room on that side; half a step is lost.
-  double below = std::max<double>(zeroPoint - scheme.getMin(), 0.5);
-  double above = std::max<double>(scheme.getMax() - zeroPoint, 0.5);
-  double scale = 0x1p-100;
-  for (float value : values)
-    scale = std::max(scale, value < 0 ? -value / below : value / above);
-  return {static_cast<float>(scale), zeroPoint};
+namespace {
+/// The values of one channel, as a zero point that others share sees them.
+struct Channel {
+  double low = 0, high = 0, power = 0;
+
+  explicit Channel(const std::vector<float> &values) {
+    for (float value : values) {
+      low = std::min<double>(low, value);
+      high = std::max<double>(high, value);
+      power += double(value) * value;
+    }
+  }
+
+  /// With the least scale that brings them in range around `zeroPoint`.
+  QuantParameters getParameters(SchemeAttr scheme, int32_t zeroPoint) const {
+    // A zero point at an end has no room on that side; half a step is lost.
+    double below = std::max<double>(zeroPoint - scheme.getMin(), 0.5);
+    double above = std::max<double>(scheme.getMax() - zeroPoint, 0.5);
+    double scale = std::max({-low / below, high / above, 0x1p-100});
+    return {static_cast<float>(scale), zeroPoint};
+  }
+};
+} // namespace
+
+/// The zero point that loses least of all channels together, each against its
+/// own power: one for the widest may have no room for others.
+static int32_t chooseSharedZero(ArrayRef<Channel> channels, SchemeAttr scheme) {
+  int32_t best = 0;
+  double least = std::numeric_limits<double>::infinity();
+  for (int32_t zero = scheme.getMin(); zero <= scheme.getMax(); ++zero) {
+    double loss = 0;
+    for (const Channel &channel : channels)
+      if (channel.power > 0) {
+        double scale = channel.getParameters(scheme, zero).scale;
+        loss += scale * scale / channel.power;
+      }
+    if (loss < least) {
+      least = loss;
+      best = zero;
+    }
+  }
+  return best;
 }
 
 QuantizedWeight tamis::quantizeWeight(ArrayRef<float> values,
@@ -170,12 +202,15 @@ QuantizedWeight tamis::quantizeWeight(ArrayRef<float> values,
   // One zero point for all channels: an integer product can take off only one.
   bool sharesZero =
       !scheme.getSymmetric() && !scheme.isPerTensor() && !scheme.getBlock();
-  for (const std::vector<float> &group : groups) {
+  std::vector<Channel> channels(groups.begin(), groups.end());
+  if (sharesZero)
+    whole.zeroPoint = chooseSharedZero(channels, scheme);
+  for (const auto &[group, channel] : llvm::zip_equal(groups, channels)) {
     bool empty = !scheme.getOffset() &&
                  llvm::all_of(group, [](float value) { return value == 0; });
     result.parameters.push_back(
         empty        ? whole
-        : sharesZero ? coverWithZero(group, scheme, whole.zeroPoint)
+        : sharesZero ? channel.getParameters(scheme, whole.zeroPoint)
                      : chooseParameters(group, scheme, method));
     QuantParameters &p = result.parameters.back();
     size_t index = result.parameters.size() - 1;

@@ -231,10 +231,17 @@ void Smooth::runOnOperation() {
         matrix.use.observe.getScheme() && matrix.use.observe->hasOneUse() &&
         findSource(matrix.use.contract.getLhsMutable()).observe == matrix.input)
       candidates[matrix.input].readers.push_back(&matrix);
+  auto readOtherwise = [&](OpOperand &operand) {
+    if (auto it = candidates.find(findSource(operand).observe.getOperation());
+        it != candidates.end())
+      it->second.isReadOtherwise = true;
+  };
   module.walk([&](Operation *op) {
     if (auto contract = dyn_cast<ContractOp>(op)) {
       if (!isa<RankedTensorType>(contract.getLhs().getType()))
         return;
+      if (!findWeight(contract))
+        readOtherwise(contract.getRhsMutable());
       if (auto it = candidates.find(
               findSource(contract.getLhsMutable()).observe.getOperation());
           it != candidates.end())
@@ -244,10 +251,7 @@ void Smooth::runOnOperation() {
     if (!observe || !observe.getScheme() || observe.getParameter())
       return;
     for (OpOperand *operand : getProducer(observe).operands)
-      if (auto it =
-              candidates.find(findSource(*operand).observe.getOperation());
-          it != candidates.end())
-        it->second.isReadOtherwise = true;
+      readOtherwise(*operand);
   });
   for (auto &[input, candidate] : candidates)
     if (failed(smooth(cast<ObserveOp>(input), candidate, report)))

@@ -203,3 +203,43 @@ def test_average_pools_with_dilations_as_operators(dilations):
     made = models.model(nodes, [models.info("x", [1, 4, 9, 9])], [models.info("y", None)], [models.const("w", values(4, 4, 1, 1))], opset=19)
     feeds = [{"x": values(1, 4, 9, 9)} for _ in range(4)]
     assert least_snr(tamis.quantize(made, feeds, weights="int7", format="qoperator"), made, feeds) > 25
+
+
+@pytest.mark.parametrize("weights, least", [("uint8", 40), ("uint4", 15)])
+def test_one_wide_channel_leaves_the_others_their_signs(weights, least):
+    """Channels share a zero point: where the widest one has no negative values, the others have room for theirs all the same."""
+    w = 0.1 * values(16, 16)
+    w[:, 0] = 10 + 20 * np.abs(w[:, 0])
+    made = network([build("MatMul", ["x", "w"], ["y"], name="product")], {"x": [64, 16]}, {"y": [64, 16]}, {"w": w})
+    x = values(64, 16)
+    quantized = tamis.quantize(made, weights=weights, activations=None)
+    want, got = (reference.session(m.SerializeToString()).run(None, {"x": x})[0][:, 1:] for m in (made, quantized))
+    assert 10 * np.log10((want**2).sum() / ((want - got)**2).sum()) > least
+
+
+def test_a_product_of_activations_reads_a_smoothed_tensor():
+    nodes = [build("Mul", ["x", "large"], ["n"]), build("MatMul", ["n", "w"], ["y"], name="layer"), build("Transpose", ["n"], ["t"]),
+             build("MatMul", ["m", "t"], ["z"], name="scores")]
+    made = network(nodes, {"x": [8, 32], "m": [8, 32]}, {"y": [8, 16], "z": [8, 8]}, {"large": LARGE, "w": values(32, 16)})
+    feeds = [{"x": values(8, 32), "m": values(8, 32)} for _ in range(8)]
+    smoothed, plain = (least_snr(tamis.quantize(made, feeds, attention=True, corrections=c), made, feeds) for c in (["smooth"], []))
+    assert smoothed > plain - 3 and smoothed > 15
+
+
+def test_operators_between_two_types_of_bytes():
+    """ONNX Runtime has no QLinearMatMul from unsigned to signed bytes."""
+    nodes = [build("MatMul", ["x", "w"], ["h"], name="a"), build("Relu", ["h"], ["r"]), build("MatMul", ["r", "w"], ["y"], name="b")]
+    made = network(nodes, {"x": [4, 32]}, {"y": [4, 32]}, {"w": values(32, 32)})
+    feeds = [{"x": values(4, 32)} for _ in range(4)]
+    mixed = tamis.quantize(made, feeds, weights="int7", overrides={"b": {"activations": "int8"}}, format="qoperator")
+    assert least_snr(mixed, made, feeds) > 25
+
+
+@pytest.mark.parametrize("opset", [9, 11])
+def test_operator_sets_that_want_a_third_operand(opset):
+    nodes = [build("Gemm", ["x", "w1", "c1"], ["y"], name="first", beta=0.0)]
+    made = models.model(nodes, [models.info("x", [4, 16])], [models.info("y", [4, 32])],
+                        [models.const("w1", values(16, 32)), models.const("c1", values(4, 32))], opset=opset)
+    pruned = tamis.prune(made, protect=False)
+    onnx.checker.check_model(pruned, full_check=True)
+    assert [o.version for o in pruned.opset_import if not o.domain] == [opset]

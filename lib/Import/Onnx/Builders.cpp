@@ -34,8 +34,9 @@ OpFoldResult Importer::inferDim(Value value, int64_t index) {
         return unknown();
       })
       .Case([&](tensor::CollapseShapeOp collapse) {
+        ReassociationIndices parts = collapse.getReassociationIndices()[index];
         SmallVector<OpFoldResult> sizes;
-        for (int64_t from : collapse.getReassociationIndices()[index])
+        for (int64_t from : parts)
           sizes.push_back(dim(collapse.getSrc(), from));
         return shape.product(sizes);
       })

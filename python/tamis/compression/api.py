@@ -5,9 +5,13 @@ Names of parameters are those users know from onnxruntime.quantization and NNCF.
 one of them is called.
 """
 import dataclasses
+import os
 import re
+from collections.abc import Callable, Mapping
 
-from ..errors import Error
+import numpy as np
+
+from ..errors import Error, reason
 
 SUBSET_SIZE = 300
 # Type of activations: bits, unsigned; those of fixed point have scales that are powers of two.
@@ -103,8 +107,10 @@ def quantize(model, data=None, *, activations="uint8", weights="int8", per_chann
     _block("block_size", block_size)
     _fraction("fraction_bits", fraction_bits)
     _whole("seed", seed)
-    if isinstance(percentile, bool) or not isinstance(percentile, (int, float)) or not 0 < percentile <= 100:
-        raise Error(f"percentile: expected a number above 0, at most 100, got {percentile!r}")
+    if isinstance(percentile, bool) or not isinstance(percentile, (int, float)) or not 50 < percentile <= 100:
+        raise Error(f"percentile: expected a number above 50, at most 100, got {percentile!r}")
+    for name in ("per_channel", "symmetric_activations", "attention"):
+        _flag(name, options[name])
     layers = _overrides(overrides, {"weights": _weights, "activations": _activations, "block_size": _block, "fraction_bits": _fraction})
     if weights == RECOVER:
         if block_size or fraction_bits is not None or options["corrections"] or layers:
@@ -186,7 +192,10 @@ def names_of(value, what):
     """A tuple of texts from one text or several."""
     if value is None:
         return ()
-    found = (value,) if isinstance(value, str) else tuple(value)
+    try:
+        found = (value,) if isinstance(value, str) else tuple(value)
+    except TypeError:
+        found = (value,)
     for entry in found:
         if not isinstance(entry, str):
             raise Error(f"{what}: expected names, got {entry!r}")
@@ -199,15 +208,24 @@ def _scope(nodes, ignored):
     else:
         names, patterns, types = (), names_of(ignored, "ignored_scope"), ()
     for pattern in patterns:
-        try:
-            re.compile(pattern)
-        except re.error as error:
-            raise Error(f"ignored_scope: '{pattern}' is no regular expression: {error}") from None
+        check_pattern("ignored_scope", pattern)
     return Scope((*names_of(nodes, "nodes_to_exclude"), *names), patterns, types)
 
 
+def check_pattern(what, pattern):
+    """Error if `pattern` is no regular expression."""
+    try:
+        re.compile(pattern)
+    except (re.error, OverflowError, RecursionError) as error:
+        raise Error(f"{what}: '{pattern}' is no regular expression: {reason(error)}") from None
+
+
 def _overrides(overrides, checks):
+    if not isinstance(overrides or {}, Mapping):
+        raise Error(f"overrides: expected {{layer: {{option: value}}}}, got {overrides!r}")
     for layer, options in (overrides or {}).items():
+        if not isinstance(options, Mapping):
+            raise Error(f"overrides of layer '{layer}': expected {{option: value}}, got {options!r}")
         for name, value in options.items():
             if name not in checks:
                 raise Error(f"overrides of layer '{layer}': unknown option '{name}', expected {' or '.join(checks)}")
@@ -235,8 +253,23 @@ def _fraction(name, value):
 
 
 def _whole(name, value):
-    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < 2**63:
         raise Error(f"{name}: expected a whole number from 0 on, got {value!r}")
+
+
+def _flag(name, value):
+    if not isinstance(value, (bool, np.bool_)):
+        raise Error(f"{name}: expected True or False, got {value!r}")
+
+
+def check_places(target, calibration_cache, input_dims, report):
+    """Error unless each of these is what every call takes for it."""
+    for name, value, kinds, wanted in (
+            ("target", target, str, "a name"), ("calibration_cache", calibration_cache, (str, os.PathLike, type(None)), "a path"),
+            ("input_dims", input_dims, (Mapping, type(None)), "{name: size}"),
+            ("report", report, (str, os.PathLike, list, Callable, type(None)), "a path, a list or a function")):
+        if not isinstance(value, kinds):
+            raise Error(f"{name}: expected {wanted}, got {value!r}")
 
 
 def _fit(options, given, layer):

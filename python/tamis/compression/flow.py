@@ -9,6 +9,7 @@ import unicodedata
 
 import numpy as np
 
+from .. import files
 from ..errors import Error
 from . import api, opset, prepare as preparation, storage, table, writer, writer_qdq
 from .data import load_labels
@@ -37,6 +38,9 @@ class Request:
     input_dims: object
     report: object
     progress: object
+
+    def __post_init__(self):
+        api.check_places(self.target, self.calibration_cache, self.input_dims, self.report)
 
 
 def quantize(request):
@@ -330,9 +334,7 @@ def _finish(request, prepared, delta, kind, **how):
 
 def write_report(path, data):
     """A report as JSON."""
-    from .recipe import write_text
-
-    write_text(path, json.dumps(plain(data), indent=1) + "\n", "report")
+    files.write_text(path, json.dumps(plain(data), indent=1) + "\n", "the report")
 
 
 def plain(value):

@@ -163,9 +163,12 @@ def _drop_identities(graph):
 
 def _drop_addends_times_zero(graph):
     """Gemm's third operand does not matter where its factor is zero, but its shape would."""
+    optional = opset.opset(graph.model) >= 11
     for node in graph.nodes:
-        if node.op_type == "Gemm" and attribute(node, "beta", 1.0) == 0:
+        if node.op_type == "Gemm" and attribute(node, "beta", 1.0) == 0 and node.input[2:]:
             del node.input[2:]
+            if not optional:
+                node.input.append(graph.add_array(f"{node_name(node)}_zero", np.zeros(1, np.float32)))
     graph.refresh()
 
 

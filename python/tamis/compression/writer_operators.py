@@ -202,7 +202,7 @@ class _Converter:
     def _contraction(self, node, x, result, name, kept):
         op, build = node.op_type, onnx.helper.make_node
         w, bias = self._operand(node.input[1]), self._bias(node)
-        if w is None or bias is None or not self._is_product(node, x, w):
+        if w is None or bias is None or not self._is_product(node, x, w) or (op != "Gemm" and x.type != result.type):
             return None
         ends = [result.scale, result.zero]
         if op == "Conv":
