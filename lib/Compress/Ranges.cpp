@@ -454,7 +454,8 @@ static Interval searchLeastDivergence(const Distribution &seen, Interval all,
     // Normalization of q: its sum is total - outside.
     if (total > outside)
       divergence += std::log((total - outside) / total);
-    if (divergence < least) {
+    // Of equal ones the widest: few values that lie apart are all alike.
+    if (divergence <= least) {
       least = divergence;
       best = end;
     }

@@ -243,3 +243,35 @@ def test_operator_sets_that_want_a_third_operand(opset):
     pruned = tamis.prune(made, protect=False)
     onnx.checker.check_model(pruned, full_check=True)
     assert [o.version for o in pruned.opset_import if not o.domain] == [opset]
+
+
+@pytest.mark.parametrize("name", ["product", "another"])
+def test_a_body_has_a_node_of_the_same_name(name):
+    branch = build("If", ["p"], ["y"], name="if", then_branch=body([build("Softmax", ["n"], ["t"], name=name)], "t", [8, 32]),
+                   else_branch=body([build("Tanh", ["n"], ["e"])], "e", [8, 32]))
+    nodes = [build("LayerNormalization", ["x", "large"], ["n"]), build("MatMul", ["n", "w"], ["z"], name="product"), branch]
+    made = network(nodes, {"x": [8, 32], "p": []}, {"y": [8, 32], "z": [8, 32]}, {"large": LARGE, "w": values(32, 32)})
+    feeds = [{"x": values(8, 32), "p": np.array(True)} for _ in range(8)]
+    assert least_snr(tamis.quantize(made, feeds, corrections=["smooth"]), made, feeds) > 25
+
+
+def test_an_output_does_not_become_sparse():
+    made = network([build("MatMul", ["x", "w"], ["y"], name="product")], {"x": [4, 64]}, {"y": [4, 64], "w": [64, 64]}, {"w": values(64, 64)})
+    pruned = tamis.prune(made, sparsity=0.9, protect=False, format="sparse_initializer")
+    assert not pruned.graph.sparse_initializer
+    assert reference.session(pruned.SerializeToString()).run(None, {"x": values(4, 64)})[1].shape == (64, 64)
+
+
+def test_entropy_of_a_few_values():
+    """Whatever the range, they lie on as many levels: none is cut."""
+    made = network([build("MatMul", ["x", "w"], ["y"], name="product")], {"x": [4, 32]}, {"y": [4, 16]}, {"w": values(32, 16)})
+    feeds = [{"x": np.where(values(4, 32) > 0, np.float32(2), np.float32(-1))} for _ in range(8)]
+    assert least_snr(tamis.quantize(made, feeds, calibration_method="entropy"), made, feeds) > 30
+
+
+@pytest.mark.parametrize("step", [tamis.prune, lambda model: tamis.quantize(model, activations=None)])
+def test_a_damaged_model_is_blamed(step):
+    made = with_addend((4,))
+    made.graph.initializer[0].raw_data = made.graph.initializer[0].raw_data[:-3]
+    with pytest.raises(tamis.Error, match="not a valid ONNX model: |its shape asks for"):
+        step(made)

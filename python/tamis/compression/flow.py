@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 """What `tamis.quantize` and `tamis.prune` do, step by step: prepare, decide, measure, apply, write back, report."""
 import dataclasses
+import functools
 import json
 import math
 import os
@@ -43,6 +44,16 @@ class Request:
         api.check_places(self.target, self.calibration_cache, self.input_dims, self.report)
 
 
+def _of_its_model(step):
+    """Have what goes wrong in a step said of the model, if that is invalid."""
+    @functools.wraps(step)
+    def run(request, *arguments):
+        with storage.blaming(request.model):
+            return step(request, *arguments)
+    return run
+
+
+@_of_its_model
 def quantize(request):
     """See api.quantize."""
     options = request.options
@@ -98,6 +109,7 @@ def _recover(request, prepared, excluded):
     return delta
 
 
+@_of_its_model
 def prune(request, gradients, labels):
     """See api.prune."""
     options = request.options

@@ -13,7 +13,7 @@ import numpy as np
 from ..errors import Error
 from . import codes, fold, opset, storage
 from .graph import (FLOAT8, FLOATS, Graph, TensorProto, attribute, constant_nodes_to_initializers, make_tensor, node_name, numpy_helper, onnx,
-                    rename_reads)
+                    rename_reads, subgraphs)
 
 INTEGER_NAMES = {TensorProto.DataType.Value(name): name.lower()
                  for name in ("INT2", "UINT2", "INT4", "UINT4", "INT8", "UINT8", "INT16", "UINT16", "INT32")}
@@ -79,6 +79,7 @@ def prepare(model, *, fold_constants=True, least_opset=None, lift=False):
         proto = opset.raise_to(proto, least_opset, name)
     graph = Graph(proto)
     constant_nodes_to_initializers(graph)
+    _name_apart(graph)
     _drop_identities(graph)
     _drop_addends_times_zero(graph)
     grids = codes.lift(graph)
@@ -161,6 +162,21 @@ def _drop_identities(graph):
         graph.store()
 
 
+def _name_apart(graph):
+    """Nodes of bodies get names that no node around or beside them has: single readers of a tensor are told by theirs."""
+    def visit(nodes):
+        for node in nodes:
+            for body in subgraphs(node):
+                for inner in body.node:
+                    if node_name(inner) in known:
+                        inner.name = graph.unique(node_name(inner))
+                    known.add(node_name(inner))
+                visit(body.node)
+
+    known = {node_name(node) for node in graph.nodes}
+    visit(graph.nodes)
+
+
 def _drop_addends_times_zero(graph):
     """Gemm's third operand does not matter where its factor is zero, but its shape would."""
     optional = opset.opset(graph.model) >= 11
@@ -188,7 +204,8 @@ def _lift(graph, name):
     """DequantizeLinear of constants becomes a float initializer under the name of its result."""
     grids, kept = {}, []
     for node in graph.nodes:
-        if node.op_type.startswith("QLinear") or node.op_type in ("ConvInteger", "MatMulInteger", "QGemm", "MatMulNBits"):
+        if node.op_type.startswith("QLinear") or node.op_type in (
+                "ConvInteger", "MatMulInteger", "MatMulIntegerToFloat", "DynamicQuantizeMatMul", "QGemm", "MatMulNBits"):
             raise Error("the weights of operators such as this one cannot be changed: expected float weights or DequantizeLinear",
                         file=name, node=node_name(node), op=node.op_type)
         stored = graph.initializers.get(node.input[0]) if node.op_type == "DequantizeLinear" else None

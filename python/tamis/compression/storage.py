@@ -5,7 +5,8 @@ import dataclasses
 import os
 import tempfile
 
-from ..errors import Error
+from .. import files
+from ..errors import Error, reason
 from .graph import Graph, TensorProto, numpy_helper, onnx, tensor_bytes
 
 LIMIT = 2**31 - 2**24  # of one protobuf, with room for the graph itself
@@ -38,30 +39,74 @@ def load(model):
 
 
 def _read(model):
-    if hasattr(model, "SerializeToString"):
+    if isinstance(model, onnx.ModelProto):
         copy = onnx.ModelProto()
         copy.CopyFrom(model)
-        return Loaded(copy)
+        return _complete(Loaded(copy))
     try:
         if isinstance(model, (bytes, bytearray, memoryview)):
-            return Loaded(onnx.load_model_from_string(bytes(model)))
+            return _complete(Loaded(onnx.load_model_from_string(bytes(model))))
         path = os.fspath(model)
     except TypeError:
         raise Error(f"expected a path, bytes or an onnx.ModelProto, got {type(model).__name__}") from None
     except Exception:  # protobuf's own errors
         raise Error("the bytes are not a valid ONNX model") from None
+    found, external = read_file(path)
+    return Loaded(found, path, external)
+
+
+def read_file(path, external_data=True):
+    """The ModelProto in a file, and whether there are data in files of their own, which are read too if wanted."""
     if os.path.isdir(path):
         raise Error("expected a model file, found a folder", file=path)
     try:
-        found = onnx.load(path, load_external_data=False)
+        with files.reading("the model", path), files.open_plain(path) as file:
+            found = onnx.load_model_from_string(file.read())
+        _check_nodes(found.graph)
         external = any(t.data_location == TensorProto.EXTERNAL for t in found.graph.initializer)
-        if external:
-            onnx.load_external_data_for_model(found, os.path.dirname(os.path.abspath(path)))
-    except OSError as error:
-        raise Error(f"cannot read the model: {(error.strerror or str(error)).lower()}", file=path) from None
-    except Exception as error:
-        raise Error(f"not a valid ONNX model: {str(error).strip().splitlines()[0]}", file=path) from None
-    return Loaded(found, path, external)
+        if external and external_data:
+            with files.reading("the model", path):
+                onnx.load_external_data_for_model(found, os.path.dirname(os.path.abspath(path)))
+    except Error as error:
+        raise Error(error.text, file=path, node=error.node, op=error.op) from None
+    except Exception as error:  # protobuf's own errors
+        raise Error(f"not a valid ONNX model: {reason(error)}", file=path) from None
+    return found, external
+
+
+def _check_nodes(graph):
+    """Error for what the reader of protobufs lets pass, and nobody expects of a node."""
+    for node in graph.node:
+        for text in (node.op_type, node.name, node.domain, *node.input, *node.output):
+            if not isinstance(text, str):
+                raise Error(f"not a valid ONNX model: {text!r} is not UTF-8")
+        if not node.output:
+            raise Error("not a valid ONNX model: a node has no output", node=node.name, op=node.op_type)
+        for attribute in node.attribute:
+            for body in (attribute.g, *attribute.graphs) if attribute.HasField("g") else attribute.graphs:
+                _check_nodes(body)
+
+
+def _complete(loaded):
+    """Error if data lies in files, beside a model that is in none."""
+    for tensor in loaded.model.graph.initializer:
+        if tensor.data_location == TensorProto.EXTERNAL:
+            raise Error(f"initializer '{tensor.name}' lies in a file of its own: expected the model's path, or all data within it")
+    return loaded
+
+
+@contextlib.contextmanager
+def blaming(model):
+    """What goes wrong with a graph inside is said of the model, where ONNX's own checker finds it invalid."""
+    try:
+        yield
+    except (ValueError, IndexError, KeyError, TypeError, AttributeError, RecursionError):
+        loaded = load(model)
+        try:
+            onnx.checker.check_model(loaded.model)
+        except Exception as error:  # several kinds, of protobuf too
+            raise Error(f"not a valid ONNX model: {reason(error)}", file=loaded.name) from None
+        raise
 
 
 def size(model):
@@ -71,33 +116,23 @@ def size(model):
 
 
 def save(model, path, external=False):
-    """Write a model by way of a temporary file; `external` puts the weights into `<name>.data` beside it.
+    """Write a model; `external` puts the weights into `<name>.data` beside it.
 
     Models that do not fit into one protobuf always get a data file.
     """
-    path = os.fspath(path)
-    folder, base = os.path.split(os.path.abspath(path))
-    temporary, data = f"{path}.{os.getpid()}.tmp", os.path.join(folder, base + ".data")
-    try:
+    with files.written(path, "the model") as file:
         if external or size(model) > LIMIT:
-            with open(f"{data}.{os.getpid()}.tmp", "wb") as file:
-                small = skeleton(model, lambda tensor: _append(file, tensor, base + ".data"))
-            _write(temporary, small.SerializeToString())
-            os.replace(f"{data}.{os.getpid()}.tmp", data)
+            # Complete, and in place, before the model that names it.
+            with files.written(data_path(path), "the model") as data:
+                name = os.path.basename(data_path(path))
+                file.write(skeleton(model, lambda tensor: _append(data, tensor, name)).SerializeToString())
         else:
-            _write(temporary, model.SerializeToString())
-        os.replace(temporary, path)
-    except OSError as error:
-        raise Error(f"cannot write the model: {error.strerror}", file=path) from None
-    finally:
-        for leftover in (temporary, f"{data}.{os.getpid()}.tmp"):
-            with contextlib.suppress(OSError):
-                os.remove(leftover)
+            file.write(model.SerializeToString())
 
 
-def _write(path, data):
-    with open(path, "wb") as file:
-        file.write(data)
+def data_path(path):
+    """Where `save` puts the weights of a model that it writes to `path`, if that has them in a file of their own."""
+    return os.fspath(path) + ".data"
 
 
 def skeleton(model, replace):
@@ -168,7 +203,8 @@ def forget_dims(path, names):
         for dim in info.type.tensor_type.shape.dim:
             if dim.dim_param in names:
                 dim.ClearField("dim_param")
-    _write(path, model.SerializeToString())
+    with open(path, "wb") as file:
+        file.write(model.SerializeToString())
 
 
 def without_weights(model, least=4096):
@@ -202,5 +238,5 @@ def _problem(model):
     try:
         onnx.checker.check_model(small)
     except Exception as error:  # the checker raises several types of its own
-        return str(error).strip().splitlines()[0]
+        return reason(error)
     return None

@@ -17,6 +17,8 @@ def sparsify(graph, names=None):
     for name, tensor in list(graph.initializers.items()):
         if (names is not None and name not in names) or tensor.data_type not in FLOATS_AND_BYTES or not tensor.dims:
             continue
+        if name in graph.outputs:  # a caller would get the sparse form
+            continue
         values = numpy_helper.to_array(tensor).reshape(-1)
         kept = np.flatnonzero(values)
         after = len(kept) * (values.itemsize + INDEX_BYTES)
