@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 """The `tamis` command: the group, the options all commands share, and how errors leave it."""
 import importlib
+import os
 import sys
 
 import click
 
 from . import __version__
-from .errors import Error
+from .errors import Error, reason
 from .printing import printable
 
 COMMANDS = ("benchmark", "cache", "check", "compile", "explain", "hardware", "optimize", "prune", "quantize", "run", "verify")
@@ -36,8 +37,14 @@ def tamis():
 
 def main(arguments=None):
     """Run the command; errors become `error:` lines and exit status 1."""
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:  # closed by the caller
+            setattr(sys, name, open(os.devnull, "w", encoding="utf8"))
+        elif hasattr(getattr(sys, name), "reconfigure"):
+            getattr(sys, name).reconfigure(errors="backslashreplace")
     try:
         status = tamis.main(arguments, standalone_mode=False)
+        sys.stdout.flush()
     except Error as error:
         for line in str(error).splitlines():
             print(f"error: {printable(line)}", file=sys.stderr)
@@ -51,6 +58,10 @@ def main(arguments=None):
     except BrokenPipeError:
         status = 141
         sys.stderr.close()
+    except (OSError, MemoryError) as error:
+        where = getattr(error, "filename", None)
+        print("error: " + printable(f"{where}: {reason(error)}" if where else reason(error)), file=sys.stderr)
+        status = 1
     sys.exit(status or 0)
 
 

@@ -2,51 +2,54 @@
 """Inputs for a model: from a file, or random but repeatable ones made from its signature."""
 import os
 import re
+import struct
 import zipfile
 import zlib
 
 import numpy as np
 
-from .errors import Error
+from . import files
+from .errors import Error, reason
 from .model import numpy_dtype
 
 DEFAULT_SIZE = 1  # of an open dimension that nothing binds
 
 
-def load(path, inputs):
-    """Feed from an `.npz` (arrays by input name) or, for a model with one input, an `.npy`."""
+def read(path, problem="cannot read the arrays"):
+    """The array of an `.npy` or {name: array} of an `.npz`; an Error that says the `problem` for everything else."""
     path = os.fspath(path)
     try:
-        data = np.load(path, allow_pickle=False)
+        with files.open_plain(path) as file:
+            data = np.load(file, allow_pickle=False)
+            return data if isinstance(data, np.ndarray) else {name: data[name] for name in data.files}
     except FileNotFoundError:
         raise Error("no such file", file=path) from None
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
-        reason = error if path.endswith((".npz", ".npy")) else "expected an .npz or .npy"
-        raise Error(f"cannot read the arrays: {reason}", file=path) from None
-    if isinstance(data, np.ndarray):
-        if len(inputs) != 1:
-            raise Error(f"one array for a model of {len(inputs)} inputs: expected an .npz with {', '.join(i.name for i in inputs)}",
-                        file=path)
-        return {inputs[0].name: data}
-    with data:
-        try:
-            return {name: data[name] for name in data.files}
-        except (ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
-            raise Error(f"cannot read the arrays: {error}", file=path) from None
+    except Exception as error:  # of a damaged file: numpy's, zipfile's, zlib's and the tokenizer's of headers, and no memory
+        known = isinstance(error, OSError) or path.endswith((".npz", ".npy"))
+        raise Error(f"{problem}: {reason(error) if known else 'expected an .npz or .npy'}", file=path) from None
+
+
+def load(path, inputs):
+    """Feed from an `.npz` (arrays by input name) or, for a model with one input, an `.npy`."""
+    data = read(path)
+    if not isinstance(data, np.ndarray):
+        return data
+    if len(inputs) != 1:
+        raise Error(f"one array for a model of {len(inputs)} inputs: expected an .npz with {', '.join(i.name for i in inputs)}",
+                    file=path)
+    return {inputs[0].name: data}
 
 
 def save(path, outputs, names):
-    """Write outputs as `.npz`, by way of a temporary file."""
-    path = os.fspath(path)
-    temporary = f"{path}.{os.getpid()}.tmp"
-    try:
-        with open(temporary, "wb") as file:
-            np.savez(file, **dict(zip(names, outputs)))
-        os.replace(temporary, path)
-    except OSError as error:
-        if os.path.exists(temporary):
-            os.remove(temporary)
-        raise Error(f"cannot write the arrays: {error.strerror}", file=path) from None
+    """Write outputs as `.npz`."""
+    with files.written(path, "the arrays") as file:
+        try:
+            with zipfile.ZipFile(file, "w") as archive:  # savez has parameters that outputs may have the names of
+                for name, array in dict(zip(names, outputs)).items():
+                    with archive.open(name + ".npy", "w", force_zip64=True) as entry:
+                        np.lib.format.write_array(entry, array)
+        except struct.error:
+            raise Error("cannot write the arrays: an output has a name that is too long", file=path) from None
 
 
 def shape_of(info, dims):

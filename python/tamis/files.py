@@ -2,6 +2,7 @@
 """Files that are read and written: pipes are not waited for, and what is written is whole or not there."""
 import contextlib
 import errno
+import io
 import os
 import stat
 import tempfile
@@ -59,18 +60,22 @@ def written(path, what):
     A link stays a link, and what is no regular file is written in place. `what` it is stands in the Error.
     """
     path = os.fspath(path)
-    place = path if is_special(path) else os.path.realpath(path)
-    temporary = place if is_special(path) else f"{place}.{os.getpid()}.tmp"
+    place = os.path.realpath(path)
+    temporary = f"{place}.{os.getpid()}.tmp"
     with writing(what, path):
+        if is_special(path):
+            buffer = io.BytesIO()  # who writes may go back and forth, which a pipe cannot
+            yield buffer
+            with open(path, "wb") as file:
+                file.write(buffer.getbuffer())
+            return
         try:
             with open(temporary, "wb") as file:
                 yield file
-            if temporary != place:
-                os.replace(temporary, place)
+            os.replace(temporary, place)
         finally:
-            if temporary != place:
-                with contextlib.suppress(OSError):
-                    os.remove(temporary)
+            with contextlib.suppress(OSError):
+                os.remove(temporary)
 
 
 def write_text(path, text, what):

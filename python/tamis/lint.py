@@ -74,10 +74,12 @@ class _Scope:
 
     def source(self, name):
         """The node behind `name`, looking through movement; None for an input or a constant."""
+        seen = set()
         while True:
             node = self.producer.get(name)
-            if node is None or node.op_type not in MOVEMENT or not node.input or not node.input[0]:
+            if node is None or name in seen or node.op_type not in MOVEMENT or not node.input or not node.input[0]:
                 return node
+            seen.add(name)  # a damaged model may have a node that reads its own result
             name = node.input[0]
 
 
@@ -146,7 +148,9 @@ def _check_graph(graph, scope, findings, counts):
 def check(source, options):
     """(findings, counts): the float nodes of the ONNX model in `source` and how many run in integer and in float."""
     onnx = require("onnx")
-    model = onnx.load(source.path, load_external_data=False)
+    from .compression import storage
+
+    model, _ = storage.read_file(source.path, external_data=False)
     try:
         model = onnx.shape_inference.infer_shapes(model)
     except Exception:  # a type that cannot be inferred counts as float

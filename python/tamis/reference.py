@@ -2,7 +2,7 @@
 """ONNX Runtime as the oracle: one thread, graph optimisation off or on, or in double precision."""
 import functools
 
-from .errors import Error
+from .errors import Error, reason
 
 
 def require(name):
@@ -32,7 +32,7 @@ def session(model, optimised=False, threads=1, precise=False, provider="CPUExecu
     try:
         return ort.InferenceSession(model, options, providers=[provider])
     except Exception as error:  # onnxruntime raises a dozen types of its own
-        raise Error(f"onnxruntime refuses the model: {_first_line(error)}",
+        raise Error(f"onnxruntime refuses the model: {reason(error)}",
                     file=model if isinstance(model, str) else "") from None
 
 
@@ -61,7 +61,9 @@ def run_double(path, feeds):
     ONNX Runtime where it has the kernels (no convolution, no LSTM), else the onnx package's own evaluator.
     """
     onnx = require("onnx")
-    model = onnx.load(path)
+    from .compression import storage
+
+    model, _ = storage.read_file(path)
     _widen(onnx, model.graph)
     feeds = [{name: value.astype("float64") if value.dtype == "float32" else value for name, value in feed.items()} for feed in feeds]
     try:
@@ -106,8 +108,4 @@ def run(model_session, feed):
     try:
         return model_session.run(None, feed)
     except Exception as error:
-        raise Error(f"onnxruntime fails on the model: {_first_line(error)}") from None
-
-
-def _first_line(error):
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise Error(f"onnxruntime fails on the model: {reason(error)}") from None

@@ -12,7 +12,7 @@ import os
 import tempfile
 import time
 
-from . import _tamis, benchmarking, compiler, feeds
+from . import _tamis, benchmarking, compiler, feeds, files
 from .compression import evaluate
 from .errors import Diagnostic, Error
 from .model import Model
@@ -45,7 +45,7 @@ def tune(source, options, path, on_message=None, progress=None):
     What the file, or the options' own profile, already says of other contractions stays, as do its facts. Returns the
     Kernels that were measured. Raises Error where the target is not one that this machine runs.
     """
-    base = options.profile or (path if os.path.exists(path) else "")
+    base = options.profile or (path if os.path.isfile(path) else "")
     options = dataclasses.replace(options, threads=1, emit="so", dump_stages="", require_integer=False, profile=base)
     if source.signature and compiler.unbound_dims(source.signature, options):
         feed = feeds.random(source.signature.inputs, 0, options.input_dims)
@@ -70,14 +70,7 @@ def read(options):
 
 def write(path, profile):
     """Write what `read` returns; the file appears whole or not at all."""
-    temporary = f"{path}.{os.getpid()}.tmp"
-    try:
-        with open(temporary, "w", encoding="utf8") as file:
-            json.dump(profile, file, indent=1, sort_keys=True)
-            file.write("\n")
-        os.replace(temporary, path)
-    except OSError as error:
-        raise Error(f"cannot write the profile: {error.strerror.lower()}", file=path) from None
+    files.write_text(path, json.dumps(profile, indent=1, sort_keys=True) + "\n", "the profile")
 
 
 def _report(messages, name, on_message):

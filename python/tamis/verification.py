@@ -8,7 +8,14 @@ MOVE, MOVES = 2.0**-20, 4  # how far inputs are moved, and how often, to see wha
 
 def load_graph(path):
     """The ModelProto at `path`, its external data included."""
-    return reference.require("onnx").load(path)
+    return _read(path, external_data=True)
+
+
+def _read(path, external_data):
+    reference.require("onnx")
+    from .compression import storage
+
+    return storage.read_file(path, external_data)[0]
 
 
 def operators(graph):
@@ -25,7 +32,7 @@ def operators(graph):
 def numeric_class(path):
     """The class of the correctness rule that a model belongs to."""
     onnx = reference.require("onnx")
-    model = onnx.load(path, load_external_data=False)
+    model = _read(path, external_data=False)
     types = {tensor.data_type for tensor in model.graph.initializer}
     names = {onnx.TensorProto.FLOAT16: "float16", onnx.TensorProto.BFLOAT16: "bfloat16"}
     return compare.model_class(set(operators(model.graph)), {names[t] for t in types if t in names})

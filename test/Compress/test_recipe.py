@@ -48,7 +48,9 @@ def test_later_rules_win_and_match_whole_names():
 
 
 @pytest.mark.parametrize("text, words", [
-    ("steps: [", "not YAML"), ("3", "expected a recipe"), ("version: 2", "expected version 1 of the recipe format, got 2"),
+    ("steps: [", "not YAML"), ("about: {d: 2001-99-99}", "not YAML"), ("about: !!bool x", "not YAML"), ("about: !!int x", "not YAML"),
+    ("[" * 3000, "not YAML"), ("{version: 1, steps: [{prune: {}, rules: [{layers: 'a{99999999999}'}]}]}", "is no regular expression"),
+ ("3", "expected a recipe"), ("version: 2", "expected version 1 of the recipe format, got 2"),
     ("{version: 1, stages: []}", "unknown key 'stages'"), ("{version: 1, steps: 3}", "expected a list under `steps`"),
     ("{version: 1, steps: [shrink]}", "step 1: expected one of prune, quantize"),
     ("{version: 1, steps: [{prune: {rate: 0.5}}]}", "step 1: unknown option 'rate' of prune"),

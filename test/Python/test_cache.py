@@ -92,3 +92,33 @@ def test_open_dimensions_compile_once_per_shape(tmp_path):
     for size in (8, 9, 8):
         assert model(np.ones((1, 3, size, size), np.float32)).shape == (1, 4, size - 2, size - 2)
     assert len(libraries(tmp_path)) == 2
+
+
+@pytest.mark.parametrize("left", [b"", b"\x7fELF" + bytes(4000)])
+def test_damaged_entry_is_replaced(tmp_path, left):
+    tamis.compile(models.linear(1), cache=tmp_path)
+    (name,) = libraries(tmp_path)
+    (tmp_path / name).write_bytes(left)
+    tamis.compile(models.linear(1), cache=tmp_path)(X)
+    assert libraries(tmp_path) == [name] and (tmp_path / name).stat().st_size > len(left)
+
+
+def test_refused_floats_leave_nothing(tmp_path):
+    with pytest.raises(tamis.Error, match="integer arithmetic is required"):
+        tamis.compile(models.linear(1), cache=tmp_path, require_integer=True)
+    assert os.listdir(tmp_path) == []
+
+
+def test_clear_removes_what_interrupted_compilations_left(tmp_path):
+    (tmp_path / "new-1.h").touch()
+    (tmp_path / "new-2.so.x").mkdir()
+    assert Cache(tmp_path).clear() == (0, 0) and os.listdir(tmp_path) == []
+
+
+def test_folder_that_cannot_be_written(tmp_path, monkeypatch):
+    def refuse(**_):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr("tempfile.mkstemp", refuse)
+    with pytest.raises(tamis.Error, match="cache folder: permission denied"):
+        tamis.compile(models.linear(1), cache=tmp_path)

@@ -156,6 +156,14 @@ def test_check_passes_a_quantized_model(tmp_path):
     works("compile", path, "-o", tmp_path / "q.so", "--require-integer")
 
 
+def test_check_of_nodes_that_read_their_own_results(tmp_path):
+    nodes = [helper.make_node("Identity", ["b"], ["a"]), helper.make_node("Reshape", ["a", "s"], ["b"]),
+             helper.make_node("MatMul", ["a", "x"], ["y"])]
+    models.save(models.model(nodes, [models.info("x", [2, 2])], [models.info("y", [2, 2])],
+                             [models.const("s", np.array([2, 2]))]), tmp_path / "m.onnx")
+    assert "(MatMul)" in works("check", tmp_path / "m.onnx")
+
+
 def test_check_knows_what_the_compiler_leaves_in_float(tmp_path):
     path = quantized(tmp_path, np.full(16, 0.02, np.float32))
     done = tamis("check", path, "--require-integer")
@@ -245,6 +253,12 @@ def test_every_command_is_listed():
 def test_output_escapes_control_characters(capsys):
     common.Output(None, 0, False, 0).say("a\x1b[31mb\nc\td")
     assert capsys.readouterr().out == "a\\x1b[31mb\nc\\td\n"
+
+
+def test_tables_show_names_as_they_are(capsys):
+    """No markup, and nothing that a terminal obeys."""
+    common.Output(None, 0, False, 0).table("a", "b", rows=[("y[/b]", "[red]z\x1b]0;t\x07")])
+    assert capsys.readouterr().out.splitlines()[1].split() == ["y[/b]", "[red]z\\x1b]0;t\\x07"]
 
 
 def test_quiet_output_says_nothing(capsys):

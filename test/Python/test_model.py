@@ -5,6 +5,7 @@ import os
 import threading
 
 import numpy as np
+import onnx
 import pytest
 import tamis
 from support import models
@@ -240,6 +241,36 @@ def test_bind_refuses_memory_that_does_not_fit(x):
     for wrong in (np.zeros((3, 5), np.float32), np.zeros((3, 4)), np.zeros((3, 8), np.float32)[:, ::2]):
         with pytest.raises(tamis.Error, match="output 'y'"):
             model.bind({"x": x}, {"y": wrong})
+
+
+def test_bind_refuses_outputs_that_overlap():
+    nodes = [onnx.helper.make_node("Add", ["a", "a"], ["y"]), onnx.helper.make_node("Neg", ["a"], ["z"])]
+    model = compiled(models.model(nodes, [models.info("a", [4])], [models.info("y", [4]), models.info("z", [4])]))
+    a, memory = np.arange(4, dtype=np.float32), np.zeros(8, np.float32)
+    for z in (memory[:4], memory[2:6]):
+        with pytest.raises(tamis.Error, match="output 'z' overlaps output 'y'"):
+            model.bind({"a": a}, {"y": memory[:4], "z": z})
+    y, z = model.bind({"a": a}, {"y": memory[:4], "z": memory[4:]})()
+    np.testing.assert_array_equal(memory, [0, 2, 4, 6, 0, -1, -2, -3])
+
+
+@pytest.mark.parametrize("outputs, words", [([1], "as a dict"), ({"y": 3}, "expected an array"), ({"w": None}, "unknown output 'w'")])
+def test_bind_refuses_odd_outputs(x, outputs, words):
+    with pytest.raises(tamis.Error, match=words):
+        compiled(models.linear(batch=3)).bind({"x": x}, outputs)
+
+
+@pytest.mark.parametrize("name", ["int4", "uint4"])
+def test_bound_narrow_integers_may_be_overwritten(name):
+    ml_dtypes = pytest.importorskip("ml_dtypes")
+    dtype = getattr(ml_dtypes, name)
+    kind = onnx.helper.np_dtype_to_tensor_dtype(np.dtype(dtype))
+    made = models.model([onnx.helper.make_node("DequantizeLinear", ["q", "s"], ["y"])], [models.info("q", [4], kind)],
+                        [models.info("y", [4])], [models.const("s", np.float32(1))], opset=21)
+    call = compiled(made).bind({"q": np.array([1, 2, 3, 4]).astype(dtype)})
+    np.testing.assert_array_equal(call()[0], [1, 2, 3, 4])
+    call.inputs[0][:] = np.array([5, 0, 7, 1]).astype(dtype)
+    np.testing.assert_array_equal(call()[0], [5, 0, 7, 1])
 
 
 def test_threads_call_one_model(x):

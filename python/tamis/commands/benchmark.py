@@ -10,8 +10,8 @@ import tempfile
 
 import click
 
-from .. import _tamis, benchmarking, suite as model_list
-from ..errors import Error
+from .. import _tamis, benchmarking, files, suite as model_list
+from ..errors import Error, reason
 from . import common, suite_report
 
 ENGINES = ("tamis", *benchmarking.PEERS)
@@ -20,13 +20,16 @@ USUAL = {"nvptx": ("tamis", "onnxruntime-cuda", "pytorch"), "vulkan": ("tamis", 
 COPY_BYTES = 32 << 20
 
 
-@common.command("benchmark", click.argument("path", metavar="[MODEL]", required=False), common.INPUT_OPTION,
-                click.option("--compare", "onnx_path", metavar="FILE", help="The ONNX model, where MODEL is a compiled library."),
+@common.command("benchmark", click.argument("path", type=common.READ, metavar="[MODEL]", required=False), common.INPUT_OPTION,
+                click.option("--compare", "onnx_path", type=common.READ, metavar="FILE",
+                             help="The ONNX model, where MODEL is a compiled library."),
                 click.option("--engine", help=f"Engines, split by commas: {', '.join(ENGINES)}. Default: those for the target."),
                 click.option("--rounds", type=click.IntRange(1), help="Default: at least 30, 5 for models over 200 ms."),
-                click.option("--suite", metavar="FILE", help="Measure every model of this list (test/Models/models.txt)."),
+                click.option("--suite", type=common.READ, metavar="FILE",
+                             help="Measure every model of this list (test/Models/models.txt)."),
                 click.option("--models", help="With --suite: only these keys, split by commas."),
-                click.option("--markdown", metavar="FILE", help="With --suite: write the table here (docs/Benchmarks.md)."),
+                click.option("--markdown", type=common.WRITTEN, metavar="FILE",
+                             help="With --suite: write the table here (docs/Benchmarks.md)."),
                 click.option("--key", hidden=True, help="The model's key in --suite: its own inputs are used."),
                 *common.COMPILE_OPTIONS, common.CACHE_OPTION)
 def command(output, path, input_path, onnx_path, engine, rounds, suite, models, markdown, key, cache, **arguments):
@@ -42,15 +45,24 @@ def command(output, path, input_path, onnx_path, engine, rounds, suite, models, 
     """
     usual = next(names for start, names in USUAL.items() if arguments["target"].startswith(start))
     names = [name.strip() for name in engine.split(",") if name.strip()] if engine else list(usual)
-    for name in names:
+    for name in names or [""]:
         if name not in ENGINES:
             raise Error(f"engine '{name}': expected some of {', '.join(ENGINES)}")
     if suite and not key:
         return _run_suite(output, suite, models, markdown, names, rounds, cache, arguments)
     if not path:
         raise click.UsageError("expected a MODEL or --suite")
-    entry = model_list.read(suite)[key] if key else None
+    entry = _read_list(suite, key)[0] if key else None
     return _run_model(output, path, input_path, onnx_path, names, rounds, entry, cache, arguments)
+
+
+def _read_list(path, keys):
+    """The models of a list, or those of these keys."""
+    try:
+        with files.reading("the list of models", path):
+            return model_list.select(model_list.read(path), keys)
+    except (KeyError, ValueError) as error:
+        raise Error(f"cannot read the list of models: {reason(error)}", file=path) from None
 
 
 def _run_model(output, path, input_path, onnx_path, names, rounds, entry, cache, arguments):
@@ -122,7 +134,7 @@ def _show(output, rows, loop, limits, cores):
 
 def _run_suite(output, suite, keys, markdown, names, rounds, cache, arguments):
     """Each model in a process of its own; a crash of one is a row, not the end."""
-    entries = [m for m in model_list.select(model_list.read(suite), keys) if not m.light or keys]
+    entries = [m for m in _read_list(suite, keys) if not m.light or keys]
     flags = [f"--target={arguments['target']}", f"--threads={arguments['threads']}", f"--seed={output.seed}"]
     flags += [f"--rounds={rounds}"] if rounds else []
     flags += [f"--cache={cache}"] if cache else []

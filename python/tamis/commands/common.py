@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 """What all commands share: output and verbosity, the compile options, inputs from a file or a seed."""
+import contextlib
 import dataclasses
 import functools
 import json
@@ -9,12 +10,27 @@ import time
 
 import click
 
-from .. import compiler, feeds, model, options as option_list
+from .. import compiler, feeds, files, model, options as option_list
 from ..errors import Error
-from ..printing import print_lines
+from ..printing import print_lines, printable
 from ..source import Source
 
 LEVELS = {"error": -1, "warning": 0, "info": 1, "debug": 2}
+
+
+class File(click.ParamType):
+    """The type of options that name files: which the command reads, or which it writes and must not be one of those.
+
+    A file that `updates` what another option names may be that one.
+    """
+
+    name = "file"
+
+    def __init__(self, is_written=False, updates=""):
+        self.is_written, self.updates = is_written, updates
+
+
+READ, WRITTEN = File(), File(is_written=True)
 
 
 class Output:
@@ -24,6 +40,21 @@ class Output:
         named = os.environ.get("TAMIS_LOG", "").lower()
         self.level = -1 if quiet else verbose or LEVELS.get(named, 0)
         self.json_path, self.seed = json_path, seed
+        self._reads, self._writes = [], []
+
+    def take_files(self, parameters, values):
+        """Note the files that a command's parameters name; Error if one that is written is read as well."""
+        named = {p.name: (p.type, values[p.name]) for p in parameters if isinstance(p.type, File) and values.get(p.name)}
+        updated = {kind.updates: path for kind, path in named.values()}
+        self._reads = [file for name, (kind, path) in named.items()
+                       if not kind.is_written and not (name in updated and files.same(path, updated[name]))
+                       for file in _all_files(path, values.get("allow_external"))]
+        self.writes(*(path for kind, path in named.values() if kind.is_written))
+
+    def writes(self, *paths):
+        """Error, before any work, if the command reads one of these files too, or writes it twice."""
+        self._writes += paths
+        files.check_apart(self._writes, self._reads)
 
     @functools.cached_property
     def log(self):
@@ -40,12 +71,13 @@ class Output:
         """Print a table; a column starting with ">" is right-aligned."""
         from rich.console import Console
         from rich.table import Table
+        from rich.text import Text
 
         table = Table(title=title, box=None, header_style="bold", title_justify="left", pad_edge=False)
         for column in columns:
             table.add_column(column.lstrip(">"), justify="right" if column[0] == ">" else "left", overflow="fold")
         for row in rows:
-            table.add_row(*(str(cell) for cell in row))
+            table.add_row(*(Text(printable(str(cell))) for cell in row))
         Console(quiet=self.level < 0, highlight=False, soft_wrap=True).print(table)
 
     def message(self, diagnostic):
@@ -57,7 +89,7 @@ class Output:
         """A progress bar where a person watches, nothing elsewhere."""
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-        return Progress(SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(),
+        return Progress(SpinnerColumn(), TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(),
                         TimeElapsedColumn(), console=self.log, transient=True,
                         disable=self.level < 0 or not sys.stderr.isatty())
 
@@ -69,13 +101,17 @@ class Output:
         if self.json_path == "-":
             sys.stdout.write(text)
             return
-        temporary = f"{self.json_path}.{os.getpid()}.tmp"
-        try:
-            with open(temporary, "w", encoding="utf8") as file:
-                file.write(text)
-            os.replace(temporary, self.json_path)
-        except OSError as error:
-            raise Error(f"cannot write the result: {error.strerror}", file=self.json_path) from None
+        files.write_text(self.json_path, text, "the result")
+
+
+def _all_files(path, allowed):
+    """The samples of a folder, a model with its external data, or the file alone."""
+    if os.path.isdir(path):
+        with contextlib.suppress(OSError):
+            return [os.path.join(path, name) for name in os.listdir(path) if name.endswith((".npz", ".npy"))]
+    with contextlib.suppress(Error):  # no model, or one whose fault is said where the command reads it
+        return Source(path).files(allowed or "")
+    return [path]
 
 
 def _plain(value):
@@ -88,13 +124,15 @@ def command(name, *decorators):
     def wrap(function):
         @functools.wraps(function)
         def call(json_path, verbose, quiet, seed, **arguments):
-            return function(Output(json_path, verbose, quiet, seed), **arguments)
+            output, context = Output(json_path, verbose, quiet, seed), click.get_current_context()
+            output.take_files(context.command.params, context.params)
+            return function(output, **arguments)
 
         shared = (
-            click.option("--json", "json_path", metavar="FILE", help="Write the result as JSON (- for standard output)."),
+            click.option("--json", "json_path", type=WRITTEN, metavar="FILE", help="Write the result as JSON (- for standard output)."),
             click.option("-v", "--verbose", count=True, help="Say more; twice for everything."),
             click.option("-q", "--quiet", is_flag=True, help="Say nothing but errors."),
-            click.option("--seed", default=0, show_default=True, help="Seed of random inputs."),
+            click.option("--seed", type=click.IntRange(0, 2**31 - 1), default=0, show_default=True, help="Seed of random inputs."),
         )
         for decorator in reversed((*decorators, *shared)):
             call = decorator(call)
@@ -117,14 +155,16 @@ COMPILE_OPTIONS = (
                  help="size: the smallest storage of each weight, not the fastest."),
     click.option("-O", "opt_level", type=click.IntRange(1, 3), default=2, show_default=True,
                  help="1 compiles faster, 3 runs LLVM's whole standard pipeline."),
-    click.option("--profile", metavar="FILE", help="What the cost models know of the target, and measured times (--tune writes one)."),
-    click.option("--ptxas", metavar="FILE", help="NVIDIA's assembler, for --target nvptx:...; default: the one on PATH, if any."),
+    click.option("--profile", type=READ, metavar="FILE",
+                 help="What the cost models know of the target, and measured times (--tune writes one)."),
+    click.option("--ptxas", type=READ, metavar="FILE",
+                 help="NVIDIA's assembler, for --target nvptx:...; default: the one on PATH, if any."),
 )
 CACHE_OPTION = click.option("--cache", metavar="DIR|off", help="Folder of compiled libraries (default: the user's cache).")
-TUNE_OPTION = click.option("--tune", "tune_path", metavar="FILE",
+TUNE_OPTION = click.option("--tune", "tune_path", type=File(is_written=True, updates="profile"), metavar="FILE",
                            help="First time the candidates of each contraction here, write them to this profile, and use it.")
-MODEL_ARGUMENT = click.argument("path", metavar="MODEL")
-INPUT_OPTION = click.option("--input", "input_path", metavar="FILE", help="Inputs as .npz (by name) or .npy; default: random.")
+MODEL_ARGUMENT = click.argument("path", type=READ, metavar="MODEL")
+INPUT_OPTION = click.option("--input", "input_path", type=READ, metavar="FILE", help="Inputs as .npz (by name) or .npy; default: random.")
 
 
 def make_options(arguments, **more):
@@ -147,7 +187,7 @@ def tune(source, options, path, output):
 def is_library(path):
     """True for a compiled library, by its first bytes rather than its name."""
     try:
-        with open(path, "rb") as file:
+        with files.open_plain(path) as file:
             return file.read(4) == b"\x7fELF"
     except OSError:
         return False

@@ -5,8 +5,7 @@ import time
 
 import click
 
-from .. import compiler, options as option_list
-from ..errors import Error
+from .. import compiler, files, options as option_list
 from ..source import Source
 from . import common
 
@@ -27,15 +26,17 @@ def command(output, path, target_path, emit, dump_stages, tune_path, **arguments
     options = common.make_options(arguments, emit=emit, dump_stages=dump_stages)
     target_path = target_path or os.path.splitext(path)[0] + option_list.EMIT[emit]
     source = Source(path)
-    if os.path.realpath(target_path) == os.path.realpath(path):
-        raise Error("the output would overwrite the model", file=path)
+    output.writes(target_path, *([compiler.header(target_path)] if emit in ("so", "obj") else ()))
     if dump_stages:
-        os.makedirs(dump_stages, exist_ok=True)
+        with files.writing("the stages", dump_stages):
+            os.makedirs(dump_stages, exist_ok=True)
     options = common.tune(source, options, tune_path, output)
     start = time.perf_counter()
     with output.progress() as bar:
         bar.add_task(f"compiling {os.path.basename(path)}", total=None)
         compiler.compile_to(source, target_path, options, output.message)
-    seconds, size = time.perf_counter() - start, os.path.getsize(target_path)
-    output.say(f"{target_path}: {size / 1e6:.2f} MB in {seconds:.2f} s")
+    seconds, size = time.perf_counter() - start, None
+    if target_path != "-":
+        size = os.path.getsize(target_path)
+        output.say(f"{target_path}: {size / 1e6:.2f} MB in {seconds:.2f} s")
     output.result({"model": path, "output": target_path, "emit": emit, "bytes": size, "seconds": seconds})

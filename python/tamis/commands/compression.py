@@ -6,17 +6,18 @@ import time
 
 import click
 
+from .. import options as option_list
 from ..errors import Error
 from . import common
 
 SHARED = (
-    click.option("--data", metavar="PATH", help="Samples: .npz, .npy or a folder of them."),
+    click.option("--data", type=common.READ, metavar="PATH", help="Samples: .npz, .npy or a folder of them."),
     click.option("-o", "--output", "output_path", metavar="FILE", help="The compressed model (default: beside MODEL)."),
     click.option("--exclude", multiple=True, metavar="NAME", help="A node to leave as it is; may be repeated."),
     click.option("--ignored-scope", multiple=True, metavar="REGEX",
                  help="Nodes or tensors to leave, by regular expression; may be repeated."),
-    click.option("--subset-size", type=click.IntRange(1), default=300, show_default=True, help="Most samples to use."),
-    click.option("--calibration-cache", metavar="FILE", help="Keep measurements here, and use them again."),
+    click.option("--subset-size", type=click.IntRange(1, 2**63 - 1), default=300, show_default=True, help="Most samples to use."),
+    click.option("--calibration-cache", type=common.WRITTEN, metavar="FILE", help="Keep measurements here, and use them again."),
     click.option("--target", default="native", show_default=True, metavar="TARGET", help="Processor the result is meant for."),
     click.option("--input-dim", "input_dims", multiple=True, metavar="NAME=SIZE", help="Bind an open dimension while measuring."),
 )
@@ -27,11 +28,10 @@ def run(output, function, path, data, output_path, suffix, options):
     from ..compression import flow, storage, table
 
     output_path = output_path or os.path.splitext(path)[0] + suffix
-    if os.path.realpath(output_path) == os.path.realpath(path):
-        raise Error("the output would overwrite the model", file=path)
+    output.writes(output_path, storage.data_path(output_path))
     if not output_path.endswith(".onnx"):
         raise Error("expected an output that ends with .onnx", file=output_path)
-    options["input_dims"] = options.pop("input_dims") or None
+    options["input_dims"] = dict(map(option_list.parse_dim, options["input_dims"])) or None
     told = {}
     start = time.perf_counter()
     loaded = storage.load(path)

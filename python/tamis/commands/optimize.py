@@ -6,7 +6,7 @@ import sys
 
 import click
 
-from .. import compiler
+from .. import compiler, files
 from ..compression import evaluate, optimize, plots, report as reports, search, space
 from ..compression.recipe import Recipe, describe
 from ..errors import Error
@@ -31,14 +31,14 @@ def _list(default, kind=str):
 
 @common.command(
     "optimize", common.MODEL_ARGUMENT,
-    click.option("--data", metavar="PATH", 
+    click.option("--data", type=common.READ, metavar="PATH",
                  help="Samples: .npz, .npy or a folder of them; split into thirds to calibrate, search, report."),
-    click.option("--labels", metavar="FILE", help="One label a sample, as .npy."),
+    click.option("--labels", type=common.READ, metavar="FILE", help="One label a sample, as .npy."),
     click.option("--metric", metavar="NAME", 
                  help="top1 (default with labels), cosine (default without), snr, or FILE.py:FUNCTION called with (outputs, labels)."),
     click.option("--max-drop", default="1%", show_default=True, metavar="X", help="Largest drop of the metric, absolute: 0.01 or 1%."),
     click.option("-o", "--output", "output_path", metavar="FILE", help="The result, .so or .onnx (default: MODEL.optimized.so)."),
-    click.option("--recipe", "recipe_path", metavar="FILE", help="Apply this recipe instead of searching."),
+    click.option("--recipe", "recipe_path", type=common.READ, metavar="FILE", help="Apply this recipe instead of searching."),
     click.option("--save-config", metavar="FILE", help="Where the recipe goes (default: beside the output, .recipe.yaml)."),
     click.option("--report", "report_path", metavar="FILE|off", help="The HTML page (default: beside the output, .html)."),
     click.option("--dry-run", is_flag=True, help="Say what would be done to each layer, and do nothing."),
@@ -73,12 +73,15 @@ def command(output, path, data, labels, metric, max_drop, output_path, recipe_pa
     output_path = output_path or os.path.splitext(path)[0] + ".optimized.so"
     stem = os.path.splitext(output_path)[0]
     choices = space.choices(weights, patterns, sparsities)
+    config, page = save_config or f"{stem}.recipe.yaml", report_path or f"{stem}.html"
+    output.writes(output_path, compiler.header(output_path), *(() if page == "off" else (page,)),
+                  *(() if recipe_path and files.same(config, recipe_path) else (config,)))
     if dry_run:
         return _dry_run(output, path, recipe, choices, trials, save_config)
     if not data:
         raise click.UsageError("expected --data")
     _check_early(path, output_path, common.make_options(dict(compile_options)))
-    if report_path != "off":
+    if page != "off":
         reports.require("jinja2", extra="report")
     with _shown(output) as progress:
         result = optimize.optimize(
@@ -86,13 +89,11 @@ def command(output, path, data, labels, metric, max_drop, output_path, recipe_pa
             storage=storage or f"{stem}.study.db", study=study, weights=weights, patterns=patterns, sparsities=sparsities,
             calibration_methods=calibration_methods, seed=output.seed, progress=progress, **compile_options)
     result.save(output_path)
-    result.recipe.save(save_config or f"{stem}.recipe.yaml")
+    result.recipe.save(config)
     reports.terminal(output, result.report)
-    written = [output_path, save_config or f"{stem}.recipe.yaml"]
-    if report_path != "off":
-        written.append(report_path or f"{stem}.html")
-        reports.write_html(result.report, written[-1], os.path.basename(path))
-    output.say("wrote " + ", ".join(written))
+    if page != "off":
+        reports.write_html(result.report, page, os.path.basename(path))
+    output.say("wrote " + ", ".join([output_path, config] + [page] * (page != "off")))
     output.result(reports.to_json(result.report))
     return int(not result.report["metric"]["within"])
 

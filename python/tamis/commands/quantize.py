@@ -15,7 +15,7 @@ from . import compression
     click.option("--fraction-bits", type=click.IntRange(-100, 100), metavar="P",
                  help="Weights of fixed2 to fixed16 are integers times 2^-P (default: what fits)."),
     click.option("--per-channel/--per-tensor", default=True, show_default=True, help="A scale per output channel, or one a weight."),
-    click.option("--block-size", type=click.IntRange(1), metavar="N", help="A scale for every N elements of a sum."),
+    click.option("--block-size", type=click.IntRange(1, 2**31 - 1), metavar="N", help="A scale for every N elements of a sum."),
     click.option("--symmetric-activations", is_flag=True, help="No zero point for activations."),
     click.option("--embeddings", type=click.Choice(api.EMBEDDINGS), default="int8", show_default=True,
                  help="Type of tables that Gather reads."),

@@ -11,7 +11,7 @@ from . import common
 
 
 @common.command("run", common.MODEL_ARGUMENT, common.INPUT_OPTION,
-                click.option("--output", "output_path", metavar="FILE", help="Write the outputs as .npz."),
+                click.option("--output", "output_path", type=common.WRITTEN, metavar="FILE", help="Write the outputs as .npz."),
                 *common.COMPILE_OPTIONS, common.CACHE_OPTION)
 def command(output, path, input_path, output_path, cache, **arguments):
     """Run MODEL (.so, .onnx, .mlir) once and show or write its outputs.

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 """Text of a benchmark over a list of models: a line each, the means, and docs/Benchmarks.md."""
 import math
-import os
+
+from .. import files
 
 
 def _times(result):
@@ -72,7 +73,4 @@ def write(path, results, lines, facts):
         text.append(f"| `{result['key']}` | {result.get('class', '')} | {' | '.join(cells)} | "
                     f"{_cell(ratios.get('onnxruntime'), '{:.2f}')} | {_cell(ratios.get('openvino'), '{:.2f}')} | "
                     f"{_cell(limit and limit / 1e9, '{:.0f}')} | {verdict(result).replace('|', '/')} |")
-    temporary = f"{path}.{os.getpid()}.tmp"
-    with open(temporary, "w", encoding="utf8") as file:
-        file.write("\n".join(text) + "\n")
-    os.replace(temporary, path)
+    files.write_text(path, "\n".join(text) + "\n", "the table")

@@ -11,10 +11,11 @@ from . import common
 @common.command("verify", common.MODEL_ARGUMENT, common.INPUT_OPTION,
                 click.option("--seeds", type=click.IntRange(1), default=3, show_default=True, help="Number of random inputs."),
                 click.option("--per-node/--end-to-end", default=None, help="Compare each node alone; default: only if the model differs."),
-                click.option("--reference", metavar="FILE", help="The float model MODEL was made from: compares each node with it too."),
+                click.option("--reference", type=common.READ, metavar="FILE",
+                             help="The float model MODEL was made from: compares each node with it too."),
                 click.option("--min-snr", type=float, metavar="DB", 
                              help="With --reference: fail where a node's SNR is lower (10 dB is named anyway)."),
-                click.option("--compiled", metavar="FILE", help="Verify this library instead of compiling MODEL."),
+                click.option("--compiled", type=common.READ, metavar="FILE", help="Verify this library instead of compiling MODEL."),
                 *common.COMPILE_OPTIONS, common.CACHE_OPTION)
 def command(output, path, input_path, seeds, per_node, reference, min_snr, compiled, cache, **arguments):
     """Compare MODEL (.onnx) compiled by Tamis with ONNX Runtime, graph optimisation off.

@@ -12,11 +12,10 @@ import json
 import os
 import tempfile
 import time
-import zipfile
 
 import numpy as np
 
-from .. import cache as keys
+from .. import cache as keys, feeds, files
 from ..errors import Error
 from ..model import Model
 from . import symmetric
@@ -79,6 +78,13 @@ class Calibration:
             if method == "moving_average" and "moving_average" in kinds:
                 given["minmax"] = kinds["moving_average"].astype(np.float32)
             session.set_statistics(tensor, given)
+
+
+def _has_form(kind, array):
+    """Whether a statistic from a file has the form that what adds to it and reads it relies on."""
+    if not isinstance(kind, str) or array.dtype.kind not in "iuf" or not array.ndim:
+        return False
+    return symmetric.is_packed(array) if kind == "gram" else len(array) == 2 if kind in ("minmax", "moving_average") else True
 
 
 def _is_finite(kind, array):
@@ -217,20 +223,18 @@ class _Store:
 
         A complete one that measured more than is asked for serves too.
         """
-        if not os.path.exists(self.path):
+        if not os.path.exists(self.path) or files.is_special(self.path):
             return Calibration()
         try:
-            with np.load(self.path, allow_pickle=False) as file:
-                arrays = {name: file[name] for name in file.files}
+            arrays = dict(feeds.read(self.path, "not a calibration cache"))
             head = json.loads(str(arrays.pop("head")[()]))
             entries, found = head["entries"], {field: head[field] for field in self._head}
             samples, exhausted, first = int(head["samples"]), bool(head["exhausted"]), str(head["first"])
-        except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
+            covers = _is_complete(Calibration(samples, exhausted), subset_size) and self._covers(found["collect"])
+        except (ArithmeticError, LookupError, RecursionError, TypeError, ValueError) as error:
             raise Error(f"not a calibration cache: {error}", file=self.path) from None
         for field, what in (("version", "another version of Tamis"), ("model", "another model"), ("collect", "other settings")):
-            if field == "collect" and _is_complete(Calibration(samples, exhausted), subset_size) and self._covers(found[field]):
-                continue
-            if found[field] != self._head[field]:
+            if found[field] != self._head[field] and not (field == "collect" and covers):
                 raise Error(f"the calibration cache was made for {what}: remove it or name another file", file=self.path)
         result = Calibration(samples, exhausted, first)
         try:
@@ -239,9 +243,11 @@ class _Store:
                 if kind == "histogram":
                     array = np.zeros(int(arrays[f"{number}.size"]), np.int64)
                     array[arrays[f"{number}.bins"]] = arrays[str(number)]
+                if not _has_form(kind, array):
+                    raise ValueError(f"'{tensor}' has no such '{kind}'")
                 if tensor in self._head["collect"]:
                     result.statistics.setdefault(tensor, {})[kind] = array
-        except (KeyError, IndexError, ValueError, TypeError) as error:
+        except (LookupError, MemoryError, TypeError, ValueError) as error:
             raise Error(f"not a calibration cache: {error}", file=self.path) from None
         return result
 
@@ -263,12 +269,5 @@ class _Store:
                     array = array[bins]
                 arrays[str(number)] = array
         head = {**self._head, "entries": entries, "samples": result.samples, "exhausted": result.exhausted, "first": result.first}
-        temporary = f"{self.path}.{os.getpid()}.tmp"
-        try:
-            with open(temporary, "wb") as file:
-                np.savez(file, head=np.array(json.dumps(head)), **arrays)
-            os.replace(temporary, self.path)
-        except OSError as error:
-            if os.path.exists(temporary):
-                os.remove(temporary)
-            raise Error(f"cannot write the calibration cache: {error.strerror}", file=self.path) from None
+        with files.written(self.path, "the calibration cache") as file:
+            np.savez(file, head=np.array(json.dumps(head)), **arrays)

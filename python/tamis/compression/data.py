@@ -19,7 +19,7 @@ import os
 
 import numpy as np
 
-from .. import feeds as feed_files
+from .. import feeds as feed_files, files
 from ..errors import Error
 from ..model import as_array, check_feed
 
@@ -31,8 +31,8 @@ def feeds_of(data, inputs, subset_size=None):
 
     Raises Error for data that are empty or do not fit, naming the sample and the input.
     """
-    if subset_size is not None and (isinstance(subset_size, bool) or not isinstance(subset_size, int) or subset_size < 1):
-        raise Error(f"subset_size: expected a positive number, got {subset_size!r}")
+    if subset_size is not None and (isinstance(subset_size, bool) or not isinstance(subset_size, int) or not 1 <= subset_size < 2**63):
+        raise Error(f"subset_size: expected a positive number below 2^63, got {subset_size!r}")
     inputs, found = list(inputs), False
     for index, (file, feed) in enumerate(itertools.islice(_samples(data, inputs), subset_size)):
         try:
@@ -76,7 +76,8 @@ def _files(path, inputs):
         except Error as error:
             raise Error(error.text, file=error.file or path) from None
         return
-    names = sorted(name for name in os.listdir(path) if name.endswith((".npz", ".npy")))
+    with files.reading("the samples", path):
+        names = sorted(name for name in os.listdir(path) if name.endswith((".npz", ".npy")))
     if not names:
         raise Error("expected .npz or .npy files in the folder, found none", file=path)
     for name in names:
@@ -144,12 +145,7 @@ def _pieces(feed, inputs):
 
 def load_labels(path):
     """Labels from an .npy file, one per sample."""
-    try:
-        array = np.load(path, allow_pickle=False)
-    except FileNotFoundError:
-        raise Error("no such file", file=path) from None
-    except (OSError, ValueError) as error:
-        raise Error(f"cannot read the labels: {error}", file=path) from None
+    array = feed_files.read(path, "cannot read the labels")
     if not isinstance(array, np.ndarray):
         raise Error("expected labels as one array (.npy), got an archive", file=path)
     return array

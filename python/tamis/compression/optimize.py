@@ -56,6 +56,10 @@ def optimize(model, data, *, labels=None, metric=None, max_drop=0.01, recipe=Non
     if unknown:
         raise TypeError(f"optimize() got an unexpected keyword argument '{sorted(unknown)[0]}'")
     max_drop = evaluate.parse_drop(max_drop)
+    if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed < 2**31:
+        raise Error(f"seed: expected a whole number from 0 on, below 2^31, got {seed!r}")
+    if not calibration_methods:
+        raise Error("calibration_methods: expected at least one")
     bench = prepare(model, data, labels, metric, seed, compile_options)
     if recipe is not None:
         recipe = recipe if isinstance(recipe, Recipe) else Recipe.load(recipe)

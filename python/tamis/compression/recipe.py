@@ -17,7 +17,9 @@ import dataclasses
 import os
 import re
 
-from ..errors import Error
+from .. import files
+from ..errors import Error, reason
+from .api import check_pattern
 
 VERSION = 1
 # The options of each step, as the functions tamis.prune and tamis.quantize name them.
@@ -100,17 +102,15 @@ class Recipe:
 
     def save(self, path):
         """Write the recipe, by way of a temporary file."""
-        write_text(path, self.to_text(), "recipe")
+        files.write_text(path, self.to_text(), "the recipe")
 
     @classmethod
     def load(cls, path):
         """Read a recipe file."""
         path = os.fspath(path)
         try:
-            with open(path, encoding="utf8") as file:
+            with files.reading("the recipe", path), open(path, encoding="utf8") as file:
                 text = file.read()
-        except OSError as error:
-            raise Error(f"cannot read the recipe: {error.strerror.lower()}", file=path) from None
         except UnicodeDecodeError:
             raise Error("cannot read the recipe: it is not text", file=path) from None
         try:
@@ -128,6 +128,8 @@ class Recipe:
             mark = getattr(error, "problem_mark", None)
             where = f" in line {mark.line + 1}" if mark else ""
             raise Error(f"not YAML: {getattr(error, 'problem', None) or 'cannot be parsed'}{where}") from None
+        except (ArithmeticError, LookupError, RecursionError, TypeError, ValueError) as error:  # a value that is none of its type
+            raise Error(f"not YAML: {reason(error)}") from None
         if not isinstance(data, dict):
             raise Error("expected a recipe with `version` and `steps`")
         if data.get("version") != VERSION:
@@ -163,10 +165,7 @@ def _rule(where, kind, entry):
     if not layers or not all(isinstance(pattern, str) for pattern in layers):
         raise Error(f"{where}: expected one or more regular expressions as `layers`")
     for pattern in layers:
-        try:
-            re.compile(pattern)
-        except re.error as error:
-            raise Error(f"{where}: '{pattern}' is no regular expression: {error}") from None
+        check_pattern(where, pattern)
     if not isinstance(skip, bool):
         raise Error(f"{where}: expected true or false for `skip`, got {skip!r}")
     allowed = {name: OPTIONS[kind][name] for name in RULE_OPTIONS[kind]}
@@ -197,18 +196,6 @@ def require(module, package=None, extra="search"):
         return importlib.import_module(module)
     except ImportError:
         raise Error(f"the package {package or module} is needed for this: pip install tamis[{extra}]") from None
-
-
-def write_text(path, text, what):
-    """Write a text file by way of a temporary one; `what` it is stands in the error."""
-    path = os.fspath(path)
-    temporary = f"{path}.{os.getpid()}.tmp"
-    try:
-        with open(temporary, "w", encoding="utf8") as file:
-            file.write(text)
-        os.replace(temporary, path)
-    except OSError as error:
-        raise Error(f"cannot write the {what}: {error.strerror.lower()}", file=path) from None
 
 
 def describe(recipe, names):

@@ -7,10 +7,10 @@ import time
 
 import numpy as np
 
-from .. import _tamis
+from .. import _tamis, files
 from ..errors import Error
 from . import evaluate, layer_times, layers as layer_list, plots, search
-from .recipe import require, write_text
+from .recipe import require
 
 BINS = 40
 LEFT = "left as it is"
@@ -233,5 +233,5 @@ def _bars(data, most=40):
 
 
 def write_html(data, path, name):
-    """Write the page, by way of a temporary file."""
-    write_text(path, html(data, name), "report")
+    """Write the page."""
+    files.write_text(path, html(data, name), "the report")

@@ -2,6 +2,7 @@
 """Reading and writing whole ONNX models, with external data where the input had them or 2 GB ask for them."""
 import contextlib
 import dataclasses
+import itertools
 import os
 import tempfile
 
@@ -76,12 +77,14 @@ def read_file(path, external_data=True):
 
 def _check_nodes(graph):
     """Error for what the reader of protobufs lets pass, and nobody expects of a node."""
+    values = (v.name for v in (*graph.initializer, *graph.input, *graph.output, *graph.value_info))
+    texts = ((n.op_type, n.name, n.domain, *n.input, *n.output) for n in graph.node)
+    for text in itertools.chain(values, *texts):
+        if not isinstance(text, str):
+            raise Error(f"not a valid ONNX model: {text!r} is not UTF-8")
     for node in graph.node:
-        for text in (node.op_type, node.name, node.domain, *node.input, *node.output):
-            if not isinstance(text, str):
-                raise Error(f"not a valid ONNX model: {text!r} is not UTF-8")
         if not node.output:
-            raise Error("not a valid ONNX model: a node has no output", node=node.name, op=node.op_type)
+            raise Error(f"not a valid ONNX model: a {node.op_type} has no output", node=node.name, op=node.op_type)
         for attribute in node.attribute:
             for body in (attribute.g, *attribute.graphs) if attribute.HasField("g") else attribute.graphs:
                 _check_nodes(body)

@@ -16,6 +16,11 @@ def pack(matrix):
     return packed
 
 
+def is_packed(array):
+    """True for an array that `pack` may have made."""
+    return array.ndim > 1 and array.shape[-2] == (array.shape[-1] + 1) // 2 + 1
+
+
 def add(packed, matrix):
     """Add a symmetric matrix to a rectangle, in place."""
     for part, source, mask in _parts(packed, matrix):
