@@ -175,14 +175,17 @@ static LogicalResult move(const Channels::Place &place,
 
 namespace {
 struct OrderChannels : tamis::impl::OrderChannelsBase<OrderChannels> {
+  using OrderChannelsBase::OrderChannelsBase;
+
   void runOnOperation() override {
     ModuleOp module = getOperation();
     Report report(module, getArgument());
     ChannelGroups groups(module);
     std::vector<WeightMatrix> matrices = collectWeights(module);
     for (const ChannelGroups::Group &group : groups.findExchangeable()) {
-      if (!llvm::all_of(group.parameters, [](auto parameter) {
-            return parameter.first.getType().getElementType().isF32();
+      if (!llvm::all_of(group.parameters, [&](auto parameter) {
+            return parameter.first.getType().getElementType().isF32() &&
+                   !llvm::is_contained(keep, parameter.first.getTensor().str());
           }))
         continue;
       Channels channels = collect(groups, group);

@@ -27,7 +27,9 @@ std::string mlir::tamis::makePrefix(StringRef path) {
     prefix += llvm::isAlnum(c) ? c : '_';
   if (prefix.empty() || prefix == "_")
     return "model";
-  if (llvm::isDigit(prefix[0]))
+  // Names of the runtime begin with tamis_.
+  if (llvm::isDigit(prefix[0]) || prefix == "tamis" ||
+      StringRef(prefix).starts_with("tamis_"))
     prefix = "model_" + prefix;
   return prefix;
 }
@@ -45,7 +47,8 @@ static FailureOr<Artifact> readArtifact(ModuleOp module, StringRef path,
   artifact.prefix = options.prefix.empty() ? makePrefix(path) : options.prefix;
   if (artifact.prefix != makePrefix(artifact.prefix))
     return module.emitError("prefix '")
-           << artifact.prefix << "': expected a C identifier";
+           << artifact.prefix
+           << "': expected a C identifier that does not begin with tamis_";
   for (unsigned variant = 0;; ++variant) {
     auto compute = module.lookupSymbol<LLVM::LLVMFuncOp>(
         "tamis_compute_" + std::to_string(variant));
@@ -214,6 +217,9 @@ LogicalResult mlir::tamis::emitArtifact(ModuleOp source,
     return source.emitError("no assembly for this target");
   if (linked && outputPath == "-")
     return source.emitError("a library or an object needs an output file");
+  if (options.writeHeader && outputPath.ends_with(".h"))
+    return source.emitError("'")
+           << outputPath << "': its header would have the same name";
 
   bool isLibrary = options.kind == EmitOptions::Kind::SharedLibrary;
   auto output = OutputFile::open(outputPath, /*isExecutable=*/isLibrary);

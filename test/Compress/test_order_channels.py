@@ -66,3 +66,12 @@ def test_what_stays_in_order(between):
         made = model(nodes, {"v": values(0, 64, 64), "w": values(2, 32, 48)}, {"x": [5, 64]}, ["y"])
     given, ordered = (pruned(made, order) for order in (False, True))
     assert np.array_equal(parameter(given, "w"), parameter(ordered, "w"))
+
+
+@pytest.mark.parametrize("options", [{}, {"weights": "int4", "block_size": 16}, {"weights": "codebook4"}, {"per_channel": False}])
+def test_scales_of_a_quantized_model_stay_beside_their_channels(options):
+    made = tamis.quantize(network(False), activations=None, **options)
+    given, ordered = (tamis.prune(made, sparsity=0.8, protect=False, nodes_to_exclude=["first"], order_channels=order) for order in (False, True))
+    x = values(7, 5, 64)
+    want, got = (reference.session(m.SerializeToString()).run(None, {"x": x})[0] for m in (given, ordered))
+    np.testing.assert_allclose(got, want, rtol=0, atol=1e-5 * np.abs(want).max())

@@ -82,3 +82,17 @@ def test_objects_appear_as_a_whole(tmp_path):
     compile_to(tmp_path / "m.o", emit="obj")
     assert (tmp_path / "m.o").read_bytes()[:4] == b"\x7fELF" and not (tmp_path / "m.o").stat().st_mode & 0o111
     assert sorted(path.name for path in tmp_path.iterdir()) == ["m.h", "m.o"]
+
+
+def test_a_library_is_not_called_like_its_header(tmp_path):
+    with pytest.raises(tamis.Error, match="its header would have the same name"):
+        compile_to(tmp_path / "m.h")
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("name", ["tamis", "tamis_abi"])
+def test_names_of_the_runtime_are_its_own(tmp_path, name):
+    compile_to(tmp_path / f"{name}.so")
+    assert is_whole(tmp_path / f"{name}.so") and f"model_{name}_run" in (tmp_path / f"{name}.h").read_text()
+    with pytest.raises(tamis.Error, match="prefix 'tamis_x': expected a C identifier that does not begin with tamis_"):
+        compiler.compile_to(Source(models.linear()), tmp_path / "m.so", make(emit="so", prefix="tamis_x"))

@@ -182,6 +182,10 @@ def OrderChannels : Pass<"tamis-order-channels", "::mlir::ModuleOp"> {
     reshape or the outputs keep where they are, and weights without zeros.
     Doctest: test/Compress/order-channels.mlir
   }];
+  let options = [
+    ListOption<"keep", "keep", "std::string",
+               "parameters whose channels stay where they are: something outside of the module lies beside them">,
+  ];
   let statistics = [
     Statistic<"numMoved", "moved", "channels whose order was found">];
   let dependentDialects = ["::mlir::arith::ArithDialect"];

@@ -134,7 +134,9 @@ def prune(request, gradients, labels):
             _calibrate(request, session, f"criterion {options['criterion']}")
             session.run(_text("tamis-prune", {"target": f"'{request.target}'"}))
             if options["order_channels"]:
-                session.run("tamis-order-channels")
+                # Scales would have to follow.
+                keep = [name for name, grid in prepared.grids.items() if np.size(grid.scale) > 1]
+                session.run(_text("tamis-order-channels", {"keep": keep}))
         delta = session.delta()
     # What the model itself quantizes is no news.
     delta = {**delta, "weights": {}, "tensors": {}}
