@@ -94,5 +94,3 @@ def test_a_library_is_not_called_like_its_header(tmp_path):
 def test_names_of_the_runtime_are_its_own(tmp_path, name):
     compile_to(tmp_path / f"{name}.so")
     assert is_whole(tmp_path / f"{name}.so") and f"model_{name}_run" in (tmp_path / f"{name}.h").read_text()
-    with pytest.raises(tamis.Error, match="prefix 'tamis_x': expected a C identifier that does not begin with tamis_"):
-        compiler.compile_to(Source(models.linear()), tmp_path / "m.so", make(emit="so", prefix="tamis_x"))
