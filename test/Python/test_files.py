@@ -175,6 +175,21 @@ def test_all_commands_know_damaged_models(folder, capsys, command, damage):
     assert "bad.onnx: " in refused(capsys, *command.split(), "bad.onnx")
 
 
+@pytest.mark.parametrize("command", ["prune --no-protect", "quantize --activations float32", "verify"])
+@pytest.mark.parametrize("rows", [4, 16])
+def test_weights_of_another_size(folder, capsys, command, rows):
+    made = models.linear(2)
+    made.graph.initializer[0].dims[0] = rows
+    (folder / "bad.onnx").write_bytes(made.SerializeToString())
+    assert "bad.onnx: " in refused(capsys, *command.split(), "bad.onnx")
+
+
+def test_bytes_have_no_external_data(folder):
+    for compress in (tamis.prune, tamis.quantize):
+        with pytest.raises(tamis.Error, match="lies in a file of its own"):
+            compress((folder / "external.onnx").read_bytes())
+
+
 @pytest.mark.parametrize("arguments, words", [
     ("run m.onnx --threads 2147483648", "threads: expected a positive number below"), ("benchmark m.onnx --engine ,", "engine ''"),
     ("compile m.onnx --input-dim b=9999999999999999999", "of at most 18 digits"),

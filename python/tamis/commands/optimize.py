@@ -113,7 +113,8 @@ def _dry_run(output, path, recipe, choices, trials, save_config):
     """What each layer would get, from the graph alone."""
     from ..compression import layers, storage
 
-    found = layers.layers(storage.load(path).model, count_zeros=False)
+    with storage.blaming(path):
+        found = layers.layers(storage.load(path).model, count_zeros=False)
     names = [layer.name for layer in found]
     if not names:
         raise Error("nothing to compress: no convolution or matrix product with a weight of its own", file=path)

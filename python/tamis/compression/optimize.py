@@ -97,7 +97,8 @@ def prepare(model, data, labels, metric, seed, compile_options):
     if labels is not None and isinstance(labels, (str, os.PathLike)):
         labels = load_labels(labels)
     parts = evaluate.split(feeds, labels, seed)
-    return Workbench(proto, parts, evaluate.Metric.make(metric, labels), compile_options)
+    with storage.blaming(model):
+        return Workbench(proto, parts, evaluate.Metric.make(metric, labels), compile_options)
 
 
 def samples(data, inputs):

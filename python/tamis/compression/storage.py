@@ -9,6 +9,7 @@ import tempfile
 from .. import files
 from ..errors import Error, reason
 from .graph import Graph, TensorProto, numpy_helper, onnx, tensor_bytes
+from .session import Session
 
 LIMIT = 2**31 - 2**24  # of one protobuf, with room for the graph itself
 IN_MEMORY = 2**23      # bytes of weights that the compiler may be given as a second copy in memory
@@ -40,20 +41,25 @@ def load(model):
 
 
 def _read(model):
-    if isinstance(model, onnx.ModelProto):
-        copy = onnx.ModelProto()
-        copy.CopyFrom(model)
-        return _complete(Loaded(copy))
-    try:
-        if isinstance(model, (bytes, bytearray, memoryview)):
-            return _complete(Loaded(onnx.load_model_from_string(bytes(model))))
+    if isinstance(model, (str, os.PathLike)):
         path = os.fspath(model)
-    except TypeError:
-        raise Error(f"expected a path, bytes or an onnx.ModelProto, got {type(model).__name__}") from None
-    except Exception:  # protobuf's own errors
-        raise Error("the bytes are not a valid ONNX model") from None
-    found, external = read_file(path)
-    return Loaded(found, path, external)
+        found, external = read_file(path)
+        return Loaded(found, path, external)
+    if isinstance(model, onnx.ModelProto):
+        found = onnx.ModelProto()
+        found.CopyFrom(model)
+    elif isinstance(model, (bytes, bytearray, memoryview)):
+        try:
+            found = onnx.load_model_from_string(bytes(model))
+        except Exception:  # protobuf's own errors
+            raise Error("the bytes are not a valid ONNX model") from None
+    else:
+        raise Error(f"expected a path, bytes or an onnx.ModelProto, got {type(model).__name__}")
+    _check_nodes(found.graph)
+    for tensor in found.graph.initializer:
+        if tensor.data_location == TensorProto.EXTERNAL:
+            raise Error(f"initializer '{tensor.name}' lies in a file of its own: expected the model's path, or all data within it")
+    return Loaded(found)
 
 
 def read_file(path, external_data=True):
@@ -90,17 +96,9 @@ def _check_nodes(graph):
                 _check_nodes(body)
 
 
-def _complete(loaded):
-    """Error if data lies in files, beside a model that is in none."""
-    for tensor in loaded.model.graph.initializer:
-        if tensor.data_location == TensorProto.EXTERNAL:
-            raise Error(f"initializer '{tensor.name}' lies in a file of its own: expected the model's path, or all data within it")
-    return loaded
-
-
 @contextlib.contextmanager
 def blaming(model):
-    """What goes wrong with a graph inside is said of the model, where ONNX's own checker finds it invalid."""
+    """What goes wrong with a graph inside is said of the model, where ONNX's own checker or the importer refuses it."""
     try:
         yield
     except (ValueError, IndexError, KeyError, TypeError, AttributeError, RecursionError):
@@ -109,6 +107,7 @@ def blaming(model):
             onnx.checker.check_model(loaded.model)
         except Exception as error:  # several kinds, of protobuf too
             raise Error(f"not a valid ONNX model: {reason(error)}", file=loaded.name) from None
+        Session(loaded.path or loaded.model).close()
         raise
 
 
