@@ -275,3 +275,19 @@ def test_a_damaged_model_is_blamed(step):
     made.graph.initializer[0].raw_data = made.graph.initializer[0].raw_data[:-3]
     with pytest.raises(tamis.Error, match="not a valid ONNX model: |its shape asks for"):
         step(made)
+
+
+@pytest.mark.parametrize("pattern", ["2:4", "1x4"])
+def test_patterns_are_told_along_the_channels_of_a_turned_weight(pattern):
+    nodes = [build("Transpose", ["w"], ["t"], perm=[1, 0]), build("MatMul", ["x", "t"], ["y"], name="right"), build("MatMul", ["v", "y"], ["z"], name="left")]
+    made = network(nodes, {"x": [64, 64]}, {"z": [32, 32]}, {"w": values(32, 64), "v": values(32, 64)})
+    told = []
+    tamis.prune(made, pattern=pattern, protect=False, report=told.append)
+    assert {layer["layer"]: layer["pattern"] for layer in told[0]["layers"]}["right"] == pattern
+
+
+def test_factors_of_a_smoothed_layer_are_no_noise():
+    made = network([build("MatMul", ["x", "w"], ["y"], name="product")], {"x": [8, 32]}, {"y": [8, 16]}, {"w": values(32, 16)})
+    feeds, told = [{"x": values(8, 32) * LARGE} for _ in range(4)], []
+    tamis.quantize(made, feeds, corrections=["smooth"], report=told.append)
+    assert told[0]["layers"][0]["snr"] > 30 and any("smooth" in note["pass"] and "not" not in note["decision"] for note in told[0]["notes"])

@@ -18,7 +18,7 @@ def matrix(values, op, transposed=False):
         return np.moveaxis(values, 1, -1).reshape(values.shape[0], -1)
     if op == "ConvTranspose":
         return np.moveaxis(values, (1, 0), (0, -1)).reshape(values.shape[1], -1)
-    if op == "Gemm" and transposed:
+    if op in ("Gemm", "MatMul") and transposed:
         return values.reshape(values.shape[0], -1)
     return np.moveaxis(values, -1, 0).reshape(values.shape[-1], -1)
 
@@ -38,7 +38,20 @@ class Weight:
     def __init__(self, graph, node, position, name, dequantize):
         self._graph, self._dequantize, self.name, self.op = graph, dequantize, name, node.op_type
         self.layer = layer_list.layer_of(graph, node, position, name, dequantize, count_zeros=False)
+        self.data = node.input[1 - position]
+        # A left operand has its output channels in rows already; each Transpose on the way turns it.
         self.transposed = bool(next((a.i for a in node.attribute if a.name == "transB"), 0)) if position else True
+        source = graph.producer.get(node.input[position])
+        while source is not None:
+            self.transposed ^= source.op_type == "Transpose" and len(self.layer.shape) == 2
+            source = graph.producer.get(source.input[0]) if source.input else None
+
+    def divided(self, values, factors):
+        """`values` of a product, input channels divided by the factors of the tensor that it reads."""
+        if self.data not in factors or values.ndim != 2:
+            return values
+        factor = np.asarray(factors[self.data], np.float32).reshape(-1)
+        return values / (factor if self.transposed else factor[:, None])
 
     def values(self):
         """What it stands for, in float32."""
@@ -74,10 +87,10 @@ def sparsity(model):
 INTEGER_WEIGHTS = {"QLinearConv": (3, 5), "QLinearMatMul": (3, 5), "QGemm": (3, 5), "ConvInteger": (1, 3), "MatMulInteger": (1, 3)}
 
 
-def rows(prepared, after, report, pruned):
+def rows(prepared, after, report, pruned, factors=()):
     """One dict per layer of a Prepared model, and of the result in QDQ form; `report` are the passes' own entries.
 
-    More zeros than before are a decision where weights were `pruned`; rounding makes some too.
+    `factors`: {tensor: what its channels are multiplied by}; weights that read it are divided by them, which is no noise. More zeros than before are a decision where weights were `pruned`; rounding makes some too.
     """
     old, new, found = weights(prepared.model), weights(after), []
     for name, weight in old.items():
@@ -91,7 +104,7 @@ def rows(prepared, after, report, pruned):
             changed, result = new[name].layer, new[name].values()
             kind, share = pattern(result, weight.op, new[name].transposed)
             row.update(pattern=kind, sparsity=share, bits=changed.bits, dtype=changed.dtype, bytes_after=changed.stored_bytes,
-                       snr=_snr(values, result))
+                       snr=_snr(weight.divided(values, factors), result))
             if changed.shape != layer.shape:
                 row["shape_after"] = list(changed.shape)
             if weight.name in prepared.grids:  # integers or codes before
