@@ -39,7 +39,7 @@ class Cache:
     """A private folder of `KEY.so` files."""
 
     def __init__(self, folder=None):
-        self.folder = os.path.abspath(folder or default_folder())
+        self.folder = os.path.abspath(files.native(folder or default_folder()))
         try:
             os.makedirs(self.folder, mode=0o700, exist_ok=True)
         except OSError as error:

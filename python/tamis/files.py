@@ -8,17 +8,21 @@ import stat
 import tempfile
 
 from .errors import Error, reason
+from .printing import printable
 
 
 def native(text, what="the path"):
     """`text`, or a path as text, as the compiler takes it: UTF-8 without null bytes."""
+    if not isinstance(text, (str, bytes, os.PathLike)):
+        raise Error(f"expected {what} as text, got {text!r}")
     text = os.fsdecode(text)
+    file = printable(text) if what == "the path" else ""
     try:
         text.encode()
     except UnicodeEncodeError:
-        raise Error(f"{what} is not UTF-8", file=text if what == "the path" else "") from None
+        raise Error(f"{what} is not UTF-8", file=file) from None
     if "\0" in text:
-        raise Error(f"{what} has a null byte", file=text if what == "the path" else "")
+        raise Error(f"{what} has a null byte", file=file)
     return text
 
 

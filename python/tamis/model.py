@@ -282,7 +282,7 @@ class Model:
         Its C symbols carry its name, so it is compiled again. A model that came from `tamis.load` is copied: it keeps
         the symbols it has, and its header is the one written with it.
         """
-        path = os.fspath(path)
+        path = files.native(path)
         if self._recipe:
             self._recipe.compile_to(path)
             return
@@ -374,7 +374,7 @@ def read_report(path):
 
 def load(path, threads=None):
     """Load a library that `tamis compile` wrote. A library is code: load only what you trust."""
-    path = os.fspath(path)
+    path = files.native(path)
     if not os.path.isfile(path):
         raise Error("no such file", file=path)
     return Model.loaded(path, threads or 0)

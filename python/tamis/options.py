@@ -4,6 +4,7 @@ import dataclasses
 import os
 import re
 import shutil
+from collections.abc import Iterable, Mapping
 
 from . import cache, files
 from .errors import Error
@@ -70,16 +71,14 @@ def parse_dim(text):
 def make(target="native", threads=1, input_dims=None, allow=(), strict=False, require_integer=False,
          allow_external=None, profile=None, ptxas=None, optimize_for="speed", opt_level=2, emit="so", oracle=False, dump_stages=None):
     """Checked Options from what a caller wrote."""
-    dims = input_dims or {}
-    dims = dims.items() if isinstance(dims, dict) else (d if isinstance(d, tuple) else parse_dim(d) for d in dims)
-    dims = tuple(sorted(parse_dim(f"{name}={_dim_text(value)}") for name, value in dims))
-    allow = (allow,) if isinstance(allow, str) else tuple(allow)
+    dims = _bindings(input_dims or {})
+    allow = (allow,) if isinstance(allow, str) or not isinstance(allow, Iterable) else tuple(allow)
     for name in allow:
         if name not in ALLOW:
             raise Error(f"allow '{name}': expected one of {', '.join(ALLOW)}")
     if optimize_for not in GOALS:
         raise Error(f"optimize_for '{optimize_for}': expected one of {', '.join(GOALS)}")
-    if isinstance(opt_level, bool) or opt_level not in OPT_LEVELS:
+    if isinstance(opt_level, bool) or not isinstance(opt_level, int) or opt_level not in OPT_LEVELS:
         raise Error(f"opt_level: expected one of {', '.join(map(str, OPT_LEVELS))}, got {opt_level!r}")
     if emit not in EMIT:
         raise Error(f"emit '{emit}': expected one of {', '.join(EMIT)}")
@@ -95,5 +94,17 @@ def check_threads(threads, least=1):
         raise Error(f"threads: expected a positive number below 2^31, got {threads!r}")
 
 
+def _bindings(dims):
+    """The (name, value) pairs of `input_dims`, sorted."""
+    try:
+        pairs = dims.items() if isinstance(dims, Mapping) else [d if isinstance(d, tuple) else parse_dim(d) for d in dims]
+        return tuple(sorted(parse_dim(f"{name}={_dim_text(value)}") for name, value in pairs))
+    except (AttributeError, TypeError, ValueError):
+        raise Error(f"input_dims: expected {{name: size}}, {{name: (least, most)}} or texts as NAME=SIZE, got {dims!r}") from None
+
+
 def _dim_text(value):
-    return f"{value[0]}:{value[1]}" if isinstance(value, (tuple, list)) else str(value)
+    if not isinstance(value, (tuple, list)):
+        return str(value)
+    least, most = value
+    return f"{least}:{most}"

@@ -9,6 +9,7 @@ from onnx import helper
 from support import models
 from support.run import _check_refusal, tamis
 
+import tamis as tamis_package
 from tamis.compression import storage
 
 
@@ -55,6 +56,12 @@ def test_every_option_of_quantize(files):
           "--format", "qoperator", "--calibration-cache", files / "cache", "--target", "x86-64-v3", "--input-dim", "n=1", "-o", files / "q.onnx")
     operators = {node.name: node.op_type for node in onnx.load(files / "q.onnx").graph.node}
     assert operators["layer0"] == operators["layer2"] == "Gemm" and "layer1" not in operators and (files / "cache").exists()
+
+
+def test_dimensions_are_bound_by_text_as_tamis_compile_takes_it(files):
+    """Searches pass on what the command line was given."""
+    tamis_package.prune(str(files / "m.onnx"), protect=False, input_dims=("n=1",))
+    tamis_package.prune(str(files / "m.onnx"), protect=False, input_dims=())
 
 
 def test_four_bits_need_no_data(files):

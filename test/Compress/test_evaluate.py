@@ -63,7 +63,7 @@ def test_metrics_give_value_drop_and_standard_error(tmp_path):
 
 @pytest.mark.parametrize("metric, labels, words", [
     ("top2", None, "metric 'top2': expected one of top1, cosine, snr"), ("top1", None, "needs labels"), ("gone.py:f", None, "no such file"),
-    (f"{__file__}:gone", None, "no function 'gone' in this file")])
+    (5, None, "expected a name or a function, got 5"), (f"{__file__}:gone", None, "no function 'gone' in this file")])
 def test_bad_metrics_are_refused(metric, labels, words):
     with pytest.raises(tamis.Error) as caught:
         evaluate.Metric.make(metric, labels)
@@ -79,6 +79,8 @@ def test_failing_user_code_is_an_error(tmp_path):
             return outputs[0]["gone"]
 
         evaluate.Metric.make(count, None).score([{}], [{}])
+    with pytest.raises(tamis.Error, match="expected a finite number, got nan"):
+        evaluate.Metric.make(lambda outputs, labels: float("nan"), None).score([{}], [{}])
     with pytest.raises(tamis.Error, match="2 labels for 1 rows"):
         evaluate.Metric.make("top1", [1]).score([{"y": np.eye(3)[:1]}], [{"y": np.eye(3)[:1]}], [[1, 2]])
 

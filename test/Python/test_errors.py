@@ -39,7 +39,10 @@ def test_what_is_no_library(tmp_path):
 
 @pytest.mark.parametrize("options,words", [({"threads": 0}, "threads"), ({"allow": "fp8"}, "fp8"), ({"input_dims": {"batch": "x"}}, "batch"),
                                            ({"input_dims": ["batch"]}, "batch"), ({"target": "z80"}, "z80"),
-                                           ({"input_dims": {"batch": (8, 2)}}, "batch")])
+                                           ({"input_dims": {"batch": (8, 2)}}, "batch"), ({"input_dims": 5}, "input_dims"),
+                                           ({"input_dims": [5]}, "input_dims"), ({"input_dims": {"batch": (1,)}}, "input_dims"),
+                                           ({"allow": 5}, "allow '5'"), ({"opt_level": 2.0}, "opt_level"), ({"target": None}, "the target"),
+                                           ({"threads": 2**31}, "threads"), ({"profile": 5}, "the path"), ({"profile": "a\0"}, "null byte")])
 def test_odd_options(options, words):
     with pytest.raises(tamis.Error, match=words):
         tamis.compile(models.linear(1), cache="off", **options)

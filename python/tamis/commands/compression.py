@@ -6,7 +6,6 @@ import time
 
 import click
 
-from .. import options as option_list
 from ..errors import Error
 from . import common
 
@@ -31,7 +30,7 @@ def run(output, function, path, data, output_path, suffix, options):
     output.writes(output_path, storage.data_path(output_path))
     if not output_path.endswith(".onnx"):
         raise Error("expected an output that ends with .onnx", file=output_path)
-    options["input_dims"] = dict(map(option_list.parse_dim, options["input_dims"])) or None
+    options["input_dims"] = options.pop("input_dims") or None
     told = {}
     start = time.perf_counter()
     loaded = storage.load(path)

@@ -155,6 +155,7 @@ def prune(model, data=None, *, sparsity=None, pattern="unstructured", criterion=
                "protect": protect, "dead_channels": dead_channels, "order_channels": order_channels, "format": format, "seed": seed}
     _one_of("format", format, ZEROS)
     _share("sparsity", sparsity)
+    _whole("seed", seed)
     for name in ("pattern", "criterion", "scope"):
         if not isinstance(options[name], str) or not re.fullmatch(r"[\w:]+", options[name]):
             raise Error(f"{name}: expected a name, got {options[name]!r}")
@@ -266,7 +267,7 @@ def check_places(target, calibration_cache, input_dims, report):
     """Error unless each of these is what every call takes for it."""
     for name, value, kinds, wanted in (
             ("target", target, str, "a name"), ("calibration_cache", calibration_cache, (str, os.PathLike, type(None)), "a path"),
-            ("input_dims", input_dims, (Mapping, type(None)), "{name: size}"),
+            ("input_dims", input_dims, (Mapping, list, tuple, type(None)), "{name: size}"),
             ("report", report, (str, os.PathLike, list, Callable, type(None)), "a path, a list or a function")):
         if not isinstance(value, kinds):
             raise Error(f"{name}: expected {wanted}, got {value!r}")
@@ -285,8 +286,8 @@ def _fit(options, given, layer):
 
 
 def _block(name, value):
-    if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
-        raise Error(f"{name}: expected a positive number, got {value!r}")
+    if value is not None and (isinstance(value, bool) or not isinstance(value, int) or not 1 <= value < 2**31):
+        raise Error(f"{name}: expected a positive number below 2^31, got {value!r}")
 
 
 def _pattern(name, value):

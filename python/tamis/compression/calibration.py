@@ -214,7 +214,7 @@ class _Store:
     """The cache file: an .npz of the sums and a description, written by way of a temporary file."""
 
     def __init__(self, path, session, wanted):
-        self.path = os.fspath(path)
+        self.path = files.native(path)
         self._head = {"version": VERSION, "model": keys.make_key(session.source.fingerprint(session.options.allow_external)),
                       "collect": {tensor: [kinds, axis] for tensor, (kinds, axis) in sorted(wanted.items())}}
 

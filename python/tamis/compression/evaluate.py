@@ -126,6 +126,8 @@ class Metric:
             metric = "cosine" if labels is None else "top1"
         if callable(metric):
             return cls(getattr(metric, "__name__", "function"), metric)
+        if not isinstance(metric, str):
+            raise Error(f"metric: expected a name or a function, got {metric!r}")
         if ".py:" in metric:
             return cls(metric, _load_function(metric))
         if metric not in cls.NAMES:
@@ -161,9 +163,12 @@ class Metric:
 
     def _call(self, outputs, labels):
         try:
-            return float(self._function(outputs, labels))
+            value = float(self._function(outputs, labels))
         except Exception as error:  # the user's code may raise anything
             raise Error(f"metric '{self.name}' failed: {type(error).__name__}: {error}") from error
+        if not np.isfinite(value):
+            raise Error(f"metric '{self.name}': expected a finite number, got {value}")
+        return value
 
 
 def _standard_error(losses):

@@ -107,7 +107,7 @@ class Recipe:
     @classmethod
     def load(cls, path):
         """Read a recipe file."""
-        path = os.fspath(path)
+        path = files.native(path)
         try:
             with files.reading("the recipe", path), open(path, encoding="utf8") as file:
                 text = file.read()
