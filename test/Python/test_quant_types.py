@@ -57,7 +57,8 @@ def test_what_is_refused_is_named():
     with pytest.raises(tamis.Error, match="arith.select.*expected quant.dcast before"):
         tamis.compile("""
 !u = !quant.uniform<u8:f32, 0.25>
-func.func @main(%c: i1, %x: tensor<4x!u>) -> tensor<4x!u> {
+func.func @main(%b: tensor<i1>, %x: tensor<4x!u>) -> tensor<4x!u> {
+  %c = tensor.extract %b[] : tensor<i1>
   %y = arith.select %c, %x, %x : tensor<4x!u>
   return %y : tensor<4x!u>
 }
