@@ -11,7 +11,7 @@ using namespace mlir::tamis;
 
 ObserveOp tamis::findOwnBias(const WeightMatrix &matrix) {
   ObserveOp bias = findBias(matrix.use.contract);
-  if (!bias || !bias->hasOneUse() || !bias.getType().getElementType().isF32() ||
+  if (!bias || !isReadOnce(bias) || !bias.getType().getElementType().isF32() ||
       bias.getType().getNumElements() != matrix.rows)
     return nullptr;
   return bias;

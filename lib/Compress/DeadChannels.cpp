@@ -28,7 +28,7 @@ struct Reader {
 /// The bias of a contraction, if nothing else reads it.
 static ObserveOp findBiasOfItsOwn(ContractOp op, int64_t rows) {
   ObserveOp bias = findBias(op);
-  return bias && bias->hasOneUse() && bias.getType().getNumElements() == rows
+  return bias && isReadOnce(bias) && bias.getType().getNumElements() == rows
              ? bias
              : nullptr;
 }

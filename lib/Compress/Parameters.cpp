@@ -119,7 +119,7 @@ ObserveOp tamis::findObserved(Value value) {
   while (Operation *source = value.getDefiningOp()) {
     if (auto observe = dyn_cast<ObserveOp>(source))
       return observe;
-    if (!isa<linalg::TransposeOp, tensor::ExpandShapeOp,
+    if (!isa<ObserveOp, linalg::TransposeOp, tensor::ExpandShapeOp,
              tensor::CollapseShapeOp, tensor::CastOp, tensor::PadOp,
              tensor::ReshapeOp, QuantizeOp, DequantizeOp>(source))
       return nullptr;
@@ -166,6 +166,17 @@ static SmallVector<Role> getResultRoles(ContractOp op) {
                ? Role::Output
                : Role::Other;
   });
+}
+
+bool tamis::isReadOnce(Value value) {
+  while (value.hasOneUse()) {
+    Operation *user = *value.getUsers().begin();
+    if (!isa<ObserveOp, linalg::TransposeOp, tensor::ExpandShapeOp,
+             tensor::CollapseShapeOp, tensor::CastOp>(user))
+      return true;
+    value = user->getResult(0);
+  }
+  return false;
 }
 
 ObserveOp tamis::findBias(ContractOp op) {

@@ -247,7 +247,7 @@ private:
     OpOperand *operand = op.getMatchingOpOperand(argument);
     auto bias = operand->get().getDefiningOp<ObserveOp>();
     AffineMap map = op.getMatchingIndexingMap(operand);
-    if (!bias || !bias->hasOneUse() || bias.getType().getRank() != 1 ||
+    if (!bias || !isReadOnce(bias) || bias.getType().getRank() != 1 ||
         bias.getType().getNumElements() != group.channels ||
         map.getNumResults() != 1 || map.getResult(0) != channel)
       return false;
@@ -270,7 +270,7 @@ std::vector<ScaleGroup>
 tamis::findScaleGroups(ArrayRef<WeightMatrix> matrices) {
   llvm::DenseMap<Operation *, size_t> byContract;
   for (auto [i, matrix] : llvm::enumerate(matrices))
-    if (matrix.use.observe->hasOneUse() && matrix.isFloat32())
+    if (isReadOnce(matrix.use.observe) && matrix.isFloat32())
       byContract[matrix.use.contract] = i;
   llvm::DenseSet<Value> seen;
   std::vector<ScaleGroup> groups;

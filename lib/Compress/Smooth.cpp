@@ -49,6 +49,8 @@ struct Layer {
   ArrayRef<double> energy;             // sum of squared weights
   std::vector<double> power;           // mean square of the activation
   ArrayRef<std::vector<float>> values; // weights, rows of channels
+  double levels;                       // of the activation's integers
+  ArrayRef<double> largestIntegers;    // of each of the weights
 
   /// The rounding noise in the products' results when channels are divided by
   /// `divisor`, up to a factor: that of the activation, and that of weights
@@ -65,14 +67,16 @@ struct Layer {
       activation += energy[i] * divisor[i] * divisor[i];
       inputs += power[i] / (double(divisor[i]) * divisor[i]);
     }
-    for (const std::vector<float> &matrix : values)
+    for (auto [matrix, largestInteger] :
+         llvm::zip_equal(values, largestIntegers))
       for (size_t row = 0; row < matrix.size(); row += n) {
         float most = 0;
         for (int64_t i = 0; i < n; ++i)
           most = std::max(most, std::fabs(matrix[row + i]) * divisor[i]);
-        steps += double(most) * most / (127.0 * 127.0);
+        double step = most / largestInteger;
+        steps += step * step;
       }
-    double step = (covered.high - covered.low) / 255.0;
+    double step = (covered.high - covered.low) / levels;
     return step * step * activation + steps * inputs;
   }
 };
@@ -167,7 +171,21 @@ LogicalResult Smooth::smooth(ObserveOp input, Candidate &candidate,
     }
     values.push_back(std::move(*read));
   }
-  Layer noise{*range, *largest, weight, energy, {}, values};
+  auto getLargest = [](int64_t bits) {
+    return std::max(std::exp2(double(bits)) - 1, 1.0);
+  };
+  auto largestIntegers =
+      llvm::map_to_vector(candidate.readers, [&](WeightMatrix *reader) {
+        return getLargest(reader->use.observe.getSchemeAttr().getBits() - 1);
+      });
+  Layer noise{*range,
+              *largest,
+              weight,
+              energy,
+              {},
+              values,
+              getLargest(input.getSchemeAttr().getBits()),
+              largestIntegers};
   noise.power.assign(n, 0);
   auto moments =
       readFloats(input.getStatisticsAttr(), statistics::kChannelMoments);
@@ -228,7 +246,7 @@ void Smooth::runOnOperation() {
   for (WeightMatrix &matrix : matrices)
     if (matrix.input && matrix.input.getScheme() &&
         !matrix.input->hasAttr(kFactorAttrName) &&
-        matrix.use.observe.getScheme() && matrix.use.observe->hasOneUse() &&
+        matrix.use.observe.getScheme() && isReadOnce(matrix.use.observe) &&
         findSource(matrix.use.contract.getLhsMutable()).observe == matrix.input)
       candidates[matrix.input].readers.push_back(&matrix);
   auto readOtherwise = [&](OpOperand &operand) {

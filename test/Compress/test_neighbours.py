@@ -291,3 +291,20 @@ def test_factors_of_a_smoothed_layer_are_no_noise():
     feeds, told = [{"x": values(8, 32) * LARGE} for _ in range(4)], []
     tamis.quantize(made, feeds, corrections=["smooth"], report=told.append)
     assert told[0]["layers"][0]["snr"] > 30 and any("smooth" in note["pass"] and "not" not in note["decision"] for note in told[0]["notes"])
+
+
+def test_what_16_bits_hold_is_not_smoothed():
+    """The activation rounds no more than it has to; weights would."""
+    made = network([build("MatMul", ["x", "w"], ["y"], name="product")], {"x": [8, 32]}, {"y": [8, 16]}, {"w": values(32, 16)})
+    feeds = [{"x": values(8, 32) * LARGE} for _ in range(4)]
+    smoothed, plain = (least_snr(tamis.quantize(made, feeds, activations="int16", corrections=c), made, feeds) for c in (["smooth"], []))
+    assert smoothed > plain - 1 and smoothed > 30
+
+
+def test_a_weight_that_two_layers_read_through_one_reshape_is_not_smoothed_for_one():
+    nodes = [build("Reshape", ["w", "shape"], ["v"]), build("Mul", ["x", "large"], ["n"]), build("MatMul", ["n", "v"], ["y"], name="first"),
+             build("MatMul", ["x", "v"], ["z"], name="second")]
+    made = network(nodes, {"x": [8, 32]}, {"y": [8, 16], "z": [8, 16]}, {"w": values(16, 32), "shape": np.array([32, 16]), "large": LARGE})
+    feeds = [{"x": values(8, 32)} for _ in range(8)]
+    smoothed, plain = (least_snr(tamis.quantize(made, feeds, corrections=c), made, feeds) for c in (["smooth"], []))
+    assert smoothed > plain - 1

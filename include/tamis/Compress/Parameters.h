@@ -38,6 +38,9 @@ ObserveOp findInput(ContractOp op);
 /// The observation that `value` is, seen through the same; null if none.
 ObserveOp findObserved(Value value);
 
+/// True if one operation alone reads `value`, also through movement.
+bool isReadOnce(Value value);
+
 /// The observation of a vector that is added to the result of `op` (also
 /// behind the reshape that merges groups), and whose every element belongs to
 /// one output channel; null if there is none.
