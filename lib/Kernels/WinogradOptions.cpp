@@ -96,22 +96,13 @@ static std::optional<WindowLayer> findLayer(const StorageProblem &problem) {
   return fits ? std::optional(layer) : std::nullopt;
 }
 
-/// Strips as long as their products want, but one for each task at least, and
-/// all about as long.
-static TilePlan planTiles(const StorageProblem &problem,
-                          const WindowLayer &layer, int64_t output) {
+/// Strips of `strip` lines of tiles, all about as long.
+static TilePlan cutStrips(const StorageProblem &problem,
+                          const WindowLayer &layer, TilePlan plan,
+                          int64_t strip) {
   kernel::ContractOp op = problem.op;
-  auto ceilDiv = [](int64_t a, int64_t b) { return (a + b - 1) / b; };
-  TilePlan plan;
-  plan.output = output;
-  plan.across = ceilDiv(layer.width, output);
-  plan.lines = ceilDiv(layer.height, output);
-  int64_t images = ShapedType::isDynamic(layer.images) ? 1 : layer.images;
-  int64_t most = std::max<int64_t>(1, plan.lines * images /
-                                          static_cast<int64_t>(op.getTasks()));
-  plan.strip = std::min({ceilDiv(kRows, plan.across), plan.lines, most});
-  plan.strips = ceilDiv(plan.lines, plan.strip);
-  plan.strip = ceilDiv(plan.lines, plan.strips);
+  plan.strips = llvm::divideCeil(plan.lines, strip);
+  plan.strip = llvm::divideCeil(plan.lines, plan.strips);
   TilingProblem p;
   p.rowExtent = plan.strip * plan.across;
   p.columns = layer.columns;
@@ -123,6 +114,45 @@ static TilePlan planTiles(const StorageProblem &problem,
   p.l2 = problem.target.getL2();
   plan.tiling = rateTilings(p, /*count=*/1).front().tiling;
   return plan;
+}
+
+/// True if every tile is summed up channel by channel: register blocks of a few
+/// products take partial sums, and which tiles are in them depends on where the
+/// strips begin.
+static bool hasOneOrder(const TilePlan &plan) {
+  constexpr int64_t kFewProducts = 3;
+  int64_t rest = plan.strip * plan.across % plan.tiling.rows;
+  int64_t rows = rest == 0 ? plan.tiling.rows : rest;
+  return rows * plan.tiling.vectors > kFewProducts;
+}
+
+/// Strips as long as their products want, but one for each of `tasks` at least.
+static TilePlan planTiles(const StorageProblem &problem,
+                          const WindowLayer &layer, int64_t output,
+                          int64_t tasks) {
+  TilePlan plan;
+  plan.output = output;
+  plan.across = llvm::divideCeil(layer.width, output);
+  plan.lines = llvm::divideCeil(layer.height, output);
+  int64_t images = ShapedType::isDynamic(layer.images) ? 1 : layer.images;
+  int64_t most = std::max<int64_t>(1, plan.lines * images / tasks);
+  int64_t longest = std::min<int64_t>(
+      {int64_t(llvm::divideCeil(kRows, plan.across)), plan.lines, most});
+  for (int64_t strip = longest; strip > 0; --strip)
+    if (TilePlan cut = cutStrips(problem, layer, plan, strip); hasOneOrder(cut))
+      return cut;
+  return cutStrips(problem, layer, plan, longest);
+}
+
+/// The strips for the tasks of `problem`: those of a single one where others
+/// would be summed up in another order, since results must not depend on the
+/// number of threads.
+static TilePlan planForTasks(const StorageProblem &problem,
+                             const WindowLayer &layer, const TilePlan &single) {
+  kernel::ContractOp op = problem.op;
+  TilePlan plan = planTiles(problem, layer, single.output,
+                            static_cast<int64_t>(op.getTasks()));
+  return hasOneOrder(plan) && hasOneOrder(single) ? plan : single;
 }
 
 static double getBytes(const WindowLayer &layer, const TilePlan &plan) {
@@ -211,7 +241,8 @@ mlir::tamis::findWinograd(const StorageProblem &problem, std::string &reason) {
   double margin = getFact(problem.profile, "winograd.margin");
   SmallVector<StorageOption> options;
   for (int64_t output : {2, 4}) {
-    TilePlan plan = planTiles(problem, *layer, output);
+    // What is chosen decides how results are rounded, so threads have no say.
+    TilePlan plan = planTiles(problem, *layer, output, /*tasks=*/1);
     StorageOption &option = options.emplace_back();
     option.name = getWinogradName(plan.tiling.getTile(), output, plan.strip);
     option.what = "Winograd";
@@ -219,7 +250,7 @@ mlir::tamis::findWinograd(const StorageProblem &problem, std::string &reason) {
     option.bytes = getBytes(*layer, plan);
     option.margin = margin;
     option.apply = [=](IRRewriter &rewriter) {
-      apply(rewriter, problem, *layer, plan);
+      apply(rewriter, problem, *layer, planForTasks(problem, *layer, plan));
     };
     option.leavesZeros = false;
   }

@@ -159,3 +159,16 @@ def test_channels_that_do_not_lie_side_by_side():
     compiled = layer.compile(TARGETS[-1], 4)
     assert chosen(compiled).startswith("Winograd")
     check(compiled.run(None, {"x": layer.x})[0], layer(layer.x[:, ::2]))
+
+
+@pytest.mark.parametrize("shape", [(1, 64, 7, 7), (1, 32, 14, 14), (2, 48, 13, 9), (3, 40, 5, 33), (1, 64, 28, 28)])
+def test_results_do_not_depend_on_the_number_of_threads(shape):
+    """Whether tiles are taken, of which size, and in which order channels are summed up is the same for all."""
+    v = Values(9)
+    x, w = v.floats(*shape), v.floats(96, shape[1], 3, 3)
+    data = model(node("Conv", "x w", pads=[1] * 4), {"x": x}, {"w": w})
+    compiled = [tamis.compile(data, cache="off", threads=threads) for threads in (1, 2, 3, 8)]
+    assert len({str(made.report()["layers"][0]["chosen"]) for made in compiled}) == 1
+    results = [made.run(None, {"x": x})[0] for made in compiled]
+    for result in results[1:]:
+        np.testing.assert_array_equal(result, results[0])
