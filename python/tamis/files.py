@@ -27,21 +27,21 @@ def native(text, what="the path"):
 
 
 @contextlib.contextmanager
+def _refusals(doing, path):
+    try:
+        yield
+    except OSError as error:
+        raise Error(f"cannot {doing}: {reason(error)}", file=path) from None
+
+
 def reading(what, path):
     """Around the reading of `what`, for people, from `path`: what the system refuses is an Error."""
-    try:
-        yield
-    except OSError as error:
-        raise Error(f"cannot read {what}: {reason(error)}", file=path) from None
+    return _refusals(f"read {what}", path)
 
 
-@contextlib.contextmanager
 def writing(what, path):
     """As `reading`, for a file that is written."""
-    try:
-        yield
-    except OSError as error:
-        raise Error(f"cannot write {what}: {reason(error)}", file=path) from None
+    return _refusals(f"write {what}", path)
 
 
 def open_plain(path):
