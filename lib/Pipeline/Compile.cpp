@@ -93,19 +93,17 @@ mlir::tamis::getProfiles(MLIRContext &context, const CompileOptions &options,
 
 /// What no stage can compile of a module that somebody wrote.
 static LogicalResult checkFunctions(ModuleOp module) {
-  for (auto function : module.getOps<func::FuncOp>()) {
-    auto check = [&](TypeRange types, StringRef what) -> LogicalResult {
-      for (auto [i, type] : llvm::enumerate(types))
-        if (!isa<RankedTensorType>(type))
-          return function.emitError() << "@main: expected a ranked tensor as "
-                                      << what << " " << i << ", got " << type;
-      return success();
-    };
-    if (function.getName() == "main" &&
-        (failed(check(function.getArgumentTypes(), "argument")) ||
-         failed(check(function.getResultTypes(), "result"))))
-      return failure();
-  }
+  auto main = module.lookupSymbol<func::FuncOp>("main");
+  auto check = [&](TypeRange types, StringRef what) -> LogicalResult {
+    for (auto [i, type] : llvm::enumerate(types))
+      if (!isa<RankedTensorType>(type))
+        return main.emitError() << "@main: expected a ranked tensor as " << what
+                                << " " << i << ", got " << type;
+    return success();
+  };
+  if (main && (failed(check(main.getArgumentTypes(), "argument")) ||
+               failed(check(main.getResultTypes(), "result"))))
+    return failure();
   CallGraph calls(module);
   for (auto cycle = llvm::scc_begin(&std::as_const(calls)); !cycle.isAtEnd();
        ++cycle)
