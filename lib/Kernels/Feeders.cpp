@@ -7,6 +7,7 @@
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/SCF/IR/SCF.h"
 #include "mlir/Dialect/Vector/IR/VectorOps.h"
+#include "tamis/Kernels/Tiling.h"
 #include "tamis/Target/Target.h"
 
 using namespace mlir;
@@ -27,7 +28,7 @@ int64_t Reduction::chooseWays(Emitter &e, int64_t rows, int64_t vectors) {
   int64_t panels = rows <= e.getFewRows() ? e.countFar() : 1;
   int64_t products = rows * std::max(vectors, panels * e.op.getTile()[1]);
   auto steps = getConstantIntValue(e.reductions.back().extent);
-  if (products > 3 || e.isInteger || e.dims.depthwise ||
+  if (products > kFewProducts || e.isInteger || e.dims.depthwise ||
       (e.step != 1 && !e.nOfM) || !steps || *steps < 32 || isStrict(e.op))
     return 1;
   return 8 / products;

@@ -7,6 +7,7 @@
 #include "StorageOptions.h"
 #include "mlir/Dialect/Tensor/IR/Tensor.h"
 #include "tamis/Kernels/Classify.h"
+#include "tamis/Kernels/Tiling.h"
 #include "tamis/Target/Target.h"
 #include "llvm/Support/MathExtras.h"
 
@@ -120,7 +121,6 @@ static TilePlan cutStrips(const StorageProblem &problem,
 /// products take partial sums, and which tiles are in them depends on where the
 /// strips begin.
 static bool hasOneOrder(const TilePlan &plan) {
-  constexpr int64_t kFewProducts = 3;
   int64_t rest = plan.strip * plan.across % plan.tiling.rows;
   int64_t rows = rest == 0 ? plan.tiling.rows : rest;
   return rows * plan.tiling.vectors > kFewProducts;

@@ -59,6 +59,10 @@ int64_t countFarPanels(int64_t weightBytes, int64_t l1, int64_t panels,
 /// What a panel of unpacked weights may take of the stack, in bytes.
 inline constexpr int64_t kMostUnpacked = 512 << 10;
 
+/// Register blocks of at most so many products of floats take partial sums, or
+/// each would wait for the one before it.
+inline constexpr int64_t kFewProducts = 3;
+
 /// What `tile` of a tamis_kernel.contract says: register block (rows x
 /// vectors), positions of a cache block (of a depthwise window: of a stripe of
 /// its lines), elements of a piece of the sum, rows of a strip. The last three
