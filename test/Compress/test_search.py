@@ -1,6 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 """The study: it resumes, is shared, refuses what is not its own, and finds the fastest model within the bound."""
+import concurrent.futures
+import itertools
 import os
+import sqlite3
 import subprocess
 import sys
 
@@ -86,6 +89,30 @@ def test_two_workers_share_one_study(tmp_path):
         assert worker.returncode == 0, error
     finished = [t for t in trials_of(path, "shared") if t.state.is_finished() and "uniform" not in t.user_attrs]
     assert 14 <= len(finished) <= 15 and len({t.user_attrs["worker"] for t in finished}) == 2
+
+
+def test_a_database_that_refuses_midway_is_an_error(tmp_path):
+    def damage(event):
+        if event["stage"] == "search":
+            with sqlite3.connect(tmp_path / "study.db") as database:
+                database.execute("DROP TABLE IF EXISTS trial_values")
+
+    with pytest.raises(tamis.Error, match="cannot go on with the study in '.*study.db': .*no such table: trial_values"):
+        run(storage=tmp_path / "study.db", study="s", progress=damage)
+
+
+def test_no_trial_is_taken_twice(tmp_path):
+    def take(study):
+        trials = []
+        while (trial := study._study.ask()) and trial.number < 40:
+            trials.append(trial.number)
+        return trials
+
+    first, second = (search.Study(tmp_path / "study.db", "s", {}) for _ in range(2))
+    first.suggest_first([{"x": number} for number in range(40)])
+    with concurrent.futures.ThreadPoolExecutor(2) as pool:
+        taken = list(itertools.chain(*pool.map(take, (first, second))))
+    assert sorted(taken) == list(range(40))
 
 
 @pytest.mark.parametrize("sampler", ["random", "nsga2", "grid"])

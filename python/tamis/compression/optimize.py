@@ -76,9 +76,11 @@ def optimize(model, data, *, labels=None, metric=None, max_drop=0.01, recipe=Non
         identity = {"model": digest, "metric": bench.metric.name, "data": evaluate.fingerprint(bench.parts),
                     "maximum drop": max_drop, "search space": " | ".join([*map(str, choices), *calibration_methods]),
                     "kind of sampler": "grid" if sampler == "grid" else "per layer", "target": _target(compile_options)}
-        opened = search.Study(storage or os.path.join(folder, "study.db"), study or f"tamis-{digest}", identity)
-        return _search(bench, opened, choices, list(calibration_methods), max_drop, trials, timeout, sampler, seed,
-                       progress or (lambda event: None))
+        storage = storage or os.path.join(folder, "study.db")
+        with search.blaming(storage):
+            opened = search.Study(storage, study or f"tamis-{digest}", identity)
+            return _search(bench, opened, choices, list(calibration_methods), max_drop, trials, timeout, sampler, seed,
+                           progress or (lambda event: None))
 
 
 def _target(options):

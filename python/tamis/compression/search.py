@@ -6,6 +6,7 @@ study lives in any storage Optuna knows (SQLite file by default), so several pro
 What workers share beside trials (uniform results, sensitivities, the space) are attributes of the study.
 """
 import collections.abc
+import contextlib
 import os
 import re
 import socket
@@ -16,6 +17,7 @@ from ..errors import Error
 from .recipe import require
 
 ATTEMPTS = 8
+WAIT = 60     # seconds for which a worker waits for others that write to an SQLite file
 RACES = ("already exists", "UNIQUE constraint", "duplicate key", "is locked")  # what databases say of two at once
 MARGIN = 2    # standard errors of the drop that a candidate has to leave free: the report part is another sample
 SAME = 0.01   # times closer than this share are equal
@@ -87,21 +89,49 @@ class Shared(collections.abc.MutableMapping):
         raise TypeError("attributes of a study cannot be removed")
 
 
+def _connect(url):
+    """What Optuna takes as its storage."""
+    if not url.startswith("sqlite:"):
+        return url
+    import sqlalchemy
+
+    storage = optuna().storages.RDBStorage(url, engine_kwargs={"connect_args": {"timeout": WAIT}})
+
+    # SQLite has no SELECT FOR UPDATE: a transaction that reads before it writes lets two workers take the same trial.
+    @sqlalchemy.event.listens_for(storage.engine, "begin")
+    def lock(connection):
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+    return storage
+
+
 def _open(storage, name):
     """The Optuna study, made where it is not there yet."""
     module, url = optuna(), storage_url(storage)
     for attempt in range(ATTEMPTS):
         try:
-            return module.create_study(storage=url, study_name=name, load_if_exists=True, direction="minimize")
+            return module.create_study(storage=_connect(url), study_name=name, load_if_exists=True, direction="minimize")
         except ImportError as error:
             raise Error(f"the storage '{_without_password(storage)}' needs a package that is not there: {error}") from None
         except Exception as error:  # SQLAlchemy and the database drivers have dozens
             # Two workers that begin at once may both make the tables.
             if attempt + 1 == ATTEMPTS or not any(words in str(error) for words in RACES):
-                first = (str(error).strip().splitlines() or [type(error).__name__])[0]
-                raise Error(f"cannot open the study in '{_without_password(storage)}': {first}") from None
+                raise Error(f"cannot open the study in '{_without_password(storage)}': {_first_line(error)}") from None
             time.sleep(0.5)
     return None
+
+
+@contextlib.contextmanager
+def blaming(storage):
+    """What the database refuses inside, a full disk for instance, becomes an Error that names the storage."""
+    try:
+        yield
+    except optuna().exceptions.StorageInternalError as error:
+        raise Error(f"cannot go on with the study in '{_without_password(storage)}': {_first_line(error.__cause__ or error)}") from None
+
+
+def _first_line(error):
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]
 
 
 class Study:
