@@ -13,6 +13,7 @@ from support import models
 
 import tamis
 from tamis import reference
+from tamis.compression import table
 
 build = helper.make_node
 random = None
@@ -182,6 +183,31 @@ def test_layers_with_one_weight_are_asked_for_one_by_one(layer, other):
     assert reads[layer] in floats and reads[other] not in floats
     narrow = tamis.quantize(made, activations=None, overrides={layer: {"weights": "int4"}})
     assert {t.data_type for t in narrow.graph.initializer if t.name.endswith("_quantized")} == {onnx.TensorProto.INT4, onnx.TensorProto.INT8}
+
+
+@pytest.mark.parametrize("movement", ["one", "two"])
+@pytest.mark.parametrize("layer, other", ["ab", "ba"])
+def test_layers_with_one_turned_weight_are_asked_for_one_by_one(layer, other, movement):
+    nodes = [build("Transpose", ["w"], ["t"], perm=[1, 0]), build("MatMul", ["x", "t"], ["h"], name="a"), build("Relu", ["h"], ["r"]),
+             build("Transpose", ["w"], ["u"], perm=[1, 0]), build("MatMul", ["r", "t" if movement == "one" else "u"], ["y"], name="b")]
+    made = network(nodes, {"x": [2, 32]}, {"y": [2, 32]}, {"w": values(32, 32)})
+    for changed in (tamis.prune(made, protect=False, nodes_to_exclude=[layer]), tamis.quantize(made, activations=None, nodes_to_exclude=[layer])):
+        onnx.checker.check_model(changed, full_check=True)
+        want, found = numpy_helper.to_array(made.graph.initializer[0]), table.weights(changed)
+        assert (found[layer].values() == want).all() and (found[other].values() != want).any()
+
+
+@pytest.mark.parametrize("kept, changed", [("top", "inner"), ("if", "top"), ("inner", "top")])
+def test_a_body_and_a_layer_with_one_weight_are_asked_for_one_by_one(kept, changed):
+    branch = build("If", ["p"], ["z"], name="if", then_branch=body([build("MatMul", ["x", "w"], ["t"], name="inner")], "t", [2, 32]),
+                   else_branch=body([build("Relu", ["x"], ["e"])], "e", [2, 32]))
+    made = network([build("MatMul", ["x", "w"], ["y"], name="top"), branch], {"x": [2, 32], "p": []}, {"y": [2, 32], "z": [2, 32]}, {"w": values(32, 32)})
+    feed = {"x": values(2, 32), "p": np.array(True)}
+    want = dict(zip(("top", "inner"), reference.session(made.SerializeToString()).run(None, feed)))
+    for result in (tamis.prune(made, protect=False, nodes_to_exclude=[kept]), tamis.quantize(made, activations=None, nodes_to_exclude=[kept])):
+        got = dict(zip(("top", "inner"), reference.session(result.SerializeToString()).run(None, feed)))
+        kept_layer = "inner" if kept == "if" else kept
+        assert np.array_equal(got[kept_layer], want[kept_layer]) and not np.array_equal(got[changed], want[changed])
 
 
 def test_layers_with_one_weight_share_it_where_nothing_tells_them_apart():

@@ -14,7 +14,7 @@ from .. import files
 from ..errors import Error
 from . import api, opset, prepare as preparation, storage, table, writer, writer_qdq
 from .data import load_labels
-from .graph import FLOATS, Graph, node_name, numpy_helper
+from .graph import FLOATS, Graph, node_name, nodes_within, numpy_helper
 from .opening import open_session
 
 FLOAT_NAMES = {"float32", "float16", "bfloat16"}
@@ -260,9 +260,9 @@ def _require_float(prepared):
 
 
 def _excluded(prepared, scope, op_types=None):
-    """Names of nodes and tensors that stay; Error for a name or pattern that is nowhere in the model."""
-    graph = prepared.model.graph
-    nodes = [node_name(n) for n in graph.node]
+    """Names of nodes, with those of their bodies, and tensors that stay; Error for a name or pattern that is nowhere in the model."""
+    graph, inside = prepared.model.graph, list(nodes_within(prepared.model.graph.node))
+    nodes = [node_name(n) for n in inside]
     tensors = [t.name for t in graph.initializer] + [o for n in graph.node for o in n.output if o] + [i.name for i in graph.input]
     every, found = {*nodes, *tensors, *prepared.folded}, []
     file = prepared.loaded.name
@@ -275,11 +275,12 @@ def _excluded(prepared, scope, op_types=None):
         if not matches:
             raise Error(f"ignored_scope: '{pattern}' matches no node or tensor of the model", file=file)
         found += matches
-    types = {n.op_type for n in graph.node}
+    types = {n.op_type for n in inside}
     for name in (*scope.types, *(op_types or ())):
         if name not in types:
             raise Error(f"the model has no node of type '{name}'", file=file)
-    found += [node_name(n) for n in graph.node if n.op_type in scope.types]
+    names = {*found}
+    found += [node_name(n) for node in inside if node.op_type in scope.types or node_name(node) in names for n in nodes_within([node])]
     return list(dict.fromkeys(found))
 
 

@@ -36,6 +36,14 @@ def subgraphs(node):
         yield from attribute.graphs
 
 
+def nodes_within(nodes):
+    """Nodes and those of their bodies."""
+    for node in nodes:
+        yield node
+        for body in subgraphs(node):
+            yield from nodes_within(body.node)
+
+
 def node_name(node):
     """What a node is called, also where the model gives it no name."""
     return node.name or next((name for name in node.output if name), node.op_type)
@@ -113,7 +121,7 @@ class Graph:
         self.producer = {name: node for node in self.nodes for name in node.output if name}
         self.readers = {}
         for node in self.nodes:
-            for name in dict.fromkeys((*node.input, *(n for body in subgraphs(node) for n in _free_names(body)))):
+            for name in dict.fromkeys((*node.input, *(n for body in subgraphs(node) for n in free_names(body)))):
                 if name:
                     self.readers.setdefault(name, []).append(node)
 
@@ -226,13 +234,13 @@ def _all_names(body):
     yield from (i.name for i in body.input)
 
 
-def _free_names(body):
+def free_names(body):
     """What a body reads from the graphs around it."""
     own = {i.name for i in body.input} | {t.name for t in body.initializer} | {o for n in body.node for o in n.output}
     for node in body.node:
         yield from (name for name in node.input if name and name not in own)
         for inner in subgraphs(node):
-            yield from (name for name in _free_names(inner) if name not in own)
+            yield from (name for name in free_names(inner) if name not in own)
     yield from (o.name for o in body.output if o.name not in own)
 
 

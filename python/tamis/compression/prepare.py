@@ -12,11 +12,14 @@ import numpy as np
 
 from ..errors import Error
 from . import codes, fold, opset, storage
-from .graph import (FLOAT8, FLOATS, Graph, TensorProto, attribute, constant_nodes_to_initializers, make_tensor, node_name, numpy_helper, onnx,
-                    rename_reads, subgraphs)
+from .graph import (FLOAT8, FLOATS, Graph, TensorProto, attribute, constant_nodes_to_initializers, free_names, make_tensor, node_name,
+                    numpy_helper, onnx, rename_reads, subgraphs)
+from .layers import CONTRACTIONS, MOVEMENT
 
 INTEGER_NAMES = {TensorProto.DataType.Value(name): name.lower()
                  for name in ("INT2", "UINT2", "INT4", "UINT4", "INT8", "UINT8", "INT16", "UINT16", "INT32")}
+# What a float weight may come through to the layer that reads it.
+PASSING = (*MOVEMENT, "Cast", "QuantizeLinear", "DequantizeLinear")
 FLOAT8_NAMES = {number: name for name, number in FLOAT8.items()}
 
 
@@ -98,23 +101,43 @@ def prepare(model, *, fold_constants=True, least_opset=None, lift=False):
 
 
 def separate(prepared, layers, names):
-    """Layers among `names` get weights of their own, where other layers read theirs too. `layers`: [(layer, initializer)]."""
-    graph, shared = Graph(prepared.model), {}
-    for layer, weight in layers:
-        shared.setdefault(weight, []).append(layer)
-    for weight, readers in shared.items():
-        apart = [layer for layer in readers if layer in names and weight not in names]
-        for layer in apart[0 if len(apart) < len(readers) else 1:]:
-            for node in graph.readers.get(weight, ()):
-                if node_name(node) != layer or weight not in node.input:
-                    continue
-                copy = TensorProto()
-                copy.CopyFrom(graph.initializers[weight])
-                copy.name = graph.unique(f"{weight}_{layer}")
-                rename_reads([node], {weight: graph.add(copy)})
-                if weight in prepared.grids:
-                    prepared.grids[copy.name] = prepared.grids[weight]
-                prepared.changed = True
+    """Layers among `names` get weights of their own, where other layers, of bodies too, read theirs. `layers`: [(layer, initializer)]."""
+    graph, moved, renamed = Graph(prepared.model), [], {}
+    for weight in dict.fromkeys(weight for _, weight in layers if weight not in names):
+        reads = list(_reads(weight, lambda name: graph.readers.get(name, ())))
+        apart = [read for read in reads if node_name(read[0]) in names]
+        for node, operand, movement in apart[0 if len(apart) < len(reads) else 1:]:
+            if any(name not in graph.initializers for step in movement for name in step.input[1:]):
+                continue  # moved by what is computed: the copy would have to stand behind that
+            copy = TensorProto()
+            copy.CopyFrom(graph.initializers[weight])
+            copy.name = graph.unique(f"{weight}_{node_name(node)}")
+            name = graph.add(copy)
+            if weight in prepared.grids:
+                prepared.grids[name] = prepared.grids[weight]
+            for step in movement:
+                step = onnx.NodeProto.FromString(step.SerializeToString())
+                step.input[0], step.name = name, graph.unique(f"{node_name(step)}_{node_name(node)}")
+                name = step.output[0] = graph.unique(f"{step.output[0]}_{node_name(node)}")
+                moved.append(step)
+            renamed.setdefault(node_name(node), {})[operand] = name
+    if renamed:
+        rename_reads(graph.nodes, {}, renamed)
+        graph.nodes[:0] = moved
+        graph.store()
+        prepared.changed = True
+
+
+def _reads(name, readers, movement=()):
+    """Yield (contraction, operand, nodes on the way there) of all that read a tensor; `readers`: nodes that may read one of its name."""
+    for node in readers(name):
+        if name in node.input and node.op_type in CONTRACTIONS:
+            yield node, name, movement
+        elif name in node.input[:1] and node.op_type in PASSING:
+            yield from _reads(node.output[0], readers, (*movement, node))
+        for body in subgraphs(node):
+            if name in free_names(body):
+                yield from _reads(name, lambda _, inside=body.node: inside, movement)
 
 
 def _dense(model, name):
