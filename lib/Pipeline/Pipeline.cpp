@@ -176,6 +176,8 @@ static void populateCodegen(OpPassManager &pm, const CompileOptions &options) {
   // What VectorizeLoops has left; before the loops of linalg.
   function.addPass(createLowerCopies());
   function.addPass(createLowerStructured());
+  // All loops are there, those of tasks still in their kernel.
+  function.addPass(createSkipEmptyLoops());
   LowerParallelOptions parallel;
   parallel.threads = options.threads;
   pm.addPass(createLowerParallel(parallel));

@@ -212,3 +212,14 @@ def test_an_empty_result_that_no_array_can_be():
     assert compiled.run(None, {"s": np.array([7, 0])})[0].shape == (7, 0)
     with pytest.raises(tamis.Error, match="its size is out of range"):
         compiled.run(None, {"s": np.array([2**62, 0])})
+
+
+@pytest.mark.parametrize("node, constants", [
+    (("Tile", ["x", "r"]), {"r": np.array([1, 2])}), (("EyeLike", ["x"]), {}), (("Transpose", ["x"]), {}), (("Trilu", ["x"]), {}),
+    (("CenterCropPad", ["x", "s"]), {"s": np.array([2**37, 0])}), (("Pad", ["x", "p"]), {"p": np.array([1, 0, 1, 0])})])
+def test_a_huge_dimension_of_nothing(node, constants):
+    """Counting it would take minutes."""
+    made = models.model([helper.make_node(*node, ["y"])], [info("x", ["a", "b"])], [info("y", None)],
+                        [const(name, value) for name, value in constants.items()], opset=18)
+    compiled = tamis.compile(made, cache="off", lazy=False)
+    assert compiled.run(None, {"x": np.zeros((2**37, 0), np.float32)})[0].size == 0

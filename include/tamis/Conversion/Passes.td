@@ -185,6 +185,20 @@ def LowerStructured : Pass<"tamis-lower-structured", "::mlir::func::FuncOp"> {
     "::mlir::memref::MemRefDialect", "::mlir::scf::SCFDialect"];
 }
 
+def SkipEmptyLoops : Pass<"tamis-skip-empty-loops", "::mlir::func::FuncOp"> {
+  let summary = "loops around nothing but empty loops stand behind a branch";
+  let description = [{
+    A tensor of shape [2^50, 0] has no element, but the loop over its first
+    dimension would still count. Where all that a loop writes is written in
+    loops inside, and bounds that are known before it may be empty, an `scf.if`
+    asks whether any of these loops runs.
+    Doctest: test/Conversion/skip-empty-loops.mlir
+  }];
+  let dependentDialects = ["::mlir::arith::ArithDialect",
+    "::mlir::scf::SCFDialect"];
+  let statistics = [Statistic<"numLoops", "loops", "loops behind a branch">];
+}
+
 def LowerInstructions : Pass<"tamis-lower-instructions", "::mlir::func::FuncOp"> {
   let summary = "what has one counterpart in LLVM, in one walk";
   let description = [{
