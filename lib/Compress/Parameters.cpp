@@ -130,6 +130,11 @@ ObserveOp tamis::findObserved(Value value) {
 
 ObserveOp tamis::findInput(ContractOp op) { return findObserved(op.getLhs()); }
 
+bool tamis::hasLeftWeight(ContractOp op) {
+  ObserveOp first = findInput(op), second = findObserved(op.getRhs());
+  return first && first.getParameter() && !(second && second.getParameter());
+}
+
 namespace {
 /// What an elementwise generic adds to a value, and how it indexes both.
 struct Addend {

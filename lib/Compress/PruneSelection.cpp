@@ -256,6 +256,12 @@ LogicalResult tamis::selectPruning(ModuleOp module, const PruneConfig &config,
     numbers.push_back(report.text("criterion", criterion));
     report.add(matrix.layer, tensor, "prune", why, numbers);
   }
+  if (config.include.empty())
+    module.walk([&](ContractOp op) {
+      if (hasLeftWeight(op))
+        report.add(getNode(op).name, findInput(op).getTensor(), "keep",
+                   kLeftWeight);
+    });
   return success();
 }
 

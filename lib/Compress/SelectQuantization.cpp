@@ -292,6 +292,8 @@ std::string SelectQuantization::select(ContractOp op, Report &report) {
     return "it is excluded by name";
   if (!hasType(op, guessType(op)))
     return "its node type is not among op-types";
+  if (hasLeftWeight(op))
+    return kLeftWeight.str();
   std::optional<WeightUse> use = findWeight(op);
   if (!use && (!attention || floatInputs))
     return "its second operand is not a parameter";

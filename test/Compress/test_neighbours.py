@@ -334,3 +334,22 @@ def test_a_weight_that_two_layers_read_through_one_reshape_is_not_smoothed_for_o
     feeds = [{"x": values(8, 32)} for _ in range(8)]
     smoothed, plain = (least_snr(tamis.quantize(made, feeds, corrections=c), made, feeds) for c in (["smooth"], []))
     assert smoothed > plain - 1
+
+
+@pytest.mark.parametrize("step", [lambda m, feeds: tamis.quantize(m, feeds), lambda m, feeds: tamis.quantize(m, activations=None),
+                                  lambda m, feeds: tamis.prune(m, protect=False)])
+def test_weights_on_the_left_alone_are_said_to_stay(step):
+    made = network([build("MatMul", ["w", "x"], ["y"], name="product")], {"x": [32, 8]}, {"y": [32, 8]}, {"w": values(32, 32)})
+    with pytest.raises(tamis.Error, match="no layer may be (quantized|pruned) .'product': its weights are on the left of the product"):
+        step(made, [{"x": values(32, 8)}])
+
+
+def test_weights_on_the_left_are_told_beside_others():
+    nodes = [build("MatMul", ["w", "x"], ["h"], name="left"), build("MatMul", ["h", "v"], ["y"], name="right")]
+    made = network(nodes, {"x": [32, 32]}, {"y": [32, 8]}, {"w": values(32, 32), "v": values(32, 8)})
+    for step in (lambda report: tamis.quantize(made, activations=None, report=report), lambda report: tamis.prune(made, protect=False, report=report)):
+        told = []
+        step(told.append)
+        left, right = told[0]["layers"]
+        assert left["decision"] == "left as it is" and "on the left" in left["reason"]
+        assert right["decision"] != "left as it is" and "on the left" not in right["reason"]

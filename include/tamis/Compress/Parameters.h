@@ -35,6 +35,13 @@ std::optional<WeightUse> findWeight(ContractOp op);
 /// padding, quantize and dequantize; null if a computation is between.
 ObserveOp findInput(ContractOp op);
 
+/// True if the first operand of `op` is a parameter and the second one is none.
+/// Nothing changes such weights: kLeftWeight says so.
+bool hasLeftWeight(ContractOp op);
+inline constexpr StringLiteral kLeftWeight =
+    "its weights are on the left of the product: only weights on the right are "
+    "supported";
+
 /// The observation that `value` is, seen through the same; null if none.
 ObserveOp findObserved(Value value);
 

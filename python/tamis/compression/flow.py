@@ -95,6 +95,8 @@ def quantize(request):
                                              "seed": options["seed"]}))
         delta = session.delta()
     delta["report"] = _without_overruled(delta["report"])
+    if not delta["weights"] and not delta["tensors"] and all(w.is_left for w in table.weights(prepared.model).values()):
+        raise Error(f"no layer may be quantized ({_reasons(delta['report'])})", file=prepared.loaded.name)
     return _finish(request, prepared, delta, "quantize", format=options["format"])
 
 
@@ -299,11 +301,14 @@ def _require_selected(report, prepared):
             last[(entry["layer"], entry["tensor"])] = entry
     selected = [key for key, entry in last.items() if entry["decision"] == "prune"]
     if not selected:
-        reasons = list(dict.fromkeys(f"'{e['layer']}': {e['reason']}" for e in last.values()))
-        more = f" and {len(reasons) - 3} more" if len(reasons) > 3 else ""
-        raise Error("the sparsity cannot be reached: no layer may be pruned (" + "; ".join(reasons[:3]) + more + ")",
-                    file=prepared.loaded.name)
+        raise Error(f"the sparsity cannot be reached: no layer may be pruned ({_reasons(last.values())})", file=prepared.loaded.name)
     return selected
+
+
+def _reasons(entries):
+    """Why layers stay as they are, the first three."""
+    reasons = list(dict.fromkeys(f"'{e['layer']}': {e['reason']}" for e in entries))
+    return "; ".join(reasons[:3]) + (f" and {len(reasons) - 3} more" if len(reasons) > 3 else "")
 
 
 def _without_overruled(report):

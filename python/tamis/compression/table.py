@@ -38,7 +38,7 @@ class Weight:
     def __init__(self, graph, node, position, name, dequantize):
         self._graph, self._dequantize, self.name, self.op = graph, dequantize, name, node.op_type
         self.layer = layer_list.layer_of(graph, node, position, name, dequantize, count_zeros=False)
-        self.data = node.input[1 - position]
+        self.data, self.is_left = node.input[1 - position], position == 0
         # A left operand has its output channels in rows already; each Transpose on the way turns it.
         self.transposed = bool(next((a.i for a in node.attribute if a.name == "transB"), 0)) if position else True
         source = graph.producer.get(node.input[position])
