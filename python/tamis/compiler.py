@@ -184,7 +184,7 @@ def compile(model, *, target="native", threads=1, input_dims=None, allow=(), str
         return Model.specialised(source, options, cache, on_message)
     recipe = Recipe(source, options)
     path, temporary = compile_cached(source, options, cache, on_message)
-    return Model.loaded(path, threads=threads, temporary=temporary, recipe=recipe)
+    return Model.loaded(path, threads=threads, temporary=temporary, recipe=recipe, file=source.name)
 
 
 def unbound_dims(signature, options):

@@ -103,8 +103,8 @@ class BoundCall:
     place between calls; nothing is checked or allocated any more, nor copied but integers narrower than a byte.
     """
 
-    def __init__(self, native, arrays, outputs):
-        self.inputs, self.outputs = arrays, outputs
+    def __init__(self, native, file, arrays, outputs):
+        self.inputs, self.outputs, self._file = arrays, outputs, file
         raw = _raw(arrays)
         self._narrow = [(array, wide) for array, wide in zip(arrays, raw) if array.dtype.name in NARROW]
         self._call = native.bind(raw, _raw(outputs))
@@ -112,7 +112,10 @@ class BoundCall:
     def __call__(self):
         for array, wide in self._narrow:
             np.copyto(wide, array, casting="unsafe")
-        self._call()
+        try:
+            self._call()
+        except RuntimeError as error:
+            raise Error(str(error), file=self._file) from None
         return self.outputs
 
 
@@ -142,18 +145,19 @@ def _result(data, shape, name):
 class Model:
     """A compiled model. Calls may run at the same time from several threads."""
 
-    def __init__(self, native, path, owned, recipe=None):
-        self._native, self._path, self._recipe = native, path, recipe
+    def __init__(self, native, path, file, owned, recipe=None):
+        self._native, self._path, self._file, self._recipe = native, path, file, recipe
         self._inputs = [_info(entry) for entry in native.inputs]
         self._outputs = [_info(entry) for entry in native.outputs]
         if owned:  # mapped by now: the name may go, `save` reads the mapping's file
             self._owned = owned
 
     @classmethod
-    def loaded(cls, path, threads=0, temporary=False, recipe=None):
+    def loaded(cls, path, threads=0, temporary=False, recipe=None, file=None):
         """The model in the library at `path`; a temporary file is removed with the model.
 
-        `recipe` is the compiler.Recipe of a model that was compiled in this process.
+        `recipe` is the compiler.Recipe of a model that was compiled in this process, `file` what its user knows it by, empty
+        if that was no file: errors name it instead of the library.
         """
         path = os.path.abspath(files.native(path))
         check_threads(threads, least=0)
@@ -161,8 +165,8 @@ class Model:
         try:
             native = _tamis.Model(path, threads)
         except RuntimeError as error:
-            raise Error(str(error), file=path) from None
-        return cls(native, path, owned, recipe)
+            raise Error(str(error).removeprefix(f"'{path}': "), file=path if file is None else file) from None
+        return cls(native, path, path if file is None else file, owned, recipe)
 
     @staticmethod
     def specialised(source, options, cache, on_message=None):
@@ -209,7 +213,7 @@ class Model:
         try:
             results = self._native.run(_raw(arrays))
         except RuntimeError as error:
-            raise Error(str(error), file=self._path) from None
+            raise Error(str(error), file=self._file) from None
         return [_result(data, shape, info.dtype) for (data, shape), info in zip(results, self._outputs)]
 
     def __call__(self, *args, **feed):
@@ -237,7 +241,10 @@ class Model:
             raise Error(f"expected the outputs as a dict of arrays by name, got {type(outputs).__name__}")
         self._picks(outputs)
         arrays = check_feed(self._inputs, feed)
-        shapes = self._native.output_dims(_raw(arrays))
+        try:
+            shapes = self._native.output_dims(_raw(arrays))
+        except RuntimeError as error:
+            raise Error(str(error), file=self._file) from None
         results = []
         for info, shape in zip(self._outputs, shapes):
             if min(shape, default=0) < 0:
@@ -255,7 +262,7 @@ class Model:
             else:
                 self._check_apart(info.name, given, arrays, results)
             results.append(given)
-        return BoundCall(self._native, arrays, results)
+        return BoundCall(self._native, self._file, arrays, results)
 
     def _check_apart(self, name, given, arrays, results):
         for info, other in zip(self._outputs, results):
@@ -327,7 +334,7 @@ class SpecialisedModel(Model):
                 options = compiler.bind_dims(self._source.signature, self._options, feed)
                 recipe = compiler.Recipe(self._source, options)
                 path, temporary = compiler.compile_cached(self._source, options, self._cache, self._on_message)
-                model = Model.loaded(path, options.threads, temporary, recipe)
+                model = Model.loaded(path, options.threads, temporary, recipe, self._source.name)
             self._models[shapes] = model
             if len(self._models) > SHAPES_KEPT:
                 self._models.popitem(last=False)

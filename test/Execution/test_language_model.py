@@ -179,7 +179,7 @@ def test_no_room(models):
     model = tamis.compile(models[0, False], input_dims={"seq": "1:8", "capacity": "1:16"}, cache="off", lazy=False)
     cache = make_past(6)
     for known, count in ((5, 2), (0, 7)):
-        with pytest.raises(RuntimeError, match="no room"):
+        with pytest.raises(tamis.Error, match="no room"):
             bind_step(model, cache, known, [1] * count)()
         assert not any(array.any() for array in cache.values())
     bind_step(model, cache, 5, [1])()

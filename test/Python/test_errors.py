@@ -59,3 +59,20 @@ def test_run_time_index_error():
     with pytest.raises(tamis.Error, match="index"):
         model(np.zeros(4, np.float32), np.array([4]))
     np.testing.assert_array_equal(model(np.arange(4, dtype=np.float32), np.array([-1])), [3])
+
+
+@pytest.mark.parametrize("cache", ["off", None])
+@pytest.mark.parametrize("calls", ["run", "bound", "shapes"])
+def test_run_time_errors_name_the_model(tmp_path, monkeypatch, cache, calls):
+    """Not the library: that is a file of the cache, or none any more."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    sizes = ["n"] if calls == "shapes" else [4]
+    made = models.one("Gather", [models.info("x", sizes), models.info("i", [1], models.INT64)], models.info("y", [1]), name="pick")
+    path = models.save(made, tmp_path / "pick.onnx")
+    arrays = np.zeros(4, np.float32), np.array([4])
+    for source, file in ((made, ""), (path, path)):
+        model = tamis.compile(source, cache=cache)
+        call = model.bind({"x": arrays[0], "i": arrays[1]}) if calls == "bound" else lambda model=model: model(*arrays)
+        with pytest.raises(tamis.Error, match="index") as caught:
+            call()
+        assert caught.value.file == file and ".so" not in str(caught.value)

@@ -207,7 +207,7 @@ def open_model(path, options, cache, output, tune_path=None):
     with output.progress() as bar:
         bar.add_task(f"compiling {os.path.basename(path)}", total=None)
         library, temporary = compiler.compile_cached(source, options, cache, output.message)
-    return model.Model.loaded(library, options.threads, temporary), source, time.perf_counter() - start
+    return model.Model.loaded(library, options.threads, temporary, file=source.name), source, time.perf_counter() - start
 
 
 def make_feed(inputs, input_path, seed, options):

@@ -205,7 +205,7 @@ class _Library:
             path = os.path.join(self._folder.name, f"calibrate{self._count}.so")
             bound = tuple(sorted((name, str(size)) for name, size in self._bound.items()))
             self._session.instrument(path, dataclasses.replace(self._options, input_dims=bound, emit="so"))
-            self._model = Model.loaded(path)
+            self._model = Model.loaded(path, file=self._session.source.name)
             self._names = [tuple(info.name.rsplit("//", 1)) for info in self._model.get_outputs()]
         return dict(zip(self._names, self._model.run(None, feed)))
 
