@@ -192,8 +192,28 @@ def test_cache_of_something_else_is_refused(tmp_path):
 def test_activations_that_are_not_finite(value, kind):
     feeds = samples(3)
     feeds[1]["x"][0, 2, 6, 4] = value
-    with pytest.raises(tamis.Error, match="sample 1: tensor 'x' has values that are not finite"):
+    with pytest.raises(tamis.Error, match="sample 1: input 'x' has values that are not finite"):
         calibrate(open_session(net(), {"x": ((kind,), 1)}), feeds)
+
+
+@pytest.mark.parametrize("kind", ["channel_moments", "gram"])
+@pytest.mark.parametrize("tensor, kinds, words", [
+    ("x", (), "input 'x' has values whose squares are too large for float32"),
+    ("r", ("minmax",), "tensor 'r' has values whose squares are too large for float32"),
+    ("r", (), "tensor 'r' has values that are not finite, or whose squares are not")])
+def test_activations_whose_squares_are_not_finite(kind, tensor, kinds, words):
+    feeds = samples(3)
+    feeds[1]["x"][0, 2, 6, 4] = 1e30
+    with pytest.raises(tamis.Error, match=f"sample 1: {words}"):
+        calibrate(open_session(net(), {tensor: ((*kinds, kind), 1)}), feeds)
+
+
+@pytest.mark.parametrize("tensor, words", [("x", "input 'x'"), ("r", "tensor 'r'")])
+def test_a_sample_of_no_elements(tensor, words):
+    feeds = samples(3)
+    feeds[1]["x"] = feeds[1]["x"][:0]
+    with pytest.raises(tamis.Error, match=f"sample 1: {words} has no elements"):
+        calibrate(open_session(net(), {tensor: (("minmax", "channel_moments"), 1)}), feeds)
 
 
 def test_unknown_method_and_missing_data():

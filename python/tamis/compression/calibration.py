@@ -44,11 +44,11 @@ class Calibration:
     statistics: dict = dataclasses.field(default_factory=dict)
     torn: bool = False  # an interruption hit the merge of a sample
 
-    def add(self, outputs):
-        """Merge one sample's statistics, {(tensor, kind): array}; Error if an activation is not finite."""
+    def add(self, outputs, feed=()):
+        """Merge the statistics of one sample, {(tensor, kind): array}, which `feed` gave; Error if one is not finite."""
         for (tensor, kind), array in outputs.items():
             if not _is_finite(kind, array):
-                raise Error(f"sample {self.samples}: tensor '{tensor}' has values that are not finite")
+                raise Error(f"sample {self.samples}: {'input' if tensor in feed else 'tensor'} '{tensor}' {_problem(tensor, outputs, feed)}")
         self.torn = True
         for (tensor, kind), array in outputs.items():
             kinds = self.statistics.setdefault(tensor, {})
@@ -96,6 +96,20 @@ def _is_finite(kind, array):
         return bool(np.isfinite(array.sum(dtype=np.float64)))
 
 
+def _problem(tensor, outputs, feed):
+    """What keeps a statistic of a tensor from being finite: no value, one that is not, or squares and sums of them."""
+    kinds = {kind: array for (name, kind), array in outputs.items() if name == tensor}
+    if "minmax" in kinds and kinds["minmax"][0] > kinds["minmax"][1]:
+        return "has no elements"
+    if tensor in feed:
+        known = [bool(np.isfinite(np.asarray(feed[tensor], np.float32)).all())]
+    else:
+        known = [_is_finite(kind, kinds[kind]) for kind in ("minmax", "histogram", "channel_absmax") if kind in kinds]
+    if not known:
+        return "has values that are not finite, or whose squares are not"
+    return "has values whose squares are too large for float32" if all(known) else "has values that are not finite"
+
+
 def calibrate(session, data, *, subset_size=SUBSET_SIZE, method="minmax", options=None, cache=None, progress=None):
     """Measure what `session` has to know (its observations' `collect`) on `data`, and record it there.
 
@@ -140,7 +154,7 @@ def _run(session, data, subset_size, result, options, store, progress):
     try:
         with _Library(session, options, ahead) as library:
             for feed in itertools.chain(ahead, feeds):
-                result.add(library.run(feed))
+                result.add(library.run(feed), feed)
                 if progress:
                     progress(result.samples, subset_size)
                 if store and time.monotonic() - saved > SECONDS_TO_SAVE:
