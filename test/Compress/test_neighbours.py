@@ -319,6 +319,18 @@ def test_factors_of_a_smoothed_layer_are_no_noise():
     assert told[0]["layers"][0]["snr"] > 30 and any("smooth" in note["pass"] and "not" not in note["decision"] for note in told[0]["notes"])
 
 
+@pytest.mark.parametrize("corrections", [["equalization"], ["activation_equalization"]])
+def test_factors_of_an_equalized_layer_are_no_noise(corrections):
+    """Also those that a layer takes up which stays float: it was not rounded."""
+    nodes = [build("MatMul", ["x", "w1"], ["h"], name="first"), build("Relu", ["h"], ["r"]), build("MatMul", ["r", "w2"], ["y"], name="second")]
+    made = network(nodes, {"x": [8, 16]}, {"y": [8, 16]}, {"w1": values(16, 32) * LARGE, "w2": values(32, 16)})
+    feeds, told = [{"x": values(8, 16)} for _ in range(4)], []
+    tamis.quantize(made, feeds, corrections=corrections, report=told.append)
+    assert all(layer["snr"] > 30 for layer in told[0]["layers"])
+    tamis.quantize(made, feeds, corrections=corrections, nodes_to_exclude=["second"], report=told.append)
+    assert told[1]["layers"][1]["snr"] in (None, np.inf) and told[1]["layers"][1]["dtype"] == "float32"
+
+
 def test_what_16_bits_hold_is_not_smoothed():
     """The activation rounds no more than it has to; weights would."""
     made = network([build("MatMul", ["x", "w"], ["y"], name="product")], {"x": [8, 32]}, {"y": [8, 16]}, {"w": values(32, 16)})

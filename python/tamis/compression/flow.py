@@ -342,8 +342,7 @@ def _finish(request, prepared, delta, kind, **how):
         request.report.extend(entries)
         return model
     qdq = model if how.get("format", "qdq") == "qdq" else writer.apply(prepared, delta)
-    factors = {name: entry["factor"] for name, entry in (delta.get("tensors") or {}).items() if entry.get("factor") is not None}
-    rows = table.rows(prepared, qdq, entries, kind == "prune", factors) + table.embedding_rows(prepared.model, delta, entries)
+    rows = table.rows(prepared, qdq, entries, kind == "prune") + table.embedding_rows(prepared.model, delta, entries)
     told = {"step": step, "layers": rows, "notes": entries,
             "bytes_before": storage.size(prepared.model), "bytes_after": storage.size(model), "folded": prepared.folded}
     if callable(request.report):

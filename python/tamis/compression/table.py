@@ -7,6 +7,7 @@ import numpy as np
 from .. import _tamis
 from . import layers as layer_list
 
+EXACT = 200  # what --tamis-quantize calls the signal to noise, in dB, of what did not change
 HEADINGS = ("layer", "op", "pattern", ">sparsity", "weights", ">SNR dB", ">before B", ">after B", "decision", "reason")
 
 
@@ -38,20 +39,13 @@ class Weight:
     def __init__(self, graph, node, position, name, dequantize):
         self._graph, self._dequantize, self.name, self.op = graph, dequantize, name, node.op_type
         self.layer = layer_list.layer_of(graph, node, position, name, dequantize, count_zeros=False)
-        self.data, self.is_left = node.input[1 - position], position == 0
+        self.is_left = position == 0
         # A left operand has its output channels in rows already; each Transpose on the way turns it.
         self.transposed = bool(next((a.i for a in node.attribute if a.name == "transB"), 0)) if position else True
         source = graph.producer.get(node.input[position])
         while source is not None:
             self.transposed ^= source.op_type == "Transpose" and len(self.layer.shape) == 2
             source = graph.producer.get(source.input[0]) if source.input else None
-
-    def divided(self, values, factors):
-        """`values` of a product, input channels divided by the factors of the tensor that it reads."""
-        if self.data not in factors or values.ndim != 2:
-            return values
-        factor = np.asarray(factors[self.data], np.float32).reshape(-1)
-        return values / (factor if self.transposed else factor[:, None])
 
     def values(self):
         """What it stands for, in float32."""
@@ -87,12 +81,12 @@ def sparsity(model):
 INTEGER_WEIGHTS = {"QLinearConv": (3, 5), "QLinearMatMul": (3, 5), "QGemm": (3, 5), "ConvInteger": (1, 3), "MatMulInteger": (1, 3)}
 
 
-def rows(prepared, after, report, pruned, factors=()):
+def rows(prepared, after, report, pruned):
     """One dict per layer of a Prepared model, and of the result in QDQ form; `report` are the passes' own entries.
 
-    `factors`: {tensor: what its channels are multiplied by}; weights that read it are divided by them, which is no noise. More zeros than before are a decision where weights were `pruned`; rounding makes some too.
+    More zeros than before are a decision where weights were `pruned`; rounding makes some too.
     """
-    old, new, found = weights(prepared.model), weights(after), []
+    old, new, told, found = weights(prepared.model), weights(after), _rounding(report), []
     for name, weight in old.items():
         layer, values = weight.layer, weight.values()
         row = {"layer": name, "op": weight.op, "tensor": weight.name, "shape": list(layer.shape), "bytes_before": layer.stored_bytes}
@@ -103,8 +97,10 @@ def rows(prepared, after, report, pruned, factors=()):
         else:
             changed, result = new[name].layer, new[name].values()
             kind, share = pattern(result, weight.op, new[name].transposed)
-            row.update(pattern=kind, sparsity=share, bits=changed.bits, dtype=changed.dtype, bytes_after=changed.stored_bytes,
-                       snr=_snr(weight.divided(values, factors), result))
+            snr = told.get(weight.name, _snr(values, result))
+            if weight.name not in told and not pruned and snr != math.inf:
+                snr = None  # it took factors up, and was not rounded
+            row.update(pattern=kind, sparsity=share, bits=changed.bits, dtype=changed.dtype, bytes_after=changed.stored_bytes, snr=snr)
             if changed.shape != layer.shape:
                 row["shape_after"] = list(changed.shape)
             if weight.name in prepared.grids:  # integers or codes before
@@ -132,6 +128,11 @@ def embedding_rows(model, delta, report):
         row["decision"], row["reason"] = _decision(row, floats.dtype.name, False, report)
         found.append(row)
     return found
+
+
+def _rounding(report):
+    """{weight: signal to noise in dB} of those a pass rounded: to what had taken up factors before, which are no noise."""
+    return {e["tensor"]: math.inf if e["snr"] >= EXACT else e["snr"] for e in report if "snr" in e}
 
 
 def _snr(want, got):
