@@ -65,7 +65,7 @@ for feature, needed in {"host-avx2": {"avx2", "fma"}, "host-avx512": {"avx512f",
                         "host-amx": {"amx_tile", "amx_int8", "amx_bf16"}}.items():
     if needed <= flags:
         config.available_features.add(feature)
-for tool in ("tamis-opt", "tamis-compile", "tamis-reduce", "tamis-lsp-server", "TamisUnitTests", "ExecutionTest", "BitmaskTest", "BlockListTest", "BoundedTest", "EncodedTest", "RowStreamTest"):
+for tool in ("tamis-opt", "tamis-compile", "tamis-reduce", "tamis-lsp-server", "TamisUnitTests", "ExecutionTest", "BitmaskTest", "BlockListTest", "BoundedTest", "EncodedTest", "RowStreamTest", "SlotWindowsTest"):
     if os.access(os.path.join(config.tools_dir, tool), os.X_OK):
         config.available_features.add(tool)
 if works(config.python, "-c", "import sys; sys.path.insert(0, sys.argv[1]); import tamis", config.environment["PYTHONPATH"]):

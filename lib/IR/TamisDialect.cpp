@@ -271,6 +271,30 @@ LogicalResult BoundedAttr::verify(EmitError emitError, int64_t entries,
   return success();
 }
 
+StringRef SlotWindowsAttr::getStorageName() const { return "slot windows"; }
+
+bool SlotWindowsAttr::hasPanels() const { return true; }
+
+StorageAttrInterface SlotWindowsAttr::withoutEntries() const {
+  return get(getContext(), /*entries=*/0, getRun(), getLookup());
+}
+
+LogicalResult SlotWindowsAttr::verify(EmitError emitError, int64_t entries,
+                                      int64_t run, LookupAttrInterface lookup) {
+  // Where windows begin is a number of 16 bits.
+  constexpr int64_t longest = (1 << 16) - 1 + kWindow;
+  if (entries < 0)
+    return emitError() << "slot_windows expected no negative entries, got "
+                       << entries;
+  if (run < kWindow || run > longest)
+    return emitError() << "slot_windows expected a run of " << kWindow << " to "
+                       << longest << " elements, got " << run;
+  if (lookup.getElementBytes() != 1)
+    return emitError() << "slot_windows expected a lookup of bytes, got "
+                       << lookup;
+  return success();
+}
+
 int64_t BitmaskAttr::getVectorElements() const {
   return getUnit() * getExpansion().getUnits();
 }

@@ -223,6 +223,55 @@ LogicalResult BoundOp::verify() {
                        packed.getDimSize(0) * packed.getDimSize(1));
 }
 
+//===-- fill_slots --------------------------------------------------------===//
+
+void FillSlotsOp::build(OpBuilder &b, OperationState &state, Value packed,
+                        SlotWindowsAttr storage, int64_t bound) {
+  auto type = cast<RankedTensorType>(packed.getType());
+  int64_t entries = storage.getEntries();
+  build(b, state, type.clone({entries, storage.getEntryBytes()}),
+        RankedTensorType::get({entries, SlotWindowsAttr::kEntryWindows},
+                              b.getI16Type()),
+        RankedTensorType::get({type.getDimSize(0) * type.getDimSize(1) + 1},
+                              b.getI32Type()),
+        packed, storage, b.getI64IntegerAttr(bound));
+}
+
+LogicalResult FillSlotsOp::verify() {
+  auto packed = cast<RankedTensorType>(getPacked().getType());
+  SlotWindowsAttr storage = getStorage();
+  if (packed.getRank() != 4 || !packed.hasStaticShape() ||
+      !packed.getElementType().isInteger(8))
+    return emitOpError("expected packed panels of bytes of a static shape");
+  ArrayRef<int64_t> panels = packed.getShape();
+  if (panels[3] != storage.getVectorBytes())
+    return emitOpError("expected panels of one vector of ")
+           << storage.getVectorBytes() << " bytes, got " << panels[3];
+  int64_t steps = llvm::divideCeil(storage.getRun(), SlotWindowsAttr::kStep);
+  if (panels[2] != steps)
+    return emitOpError("expected panels of ")
+           << steps << " steps, got " << panels[2];
+  int64_t entries = storage.getEntries();
+  auto expect = [&](StringRef name, Value value,
+                    RankedTensorType type) -> LogicalResult {
+    if (value.getType() == type)
+      return success();
+    return emitOpError() << name << " expected " << type << ", got "
+                         << value.getType();
+  };
+  Type i16 = IntegerType::get(getContext(), 16);
+  if (failed(expect("values", getValues(),
+                    packed.clone({entries, storage.getEntryBytes()}))) ||
+      failed(expect("places", getPlaces(),
+                    RankedTensorType::get(
+                        {entries, SlotWindowsAttr::kEntryWindows}, i16))) ||
+      failed(verifyArray(*this, "starts", getStarts(),
+                         panels[0] * panels[1] + 1,
+                         IntegerType::get(getContext(), 32))))
+    return failure();
+  return success();
+}
+
 //===-- encode ------------------------------------------------------------===//
 
 void EncodeOp::build(OpBuilder &b, OperationState &state, Value packed,
@@ -317,6 +366,18 @@ LogicalResult kernel::ContractOp::verify() {
     return emitOpError("expected an instruction that adds up in 16 bits with "
                        "bounded panels, got ")
            << getInstruction();
+  if (auto slots = getStorage() ? dyn_cast<SlotWindowsAttr>(*getStorage())
+                                : SlotWindowsAttr()) {
+    InstructionAttrInterface instruction = getInstruction();
+    if (instruction.getReductionStep() != SlotWindowsAttr::kStep ||
+        instruction.getLanes() * SlotWindowsAttr::kStep !=
+            slots.getVectorBytes())
+      return emitOpError("expected an instruction of ")
+             << slots.getVectorBytes() << " bytes with slot windows, got "
+             << instruction;
+    if (getTile().size() > 1 && getTile()[1] != 1)
+      return emitOpError("expected one vector in tile with slot windows");
+  }
   if (getNibbles() && !getPacked())
     return emitOpError("expected nibbles to be packed");
   if (getBlock() && *getBlock() < dims &&

@@ -63,6 +63,8 @@ std::string mlir::tamis::getContractionKey(kernel::ContractOp op) {
     rhs = encoded.getPacked();
   else if (auto bound = rhs.getDefiningOp<kernel::BoundOp>())
     rhs = bound.getPacked();
+  else if (auto slots = rhs.getDefiningOp<kernel::FillSlotsOp>())
+    rhs = slots.getPacked();
   if (auto pack = rhs.getDefiningOp<kernel::PackOp>())
     rhs = pack.getSource();
   else if (auto stream = rhs.getDefiningOp<kernel::PackStreamOp>())
@@ -126,6 +128,14 @@ std::string mlir::tamis::getBoundedName(ArrayRef<int64_t> tile, int64_t steps,
   out << " in " << steps << ", ";
   printShare(out, entries);
   out << " more";
+  return name;
+}
+
+std::string mlir::tamis::getSlotsName(double slots) {
+  std::string name;
+  llvm::raw_string_ostream out(name);
+  out << "slot windows, ";
+  printShare(out, slots);
   return name;
 }
 

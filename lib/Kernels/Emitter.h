@@ -6,9 +6,10 @@
 // operands to the instruction, FarPanels.cpp lets single rows read panels side
 // by side, CopyPanels.cpp brings panels into L1, StreamBlock.cpp
 // and StreamTiles.cpp walk weights without zeros, ExpandWeights.cpp puts zeros
-// back between them, WalkBlocks.cpp steps over blocks of them, BlockTotals.cpp
-// adds the sums of blocks up, Epilogue.cpp finishes and stores. Everything is
-// addressed by element offsets into flat views of the operands, so strided,
+// back between them, WalkBlocks.cpp steps over blocks of them, SlotSums.cpp
+// picks activations for those that are left, BlockTotals.cpp adds the sums of
+// blocks up, Epilogue.cpp finishes and stores. Everything is addressed by
+// element offsets into flat views of the operands, so strided,
 // implicit-convolution and packed operands are one case.
 #ifndef TAMIS_LIB_KERNELS_EMITTER_H
 #define TAMIS_LIB_KERNELS_EMITTER_H
@@ -267,6 +268,7 @@ private:
   BoundedAttr bounded;
   NOfMAttr nOfM;
   CodebookAttr codebook;
+  SlotWindowsAttr slotWindows;
   ContractionDims dims;
   int64_t step, lanes;
   bool isInteger;
@@ -304,7 +306,7 @@ private:
   /// one panel of columns or of those that wait, a few of them row by row, for
   /// tiles the words of the next entries, and the arrays beside the values.
   Value words, columnSums, rowSums, gathered;
-  FlatView offsets, starts; // places of a block list
+  FlatView offsets, starts; // places of a block list, of slot windows
   /// Of a bitmask: beside `starts`, and where a panel is expanded that several
   /// blocks of rows read; null where there is one.
   FlatView masks;

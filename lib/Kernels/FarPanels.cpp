@@ -85,7 +85,7 @@ OpFoldResult Emitter::vectorOffset(const Columns &columns, int64_t j,
 OpFoldResult Emitter::emitFarPanels(const Place &place, OpFoldResult lower,
                                     OpFoldResult upper, OpFoldResult first,
                                     OpFoldResult end) {
-  bool packed = op.getPacked() && (!op.getStorage() || nOfM);
+  bool packed = op.getPacked() && (!op.getStorage() || nOfM || slotWindows);
   int64_t panels = packed || readsPieces() ? countFar() : 1;
   int64_t most = getFewRows();
   OpFoldResult count = b.subtract(upper, lower);

@@ -278,6 +278,8 @@ void Reduction::reduceRun(Offset lhs, Offset rhs, SmallVectorImpl<Value> &acc) {
     return;
   if (e.bounded)
     return reduceBounded(lhs, rhs, acc);
+  if (e.slotWindows)
+    return reduceSlots(lhs, rhs, acc);
   if (e.stage)
     lhs = stageRows(lhs);
   int64_t products = rows * columns.vectors;

@@ -10,6 +10,7 @@
 #include "Encoded.h"
 #include "PackPanels.h"
 #include "RowStream.h"
+#include "SlotWindows.h"
 #include "Winograd.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/IR/DialectResourceBlobManager.h"
@@ -109,6 +110,9 @@ struct PackParameters : tamis::impl::PackParametersBase<PackParameters> {
     });
     module.walk(
         [&](kernel::BoundOp op) { bound(op, symbols, known, sources); });
+    module.walk([&](kernel::FillSlotsOp op) {
+      fillSlots(op, symbols, known, sources);
+    });
     module.walk(
         [&](kernel::EncodeOp op) { encode(op, symbols, known, sources); });
     eraseUnused(module, sources);
@@ -292,6 +296,26 @@ struct PackParameters : tamis::impl::PackParametersBase<PackParameters> {
       give("values", op.getValues(), panels.entries.values);
       give("places", op.getPlaces(), panels.entries.places);
       give("starts", op.getStarts(), panels.starts);
+      return success();
+    };
+    packPanels(op, symbols, known, sources, make);
+  }
+
+  void fillSlots(kernel::FillSlotsOp op, SymbolTable &symbols,
+                 KnownPacks &known, SetVector<Operation *> &sources) {
+    auto make = [&](const SourceView &view, auto give) -> LogicalResult {
+      auto type = cast<RankedTensorType>(op.getPacked().getType());
+      SlotWindowsAttr storage = op.getStorage();
+      SlotWindows slots =
+          makeSlotWindows(view.bytes, type.getDimSize(0) * type.getDimSize(1),
+                          storage, static_cast<int64_t>(op.getBound()));
+      if (int64_t found = slots.starts.back(); found != storage.getEntries())
+        return op.emitOpError("expected ")
+               << storage.getEntries() << " entries, but the source has "
+               << found;
+      give("values", op.getValues(), slots.values);
+      give("places", op.getPlaces(), slots.places);
+      give("starts", op.getStarts(), slots.starts);
       return success();
     };
     packPanels(op, symbols, known, sources, make);

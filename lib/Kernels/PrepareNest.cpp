@@ -27,6 +27,7 @@ Emitter::Emitter(ContractOp op, RewriterBase &rewriter)
     bounded = dyn_cast<BoundedAttr>(*storage);
     nOfM = dyn_cast<NOfMAttr>(*storage);
     codebook = dyn_cast<CodebookAttr>(*storage);
+    slotWindows = dyn_cast<SlotWindowsAttr>(*storage);
   }
 }
 
@@ -124,7 +125,7 @@ LogicalResult Emitter::prepare() {
            << op.getStorage()->getStorageName() << " of groups";
   for (unsigned d : dims.groups)
     groups.push_back(makeLoop(d));
-  if (op.getPacked() && !countsVectors() && !blockList) {
+  if (op.getPacked() && !op.getStorage()) {
     OpFoldResult stride = rhs.strides[0];
     OpFoldResult sumStride = op.getSums() ? sums.strides[0] : b.constant(0);
     for (Loop &loop : llvm::reverse(groups)) {
@@ -213,6 +214,10 @@ void Emitter::prepareReductions(const FlatView &rhsView) {
       prepareVectors();
     } else if (blockList) {
       stepStride = b.constant(op.getTile()[1] * lanes * step);
+    } else if (slotWindows) {
+      // Places of weights count panels.
+      stepStride = b.constant(0);
+      panelStride = b.constant(1);
     } else {
       stepStride = rhsView.strides[2];
       if (hasNibbles())

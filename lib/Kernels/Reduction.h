@@ -93,6 +93,12 @@ struct Reduction {
   void addRests(Offset lhs, Offset rhs, SmallVectorImpl<Value> &acc);
   OpFoldResult findElement(OpFoldResult element);
 
+  /// Of slot windows: products of the entries of a block's panels
+  /// (SlotSums.cpp).
+  void reduceSlots(Offset lhs, Offset rhs, SmallVectorImpl<Value> &acc);
+  void multiplyEntry(Offset lhs, Value entry, int64_t j,
+                     MutableArrayRef<Value> acc);
+
   /// One vector of channels of a depthwise row.
   Value loadChannels(Offset lhs, int64_t r, int64_t j);
 

@@ -44,7 +44,7 @@ static SmallVector<StorageOption> findOptions(StorageProblem &problem,
   problem.view = *view;
   SmallVector<StorageOption> options = findRowStreams(problem, reason);
   for (auto find : {findBitmasks, findBlockLists, findNOfM, findCodebook,
-                    findBoundedPanels, findWinograd}) {
+                    findBoundedPanels, findSlotWindows, findWinograd}) {
     std::string other;
     options.append(find(problem, other));
     reason += "; " + other;

@@ -30,7 +30,8 @@ void Emitter::makeStage() {
     staged = element;
   const Loop &run = reductions.back();
   auto length = getConstantIntValue(run.extent);
-  if (!staged || dims.depthwise || brokenRun || !length ||
+  // Slot windows pick elements first: few are left that need an offset.
+  if (!staged || slotWindows || dims.depthwise || brokenRun || !length ||
       *length < kShortestRun || getConstantIntValue(run.lhs) != 1)
     return;
   stagedLength = llvm::alignTo(*length, step);

@@ -91,7 +91,8 @@ SmallVector<StorageOption> findNOfM(const StorageProblem &problem,
                                     std::string &reason);
 SmallVector<StorageOption> findCodebook(const StorageProblem &problem,
                                         std::string &reason);
-
+SmallVector<StorageOption> findSlotWindows(const StorageProblem &problem,
+                                           std::string &reason);
 SmallVector<StorageOption> findWinograd(const StorageProblem &problem,
                                         std::string &reason);
 

@@ -52,6 +52,10 @@ static constexpr std::pair<StringLiteral, double> kFacts[] = {
     // The same of storages of fixed stride, which keep a core less busy.
     {"n_of_m.margin", 0.85},
     {"codebook.margin", 0.8},
+    // An entry of slot windows beside its products: where they begin and what
+    // they pick; what they have to promise.
+    {"slot_windows.entry", 2},
+    {"slot_windows.margin", 0.9},
     // What an entry costs beside its products: two loads, a branch.
     {"row_stream.entry", 0.5},
     // A chain of float additions takes this long for every entry.

@@ -45,6 +45,9 @@ def cases():
         for block in (1, 4):
             yield (f"int8 product 128x768x768 {zeros:.0%} in {block}x1",
                    lambda b=block, z=zeros: layers.quantized(layers.products(128, 768, 768, z, 1, block=b)))
+        for rows in (1, 4, 16):
+            yield (f"int8 product {rows}x1024x2048 {zeros:.0%}",
+                   lambda r=rows, z=zeros: layers.quantized(layers.products(r, 1024, 2048, z, 1)))
 
 
 def measure(model):

@@ -11,7 +11,7 @@ from Import.oracle import I32, U8, Values, model, node
 from support import profiles
 
 TARGETS = TARGETS[1:]  # the baseline has no expansion
-OTHERS = {f"{storage}.margin": 1e-6 for storage in ("row_stream", "block_list", "n_of_m", "codebook", "bounded", "winograd")}
+OTHERS = {f"{storage}.margin": 1e-6 for storage in ("row_stream", "block_list", "n_of_m", "codebook", "bounded", "slot_windows", "winograd")}
 OTHERS["row_stream.larger_margin"] = 1e-6
 BYTES = {"l3.bytes": 1, "dram.bytes_per_cycle": 1e-3, "bitmask.margin": 2, **OTHERS}
 QUADS = {"instruction.x86_madd": 100, **OTHERS}

@@ -43,7 +43,8 @@ def run_reference(data, inputs):
 @functools.cache
 def streams_or_panels(target):
     """A profile by which no other storage is in question."""
-    return profiles.write(os.path.join(FOLDER.name, f"{target}.profile"), target, {"block_list.margin": 1e-6, "winograd.margin": 1e-6})
+    others = ("block_list", "slot_windows", "winograd")
+    return profiles.write(os.path.join(FOLDER.name, f"{target}.profile"), target, {f"{other}.margin": 1e-6 for other in others})
 
 
 def compare(data, feeds, wanted, exact=False, stream=True, **options):

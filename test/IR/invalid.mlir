@@ -850,3 +850,73 @@ func.func @winograd_with_another_map(%t: memref<36x14x16xf32>, %b: memref<16xf32
       maps [affine_map<(n, h, w) -> (w)>] at %i, %i output 4 by #tamis.vector_fma<lanes = 8, fused = true>
   return
 }
+
+// -----
+
+func.func @slots_of_floats(%w: tensor<1x1x8x32xf32>) {
+  // expected-error@+1 {{expected packed panels of bytes of a static shape}}
+  %v, %p, %s = tamis_kernel.fill_slots %w <entries = 1, run = 32, lookup = #tamis.x86_lookup<bytes = 1, elements = 32>> : tensor<1x1x8x32xf32> -> tensor<1x96xf32>, tensor<1x4xi16>, tensor<2xi32>
+  return
+}
+
+// -----
+
+func.func @slots_of_wide_panels(%w: tensor<1x1x8x64xi8>) {
+  // expected-error@+1 {{expected panels of one vector of 32 bytes, got 64}}
+  %v, %p, %s = tamis_kernel.fill_slots %w <entries = 1, run = 32, lookup = #tamis.x86_lookup<bytes = 1, elements = 32>> : tensor<1x1x8x64xi8> -> tensor<1x96xi8>, tensor<1x4xi16>, tensor<2xi32>
+  return
+}
+
+// -----
+
+func.func @slots_of_another_run(%w: tensor<1x1x8x32xi8>) {
+  // expected-error@+1 {{expected panels of 9 steps, got 8}}
+  %v, %p, %s = tamis_kernel.fill_slots %w <entries = 1, run = 33, lookup = #tamis.x86_lookup<bytes = 1, elements = 32>> : tensor<1x1x8x32xi8> -> tensor<1x96xi8>, tensor<1x4xi16>, tensor<2xi32>
+  return
+}
+
+// -----
+
+func.func @slot_values(%w: tensor<1x1x8x32xi8>) {
+  // expected-error@+1 {{values expected 'tensor<1x96xi8>', got 'tensor<2x96xi8>'}}
+  %v, %p, %s = tamis_kernel.fill_slots %w <entries = 1, run = 32, lookup = #tamis.x86_lookup<bytes = 1, elements = 32>> : tensor<1x1x8x32xi8> -> tensor<2x96xi8>, tensor<1x4xi16>, tensor<2xi32>
+  return
+}
+
+// -----
+
+func.func @slot_places(%w: tensor<1x1x8x32xi8>) {
+  // expected-error@+1 {{places expected 'tensor<1x4xi16>', got 'tensor<1x4xi32>'}}
+  %v, %p, %s = tamis_kernel.fill_slots %w <entries = 1, run = 32, lookup = #tamis.x86_lookup<bytes = 1, elements = 32>> : tensor<1x1x8x32xi8> -> tensor<1x96xi8>, tensor<1x4xi32>, tensor<2xi32>
+  return
+}
+
+// -----
+
+func.func @slot_starts(%w: tensor<1x1x8x32xi8>) {
+  // expected-error@+1 {{starts expected 'tensor<2xi32>', got 'tensor<1xi32>'}}
+  %v, %p, %s = tamis_kernel.fill_slots %w <entries = 1, run = 32, lookup = #tamis.x86_lookup<bytes = 1, elements = 32>> : tensor<1x1x8x32xi8> -> tensor<1x96xi8>, tensor<1x4xi16>, tensor<1xi32>
+  return
+}
+
+// -----
+
+func.func @slots_by_pairs(%x: tensor<1x64xi8>, %v: tensor<3x96xi8>, %p: tensor<3x4xi16>, %s: tensor<3xi32>, %e: tensor<1x16xi32>) -> tensor<1x16xi32> {
+  // expected-error@+1 {{expected an instruction of 32 bytes with slot windows, got #tamis.x86_madd<lanes = 8>}}
+  %y = tamis_kernel.contract ins(%x, %v : tensor<1x64xi8>, tensor<3x96xi8>) stream(%p, %s : tensor<3x4xi16>, tensor<3xi32>) outs(%e : tensor<1x16xi32>)
+    maps [affine_map<(m, n, k) -> (m, k)>, affine_map<(m, n, k) -> (k, n)>, affine_map<(m, n, k) -> (m, n)>]
+    iterators ["parallel", "parallel", "reduction"] bounds [1, 16, 64] accumulator i32
+    by #tamis.x86_madd<lanes = 8> tile [1, 1, 0] {lhs_unsigned, packed, storage = #tamis.slot_windows<entries = 3, run = 64, lookup = #tamis.x86_lookup<bytes = 1, elements = 32>>} -> tensor<1x16xi32>
+  return %y : tensor<1x16xi32>
+}
+
+// -----
+
+func.func @slots_of_two_vectors(%x: tensor<1x64xi8>, %v: tensor<3x96xi8>, %p: tensor<3x4xi16>, %s: tensor<3xi32>, %e: tensor<1x16xi32>) -> tensor<1x16xi32> {
+  // expected-error@+1 {{expected one vector in tile with slot windows}}
+  %y = tamis_kernel.contract ins(%x, %v : tensor<1x64xi8>, tensor<3x96xi8>) stream(%p, %s : tensor<3x4xi16>, tensor<3xi32>) outs(%e : tensor<1x16xi32>)
+    maps [affine_map<(m, n, k) -> (m, k)>, affine_map<(m, n, k) -> (k, n)>, affine_map<(m, n, k) -> (m, n)>]
+    iterators ["parallel", "parallel", "reduction"] bounds [1, 16, 64] accumulator i32
+    by #tamis.x86_maddubs<lanes = 8> tile [1, 2, 0] {lhs_unsigned, packed, storage = #tamis.slot_windows<entries = 3, run = 64, lookup = #tamis.x86_lookup<bytes = 1, elements = 32>>} -> tensor<1x16xi32>
+  return %y : tensor<1x16xi32>
+}

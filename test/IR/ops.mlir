@@ -109,6 +109,20 @@ func.func @block_list(%x: tensor<16x64xi8>, %p: tensor<1x2x16x64xi8>, %e: tensor
   return %y : tensor<16x32xi32>
 }
 
+// CHECK-LABEL: func.func @slots
+// CHECK: %[[V:.+]], %[[P:.+]], %[[S:.+]] = tamis_kernel.fill_slots %{{.+}} <entries = 3, run = 62, lookup = #tamis.x86_lookup<bytes = 1, elements = 32>> {bound = 128 : i64} : tensor<1x2x16x32xi8> -> tensor<3x96xi8>, tensor<3x4xi16>, tensor<3xi32>
+// CHECK: tamis_kernel.contract ins(%{{.+}}, %[[V]] : tensor<16x62xi8>, tensor<3x96xi8>) stream(%[[P]], %[[S]] : tensor<3x4xi16>, tensor<3xi32>)
+// CHECK-SAME: storage = #tamis.slot_windows<entries = 3, run = 62, lookup = #tamis.x86_lookup<bytes = 1, elements = 32>>
+func.func @slots(%x: tensor<16x62xi8>, %p: tensor<1x2x16x32xi8>, %e: tensor<16x16xi32>) -> tensor<16x16xi32> {
+  %v, %l, %s = tamis_kernel.fill_slots %p <entries = 3, run = 62, lookup = #tamis.x86_lookup<bytes = 1, elements = 32>> {bound = 128 : i64}
+    : tensor<1x2x16x32xi8> -> tensor<3x96xi8>, tensor<3x4xi16>, tensor<3xi32>
+  %y = tamis_kernel.contract ins(%x, %v : tensor<16x62xi8>, tensor<3x96xi8>) stream(%l, %s : tensor<3x4xi16>, tensor<3xi32>) outs(%e : tensor<16x16xi32>)
+    maps [affine_map<(m, n, k) -> (m, k)>, affine_map<(m, n, k) -> (k, n)>, affine_map<(m, n, k) -> (m, n)>]
+    iterators ["parallel", "parallel", "reduction"] bounds [16, 16, 62] accumulator i32
+    by #tamis.x86_maddubs<lanes = 8> tile [4, 1, 0] {lhs_unsigned, packed, storage = #tamis.slot_windows<entries = 3, run = 62, lookup = #tamis.x86_lookup<bytes = 1, elements = 32>>} -> tensor<16x16xi32>
+  return %y : tensor<16x16xi32>
+}
+
 // CHECK-LABEL: func.func @bounded
 // CHECK: %[[B:.+]], %[[V:.+]], %[[P:.+]], %[[S:.+]] = tamis_kernel.bound %{{.+}} <entries = 3, steps = 2, run = 64> : tensor<1x2x16x64xi8> -> tensor<3x64xi8>, tensor<3xi32>, tensor<3xi32>
 // CHECK: tamis_kernel.contract ins(%{{.+}}, %[[B]] : tensor<16x64xi8>, tensor<1x2x16x64xi8>) stream(%[[P]], %[[S]], %[[V]] : tensor<3xi32>, tensor<3xi32>, tensor<3x64xi8>)

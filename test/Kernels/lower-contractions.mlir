@@ -505,6 +505,53 @@ func.func @bounded_panels(%x: memref<2x64xi8>, %w: memref<1x1x16x32xi8>, %v: mem
   return
 }
 
+// A row reads four lists in turns as far as the shortest goes, then what is left
+// of each. Of an entry, two vectors of weights meet elements of two windows each.
+// CHECK-LABEL: func.func @slot_windows
+// CHECK: scf.for %{{.+}} = %c0 to %c2 step %c1
+// CHECK: %[[A0:.+]] = memref.load %[[STARTS:.+]][%{{.+}}] : memref<9xi32>
+// CHECK-COUNT-7: memref.load %[[STARTS]]
+// CHECK: arith.minui
+// CHECK: scf.for {{.+}} -> (vector<8xi32>, vector<8xi32>, vector<8xi32>, vector<8xi32>)
+// CHECK-COUNT-2: memref.prefetch
+// CHECK: %[[CODES:.+]] = vector.load {{.+}} : memref<864xi8{{.*}}>, vector<32xi8>
+// CHECK: vector.load {{.+}} : memref<864xi8{{.*}}>, vector<32xi8>
+// CHECK-COUNT-2: memref.load %{{.+}} : memref<36xi16{{.*}}>
+// CHECK: vector.load %{{.+}} : memref<1024xi8{{.*}}>, vector<16xi8>
+// CHECK: arith.andi %[[CODES]]
+// CHECK: x86.avx2.pshuf.b
+// CHECK: vector.load %{{.+}} : memref<1024xi8{{.*}}>, vector<16xi8>
+// CHECK: x86.avx2.pshuf.b
+// CHECK: vector.shuffle {{.+}} [0, 1, 34, 35, 4, 5, 38, 39,
+// CHECK: x86.avx2.pmadd.ub.sw
+// CHECK: arith.shrui %[[CODES]]
+// CHECK-COUNT-7: x86.avx2.pmadd.ub.sw
+// CHECK-COUNT-4: scf.for {{.+}} -> (vector<8xi32>)
+// CHECK: return
+func.func @slot_windows(%x: memref<1x1024xi8>, %w: memref<9x96xi8>, %p: memref<9x4xi16>, %s: memref<9xi32>, %o: memref<1x64xi32>) attributes {tamis.target = #tamis.target<"x86_64", ["avx2"]>} {
+  tamis_kernel.contract ins(%x, %w : memref<1x1024xi8>, memref<9x96xi8>) stream(%p, %s : memref<9x4xi16>, memref<9xi32>) outs(%o : memref<1x64xi32>)
+    maps [#lhs, #rhs, #out] iterators ["parallel", "parallel", "reduction"] bounds [1, 64, 1024] accumulator i32
+    by #tamis.x86_maddubs<lanes = 8> tile [1, 1, 0] {lhs_unsigned, packed, storage = #tamis.slot_windows<entries = 9, run = 1024, lookup = #tamis.x86_lookup<bytes = 1, elements = 32>>}
+  return
+}
+
+// Of several rows each looks up for itself; signed ones are offset then.
+// CHECK-LABEL: func.func @slot_windows_of_rows
+// CHECK-NOT: memref.alloca
+// CHECK: scf.for {{.+}} -> (vector<8xi32>, vector<8xi32>)
+// CHECK-COUNT-2: x86.avx2.pshuf.b
+// CHECK: arith.xori {{.+}} : vector<32xi8>
+// CHECK: x86.avx2.pmadd.ub.sw
+// CHECK-COUNT-6: x86.avx2.pshuf.b
+// CHECK-NOT: x86.avx2.pshuf.b
+// CHECK: return
+func.func @slot_windows_of_rows(%x: memref<2x64xi8>, %w: memref<9x96xi8>, %p: memref<9x4xi16>, %s: memref<2xi32>, %t: memref<1x8xi32>, %o: memref<2x8xi32>) {
+  tamis_kernel.contract ins(%x, %w : memref<2x64xi8>, memref<9x96xi8>) stream(%p, %s : memref<9x4xi16>, memref<2xi32>) sums(%t : memref<1x8xi32>) outs(%o : memref<2x8xi32>)
+    maps [#lhs, #rhs, #out] iterators ["parallel", "parallel", "reduction"] bounds [2, 8, 64] accumulator i32
+    by #tamis.x86_maddubs<lanes = 8> tile [2, 1, 0] {packed, storage = #tamis.slot_windows<entries = 9, run = 64, lookup = #tamis.x86_lookup<bytes = 1, elements = 32>>}
+  return
+}
+
 // Signed elements get their offset once for all columns.
 // CHECK-LABEL: func.func @signed_rows_are_staged
 // CHECK: %[[STAGE:.+]] = memref.alloca() {alignment = 64 : i64} : memref<128xi8>

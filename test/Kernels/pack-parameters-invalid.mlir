@@ -105,6 +105,25 @@ func.func @other_entries() -> tensor<2x4xi8> {
 
 // -----
 
+func.func @slots_of_an_activation(%p: tensor<1x1x4x16xi8>) -> tensor<1x48xi8> {
+  // expected-error@+1 {{expected constant panels}}
+  %v, %l, %s = tamis_kernel.fill_slots %p <entries = 1, run = 16, lookup = #tamis.x86_lookup<bytes = 1, elements = 16>>
+    : tensor<1x1x4x16xi8> -> tensor<1x48xi8>, tensor<1x4xi16>, tensor<2xi32>
+  return %v : tensor<1x48xi8>
+}
+
+// -----
+
+func.func @other_slots() -> tensor<2x48xi8> {
+  %p = arith.constant dense<[[[[1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0], [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0], [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0], [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]]]]> : tensor<1x1x4x16xi8>
+  // expected-error@+1 {{expected 2 entries, but the source has 1}}
+  %v, %l, %s = tamis_kernel.fill_slots %p <entries = 2, run = 16, lookup = #tamis.x86_lookup<bytes = 1, elements = 16>>
+    : tensor<1x1x4x16xi8> -> tensor<2x48xi8>, tensor<2x4xi16>, tensor<2xi32>
+  return %v : tensor<2x48xi8>
+}
+
+// -----
+
 func.func @tiles_of_an_activation(%w: tensor<8x8x3x3xf32>) -> tensor<16x8x8xf32> {
   // expected-error@+1 {{expected a constant source}}
   %u = tamis_kernel.winograd_weights %w output 2 column 0 channel 1 window [2, 3] : tensor<8x8x3x3xf32> -> tensor<16x8x8xf32>

@@ -258,6 +258,22 @@ func.func @bounded() -> (tensor<1x1x2x4xi8>, tensor<1x4xi8>, tensor<1xi32>, tens
     : tensor<1x1x2x4xi8> -> tensor<1x4xi8>, tensor<1xi32>, tensor<2xi32>
   return %b, %v, %l, %s : tensor<1x1x2x4xi8>, tensor<1x4xi8>, tensor<1xi32>, tensor<2xi32>
 }
+
+// Four channels of 19 elements in two panels. The first has windows from element
+// 1 on and, since 16 of them have to be there, from 3 on; 90 and 100 are too
+// large for one window together, and so are 100 and 110.
+// CHECK-LABEL: func.func @slots
+func.func @slots() -> (tensor<2x48xi8>, tensor<2x4xi16>, tensor<3xi32>) {
+  // CHECK-NOT: tamis_kernel
+  %p = arith.constant dense<[[[[0, 100, 0, 0, 0, 0, 0, 0, 0, 0, 0, 7, 0, 0, 0, 0], [-5, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0], [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0], [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0], [0, 0, 100, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]], [[0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0], [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0], [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0], [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0], [0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 90, 100, 110, 0]]]]> : tensor<1x2x5x16xi8>
+  // CHECK: ml_program.global_load_const @values : tensor<2x48xi8>
+  // CHECK-DAG{LITERAL}: arith.constant dense<[[1, 3, 0, 0], [3, 3, 3, 0]]> : tensor<2x4xi16>
+  // CHECK-DAG{LITERAL}: arith.constant dense<[0, 1, 2]> : tensor<3xi32>
+  %v, %l, %s = tamis_kernel.fill_slots %p <entries = 2, run = 19, lookup = #tamis.x86_lookup<bytes = 1, elements = 16>> {bound = 128 : i64}
+    : tensor<1x2x5x16xi8> -> tensor<2x48xi8>, tensor<2x4xi16>, tensor<3xi32>
+  return %v, %l, %s : tensor<2x48xi8>, tensor<2x4xi16>, tensor<3xi32>
+}
+
 // Of a window of nothing but its centre all places have weights of their line times those of their column: 0, 1/2, -1/2 and 0.
 // CHECK-LABEL: func.func @winograd_weights
 func.func @winograd_weights() -> tensor<16x1x1xf32> {

@@ -7,7 +7,7 @@
 #lhs = affine_map<(m, n, k) -> (m, k)>
 #rhs = affine_map<(m, n, k) -> (k, n)>
 #out = affine_map<(m, n, k) -> (m, n)>
-module attributes {tamis.target = #tamis.target<"x86_64", ["avx2", "fma"]>, tamis.profile = #tamis.profile<facts = {block_list.margin = 1.0e-06 : f64, n_of_m.margin = 1.0e-06 : f64, codebook.margin = 1.0e-06 : f64}>} {
+module attributes {tamis.target = #tamis.target<"x86_64", ["avx2", "fma"]>, tamis.profile = #tamis.profile<facts = {slot_windows.margin = 1.0e-06 : f64, block_list.margin = 1.0e-06 : f64, n_of_m.margin = 1.0e-06 : f64, codebook.margin = 1.0e-06 : f64}>} {
   // CHECK-LABEL: func.func @zeros_leave
   func.func @zeros_leave(%x: tensor<64x60xf32>, %e: tensor<64x128xf32>) -> tensor<64x128xf32> {
     %zero = arith.constant 0.0 : f32
@@ -218,7 +218,7 @@ module attributes {tamis.target = #tamis.target<"x86_64", ["avx2", "fma"]>, tami
 #lhs = affine_map<(m, n, k) -> (m, k)>
 #rhs = affine_map<(m, n, k) -> (k, n)>
 #out = affine_map<(m, n, k) -> (m, n)>
-module attributes {tamis.target = #tamis.target<"x86_64", ["avx512f", "avx512bw", "avx512vnni"]>, tamis.profile = #tamis.profile<facts = {block_list.margin = 1.0e-06 : f64, n_of_m.margin = 1.0e-06 : f64, codebook.margin = 1.0e-06 : f64}>} {
+module attributes {tamis.target = #tamis.target<"x86_64", ["avx512f", "avx512bw", "avx512vnni"]>, tamis.profile = #tamis.profile<facts = {slot_windows.margin = 1.0e-06 : f64, block_list.margin = 1.0e-06 : f64, n_of_m.margin = 1.0e-06 : f64, codebook.margin = 1.0e-06 : f64}>} {
   // CHECK-LABEL: func.func @bytes_on_vnni
   func.func @bytes_on_vnni(%x: tensor<128x128xi8>, %e: tensor<128x256xi32>) -> tensor<128x256xi32> {
     %zero = arith.constant 0 : i8
@@ -243,7 +243,7 @@ module attributes {tamis.target = #tamis.target<"x86_64", ["avx512f", "avx512bw"
 #rhs = affine_map<(m, n, k) -> (k, n)>
 #out = affine_map<(m, n, k) -> (m, n)>
 module attributes {tamis.target = #tamis.target<"x86_64", ["avx2", "fma"]>,
-                   tamis.profile = #tamis.profile<facts = {block_list.margin = 1.0e-06 : f64, n_of_m.margin = 1.0e-06 : f64, codebook.margin = 1.0e-06 : f64, l3.bytes = 1.0 : f64, dram.bytes_per_cycle = 0.01 : f64}>} {
+                   tamis.profile = #tamis.profile<facts = {slot_windows.margin = 1.0e-06 : f64, block_list.margin = 1.0e-06 : f64, n_of_m.margin = 1.0e-06 : f64, codebook.margin = 1.0e-06 : f64, l3.bytes = 1.0 : f64, dram.bytes_per_cycle = 0.01 : f64}>} {
   // What is not in a constant's operation counts.
   ml_program.global private @other(dense<0.0> : tensor<4xf32>) : tensor<4xf32>
 
@@ -337,7 +337,7 @@ module attributes {tamis.target = #tamis.target<"x86_64", ["sse2"]>,
 #rhs = affine_map<(m, n, k) -> (k, n)>
 #out = affine_map<(m, n, k) -> (m, n)>
 module attributes {tamis.target = #tamis.target<"x86_64", ["avx2", "fma"]>,
-                   tamis.profile = #tamis.profile<facts = {bounded.margin = 1.0e-06 : f64}>} {
+                   tamis.profile = #tamis.profile<facts = {slot_windows.margin = 1.0e-06 : f64, bounded.margin = 1.0e-06 : f64}>} {
   // CHECK-LABEL: func.func @zero_blocks
   func.func @zero_blocks(%x: tensor<64x60xf32>, %e: tensor<64x130xf32>) -> tensor<64x130xf32> {
     %zero = arith.constant 0.0 : f32
@@ -643,8 +643,130 @@ module attributes {tamis.target = #tamis.target<"x86_64", ["avx2", "fma", "avxvn
     // CHECK-NOT: tamis_kernel.bound
     // CHECK: by #tamis.x86_vnni<lanes = 8>
     // CHECK-NOT: bounded
+    // CHECK: return
     %y = tamis.contract ins(%x, %w : tensor<64x128xi8>, tensor<128x128xi8>) outs(%e : tensor<64x128xi32>)
            maps [#lhs, #rhs, #out] iterators ["parallel", "parallel", "reduction"] pad [0, 0] accumulator i32 -> tensor<64x128xi32>
     return %y : tensor<64x128xi32>
+  }
+}
+
+// -----
+
+#lhs = affine_map<(m, n, k) -> (m, k)>
+#rhs = affine_map<(m, n, k) -> (k, n)>
+#out = affine_map<(m, n, k) -> (m, n)>
+module attributes {tamis.target = #tamis.target<"x86_64", ["avx2", "fma"]>,
+                   tamis.profile = #tamis.profile<facts = {block_list.margin = 1.0e-06 : f64, n_of_m.margin = 1.0e-06 : f64, codebook.margin = 1.0e-06 : f64, bitmask.margin = 1.0e-06 : f64, row_stream.margin = 1.0e-06 : f64, bounded.margin = 1.0e-06 : f64}>} {
+  // Six windows a vector of channels, in two entries.
+  // CHECK-LABEL: func.func @slots
+  func.func @slots(%x: tensor<1x600xi8>, %e: tensor<1x128xi32>) -> tensor<1x128xi32> {
+    %zero = arith.constant 0 : i8
+    %ones = arith.constant dense<2> : tensor<12x128xi8>
+    %w = tensor.pad %ones low[0, 0] high[588, 0] {
+    ^bb0(%i: index, %j: index):
+      tensor.yield %zero : i8
+    } : tensor<12x128xi8> to tensor<600x128xi8>
+    // CHECK: %[[P:.+]], %[[T:.+]] = tamis_kernel.pack {{.+}} step 4 {{.+}} sums
+    // CHECK: %[[V:.+]], %[[L:.+]], %[[S:.+]] = tamis_kernel.fill_slots %[[P]] <entries = 32, run = 600, lookup = #tamis.x86_lookup<bytes = 1, elements = 32>> {bound = 128 : i64}
+    // CHECK: tamis_kernel.contract ins(%{{.+}}, %[[V]] : {{.+}}) stream(%[[L]], %[[S]] : {{.+}}) sums(%[[T]] : {{.+}}) {{.+}} by #tamis.x86_maddubs<lanes = 8> tile [1, 1, {{.+}}storage = #tamis.slot_windows<entries = 32
+    // CHECK-SAME: chosen = "slot windows, 2.7%"
+    %y = tamis.contract ins(%x, %w : tensor<1x600xi8>, tensor<600x128xi8>) outs(%e : tensor<1x128xi32>)
+           maps [#lhs, #rhs, #out] iterators ["parallel", "parallel", "reduction"] pad [0, 0] accumulator i32 -> tensor<1x128xi32>
+    return %y : tensor<1x128xi32>
+  }
+
+  // Rows look up for themselves.
+  // CHECK-LABEL: func.func @slots_of_several_rows
+  func.func @slots_of_several_rows(%x: tensor<4x600xi8>, %e: tensor<4x128xi32>) -> tensor<4x128xi32> {
+    %zero = arith.constant 0 : i8
+    %ones = arith.constant dense<2> : tensor<12x128xi8>
+    %w = tensor.pad %ones low[0, 0] high[588, 0] {
+    ^bb0(%i: index, %j: index):
+      tensor.yield %zero : i8
+    } : tensor<12x128xi8> to tensor<600x128xi8>
+    // CHECK: tamis_kernel.contract {{.+}} by #tamis.x86_maddubs<lanes = 8> tile [4, 1, {{.+}}storage = #tamis.slot_windows<entries = 32
+    %y = tamis.contract ins(%x, %w : tensor<4x600xi8>, tensor<600x128xi8>) outs(%e : tensor<4x128xi32>)
+           maps [#lhs, #rhs, #out] iterators ["parallel", "parallel", "reduction"] pad [0, 0] accumulator i32 -> tensor<4x128xi32>
+    return %y : tensor<4x128xi32>
+  }
+
+  // Each weight would take more bytes than a dense one.
+  // CHECK-LABEL: func.func @few_zeros_have_no_slots
+  func.func @few_zeros_have_no_slots(%x: tensor<1x600xi8>, %e: tensor<1x128xi32>) -> tensor<1x128xi32> {
+    %zero = arith.constant 0 : i8
+    %ones = arith.constant dense<2> : tensor<500x128xi8>
+    %w = tensor.pad %ones low[0, 0] high[100, 0] {
+    ^bb0(%i: index, %j: index):
+      tensor.yield %zero : i8
+    } : tensor<500x128xi8> to tensor<600x128xi8>
+    // CHECK-NOT: fill_slots
+    // CHECK: tamis_kernel.contract {{.+}}why = "{{.+}}; no slot windows: too little to gain
+    %y = tamis.contract ins(%x, %w : tensor<1x600xi8>, tensor<600x128xi8>) outs(%e : tensor<1x128xi32>)
+           maps [#lhs, #rhs, #out] iterators ["parallel", "parallel", "reduction"] pad [0, 0] accumulator i32 -> tensor<1x128xi32>
+    return %y : tensor<1x128xi32>
+  }
+
+  // A window has 16 elements.
+  // CHECK-LABEL: func.func @short_runs_have_no_slots
+  func.func @short_runs_have_no_slots(%x: tensor<1x15xi8>, %e: tensor<1x128xi32>) -> tensor<1x128xi32> {
+    %zero = arith.constant 0 : i8
+    %ones = arith.constant dense<2> : tensor<2x128xi8>
+    %w = tensor.pad %ones low[0, 0] high[13, 0] {
+    ^bb0(%i: index, %j: index):
+      tensor.yield %zero : i8
+    } : tensor<2x128xi8> to tensor<15x128xi8>
+    // CHECK-NOT: fill_slots
+    // CHECK: tamis_kernel.contract {{.+}}why = "{{.+}}; no slot windows of this shape
+    %y = tamis.contract ins(%x, %w : tensor<1x15xi8>, tensor<15x128xi8>) outs(%e : tensor<1x128xi32>)
+           maps [#lhs, #rhs, #out] iterators ["parallel", "parallel", "reduction"] pad [0, 0] accumulator i32 -> tensor<1x128xi32>
+    return %y : tensor<1x128xi32>
+  }
+}
+
+// -----
+
+#lhs = affine_map<(m, n, k) -> (m, k)>
+#rhs = affine_map<(m, n, k) -> (k, n)>
+#out = affine_map<(m, n, k) -> (m, n)>
+module attributes {tamis.target = #tamis.target<"x86_64", ["avx2", "fma", "avxvnni"]>,
+                   tamis.profile = #tamis.profile<facts = {block_list.margin = 1.0e-06 : f64, n_of_m.margin = 1.0e-06 : f64, codebook.margin = 1.0e-06 : f64, bitmask.margin = 1.0e-06 : f64, row_stream.margin = 1.0e-06 : f64}>} {
+  // Exact products of any two weights.
+  // CHECK-LABEL: func.func @slots_without_a_bound
+  func.func @slots_without_a_bound(%x: tensor<1x600xi8>, %e: tensor<1x128xi32>) -> tensor<1x128xi32> {
+    %zero = arith.constant 0 : i8
+    %ones = arith.constant dense<127> : tensor<12x128xi8>
+    %w = tensor.pad %ones low[0, 0] high[588, 0] {
+    ^bb0(%i: index, %j: index):
+      tensor.yield %zero : i8
+    } : tensor<12x128xi8> to tensor<600x128xi8>
+    // CHECK: tamis_kernel.fill_slots {{.+}} <entries = 32, run = 600, lookup = #tamis.x86_lookup<bytes = 1, elements = 32>> :
+    // CHECK: tamis_kernel.contract {{.+}} by #tamis.x86_vnni<lanes = 8> {{.+}}storage = #tamis.slot_windows<entries = 32
+    %y = tamis.contract ins(%x, %w : tensor<1x600xi8>, tensor<600x128xi8>) outs(%e : tensor<1x128xi32>)
+           maps [#lhs, #rhs, #out] iterators ["parallel", "parallel", "reduction"] pad [0, 0] accumulator i32 -> tensor<1x128xi32>
+    return %y : tensor<1x128xi32>
+  }
+}
+
+// -----
+
+#lhs = affine_map<(m, n, k) -> (m, k)>
+#rhs = affine_map<(m, n, k) -> (k, n)>
+#out = affine_map<(m, n, k) -> (m, n)>
+module attributes {tamis.target = #tamis.target<"x86_64", ["sse2"]>,
+                   tamis.profile = #tamis.profile<facts = {block_list.margin = 1.0e-06 : f64, n_of_m.margin = 1.0e-06 : f64, codebook.margin = 1.0e-06 : f64, bitmask.margin = 1.0e-06 : f64, row_stream.margin = 1.0e-06 : f64}>} {
+  // Shuffles of bytes came later.
+  // CHECK-LABEL: func.func @nothing_looks_up
+  func.func @nothing_looks_up(%x: tensor<1x600xi8>, %e: tensor<1x128xi32>) -> tensor<1x128xi32> {
+    %zero = arith.constant 0 : i8
+    %ones = arith.constant dense<2> : tensor<12x128xi8>
+    %w = tensor.pad %ones low[0, 0] high[588, 0] {
+    ^bb0(%i: index, %j: index):
+      tensor.yield %zero : i8
+    } : tensor<12x128xi8> to tensor<600x128xi8>
+    // CHECK-NOT: fill_slots
+    // CHECK: tamis_kernel.contract {{.+}}why = "{{.+}}; no slot windows: no instruction has activations looked up
+    %y = tamis.contract ins(%x, %w : tensor<1x600xi8>, tensor<600x128xi8>) outs(%e : tensor<1x128xi32>)
+           maps [#lhs, #rhs, #out] iterators ["parallel", "parallel", "reduction"] pad [0, 0] accumulator i32 -> tensor<1x128xi32>
+    return %y : tensor<1x128xi32>
   }
 }

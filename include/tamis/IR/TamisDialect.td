@@ -5,6 +5,7 @@
 #ifndef TAMIS_IR_DIALECT_TD
 #define TAMIS_IR_DIALECT_TD
 
+include "mlir/IR/AttrTypeBase.td"
 include "mlir/IR/DialectBase.td"
 
 def Tamis_Dialect : Dialect {
@@ -32,6 +33,11 @@ def Tamis_Dialect : Dialect {
     /// Reading and writing of versions, in TamisBytecode.cpp.
     void addBytecodeInterface();
   }];
+}
+
+class Tamis_Attr<string name, string mnemonic_, list<Trait> traits = []>
+    : AttrDef<Tamis_Dialect, name, traits> {
+  let mnemonic = mnemonic_;
 }
 
 #endif // TAMIS_IR_DIALECT_TD

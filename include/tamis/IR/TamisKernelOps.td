@@ -240,6 +240,35 @@ def TamisKernel_EncodeOp : TamisKernel_Op<"encode", [Pure]> {
   let hasVerifier = 1;
 }
 
+def TamisKernel_FillSlotsOp : TamisKernel_Op<"fill_slots", [Pure]> {
+  let summary = "brings packed constant weights into slots of windows";
+  let description = [{
+    The arrays of `#tamis.slot_windows`: `values` are the entries, `places` the
+    elements of the reduction where the windows of each begin, and `starts` the
+    first entry of each panel and, last, the number of all. Where `bound` is not
+    zero, two weights of a channel and one sign in a window have at most that
+    magnitude together.
+
+    Example:
+    ```mlir
+    %v, %p, %s = tamis_kernel.fill_slots %w <entries = 9, run = 768, lookup = #tamis.x86_lookup<bytes = 1, elements = 32>>
+        : tensor<1x4x192x32xi8> -> tensor<9x96xi8>, tensor<9x4xi16>, tensor<5xi32>
+    ```
+  }];
+  let arguments = (ins AnyRankedTensor:$packed, Tamis_SlotWindowsAttr:$storage,
+    DefaultValuedAttr<I64Attr, "0">:$bound);
+  let results = (outs AnyRankedTensor:$values, AnyRankedTensor:$places,
+                      AnyRankedTensor:$starts);
+  let assemblyFormat = [{
+    $packed $storage attr-dict `:` type($packed) `->` type($values) `,`
+    type($places) `,` type($starts)
+  }];
+  let builders = [OpBuilder<(ins "::mlir::Value":$packed,
+                                 "::mlir::tamis::SlotWindowsAttr":$storage,
+                                 "int64_t":$bound)>];
+  let hasVerifier = 1;
+}
+
 def TamisKernel_WinogradWeightsOp : TamisKernel_Op<"winograd_weights", [Pure]> {
   let summary = "transforms constant weights of 3x3 windows";
   let description = [{
@@ -343,7 +372,8 @@ def TamisKernel_ContractOp : TamisKernel_Op<"contract", [
     speaks of the unpacked operand), else it is read with its strides. `bounds`
     are the iteration bounds, dynamic ones follow from `init` and `lhs`. With a
     `storage`, `rhs` and `stream` are what `tamis_kernel.pack_stream` or, where
-    `packed` is set too, `tamis_kernel.compress`, `list_blocks` or `encode` made,
+    `packed` is set too, `tamis_kernel.compress`, `list_blocks`, `bound`, `encode`
+    or `fill_slots` made,
     with `nibbles` a packed `rhs` has two elements in a byte.
 
     With a `block` dimension, the outermost reduction, each of its steps has a sum

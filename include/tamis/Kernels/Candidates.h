@@ -50,6 +50,10 @@ std::string getCodebookName(int64_t values);
 std::string getBoundedName(ArrayRef<int64_t> tile, int64_t steps,
                            double entries);
 
+/// The name of slot windows that have a slot for a share `slots` of all
+/// weights.
+std::string getSlotsName(double slots);
+
 /// The name of products of transformed tiles of so many results squared, so
 /// many lines of tiles at a time.
 std::string getWinogradName(ArrayRef<int64_t> tile, int64_t output,

@@ -33,8 +33,8 @@ def SelectStorage : Pass<"tamis-select-storage", "::mlir::ModuleOp"> {
   let summary = "decides which weights are stored without their zeros";
   let description = [{
     Weights of a selected contraction that are known now stay dense panels or
-    become `#tamis.row_stream`, `#tamis.bitmask` or `#tamis.block_list`,
-    whichever the cost model expects to be faster by a margin, so that zeros
+    become `#tamis.row_stream`, `#tamis.bitmask`, `#tamis.block_list` or
+    `#tamis.slot_windows`, whichever the cost model expects to be faster by a margin, so that zeros
     never make a layer slower; or, with or without zeros, those of 3x3 windows
     `#tamis.winograd`. The model counts cycles of the products, of
     staging activations, of expanding weights, of walking lists and of bytes

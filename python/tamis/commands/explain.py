@@ -14,9 +14,9 @@ def command(output, path, cache, tune_path, **arguments):
     """Show per layer of MODEL (.so, .onnx, .mlir) how it could be computed, in microseconds, and why it is as marked (*).
 
     A candidate is a storage of the weights and a tile: dense panels, a row stream of the words, a bitmask of the units or a
-    list of the blocks (so many percent) that are not zero, N of every M weights, codes of a table, or panels bounded for so
-    many steps in a sum of 16 bits and so many percent more beside them. Predicted times are the cost model's, measured ones
-    the profile's, which decide where there are all of them.
+    list of the blocks (so many percent) that are not zero, windows that have slots for so many percent of all weights, N of
+    every M weights, codes of a table, or panels bounded for so many steps in a sum of 16 bits and so many percent more beside
+    them. Predicted times are the cost model's, measured ones the profile's, which decide where there are all of them.
 
     For a device (--target vulkan, nvptx:sm_80): how many kernels run there, and which stay on the host, with the reason.
     Neither it nor the processor of the target has to be here.
