@@ -269,7 +269,7 @@ findStreams(const StorageProblem &problem, InstructionAttrInterface instruction,
   for (const StreamPlan &plan : planStreams(c->problem, kMostPlans))
     options.push_back(
         {c->getName(plan), "a row stream", std::max(plan.cycles, read), bytes,
-         getStreamMargin(c->problem),
+         getStreamMargin(c->problem, problem.dense),
          [c = *c, plan](IRRewriter &rewriter) { apply(rewriter, c, plan); }});
   return options;
 }

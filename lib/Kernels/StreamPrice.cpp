@@ -57,7 +57,8 @@ struct Walk {
     double entry = double(vectors * p.channels) * p.cycles;
     // Other taps read between the lines of L1.
     if (p.taps > 1)
-      entry *= fact("row_stream.unaligned");
+      entry *= fact(p.isInteger ? "row_stream.unaligned_bytes"
+                                : "row_stream.unaligned");
     entry += fact("row_stream.entry");
     // The generator lets entries take turns where there are few sums, and the
     // processor goes ahead to the next list where it foresees the end of one.
@@ -161,12 +162,18 @@ SmallVector<StreamPlan> mlir::tamis::planStreams(const StreamProblem &problem,
   return plans;
 }
 
-double mlir::tamis::getStreamMargin(const StreamProblem &problem) {
+double mlir::tamis::getStreamMargin(const StreamProblem &problem,
+                                    double dense) {
   // An entry is its words and where the activations of it lie.
-  bool isLarger = (problem.channels + 1) * problem.entries >
-                  problem.words * problem.columns;
-  return getFact(problem.profile,
-                 isLarger ? "row_stream.larger_margin" : "row_stream.margin");
+  int64_t more = (problem.channels + 1) * problem.entries -
+                 problem.words * problem.columns;
+  auto fact = [&](StringRef name) { return getFact(problem.profile, name); };
+  if (more <= 0)
+    return fact("row_stream.margin");
+  if (!problem.isInteger)
+    return fact("row_stream.larger_margin");
+  double reading = double(more * kWordBytes) / fact("dram.bytes_per_cycle");
+  return fact("row_stream.margin") - reading / dense;
 }
 
 InstructionAttrInterface mlir::tamis::getStreamInstruction(TargetAttr target,

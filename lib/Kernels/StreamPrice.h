@@ -50,8 +50,9 @@ struct StreamPlan {
 SmallVector<StreamPlan> planStreams(const StreamProblem &problem,
                                     unsigned count);
 
-/// What a stream has to promise of the time of dense panels.
-double getStreamMargin(const StreamProblem &problem);
+/// What a stream has to promise of `dense`, the cycles of dense panels: less
+/// where it has more bytes than these.
+double getStreamMargin(const StreamProblem &problem, double dense);
 
 /// The instruction that multiplies words, 32 bits of the reduction a lane; null
 /// where the target has none for these types.

@@ -197,7 +197,7 @@ int64_t X86MaddubsAttr::getLhsOffset(bool lhsUnsigned) const {
 
 bool X86MaddubsAttr::isTile() const { return false; }
 
-double X86MaddubsAttr::getCycles() const { return 1.25; }
+double X86MaddubsAttr::getCycles() const { return getSwapped() ? 1.25 : 1.1; }
 
 int64_t X86MaddubsAttr::getPairBound() const {
   // 255 * 128 is less than 2^15, and so is 2 * 15 * 128.
