@@ -35,15 +35,14 @@ public:
   int64_t getWords() const { return offsets.size() / order.step; }
   int64_t getColumns() const { return columns; }
 
-  /// visit(word, column, pieces) for all that are not zero.
+  /// visit(column, pieces) for all of a word that are not zero.
   template <typename Visit>
-  void forEach(Visit visit) const {
-    for (int64_t word = 0, words = getWords(); word < words; ++word)
-      for (int64_t column = 0; column < columns; ++column) {
-        Pieces pieces = read(word, column);
-        if (pieces.count > 0)
-          visit(word, column, pieces);
-      }
+  void forEach(int64_t word, Visit visit) const {
+    for (int64_t column = 0; column < columns; ++column) {
+      Pieces pieces = read(word, column);
+      if (pieces.count > 0)
+        visit(column, pieces);
+    }
   }
 
   /// The floats of a word side by side; null where there are none or they lie
@@ -71,8 +70,7 @@ public:
 
 private:
   Pieces read(int64_t word, int64_t column) const {
-    return order.step == 1 ? readFloat(word, column)
-                           : readIntegers(word, column);
+    return order.step == 1 ? readFloat(word, column) : readBytes(word, column);
   }
 
   Pieces readFloat(int64_t word, int64_t column) const {
@@ -84,15 +82,15 @@ private:
     return pieces;
   }
 
-  Pieces readIntegers(int64_t word, int64_t column) const {
+  Pieces readBytes(int64_t word, int64_t column) const {
     std::array<int, kWordBytes> weights;
     bool any = false;
     for (int64_t s = 0; s < order.step; ++s) {
-      weights[s] =
-          static_cast<int>(view.getInteger(offsets[word * order.step + s] +
-                                               column * columnStride,
-                                           order.isUnsigned) -
-                           order.offset);
+      char byte =
+          view.bytes[offsets[word * order.step + s] + column * columnStride];
+      int weight = order.isUnsigned ? static_cast<uint8_t>(byte)
+                                    : static_cast<int8_t>(byte);
+      weights[s] = weight - static_cast<int>(order.offset);
       any |= weights[s] != 0;
     }
     Pieces pieces;
@@ -244,16 +242,19 @@ RowStream mlir::tamis::makeRowStream(const SourceView &view,
   std::vector<Group> groups(lists.places.size());
   for (auto [group, place] : llvm::zip(groups, lists.places))
     group.next = lists.starts[place];
-  reader.forEach([&](int64_t word, int64_t column, const Pieces &pieces) {
+  for (int64_t word = 0, count = reader.getWords(); word < count; ++word) {
     auto offset = static_cast<int32_t>(offsetOf(word));
-    int32_t first = groups[lists.find(word, column)].take(word, pieces.count);
-    for (int i = 0; i < pieces.count; ++i) {
-      write(first + i, column % channels, pieces.bytes[i].data());
-      write(first + i, channels, &offset);
-      if (order.step > 1)
-        for (char weight : pieces.bytes[i])
-          stream.sums[column] += static_cast<int8_t>(weight);
-    }
-  });
+    Group *ofWord = &groups[lists.find(word, 0)];
+    reader.forEach(word, [&](int64_t column, const Pieces &pieces) {
+      int32_t first = ofWord[column / channels].take(word, pieces.count);
+      for (int i = 0; i < pieces.count; ++i) {
+        write(first + i, column % channels, pieces.bytes[i].data());
+        write(first + i, channels, &offset);
+        if (order.step > 1)
+          for (char weight : pieces.bytes[i])
+            stream.sums[column] += static_cast<int8_t>(weight);
+      }
+    });
+  }
   return stream;
 }
