@@ -289,9 +289,6 @@ LogicalResult SlotWindowsAttr::verify(EmitError emitError, int64_t entries,
   if (run < kWindow || run > longest)
     return emitError() << "slot_windows expected a run of " << kWindow << " to "
                        << longest << " elements, got " << run;
-  if (lookup.getElementBytes() != 1)
-    return emitError() << "slot_windows expected a lookup of bytes, got "
-                       << lookup;
   return success();
 }
 

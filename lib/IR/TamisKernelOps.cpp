@@ -229,25 +229,31 @@ void FillSlotsOp::build(OpBuilder &b, OperationState &state, Value packed,
                         SlotWindowsAttr storage, int64_t bound) {
   auto type = cast<RankedTensorType>(packed.getType());
   int64_t entries = storage.getEntries();
-  build(b, state, type.clone({entries, storage.getEntryBytes()}),
-        RankedTensorType::get({entries, SlotWindowsAttr::kEntryWindows},
-                              b.getI16Type()),
-        RankedTensorType::get({type.getDimSize(0) * type.getDimSize(1) + 1},
-                              b.getI32Type()),
-        packed, storage, b.getI64IntegerAttr(bound));
+  build(
+      b, state,
+      RankedTensorType::get({entries, storage.getEntryBytes()}, b.getI8Type()),
+      RankedTensorType::get({entries, storage.getEntryWindows()},
+                            b.getI16Type()),
+      RankedTensorType::get({type.getDimSize(0) * type.getDimSize(1) + 1},
+                            b.getI32Type()),
+      packed, storage, b.getI64IntegerAttr(bound));
 }
 
 LogicalResult FillSlotsOp::verify() {
   auto packed = cast<RankedTensorType>(getPacked().getType());
   SlotWindowsAttr storage = getStorage();
-  if (packed.getRank() != 4 || !packed.hasStaticShape() ||
-      !packed.getElementType().isInteger(8))
-    return emitOpError("expected packed panels of bytes of a static shape");
+  Type element = packed.getElementType();
+  LookupAttrInterface lookup = storage.getLookup();
+  if (packed.getRank() != 4 || !packed.hasStaticShape())
+    return emitOpError("expected packed panels of a static shape");
+  if (!(lookup.getElementBytes() == 1 ? element.isInteger(8) : element.isF32()))
+    return emitOpError("expected panels of elements of ")
+           << lookup.getElementBytes() << " bytes, got " << element;
   ArrayRef<int64_t> panels = packed.getShape();
-  if (panels[3] != storage.getVectorBytes())
+  if (panels[3] != lookup.getElements())
     return emitOpError("expected panels of one vector of ")
-           << storage.getVectorBytes() << " bytes, got " << panels[3];
-  int64_t steps = llvm::divideCeil(storage.getRun(), SlotWindowsAttr::kStep);
+           << lookup.getElements() << " elements, got " << panels[3];
+  int64_t steps = llvm::divideCeil(storage.getRun(), storage.getStep());
   if (panels[2] != steps)
     return emitOpError("expected panels of ")
            << steps << " steps, got " << panels[2];
@@ -259,12 +265,14 @@ LogicalResult FillSlotsOp::verify() {
     return emitOpError() << name << " expected " << type << ", got "
                          << value.getType();
   };
-  Type i16 = IntegerType::get(getContext(), 16);
-  if (failed(expect("values", getValues(),
-                    packed.clone({entries, storage.getEntryBytes()}))) ||
+  auto tableOf = [&](int64_t columns, unsigned bits) {
+    return RankedTensorType::get({entries, columns},
+                                 IntegerType::get(getContext(), bits));
+  };
+  if (failed(
+          expect("values", getValues(), tableOf(storage.getEntryBytes(), 8))) ||
       failed(expect("places", getPlaces(),
-                    RankedTensorType::get(
-                        {entries, SlotWindowsAttr::kEntryWindows}, i16))) ||
+                    tableOf(storage.getEntryWindows(), 16))) ||
       failed(verifyArray(*this, "starts", getStarts(),
                          panels[0] * panels[1] + 1,
                          IntegerType::get(getContext(), 32))))
@@ -369,11 +377,12 @@ LogicalResult kernel::ContractOp::verify() {
   if (auto slots = getStorage() ? dyn_cast<SlotWindowsAttr>(*getStorage())
                                 : SlotWindowsAttr()) {
     InstructionAttrInterface instruction = getInstruction();
-    if (instruction.getReductionStep() != SlotWindowsAttr::kStep ||
-        instruction.getLanes() * SlotWindowsAttr::kStep !=
-            slots.getVectorBytes())
+    int64_t step = instruction.getReductionStep();
+    if (step != slots.getStep() ||
+        instruction.getLanes() * step != slots.getLookup().getElements())
       return emitOpError("expected an instruction of ")
-             << slots.getVectorBytes() << " bytes with slot windows, got "
+             << slots.getLookup().getElements() << " products, "
+             << slots.getStep() << " in a lane, with slot windows, got "
              << instruction;
     if (getTile().size() > 1 && getTile()[1] != 1)
       return emitOpError("expected one vector in tile with slot windows");

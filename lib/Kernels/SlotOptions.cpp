@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
 // Slot windows in the place of dense panels, for contractions of few rows by
-// bytes of which many are zero.
+// weights of which many are zero.
 #include "DensePrice.h"
 #include "SlotWindows.h"
 #include "StorageOptions.h"
@@ -15,30 +15,31 @@ using namespace mlir::tamis;
 static constexpr int64_t kMostRows = 6;
 
 namespace {
-/// What multiplies, and what picks activations for it.
-struct SlotInstruction {
-  InstructionAttrInterface instruction;
-  LookupAttrInterface lookup;
-};
-
-/// What the price depends on.
 struct SlotProblem {
-  SlotInstruction by;
+  InstructionAttrInterface instruction;
+  /// Without entries yet.
+  SlotWindowsAttr storage;
   /// Rows, and rows of one register block.
   int64_t rows = 1, blockRows = 1;
+
+  /// Slots that one entry has for a channel, and for all of a vector.
+  int64_t countSlots() const {
+    return instruction.getLanes() * storage.getStep() *
+           SlotWindowsAttr::kVectors;
+  }
 };
 } // namespace
 
-/// The cheapest for the types of `problem`; null where there is none.
-static SlotInstruction findInstruction(const StorageProblem &problem) {
+/// The storage by the cheapest instruction for the types of `problem`, whose
+/// reduction has `run` elements; null where no activations are looked up.
+static SlotProblem findInstruction(const StorageProblem &problem, int64_t run) {
   kernel::ContractOp op = problem.op;
   kernel::PackOp pack = problem.pack;
   Type packed = getElementTypeOrSelf(pack.getPacked().getType());
-  SlotInstruction best;
+  SlotProblem best;
   for (InstructionAttrInterface instruction :
        getInstructions(problem.target, /*allowBf16=*/false)) {
     if (instruction.isTile() ||
-        instruction.getReductionStep() != SlotWindowsAttr::kStep ||
         instruction.getPackedType(problem.view.element) != packed ||
         !instruction.accepts(getElementTypeOrSelf(op.getLhs().getType()),
                              problem.view.element, op.getAccumulator(),
@@ -46,10 +47,14 @@ static SlotInstruction findInstruction(const StorageProblem &problem) {
         (best.instruction && getCycles(problem.profile, best.instruction) <=
                                  getCycles(problem.profile, instruction)))
       continue;
-    int64_t bytes = instruction.getLanes() * SlotWindowsAttr::kStep;
-    for (LookupAttrInterface lookup : getLookups(problem.target))
-      if (lookup.getElementBytes() == 1 && lookup.getElements() == bytes)
-        best = {instruction, lookup};
+    for (LookupAttrInterface lookup : getLookups(problem.target)) {
+      auto storage =
+          SlotWindowsAttr::get(op.getContext(), /*entries=*/0, run, lookup);
+      if (lookup.getElementBytes() * 8 == packed.getIntOrFloatBitWidth() &&
+          instruction.getReductionStep() == storage.getStep() &&
+          instruction.getLanes() * storage.getStep() == lookup.getElements())
+        best = {instruction, storage};
+    }
   }
   return best;
 }
@@ -61,34 +66,36 @@ static StringRef findObstacle(const StorageProblem &problem) {
   kernel::PackOp pack = problem.pack;
   if (StringRef obstacle = findPanelObstacle(problem); !obstacle.empty())
     return obstacle;
-  if (!problem.view.element.isInteger(8) ||
-      !getElementTypeOrSelf(op.getLhs().getType()).isInteger(8))
+  if (getElementTypeOrSelf(op.getLhs().getType()) != problem.view.element)
     return " of these types";
+  if (pack.getReductions().size() != 1)
+    return " of this shape";
   constexpr int64_t longest = 1 << 16;
-  int64_t run = problem.view.shape[pack.getReductions().back()];
-  if (pack.getReductions().size() != 1 || run < SlotWindowsAttr::kWindow ||
-      run > longest)
+  int64_t run = problem.view.shape[pack.getReductions().front()];
+  if (run < SlotWindowsAttr::kWindow || run > longest)
     return " of this shape";
   return "";
 }
 
 static double countBytes(const SlotProblem &p, double entries) {
-  int64_t bytes = 3 * p.by.lookup.getElements() +
-                  SlotWindowsAttr::kEntryWindows * sizeof(uint16_t);
+  int64_t bytes =
+      p.storage.getEntryBytes() +
+      p.storage.getEntryWindows() * static_cast<int64_t>(sizeof(uint16_t));
   return entries * double(bytes);
 }
 
-/// Cycles: two vectors of products for each entry, with two lookups each, or
-/// bytes from L2 for each block of rows, or from behind it once.
+/// Cycles: the vectors of products of each entry, with a lookup for each
+/// window, or bytes from L2 for each block of rows, or from behind it once.
 static double price(const StorageProblem &problem, const SlotProblem &p,
                     double entries) {
   auto fact = [&](StringRef name) { return getFact(problem.profile, name); };
   auto blocks = double(llvm::divideCeil(p.rows, p.blockRows));
-  double vector = getCycles(problem.profile, p.by.instruction) +
-                  SlotWindowsAttr::kVectorWindows * p.by.lookup.getCycles();
+  double vectors =
+      SlotWindowsAttr::kVectors * getCycles(problem.profile, p.instruction) +
+      double(p.storage.getEntryWindows()) * p.storage.getLookup().getCycles();
   double bytes = countBytes(p, entries);
   double cycles = entries * (blocks * fact("slot_windows.entry") +
-                             double(2 * p.rows) * vector);
+                             double(p.rows) * vectors);
   if (bytes > double(problem.target.getL1()))
     cycles = std::max(cycles, blocks * bytes / fact("l2.bytes_per_cycle"));
   return std::max(cycles,
@@ -99,9 +106,13 @@ static double price(const StorageProblem &problem, const SlotProblem &p,
 /// Weights that are not zero.
 static int64_t countWeights(const StorageProblem &problem) {
   kernel::PackOp pack = problem.pack;
-  return llvm::count_if(problem.view.bytes,
-                        [zero = static_cast<char>(pack.getOffset())](
-                            char weight) { return weight != zero; });
+  ArrayRef<char> bytes = problem.view.bytes;
+  if (problem.view.element.isInteger(8))
+    return llvm::count_if(bytes, [zero = static_cast<char>(pack.getOffset())](
+                                     char weight) { return weight != zero; });
+  auto *floats = reinterpret_cast<const float *>(bytes.data());
+  return llvm::count_if(ArrayRef(floats, bytes.size() / sizeof(float)),
+                        [](float weight) { return weight != 0; });
 }
 
 static void apply(IRRewriter &rewriter, const StorageProblem &problem,
@@ -121,51 +132,49 @@ static void apply(IRRewriter &rewriter, const StorageProblem &problem,
 SmallVector<StorageOption>
 mlir::tamis::findSlotWindows(const StorageProblem &problem,
                              std::string &reason) {
+  kernel::PackOp pack = problem.pack;
   StringRef obstacle = findObstacle(problem);
   SlotProblem p;
   if (obstacle.empty())
-    p.by = findInstruction(problem);
-  if (obstacle.empty() && !p.by.instruction)
+    p = findInstruction(problem,
+                        problem.view.shape[pack.getReductions().front()]);
+  if (obstacle.empty() && !p.instruction)
     obstacle = ": no instruction has activations looked up";
   reason = ("no slot windows" + obstacle).str();
   if (!obstacle.empty())
     return {};
-  InstructionAttrInterface instruction = p.by.instruction;
   Tiling tile =
-      choosePanelTile(problem, instruction, /*mostVectors=*/1, kMostRows);
+      choosePanelTile(problem, p.instruction, /*mostVectors=*/1, kMostRows);
   p.rows = countRows(problem.op);
   p.blockRows = tile.rows;
   double margin = getFact(problem.profile, "slot_windows.margin");
   auto isTooMany = [&](double entries) {
-    return problem.size ? false
-                        : price(problem, p, entries) > margin * problem.dense;
+    return !problem.size && price(problem, p, entries) > margin * problem.dense;
   };
   int64_t weights = countWeights(problem);
   reason = "no slot windows: all weights are zero";
   if (weights == 0)
     return {};
   // Full slots are the best that may be.
-  int64_t lanes = instruction.getLanes();
-  int64_t slots =
-      lanes * SlotWindowsAttr::kSlots * SlotWindowsAttr::kEntryWindows;
+  auto slots = double(p.countSlots());
   reason = "no slot windows: too little to gain";
-  if (isTooMany(double(weights) / double(slots)))
+  if (isTooMany(double(weights) / slots))
     return {};
-  kernel::PackOp pack = problem.pack;
-  double perEntry = price(problem, p, /*entries=*/1);
-  std::optional<int64_t> entries =
-      countSlotEntries(problem.view, pack, lanes, instruction.getPairBound(),
-                       problem.size ? std::numeric_limits<double>::infinity()
-                                    : margin * problem.dense / perEntry);
-  if (!entries || isTooMany(double(*entries)))
+  double most = problem.size ? std::numeric_limits<double>::infinity()
+                             : margin * problem.dense / price(problem, p, 1);
+  int64_t bound = p.instruction.getPairBound();
+  std::optional<int64_t> found =
+      countSlotEntries(problem.view, pack, p.storage, bound, most);
+  if (!found || isTooMany(double(*found)))
     return {};
+  auto entries = double(*found);
   auto storage = SlotWindowsAttr::get(
-      pack->getContext(), *entries,
-      problem.view.shape[pack.getReductions().back()], p.by.lookup);
-  auto all = double(problem.view.bytes.size());
-  return {{getSlotsName(double(*entries * slots) / all), "a list of slots",
-           price(problem, p, double(*entries)), countBytes(p, double(*entries)),
-           margin, [=](IRRewriter &rewriter) {
-             apply(rewriter, problem, instruction, tile, storage);
+      pack->getContext(), *found, p.storage.getRun(), p.storage.getLookup());
+  double all = double(problem.view.bytes.size()) /
+               double(p.storage.getLookup().getElementBytes());
+  return {{getSlotsName(entries * slots / all), "a list of slots",
+           price(problem, p, entries), countBytes(p, entries), margin,
+           [=](IRRewriter &rewriter) {
+             apply(rewriter, problem, p.instruction, tile, storage);
            }}};
 }

@@ -23,8 +23,8 @@ void Reduction::multiplyEntry(Offset lhs, Value entry, int64_t j,
   Location loc = b.getLoc();
   SlotWindowsAttr storage = e.slotWindows;
   LookupAttrInterface lookup = storage.getLookup();
-  int64_t bytes = storage.getVectorBytes(), all = storage.getEntryBytes();
-  auto vectorType = VectorType::get(bytes, b.getI8Type());
+  int64_t elements = lookup.getElements(), all = storage.getEntryBytes();
+  int64_t bytes = storage.getVectorBytes(), step = storage.getStep();
   OpFoldResult first = b.multiply(entry, b.constant(all));
   auto at = [&](int64_t byte) {
     return b.value(b.add(first, b.constant(byte)));
@@ -34,30 +34,36 @@ void Reduction::multiplyEntry(Offset lhs, Value entry, int64_t j,
     memref::PrefetchOp::create(b, e.rhs.flat, at(kAhead + byte),
                                /*isWrite=*/false, /*localityHint=*/3,
                                /*isDataCache=*/true);
-  auto load = [&](int64_t byte) -> Value {
-    return vector::LoadOp::create(b, vectorType, e.rhs.flat, at(byte));
+  auto load = [&](int64_t byte, int64_t count) -> Value {
+    return vector::LoadOp::create(b, VectorType::get(count, b.getI8Type()),
+                                  e.rhs.flat, at(byte));
   };
-  Value codes = load(2 * bytes);
+  Value codes = load(SlotWindowsAttr::kVectors * bytes, elements);
   Type element = cast<MemRefType>(e.lhs.flat.getType()).getElementType();
   auto tableType = VectorType::get(SlotWindowsAttr::kWindow, element);
+  auto vectorType = VectorType::get(elements, element);
+  int64_t windows = storage.getVectorWindows();
   // Slots of the first window of each lane, then of the second.
   SmallVector<int64_t> ofBoth;
-  for (int64_t i = 0; i < bytes; ++i)
-    ofBoth.push_back(
-        i % SlotWindowsAttr::kStep < SlotWindowsAttr::kSlots ? i : bytes + i);
+  for (int64_t i = 0; i < elements; ++i)
+    ofBoth.push_back(i % step < storage.getSlots() ? i : elements + i);
   OpFoldResult places =
-      b.multiply(entry, b.constant(SlotWindowsAttr::kEntryWindows));
-  for (int64_t half : {0, 1}) {
-    Value weights = e.instruction.buildRhs(b, loc, load(half * bytes));
+      b.multiply(entry, b.constant(storage.getEntryWindows()));
+  for (int64_t half = 0; half < SlotWindowsAttr::kVectors; ++half) {
+    Value loaded =
+        vector::BitCastOp::create(b, vectorType, load(half * bytes, bytes));
+    Value weights = e.instruction.buildRhs(b, loc, loaded);
     SmallVector<Value> begins;
-    for (int64_t w = 0; w < SlotWindowsAttr::kVectorWindows; ++w) {
+    for (int64_t w = 0; w < windows; ++w) {
       Value place = memref::LoadOp::create(
           b, e.offsets.flat,
-          b.value(b.add(
-              places, b.constant(half * SlotWindowsAttr::kVectorWindows + w))));
+          b.value(b.add(places, b.constant(half * windows + w))));
       begins.push_back(
           arith::IndexCastUIOp::create(b, b.getIndexType(), place));
     }
+    // Floats take turns: a sum waits for the one before.
+    MutableArrayRef<Value> sums =
+        acc.slice(half % ways * rows * columns.vectors, rows * columns.vectors);
     for (int64_t r = 0; r < rows; ++r) {
       SmallVector<Value> picked;
       for (Value begin : begins) {
@@ -66,11 +72,11 @@ void Reduction::multiplyEntry(Offset lhs, Value entry, int64_t j,
         picked.push_back(lookup.buildLookup(b, loc, table, codes,
                                             /*upper=*/half == 1));
       }
-      Value elements =
-          vector::ShuffleOp::create(b, picked[0], picked[1], ofBoth);
-      Value row =
-          e.instruction.buildLhs(b, loc, elements, e.op.getLhsUnsigned());
-      Value &sum = acc[r * columns.vectors + j];
+      Value row = picked.front();
+      if (windows == 2)
+        row = vector::ShuffleOp::create(b, picked[0], picked[1], ofBoth);
+      row = e.instruction.buildLhs(b, loc, row, e.op.getLhsUnsigned());
+      Value &sum = sums[r * columns.vectors + j];
       sum = e.instruction.buildMultiplyAccumulate(b, loc, row, weights, sum);
     }
   }

@@ -10,18 +10,18 @@
 using namespace mlir;
 using namespace mlir::tamis;
 
-static constexpr int64_t kWindow = SlotWindowsAttr::kWindow;
-static constexpr int64_t kSlots = SlotWindowsAttr::kSlots;
-static constexpr int64_t kVectorWindows = SlotWindowsAttr::kVectorWindows;
-static constexpr int64_t kEntryWindows = SlotWindowsAttr::kEntryWindows;
-static constexpr int64_t kStep = SlotWindowsAttr::kStep;
+static int64_t countLanes(SlotWindowsAttr storage) {
+  return storage.getLookup().getElements() / storage.getStep();
+}
 
 namespace {
 /// The weights of one panel that are not zero.
 class Panel {
 public:
-  Panel(int64_t lanes, int64_t run, int64_t bound)
-      : run(run), bound(bound), channels(lanes) {}
+  Panel(SlotWindowsAttr storage, int64_t bound)
+      : isFloat(storage.getLookup().getElementBytes() != 1),
+        slots(storage.getSlots()), run(storage.getRun()), bound(bound),
+        channels(countLanes(storage)) {}
 
   void clear() {
     for (Channel &channel : channels) {
@@ -30,19 +30,32 @@ public:
     }
   }
 
-  /// The next weight of a channel: elements ascend.
-  void add(int64_t channel, int64_t element, char weight) {
-    if (weight != 0)
-      channels[channel].weights.push_back({element, weight});
+  /// The next weight of a channel: elements ascend. Bytes have `offset` taken
+  /// away, also unsigned ones: what is packed wraps around.
+  void add(int64_t channel, int64_t element, const char *bytes,
+           int64_t offset) {
+    uint32_t bits = 0;
+    bool isZero = false;
+    if (isFloat) {
+      float value;
+      std::memcpy(&value, bytes, sizeof value);
+      std::memcpy(&bits, bytes, sizeof bits);
+      isZero = value == 0;
+    } else {
+      bits = static_cast<uint8_t>(*bytes - offset);
+      isZero = bits == 0;
+    }
+    if (!isZero)
+      channels[channel].weights.push_back({element, bits});
   }
 
   /// Visits the windows in turn: begin(first element), then for each filled
-  /// slot fill(channel, slot, place in the window, weight). Returns how many
+  /// slot fill(channel, slot, place in the window, bits). Returns how many
   /// there are.
   template <typename Begin, typename Fill>
   int64_t walk(Begin begin, Fill fill) {
-    int64_t windows = 0;
-    for (;; ++windows) {
+    constexpr int64_t length = SlotWindowsAttr::kWindow;
+    for (int64_t windows = 0;; ++windows) {
       int64_t first = run;
       for (const Channel &channel : channels)
         if (const Weight *weight = channel.peek())
@@ -50,17 +63,17 @@ public:
       if (first == run)
         return windows;
       // A whole window of activations is read.
-      first = std::min(first, run - kWindow);
+      first = std::min(first, run - length);
       begin(first);
       for (size_t c = 0; c < channels.size(); ++c) {
-        char before = 0;
-        for (int64_t slot = 0; slot < kSlots; ++slot) {
+        uint32_t before = 0;
+        for (int64_t slot = 0; slot < slots; ++slot) {
           const Weight *weight = channels[c].peek();
-          if (!weight || weight->element >= first + kWindow ||
-              getExcess(before, weight->value, bound) != std::pair(0, 0))
+          if (!weight || weight->element >= first + length ||
+              (slot > 0 && exceeds(before, weight->bits)))
             break;
-          fill(c, slot, weight->element - first, weight->value);
-          before = weight->value;
+          fill(c, slot, weight->element - first, weight->bits);
+          before = weight->bits;
           ++channels[c].next;
         }
       }
@@ -70,7 +83,7 @@ public:
 private:
   struct Weight {
     int64_t element;
-    char value;
+    uint32_t bits;
   };
   struct Channel {
     std::vector<Weight> weights;
@@ -79,20 +92,29 @@ private:
       return next < weights.size() ? &weights[next] : nullptr;
     }
   };
-  int64_t run, bound;
+
+  bool exceeds(uint32_t x, uint32_t y) const {
+    return getExcess(static_cast<int8_t>(x), static_cast<int8_t>(y), bound) !=
+           std::pair(0, 0);
+  }
+
+  bool isFloat;
+  int64_t slots, run, bound;
   std::vector<Channel> channels;
 };
 } // namespace
 
-std::optional<int64_t>
-mlir::tamis::countSlotEntries(const SourceView &view, kernel::PackOp pack,
-                              int64_t lanes, int64_t bound, double most) {
+std::optional<int64_t> mlir::tamis::countSlotEntries(const SourceView &view,
+                                                     kernel::PackOp pack,
+                                                     SlotWindowsAttr storage,
+                                                     int64_t bound,
+                                                     double most) {
   SmallVector<int64_t> run = view.getOffsets(pack.getReductions());
   auto column = static_cast<int64_t>(pack.getColumn());
   int64_t columns = view.shape[column], stride = view.strides[column];
-  // Also of unsigned bytes: what is packed wraps around.
-  auto offset = static_cast<char>(pack.getOffset());
-  Panel panel(lanes, static_cast<int64_t>(run.size()), bound);
+  int64_t bytes = storage.getLookup().getElementBytes();
+  int64_t lanes = countLanes(storage);
+  Panel panel(storage, bound);
   int64_t entries = 0;
   for (int64_t first = 0; first < columns; first += lanes) {
     panel.clear();
@@ -100,10 +122,10 @@ mlir::tamis::countSlotEntries(const SourceView &view, kernel::PackOp pack,
     for (auto [k, element] : llvm::enumerate(run))
       for (int64_t c = 0; c < width; ++c)
         panel.add(c, static_cast<int64_t>(k),
-                  static_cast<char>(view.bytes[element + (first + c) * stride] -
-                                    offset));
+                  &view.bytes[(element + (first + c) * stride) * bytes],
+                  static_cast<int64_t>(pack.getOffset()));
     int64_t windows = panel.walk([](int64_t) {}, [](auto...) {});
-    entries += llvm::divideCeil(windows, kEntryWindows);
+    entries += llvm::divideCeil(windows, storage.getEntryWindows());
     if (double(entries) > most)
       return std::nullopt;
   }
@@ -114,39 +136,49 @@ SlotWindows mlir::tamis::makeSlotWindows(ArrayRef<char> packed, int64_t panels,
                                          SlotWindowsAttr storage,
                                          int64_t bound) {
   SlotWindows result;
-  int64_t vectorBytes = storage.getVectorBytes();
-  int64_t lanes = vectorBytes / kStep;
-  Panel panel(lanes, storage.getRun(), bound);
+  int64_t bytes = storage.getLookup().getElementBytes();
+  int64_t vectorBytes = storage.getVectorBytes(), step = storage.getStep();
+  int64_t slots = storage.getSlots(), all = storage.getEntryBytes();
+  int64_t vectorWindows = storage.getVectorWindows();
+  int64_t entryWindows = storage.getEntryWindows();
+  int64_t lanes = countLanes(storage);
+  Panel panel(storage, bound);
+  auto countAll = [&] {
+    return static_cast<int32_t>(result.places.size() / entryWindows);
+  };
   for (int64_t p = 0; p < panels; ++p) {
     panel.clear();
     const char *from = packed.data() + p * (packed.size() / panels);
     for (int64_t k = 0; k < storage.getRun(); ++k)
       for (int64_t c = 0; c < lanes; ++c)
-        panel.add(c, k, from[k / kStep * vectorBytes + c * kStep + k % kStep]);
-    auto entries = static_cast<int64_t>(result.places.size()) / kEntryWindows;
-    result.starts.push_back(static_cast<int32_t>(entries));
+        panel.add(c, k,
+                  from + k / step * vectorBytes + (c * step + k % step) * bytes,
+                  /*offset=*/0);
+    result.starts.push_back(countAll());
     int64_t window = -1;
     char *entry = nullptr;
     auto begin = [&](int64_t first) {
-      if (++window % kEntryWindows == 0) {
-        result.values.resize(result.values.size() + storage.getEntryBytes());
-        result.places.resize(result.places.size() + kEntryWindows);
-        entry = &result.values[result.values.size() - storage.getEntryBytes()];
+      if (++window % entryWindows == 0) {
+        result.values.resize(result.values.size() + all);
+        result.places.resize(result.places.size() + entryWindows);
+        entry = &result.values[result.values.size() - all];
       }
-      result.places[result.places.size() - kEntryWindows +
-                    window % kEntryWindows] = static_cast<uint16_t>(first);
+      result
+          .places[result.places.size() - entryWindows + window % entryWindows] =
+          static_cast<uint16_t>(first);
     };
-    auto fill = [&](int64_t channel, int64_t slot, int64_t place, char weight) {
-      int64_t within = window % kEntryWindows;
-      int64_t vector = within / kVectorWindows;
-      int64_t at = channel * kStep + within % kVectorWindows * kSlots + slot;
-      entry[vector * vectorBytes + at] = weight;
+    auto fill = [&](int64_t channel, int64_t slot, int64_t place,
+                    uint32_t bits) {
+      int64_t within = window % entryWindows, vector = within / vectorWindows;
+      int64_t at = channel * step + within % vectorWindows * slots + slot;
+      // Little endian, as every target that looks up.
+      std::memcpy(entry + vector * vectorBytes + at * bytes, &bits, bytes);
       // The places of the second vector are the upper halves.
-      entry[2 * vectorBytes + at] |= static_cast<char>(place << 4 * vector);
+      entry[SlotWindowsAttr::kVectors * vectorBytes + at] |=
+          static_cast<char>(place << 4 * vector);
     };
     panel.walk(begin, fill);
   }
-  result.starts.push_back(
-      static_cast<int32_t>(result.places.size() / kEntryWindows));
+  result.starts.push_back(countAll());
   return result;
 }

@@ -10,12 +10,12 @@
 
 namespace mlir::tamis {
 
-/// The entries of `view`, bytes that `pack` orders along one reduction, in
-/// panels of `lanes` columns, within `bound`; nullopt where they are more than
-/// `most`.
+/// The entries that `storage` would have of `view`, which `pack` orders along
+/// one reduction, within `bound`; nullopt where they are more than `most`.
 std::optional<int64_t> countSlotEntries(const SourceView &view,
-                                        kernel::PackOp pack, int64_t lanes,
-                                        int64_t bound, double most);
+                                        kernel::PackOp pack,
+                                        SlotWindowsAttr storage, int64_t bound,
+                                        double most);
 
 /// The arrays of slot windows.
 struct SlotWindows {

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
-"""Products by bytes that lie in slots of windows: the values of a definition in 64 bits, whatever is chosen, on every machine.
+"""Products by weights that lie in slots of windows: bytes give the values of their definition on every machine, floats ONNX Runtime's.
 
 Small layers would stay dense, so a profile says that products of dense panels and of other storages are dear.
 """
@@ -24,12 +24,29 @@ def profile(tmp_path_factory):
     folder = tmp_path_factory.mktemp("profiles")
     paths = {}
 
-    def profile(target):
-        if target not in paths:
-            paths[target] = profiles.write(str(folder / f"{len(paths)}.json"), target, FACTS)
-        return paths[target]
+    def profile(target, **more):
+        key = (target, *more)
+        if key not in paths:
+            paths[key] = profiles.write(str(folder / f"{len(paths)}.json"), target, {**FACTS, **more})
+        return paths[key]
 
     return profile
+
+
+def check_floats(profile, x, w, strict=False, **options):
+    """Under `strict` each sum has the order of dense panels, and so their bits."""
+    data = model(node("MatMul", "x w"), {"x": x}, {"w": w})
+    want = x.astype(np.float64) @ w.astype(np.float64)
+    for target in TARGETS:
+        compiled = tamis.compile(data, cache="off", target=target, profile=profile(target), strict=strict, **options)
+        got = compiled(x)
+        assert storages(compiled) == ["slot windows"], target
+        np.testing.assert_allclose(got, want, rtol=1e-5, atol=1e-5 * np.abs(want).max(), err_msg=f"{target} {x.shape}")
+        if strict:
+            dense = tamis.compile(data, cache="off", target=target, strict=True, profile=profile(target, **{"slot_windows.margin": 1e-6}))
+            assert storages(dense) == ["dense packed"]
+            np.testing.assert_array_equal(got, dense(x))
+    return compiled
 
 
 def storages(compiled):
@@ -60,12 +77,31 @@ def test_products(profile, rows, share, dtype):
         check(profile, x, w)
 
 
+@pytest.mark.parametrize("share", [0, 0.5, 0.8, 0.95])
+@pytest.mark.parametrize("rows", [1, 2, 5, 13])
+def test_floats(profile, rows, share):
+    v = Values()
+    for depth, columns in ((DEPTH, COLUMNS), (640, 131)):
+        w = sparse(v, share, depth, columns)
+        w[0, 0], w[1, 0] = 1, -0.0
+        check_floats(profile, v.floats(rows, depth), w)
+        check_floats(profile, v.floats(rows, depth), w, strict=True)
+
+
+def test_threads_do_not_change_floats(profile):
+    v = Values()
+    x, w = v.floats(1, 1024), sparse(v, 0.8, 1024, 2048)
+    one, two = (check_floats(profile, x, w, threads=threads) for threads in (1, 2))
+    np.testing.assert_array_equal(one(x), two(x))
+
+
 @pytest.mark.parametrize("depth, columns", [(16, 1), (16, 33), (17, 8), (31, 40), (64, 64), (1000, 33), (65536, 9)])
 def test_shapes(profile, depth, columns):
     v = Values()
     w = sparse_bytes(v, 0.8, depth, columns, block=1)
     w[-1, -1] = -128
     check(profile, v.integers(np.uint8, 1, depth), w)
+    check_floats(profile, v.floats(1, depth), w.astype(np.float32))
 
 
 @pytest.mark.parametrize("where", [(0, 0), (-1, -1), (3, slice(None)), (slice(None), -1), (slice(0, None, 16), slice(None)), (slice(None), 40)])
@@ -75,6 +111,7 @@ def test_few_weights(profile, where):
     w = np.zeros((96, 200), np.int8)
     w[where] = v.integers(np.int8, *w[where].shape) | 1
     check(profile, v.integers(np.int8, 1, 96), w)
+    check_floats(profile, v.floats(1, 96), w.astype(np.float32))
 
 
 @pytest.mark.parametrize("columns", [8, 32, 40, 130, 1000])
@@ -139,6 +176,16 @@ def test_other_machines(profile, target, instructions, rows):
     np.testing.assert_array_equal(got, want)
 
 
+@pytest.mark.parametrize("rows", [1, 4])
+def test_floats_of_wide_vectors(profile, rows):
+    v = Values()
+    x, w = v.floats(rows, 200), sparse(v, 0.8, 200, COLUMNS)
+    emulated = Emulated(model(node("MatMul", "x w"), {"x": x}, {"w": w}), "x86-64-v4", profile=profile("x86-64-v4"))
+    assert [layer["storage"] for layer in emulated.layers] == ["slot windows"] and "avx512.permvar.sf.512" in emulated.instructions
+    got, = emulated.run([x], [np.zeros((rows, COLUMNS), np.float32)])
+    np.testing.assert_allclose(got, x.astype(np.float64) @ w, rtol=1e-5, atol=1e-4)
+
+
 def test_saved_library(profile, tmp_path):
     v = Values()
     x, w = v.integers(np.uint8, 1, DEPTH), sparse_bytes(v, 0.8, DEPTH, COLUMNS, block=1)
@@ -147,3 +194,14 @@ def test_saved_library(profile, tmp_path):
     loaded = tamis.load(tmp_path / "m.so")
     assert loaded.report() == compiled.report()
     np.testing.assert_array_equal(loaded(x), compiled(x))
+
+
+@pytest.mark.parametrize("depth, columns", [(1, 70), (70, 1), (15, 40), (1, 1)])
+def test_layers_without_a_window(profile, depth, columns):
+    """No reduction at all, or one that is shorter; a single channel has none to share windows with."""
+    v = Values()
+    x, w = v.floats(1, depth), sparse(v, 0.5, depth, columns)
+    w[0, 0] = 1
+    for target in TARGETS:
+        compiled = tamis.compile(model(node("MatMul", "x w"), {"x": x}, {"w": w}), cache="off", target=target, profile=profile(target))
+        np.testing.assert_allclose(compiled(x), x.astype(np.float64) @ w, rtol=1e-5, atol=1e-5)

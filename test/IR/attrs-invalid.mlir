@@ -262,8 +262,3 @@ func.func private @slot_run() attributes {a = #tamis.slot_windows<entries = 1, r
 
 // expected-error@+1 {{slot_windows expected a run of 16 to 65551 elements, got 65552}}
 func.func private @slot_long_run() attributes {a = #tamis.slot_windows<entries = 1, run = 65552, lookup = #tamis.x86_lookup<bytes = 1, elements = 32>>}
-
-// -----
-
-// expected-error@+1 {{slot_windows expected a lookup of bytes, got #tamis.x86_lookup<bytes = 4, elements = 8>}}
-func.func private @slot_lookup() attributes {a = #tamis.slot_windows<entries = 1, run = 16, lookup = #tamis.x86_lookup<bytes = 4, elements = 8>>}

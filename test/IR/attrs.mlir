@@ -64,7 +64,8 @@ func.func private @schemes() attributes {
 // CHECK-SAME: j = #tamis.bounded<entries = 9, steps = 2, run = 183>,
 // CHECK-SAME: k = #tamis.row_stream<entries = 3, positions = 32, pitch = 40, taps = 3, parts = 4, sorted = 128>,
 // CHECK-SAME: l = #tamis.winograd<output = 4, strip = 7>,
-// CHECK-SAME: m = #tamis.slot_windows<entries = 9, run = 768, lookup = #tamis.x86_lookup<bytes = 1, elements = 32>>
+// CHECK-SAME: m = #tamis.slot_windows<entries = 9, run = 768, lookup = #tamis.x86_lookup<bytes = 1, elements = 32>>,
+// CHECK-SAME: n = #tamis.slot_windows<entries = 9, run = 768, lookup = #tamis.x86_lookup<bytes = 4, elements = 8>>
 func.func private @storages() attributes {
   a = #tamis.row_stream<positions = 32, entries = 3, pitch = 32>,
   k = #tamis.row_stream<positions = 32, entries = 3, pitch = 40, sorted = 128, parts = 4, taps = 3>,
@@ -78,7 +79,8 @@ func.func private @storages() attributes {
   i = #tamis.codebook<entries = 9, lookup = #tamis.x86_lookup<bytes = 4, elements = 8>>,
   j = #tamis.bounded<steps = 2, run = 183, entries = 9>,
   l = #tamis.winograd<strip = 7, output = 4>,
-  m = #tamis.slot_windows<run = 768, entries = 9, lookup = #tamis.x86_lookup<bytes = 1, elements = 32>>}
+  m = #tamis.slot_windows<run = 768, entries = 9, lookup = #tamis.x86_lookup<bytes = 1, elements = 32>>,
+  n = #tamis.slot_windows<run = 768, entries = 9, lookup = #tamis.x86_lookup<bytes = 4, elements = 8>>}
 
 // CHECK-LABEL: func.func private @profiles
 // CHECK-SAME: a = #tamis.profile<facts = {dense.share = 9.000000e-01 : f64}>,

@@ -854,15 +854,31 @@ func.func @winograd_with_another_map(%t: memref<36x14x16xf32>, %b: memref<16xf32
 // -----
 
 func.func @slots_of_floats(%w: tensor<1x1x8x32xf32>) {
-  // expected-error@+1 {{expected packed panels of bytes of a static shape}}
+  // expected-error@+1 {{expected panels of elements of 1 bytes, got 'f32'}}
   %v, %p, %s = tamis_kernel.fill_slots %w <entries = 1, run = 32, lookup = #tamis.x86_lookup<bytes = 1, elements = 32>> : tensor<1x1x8x32xf32> -> tensor<1x96xf32>, tensor<1x4xi16>, tensor<2xi32>
   return
 }
 
 // -----
 
+func.func @slots_of_an_open_shape(%w: tensor<1x?x8x32xi8>) {
+  // expected-error@+1 {{expected packed panels of a static shape}}
+  %v, %p, %s = tamis_kernel.fill_slots %w <entries = 1, run = 32, lookup = #tamis.x86_lookup<bytes = 1, elements = 32>> : tensor<1x?x8x32xi8> -> tensor<1x96xi8>, tensor<1x4xi16>, tensor<2xi32>
+  return
+}
+
+// -----
+
+func.func @float_slots_of_bytes(%w: tensor<1x1x32x8xi8>) {
+  // expected-error@+1 {{expected panels of elements of 4 bytes, got 'i8'}}
+  %v, %p, %s = tamis_kernel.fill_slots %w <entries = 1, run = 32, lookup = #tamis.x86_lookup<bytes = 4, elements = 8>> : tensor<1x1x32x8xi8> -> tensor<1x72xi8>, tensor<1x2xi16>, tensor<2xi32>
+  return
+}
+
+// -----
+
 func.func @slots_of_wide_panels(%w: tensor<1x1x8x64xi8>) {
-  // expected-error@+1 {{expected panels of one vector of 32 bytes, got 64}}
+  // expected-error@+1 {{expected panels of one vector of 32 elements, got 64}}
   %v, %p, %s = tamis_kernel.fill_slots %w <entries = 1, run = 32, lookup = #tamis.x86_lookup<bytes = 1, elements = 32>> : tensor<1x1x8x64xi8> -> tensor<1x96xi8>, tensor<1x4xi16>, tensor<2xi32>
   return
 }
@@ -902,7 +918,7 @@ func.func @slot_starts(%w: tensor<1x1x8x32xi8>) {
 // -----
 
 func.func @slots_by_pairs(%x: tensor<1x64xi8>, %v: tensor<3x96xi8>, %p: tensor<3x4xi16>, %s: tensor<3xi32>, %e: tensor<1x16xi32>) -> tensor<1x16xi32> {
-  // expected-error@+1 {{expected an instruction of 32 bytes with slot windows, got #tamis.x86_madd<lanes = 8>}}
+  // expected-error@+1 {{expected an instruction of 32 products, 4 in a lane, with slot windows, got #tamis.x86_madd<lanes = 8>}}
   %y = tamis_kernel.contract ins(%x, %v : tensor<1x64xi8>, tensor<3x96xi8>) stream(%p, %s : tensor<3x4xi16>, tensor<3xi32>) outs(%e : tensor<1x16xi32>)
     maps [affine_map<(m, n, k) -> (m, k)>, affine_map<(m, n, k) -> (k, n)>, affine_map<(m, n, k) -> (m, n)>]
     iterators ["parallel", "parallel", "reduction"] bounds [1, 16, 64] accumulator i32

@@ -535,6 +535,29 @@ func.func @slot_windows(%x: memref<1x1024xi8>, %w: memref<9x96xi8>, %p: memref<9
   return
 }
 
+// Floats have a window for each vector, and the two vectors of an entry sums of
+// their own.
+// CHECK-LABEL: func.func @float_windows
+// CHECK: scf.for {{.+}} -> (vector<8xf32>, vector<8xf32>)
+// CHECK: %[[CODES:.+]] = vector.load {{.+}} : memref<216xi8{{.*}}>, vector<8xi8>
+// CHECK: vector.load {{.+}} : memref<216xi8{{.*}}>, vector<32xi8>
+// CHECK: vector.bitcast {{.+}} : vector<32xi8> to vector<8xf32>
+// CHECK: vector.load %{{.+}} : memref<64xf32{{.*}}>, vector<16xf32>
+// CHECK-COUNT-2: x86.avx2.permps
+// CHECK-NOT: vector.shuffle {{.+}} : vector<8xf32>, vector<8xf32>
+// CHECK: %[[A:.+]] = vector.fma {{.+}} %[[SUM:.+]] : vector<8xf32>
+// CHECK-COUNT-2: x86.avx2.permps
+// CHECK: %[[B:.+]] = vector.fma
+// CHECK: scf.yield %[[A]], %[[B]]
+// CHECK: arith.addf
+// CHECK: return
+func.func @float_windows(%x: memref<1x64xf32>, %w: memref<3x72xi8>, %p: memref<3x2xi16>, %s: memref<2xi32>, %o: memref<1x8xf32>) attributes {tamis.target = #tamis.target<"x86_64", ["avx2", "fma"]>} {
+  tamis_kernel.contract ins(%x, %w : memref<1x64xf32>, memref<3x72xi8>) stream(%p, %s : memref<3x2xi16>, memref<2xi32>) outs(%o : memref<1x8xf32>)
+    maps [#lhs, #rhs, #out] iterators ["parallel", "parallel", "reduction"] bounds [1, 8, 64] accumulator f32
+    by #tamis.vector_fma<lanes = 8, fused = true> tile [1, 1, 0] {packed, storage = #tamis.slot_windows<entries = 3, run = 64, lookup = #tamis.x86_lookup<bytes = 4, elements = 8>>}
+  return
+}
+
 // Of several rows each looks up for itself; signed ones are offset then.
 // CHECK-LABEL: func.func @slot_windows_of_rows
 // CHECK-NOT: memref.alloca

@@ -6,7 +6,7 @@
 #rhs = affine_map<(m, n, k) -> (k, n)>
 #out = affine_map<(m, n, k) -> (m, n)>
 // Entries that cost a hundred times as much.
-module attributes {tamis.target = #tamis.target<"x86_64", ["avx2", "fma"]>, tamis.profile = #tamis.profile<facts = {block_list.margin = 1.0e-06 : f64, row_stream.entry = 50.0 : f64}>} {
+module attributes {tamis.target = #tamis.target<"x86_64", ["avx2", "fma"]>, tamis.profile = #tamis.profile<facts = {slot_windows.margin = 1.0e-06 : f64, block_list.margin = 1.0e-06 : f64, row_stream.entry = 50.0 : f64}>} {
   // CHECK-LABEL: func.func @entries_are_dear
   func.func @entries_are_dear(%x: tensor<64x60xf32>, %e: tensor<64x128xf32>) -> tensor<64x128xf32> {
     %zero = arith.constant 0.0 : f32
@@ -28,7 +28,7 @@ module attributes {tamis.target = #tamis.target<"x86_64", ["avx2", "fma"]>, tami
 #lhs = affine_map<(m, n, k) -> (m, k)>
 #rhs = affine_map<(m, n, k) -> (k, n)>
 #out = affine_map<(m, n, k) -> (m, n)>
-module attributes {tamis.target = #tamis.target<"x86_64", ["avx2", "fma"]>, tamis.profile = #tamis.profile<facts = {block_list.margin = 1.0e-06 : f64}, measured = {
+module attributes {tamis.target = #tamis.target<"x86_64", ["avx2", "fma"]>, tamis.profile = #tamis.profile<facts = {slot_windows.margin = 1.0e-06 : f64, block_list.margin = 1.0e-06 : f64}, measured = {
     "64x128x60 f32 x f32 -> f32 #22b5c92942f438f4" = {"dense 6x2x0" = 4.0 : f64, "dense 5x2x0" = 3.0 : f64,
       "row stream 64, 10%" = 6.0 : f64, "row stream 32, 10%" = 5.0 : f64}}>} {
   // CHECK-LABEL: func.func @dense_was_faster
@@ -69,7 +69,7 @@ module attributes {tamis.target = #tamis.target<"x86_64", ["avx2", "fma"]>, tami
 #lhs = affine_map<(m, n, k) -> (m, k)>
 #rhs = affine_map<(m, n, k) -> (k, n)>
 #out = affine_map<(m, n, k) -> (m, n)>
-module attributes {tamis.target = #tamis.target<"x86_64", ["avx2", "fma"]>, tamis.profile = #tamis.profile<facts = {block_list.margin = 1.0e-06 : f64}, measured = {
+module attributes {tamis.target = #tamis.target<"x86_64", ["avx2", "fma"]>, tamis.profile = #tamis.profile<facts = {slot_windows.margin = 1.0e-06 : f64, block_list.margin = 1.0e-06 : f64}, measured = {
     "64x128x60 f32 x f32 -> f32 #22b5c92942f438f4" = {"dense 6x2x0" = 8.0 : f64,
       "row stream 64, 10%" = 6.0 : f64, "row stream 32, 10%" = 5.0 : f64}}>} {
   // The stream that was predicted to be slower was measured to be faster.

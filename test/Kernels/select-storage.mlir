@@ -288,7 +288,7 @@ module attributes {tamis.target = #tamis.target<"x86_64", ["avx2", "fma"]>,
 #lhs = affine_map<(m, n, k) -> (m, k)>
 #rhs = affine_map<(m, n, k) -> (k, n)>
 #out = affine_map<(m, n, k) -> (m, n)>
-module attributes {tamis.target = #tamis.target<"x86_64", ["avx2", "fma"]>, tamis.profile = #tamis.profile<facts = {block_list.margin = 1.0e-06 : f64, n_of_m.margin = 1.0e-06 : f64, codebook.margin = 1.0e-06 : f64}>} {
+module attributes {tamis.target = #tamis.target<"x86_64", ["avx2", "fma"]>, tamis.profile = #tamis.profile<facts = {slot_windows.margin = 1.0e-06 : f64, block_list.margin = 1.0e-06 : f64, n_of_m.margin = 1.0e-06 : f64, codebook.margin = 1.0e-06 : f64}>} {
   // From a cache a walk along the channels is far faster: vectors of one row.
   // CHECK-LABEL: func.func @one_row
   func.func @one_row(%x: tensor<1x600xf32>, %e: tensor<1x128xf32>) -> tensor<1x128xf32> {
@@ -673,6 +673,23 @@ module attributes {tamis.target = #tamis.target<"x86_64", ["avx2", "fma"]>,
     %y = tamis.contract ins(%x, %w : tensor<1x600xi8>, tensor<600x128xi8>) outs(%e : tensor<1x128xi32>)
            maps [#lhs, #rhs, #out] iterators ["parallel", "parallel", "reduction"] pad [0, 0] accumulator i32 -> tensor<1x128xi32>
     return %y : tensor<1x128xi32>
+  }
+
+  // One slot a window: twelve windows.
+  // CHECK-LABEL: func.func @slots_of_floats
+  func.func @slots_of_floats(%x: tensor<1x600xf32>, %e: tensor<1x128xf32>) -> tensor<1x128xf32> {
+    %zero = arith.constant 0.0 : f32
+    %ones = arith.constant dense<2.0> : tensor<12x128xf32>
+    %w = tensor.pad %ones low[0, 0] high[588, 0] {
+    ^bb0(%i: index, %j: index):
+      tensor.yield %zero : f32
+    } : tensor<12x128xf32> to tensor<600x128xf32>
+    // CHECK: %[[P:.+]] = tamis_kernel.pack {{.+}} step 1
+    // CHECK: %[[V:.+]], %[[L:.+]], %[[S:.+]] = tamis_kernel.fill_slots %[[P]] <entries = 96, run = 600, lookup = #tamis.x86_lookup<bytes = 4, elements = 8>> : tensor<1x16x600x8xf32> -> tensor<96x72xi8>, tensor<96x2xi16>, tensor<17xi32>
+    // CHECK: tamis_kernel.contract ins(%{{.+}}, %[[V]] : {{.+}}) stream(%[[L]], %[[S]] : {{.+}}) outs{{.+}} by #tamis.vector_fma<lanes = 8, fused = true> tile [1, 1, {{.+}}storage = #tamis.slot_windows<entries = 96
+    %y = tamis.contract ins(%x, %w : tensor<1x600xf32>, tensor<600x128xf32>) outs(%e : tensor<1x128xf32>)
+           maps [#lhs, #rhs, #out] iterators ["parallel", "parallel", "reduction"] pad [0, 0] accumulator f32 -> tensor<1x128xf32>
+    return %y : tensor<1x128xf32>
   }
 
   // Rows look up for themselves.

@@ -243,10 +243,10 @@ def TamisKernel_EncodeOp : TamisKernel_Op<"encode", [Pure]> {
 def TamisKernel_FillSlotsOp : TamisKernel_Op<"fill_slots", [Pure]> {
   let summary = "brings packed constant weights into slots of windows";
   let description = [{
-    The arrays of `#tamis.slot_windows`: `values` are the entries, `places` the
-    elements of the reduction where the windows of each begin, and `starts` the
+    The arrays of `#tamis.slot_windows`: `values` are the bytes of the entries,
+    `places` the elements of the reduction where the windows of each begin, and `starts` the
     first entry of each panel and, last, the number of all. Where `bound` is not
-    zero, two weights of a channel and one sign in a window have at most that
+    zero, two bytes of a channel and one sign in a window have at most that
     magnitude together.
 
     Example:

@@ -171,20 +171,20 @@ def Tamis_CodebookAttr : Tamis_EncodedAttr<"Codebook", "codebook"> {
 
 def Tamis_SlotWindowsAttr : Tamis_Attr<"SlotWindows", "slot_windows", [
     DeclareAttrInterfaceMethods<StorageAttrInterface, ["hasPanels", "withoutEntries"]>]> {
-  let summary = "the nonzero bytes of a vector of channels, and where in short windows they stand";
+  let summary = "the nonzero weights of a vector of channels, and where in short windows they stand";
   let description = [{
     Panels as `tamis_kernel.pack` orders them, one vector of channels wide. What a
     channel has in a window, 16 consecutive elements of a reduction of `run`,
-    fills its two slots: a weight, and 4 bits that say which of the 16 it
-    multiplies. A window begins at the first weight that is in none yet, of any of
-    the channels, and may begin anywhere; a third weight of a channel begins
-    another one. Two windows are one vector of products, whose activations
-    `lookup` picks, a window being its table; so zeros cost neither bytes nor
-    products, and nothing is expanded.
+    fills its slots, two of bytes or one of float32: a weight, and 4 bits that say
+    which of the 16 it multiplies. A window begins at the first weight that is in
+    none yet, of any of the channels, and may begin anywhere; one more weight of a
+    channel begins another one. Two windows of bytes or one of floats are a vector
+    of products, whose activations `lookup` picks, a window being its table; so
+    zeros cost neither bytes nor products, and nothing is expanded.
 
-    `entries` are four windows each: the weights of two vectors and, in the
-    halves of as many bytes as one has, the places of both; beside them where the
-    windows begin. An array says where the entries of each panel begin.
+    `entries` are two vectors each: their weights and, in the halves of as many
+    bytes as one has elements, the places of both; beside them where the windows
+    begin. An array says where the entries of each panel begin.
 
     Example: `#tamis.slot_windows<entries = 9, run = 768, lookup = #tamis.x86_lookup<bytes = 1, elements = 32>>`
   }];
@@ -195,14 +195,22 @@ def Tamis_SlotWindowsAttr : Tamis_Attr<"SlotWindows", "slot_windows", [
   let extraClassDeclaration = [{
     /// Elements of a window: those of a table.
     static constexpr int64_t kWindow = CodebookAttr::kCodes;
-    /// Slots of a channel in a window, windows of a vector and of an entry.
-    static constexpr int64_t kSlots = 2, kVectorWindows = 2, kEntryWindows = 4;
-    /// Elements of a lane of a vector.
-    static constexpr int64_t kStep = kSlots * kVectorWindows;
+    /// Vectors of an entry: halves of bytes say what each picks.
+    static constexpr int64_t kVectors = 2;
+    /// Slots of a channel in a window, windows of a vector, both together, and
+    /// windows of an entry.
+    int64_t getSlots() const { return getLookup().getElementBytes() == 1 ? 2 : 1; }
+    int64_t getVectorWindows() const { return getSlots(); }
+    int64_t getStep() const { return getSlots() * getVectorWindows(); }
+    int64_t getEntryWindows() const { return kVectors * getVectorWindows(); }
     /// Bytes of the weights of one vector.
-    int64_t getVectorBytes() const { return getLookup().getElements(); }
+    int64_t getVectorBytes() const {
+      return getLookup().getElements() * getLookup().getElementBytes();
+    }
     /// Bytes of an entry beside where its windows begin.
-    int64_t getEntryBytes() const { return 3 * getVectorBytes(); }
+    int64_t getEntryBytes() const {
+      return kVectors * getVectorBytes() + getLookup().getElements();
+    }
   }];
 }
 
