@@ -91,9 +91,11 @@ static void mergeNeighbours(SmallVectorImpl<Loop> &loops, Merge merge) {
 LogicalResult Emitter::prepare() {
   std::string reason;
   auto lhsType = cast<MemRefType>(op.getLhs().getType());
+  // Windows are read whole, whatever the instruction reads.
+  int64_t together = slotWindows ? SlotWindowsAttr::kWindow : step;
   FailureOr<ContractionDims> classified =
       classifyContraction(op.getLhsMap(), op.getRhsMap(), op.getOutMap(),
-                          op.getBounds(), lhsType.getShape(), step, reason);
+                          op.getBounds(), lhsType.getShape(), together, reason);
   if (failed(classified))
     return op.emitOpError("cannot be generated: ") << reason;
   dims = *classified;
@@ -157,6 +159,9 @@ LogicalResult Emitter::prepare() {
         std::swap(loop, rows.back());
   column = makeLoop(dims.column);
   prepareReductions(rhs);
+  if (slotWindows && getConstantIntValue(reductions.back().lhs) != 1)
+    return op.emitOpError("cannot be generated: slot windows of a row whose "
+                          "elements lie apart");
   preparePanels();
   prepareZeroPoints();
   return success();

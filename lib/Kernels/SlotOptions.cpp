@@ -5,6 +5,7 @@
 #include "DensePrice.h"
 #include "SlotWindows.h"
 #include "StorageOptions.h"
+#include "tamis/Kernels/Classify.h"
 #include "tamis/Target/Target.h"
 #include "llvm/Support/MathExtras.h"
 
@@ -73,6 +74,13 @@ static StringRef findObstacle(const StorageProblem &problem) {
   constexpr int64_t longest = 1 << 16;
   int64_t run = problem.view.shape[pack.getReductions().front()];
   if (run < SlotWindowsAttr::kWindow || run > longest)
+    return " of this shape";
+  // Windows are read whole.
+  std::string unused;
+  if (failed(classifyContraction(
+          op.getLhsMap(), op.getRhsMap(), op.getOutMap(), op.getBounds(),
+          cast<ShapedType>(op.getLhs().getType()).getShape(),
+          SlotWindowsAttr::kWindow, unused)))
     return " of this shape";
   return "";
 }

@@ -159,6 +159,24 @@ def test_a_convolution_of_single_positions(profile):
         np.testing.assert_array_equal(compiled(x), want)
 
 
+def test_windows_are_contiguous(profile):
+    """Rows that lie across each other have none, slices and positions of a convolution do."""
+    v = Values()
+    w = sparse(v, 0.8, 64, 40)
+    x, wide, image = v.floats(64, 3), v.floats(3, 128), v.floats(2, 64, 5, 5)
+    part = {"s": np.array([0]), "e": np.array([128]), "a": np.array([1]), "t": np.array([2])}
+    conv = w.T.reshape(40, 64, 1, 1)
+    for storage, data, feed, want in [
+            ("dense packed", model(node("Gemm", "x w", transA=1), {"x": x}, {"w": w}), x, x.T @ w),
+            ("slot windows", model([node("Slice", "x s e a t", "z"), node("MatMul", "z w")], {"x": wide}, {"w": w, **part}), wide,
+             wide[:, ::2] @ w),
+            ("slot windows", model(node("Conv", "x w"), {"x": image}, {"w": conv}), image, np.einsum("nchw,co->nohw", image, w))]:
+        for target in TARGETS:
+            compiled = tamis.compile(data, cache="off", target=target, profile=profile(target))
+            np.testing.assert_allclose(compiled(feed), want, rtol=1e-4, atol=1e-4)
+            assert storages(compiled) == [storage]
+
+
 @pytest.mark.parametrize("rows", [1, 4])
 @pytest.mark.parametrize("target, instructions", [("x86-64-v4", {"avx512.pmaddubs.w.512", "avx512.pmaddw.d.512"}),
                                                   ("x86-64-v4,avx512vnni", {"avx512.vpdpbusd.512"}),
