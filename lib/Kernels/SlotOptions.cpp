@@ -23,7 +23,7 @@ struct SlotProblem {
   /// Rows, and rows of one register block.
   int64_t rows = 1, blockRows = 1;
 
-  /// Slots that one entry has for a channel, and for all of a vector.
+  /// Slots of an entry, of all channels of its vectors.
   int64_t countSlots() const {
     return instruction.getLanes() * storage.getStep() *
            SlotWindowsAttr::kVectors;
