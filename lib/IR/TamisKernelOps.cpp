@@ -105,8 +105,8 @@ void CompressOp::build(OpBuilder &b, OperationState &state, Value packed,
 
 /// One of the arrays beside stored weights.
 static LogicalResult verifyArray(Operation *op, StringRef name, Value value,
-                                 int64_t size, Type element) {
-  auto expected = RankedTensorType::get({size}, element);
+                                 ArrayRef<int64_t> shape, Type element) {
+  auto expected = RankedTensorType::get(shape, element);
   if (value.getType() == expected)
     return success();
   return op->emitOpError() << name << " expected " << expected << ", got "
@@ -258,24 +258,15 @@ LogicalResult FillSlotsOp::verify() {
     return emitOpError("expected panels of ")
            << steps << " steps, got " << panels[2];
   int64_t entries = storage.getEntries();
-  auto expect = [&](StringRef name, Value value,
-                    RankedTensorType type) -> LogicalResult {
-    if (value.getType() == type)
-      return success();
-    return emitOpError() << name << " expected " << type << ", got "
-                         << value.getType();
+  auto bits = [&](unsigned width) {
+    return IntegerType::get(getContext(), width);
   };
-  auto tableOf = [&](int64_t columns, unsigned bits) {
-    return RankedTensorType::get({entries, columns},
-                                 IntegerType::get(getContext(), bits));
-  };
-  if (failed(
-          expect("values", getValues(), tableOf(storage.getEntryBytes(), 8))) ||
-      failed(expect("places", getPlaces(),
-                    tableOf(storage.getEntryWindows(), 16))) ||
+  if (failed(verifyArray(*this, "values", getValues(),
+                         {entries, storage.getEntryBytes()}, bits(8))) ||
+      failed(verifyArray(*this, "places", getPlaces(),
+                         {entries, storage.getEntryWindows()}, bits(16))) ||
       failed(verifyArray(*this, "starts", getStarts(),
-                         panels[0] * panels[1] + 1,
-                         IntegerType::get(getContext(), 32))))
+                         panels[0] * panels[1] + 1, bits(32))))
     return failure();
   return success();
 }

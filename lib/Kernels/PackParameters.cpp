@@ -192,6 +192,16 @@ struct PackParameters : tamis::impl::PackParametersBase<PackParameters> {
                });
   }
 
+  /// What the storage of `op` says is there, `what`, has to be in its source.
+  template <typename OpT>
+  static LogicalResult expectCount(OpT op, int64_t found, StringRef what) {
+    int64_t expected = op.getStorage().getEntries();
+    if (found == expected)
+      return success();
+    return op.emitOpError("expected ")
+           << expected << ' ' << what << ", but the source has " << found;
+  }
+
   void packStream(kernel::PackStreamOp op, SymbolTable &symbols,
                   KnownPacks &known, SetVector<Operation *> &sources) {
     FailureOr<SourceView> view = viewConstant(op.getSource(), symbols);
@@ -209,11 +219,8 @@ struct PackParameters : tamis::impl::PackParametersBase<PackParameters> {
                         op.getStorage().getChannels(),
                         op.getStorage().getDepth()};
       RowStream stream = makeRowStream(*view, order, op.getStorage());
-      if (int64_t found = stream.starts.back(),
-          expected = op.getStorage().getEntries();
-          found != expected)
-        return op.emitOpError("expected ")
-               << expected << " entries, but the source has " << found;
+      if (failed(expectCount(op, stream.starts.back(), "entries")))
+        return failure();
       give("values", op.getValues(), stream.values);
       give("starts", op.getStarts(), stream.starts);
       if (op.getSums())
@@ -245,11 +252,8 @@ struct PackParameters : tamis::impl::PackParametersBase<PackParameters> {
       Bitmask bitmask =
           makeBitmask(view.bytes, type.getDimSize(0) * type.getDimSize(1),
                       units, bytes, type.getElementType().isF32());
-      if (int32_t found = bitmask.starts.back();
-          found != op.getStorage().getEntries())
-        return op.emitOpError("expected ")
-               << op.getStorage().getEntries() << " units, but the source has "
-               << found;
+      if (failed(expectCount(op, bitmask.starts.back(), "units")))
+        return failure();
       give("values", op.getValues(), bitmask.values);
       give("masks", op.getMasks(), bitmask.masks);
       give("starts", op.getStarts(), bitmask.starts);
@@ -267,10 +271,9 @@ struct PackParameters : tamis::impl::PackParametersBase<PackParameters> {
       BlockList list = makeBlockList(
           view.bytes, storage.getRun() / storage.getSteps(),
           elements * type.getElementTypeBitWidth() / 8, type.getElementType());
-      if (int64_t found = list.places.size(); found != storage.getEntries())
-        return op.emitOpError("expected ")
-               << storage.getEntries() << " blocks, but the source has "
-               << found;
+      if (failed(expectCount(op, static_cast<int64_t>(list.places.size()),
+                             "blocks")))
+        return failure();
       give("values", op.getValues(), list.values);
       give("places", op.getPlaces(), list.places);
       give("starts", op.getStarts(), list.starts);
@@ -288,10 +291,8 @@ struct PackParameters : tamis::impl::PackParametersBase<PackParameters> {
           makeBoundedPanels(view.bytes, type.getDimSize(0) * type.getDimSize(1),
                             {type.getDimSize(3) / BoundedShape::kStep,
                              storage.getRun(), storage.getSteps()});
-      if (int64_t found = panels.starts.back(); found != storage.getEntries())
-        return op.emitOpError("expected ")
-               << storage.getEntries() << " entries, but the source has "
-               << found;
+      if (failed(expectCount(op, panels.starts.back(), "entries")))
+        return failure();
       give("panels", op.getPanels(), panels.panels);
       give("values", op.getValues(), panels.entries.values);
       give("places", op.getPlaces(), panels.entries.places);
@@ -309,10 +310,8 @@ struct PackParameters : tamis::impl::PackParametersBase<PackParameters> {
       SlotWindows slots =
           makeSlotWindows(view.bytes, type.getDimSize(0) * type.getDimSize(1),
                           storage, static_cast<int64_t>(op.getBound()));
-      if (int64_t found = slots.starts.back(); found != storage.getEntries())
-        return op.emitOpError("expected ")
-               << storage.getEntries() << " entries, but the source has "
-               << found;
+      if (failed(expectCount(op, slots.starts.back(), "entries")))
+        return failure();
       give("values", op.getValues(), slots.values);
       give("places", op.getPlaces(), slots.places);
       give("starts", op.getStarts(), slots.starts);

@@ -34,12 +34,13 @@ def SelectStorage : Pass<"tamis-select-storage", "::mlir::ModuleOp"> {
   let description = [{
     Weights of a selected contraction that are known now stay dense panels or
     become `#tamis.row_stream`, `#tamis.bitmask`, `#tamis.block_list` or
-    `#tamis.slot_windows`, whichever the cost model expects to be faster by a margin, so that zeros
-    never make a layer slower; or, with or without zeros, those of 3x3 windows
-    `#tamis.winograd`. The model counts cycles of the products, of
-    staging activations, of expanding weights, of walking lists and of bytes
-    from L2, another cache or memory, with the numbers of `tamis.profile`. A
-    stream that takes more bytes than the panels has to gain more. With `size`
+    `#tamis.slot_windows`, whichever the cost model expects to be faster by a
+    margin, so that zeros never make a layer slower; or, with or without zeros,
+    those of 3x3 windows `#tamis.winograd`. The model counts cycles of the
+    products, of staging activations, of looking them up, of expanding weights,
+    of walking lists and of bytes from L2, another cache or memory, with the
+    numbers of `tamis.profile`. A stream that takes more bytes than the panels
+    has to gain more. With `size`
     the fewest bytes are taken instead. Where the profile has measured times of
     all candidates, these decide (test/Kernels/select-by-profile.mlir).
 
